@@ -1,0 +1,238 @@
+"""MobileNetV3 backbones in timm's registry: `mbv3_yolo*`.
+
+Howard et al., "Searching for MobileNetV3", https://arxiv.org/abs/1905.02244 (tables 1 and 2).
+
+The blocks, the classifier and the feature extractor are timm's own, so a state dict of timm's
+`mobilenetv3_*` fits the model of the same size here and gives the same numbers. What differs from timm:
+
+- `features_only=True` gives the four maps a detector takes, strides 4, 8, 16, 32 (timm: five, from 2).
+- `*_exact_se`: squeeze channels are exactly expansion // 4, as in many hand-patched YOLO trees. timm,
+  torchvision and the authors' TensorFlow code round them to a multiple of 8.
+- Weights come from the Hugging Face Hub only.
+
+The file is not called mobilenetv3.py because timm groups models by the last part of the module's name.
+"""
+
+import re
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import timm
+from timm.models import PretrainedCfg, generate_default_cfgs, register_model
+from timm.models._efficientnet_blocks import SqueezeExcite
+from timm.models._efficientnet_builder import (
+    BN_EPS_TF_DEFAULT,
+    decode_arch_def,
+    resolve_act_layer,
+    resolve_bn_args,
+    round_channels,
+)
+from timm.models.mobilenetv3 import MobileNetV3, MobileNetV3Features, _create_mnv3
+from torch import nn
+
+ArchDef = list[list[str]]
+
+# timm's arch strings: block type, r = repeats, k = kernel, s = stride, e = expansion ratio, c = output
+# channels, se = squeeze ratio, nre = ReLU instead of the network's hard-swish. One list is one stage.
+_LARGE: ArchDef = [
+    ['ds_r1_k3_s1_e1_c16_nre'],
+    ['ir_r1_k3_s2_e4_c24_nre', 'ir_r1_k3_s1_e3_c24_nre'],
+    ['ir_r3_k5_s2_e3_c40_se0.25_nre'],
+    ['ir_r1_k3_s2_e6_c80', 'ir_r1_k3_s1_e2.5_c80', 'ir_r2_k3_s1_e2.3_c80'],
+    ['ir_r2_k3_s1_e6_c112_se0.25'],
+    ['ir_r3_k5_s2_e6_c160_se0.25'],
+    ['cn_r1_k1_s1_c960'],
+]
+_SMALL: ArchDef = [
+    ['ds_r1_k3_s2_e1_c16_se0.25_nre'],
+    ['ir_r1_k3_s2_e4.5_c24_nre', 'ir_r1_k3_s1_e3.67_c24_nre'],
+    ['ir_r1_k5_s2_e4_c40_se0.25', 'ir_r2_k5_s1_e6_c40_se0.25'],
+    ['ir_r2_k5_s1_e3_c48_se0.25'],
+    ['ir_r3_k5_s2_e6_c96_se0.25'],
+    ['cn_r1_k1_s1_c576'],
+]
+
+# Indices into the maps of strides 2, 4, 8, 16, 32: no detector here looks at stride 2.
+_DETECTOR_LEVELS = (1, 2, 3, 4)
+
+
+def _minimal(arch_def: ArchDef) -> ArchDef:
+    """The table without squeeze-excite, without hard-swish and without 5x5 kernels.
+
+    The rows' own activations go too: the whole network then takes the one it is built with, ReLU by default.
+    """
+    return [[re.sub(r'_se[\d.]+|_nre', '', row).replace('_k5', '_k3') for row in stage] for stage in arch_def]
+
+
+def _gen_mbv3(
+    variant: str,
+    channel_multiplier: float = 1.0,
+    depth_multiplier: float = 1.0,
+    group_size: int | None = None,
+    pretrained: bool = False,
+    **kwargs: Any,
+) -> MobileNetV3 | MobileNetV3Features:
+    """Build any variant of this file; `variant` names the table ('small' or not), 'minimal' and 'exact_se'.
+
+    timm's `_gen_mobilenet_v3` does the same but fixes the squeeze-excite layer, which `exact_se` replaces.
+
+    Args:
+        variant: registered name of the model, under which timm finds the pretrained cfg.
+        channel_multiplier: width of every layer relative to the paper's table.
+        depth_multiplier: blocks a stage relative to the table, rounded up.
+        group_size: channels a group in the pointwise convs; None for ordinary ones.
+        pretrained: load the weights of the variant's pretrained cfg.
+        **kwargs: what timm's MobileNetV3 or, with `features_only`, MobileNetV3Features takes.
+
+    Returns:
+        The classifier, or with `features_only=True` the feature extractor.
+    """
+    small, minimal, exact_se = (word in variant for word in ('small', 'minimal', 'exact_se'))
+    arch_def = _SMALL if small else _LARGE
+    if minimal:
+        arch_def = _minimal(arch_def)
+    if kwargs.get('features_only') and 'out_indices' not in (kwargs.get('feature_cfg') or {}):
+        kwargs.setdefault('out_indices', _DETECTOR_LEVELS)
+    return _create_mnv3(
+        variant,
+        pretrained,
+        block_args=decode_arch_def(arch_def, depth_multiplier=depth_multiplier, group_size=group_size),
+        num_features=1024 if small else 1280,
+        stem_size=16,
+        fix_stem=channel_multiplier < 0.75,
+        round_chs_fn=partial(round_channels, multiplier=channel_multiplier),
+        # Both resolve_* calls take their own keys out of kwargs, so they must stand before **kwargs.
+        norm_layer=partial(nn.BatchNorm2d, **resolve_bn_args(kwargs)),
+        act_layer=resolve_act_layer(kwargs, 'relu' if minimal else 'hard_swish'),
+        se_layer=partial(
+            SqueezeExcite,
+            gate_layer='hard_sigmoid',
+            force_act_layer=nn.ReLU,
+            rd_round_fn=int if exact_se else round_channels,  # int() floors: in_channels * 0.25 is positive
+        ),
+        **kwargs,
+    )
+
+
+def _tf_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Fill in what weights converted from TensorFlow were trained with; what the caller gave stays."""
+    return {'bn_eps': BN_EPS_TF_DEFAULT, 'pad_type': 'same', **kwargs}
+
+
+def _cfg(timm_name: str) -> PretrainedCfg:
+    """timm's own record of weights, so that mean, std, crop, classes, licence and origin stay true.
+
+    The `.pth` address is left out: weights come as safetensors from the Hub. timm fills in architecture and
+    tag again when the model is registered.
+    """
+    return replace(timm.get_pretrained_cfg(timm_name), url=None, architecture=None, tag=None)
+
+
+# Must stand above the entrypoints: register_model reads it when it decorates them.
+default_cfgs = generate_default_cfgs(
+    {
+        **{
+            f'{name}.{tag}': _cfg(f'mobilenetv3_large_100.{tag}')
+            for name in ('mbv3_yolo', 'mbv3_yolo_large')
+            # The first tag is the default.
+            for tag in ('ra4_e3600_r224_in1k', 'ra_in1k', 'miil_in21k_ft_in1k', 'miil_in21k')
+        },
+        'mbv3_yolo_small.lamb_in1k': _cfg('mobilenetv3_small_100.lamb_in1k'),
+        'mbv3_yolo_large_075.tf_in1k': _cfg('tf_mobilenetv3_large_075.in1k'),
+        'mbv3_yolo_small_075.lamb_in1k': _cfg('mobilenetv3_small_075.lamb_in1k'),
+        'mbv3_yolo_small_050.lamb_in1k': _cfg('mobilenetv3_small_050.lamb_in1k'),
+        'mbv3_yolo_large_minimal.tf_in1k': _cfg('tf_mobilenetv3_large_minimal_100.in1k'),
+        'mbv3_yolo_small_minimal.tf_in1k': _cfg('tf_mobilenetv3_small_minimal_100.in1k'),
+        # timm's one record of a MobileNetV3 that has no weights.
+        'mbv3_yolo_large_exact_se.untrained': _cfg('mobilenetv3_large_075.untrained'),
+        'mbv3_yolo_small_exact_se.untrained': _cfg('mobilenetv3_large_075.untrained'),
+    }
+)
+
+
+@register_model
+def mbv3_yolo(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Large 1.0, the default backbone; the same network as `mbv3_yolo_large`.
+
+    Feature maps: 24, 40, 112, 960 channels at strides 4, 8, 16, 32.
+    """
+    return _gen_mbv3('mbv3_yolo', 1.0, pretrained=pretrained, **kwargs)
+
+
+@register_model
+def mbv3_yolo_large(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Large 1.0 (paper, table 1).
+
+    Feature maps: 24, 40, 112, 960 channels at strides 4, 8, 16, 32.
+    """
+    return _gen_mbv3('mbv3_yolo_large', 1.0, pretrained=pretrained, **kwargs)
+
+
+@register_model
+def mbv3_yolo_small(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Small 1.0 (paper, table 2).
+
+    Feature maps: 16, 24, 48, 576 channels at strides 4, 8, 16, 32.
+    """
+    return _gen_mbv3('mbv3_yolo_small', 1.0, pretrained=pretrained, **kwargs)
+
+
+@register_model
+def mbv3_yolo_large_075(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Large at three quarters of the width.
+
+    The weights come from TensorFlow, so `pad_type='same'` and `bn_eps=1e-3` are the defaults; SAME padding
+    costs operations in an exported graph, which `pad_type=''` avoids (docs/same_padding.md).
+    """
+    return _gen_mbv3('mbv3_yolo_large_075', 0.75, pretrained=pretrained, **_tf_defaults(kwargs))
+
+
+@register_model
+def mbv3_yolo_small_075(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Small at three quarters of the width."""
+    return _gen_mbv3('mbv3_yolo_small_075', 0.75, pretrained=pretrained, **kwargs)
+
+
+@register_model
+def mbv3_yolo_small_050(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Small at half the width; the stem keeps its 16 channels."""
+    return _gen_mbv3('mbv3_yolo_small_050', 0.50, pretrained=pretrained, **kwargs)
+
+
+@register_model
+def mbv3_yolo_large_minimal(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Large "minimalistic": no squeeze-excite, no hard-swish, no 5x5 kernels.
+
+    Only convs, batch norm, ReLU and additions are left, which quantise well and run on any accelerator.
+    Defaults for weights from TensorFlow as in `mbv3_yolo_large_075`.
+    """
+    return _gen_mbv3('mbv3_yolo_large_minimal', 1.0, pretrained=pretrained, **_tf_defaults(kwargs))
+
+
+@register_model
+def mbv3_yolo_small_minimal(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Small "minimalistic": no squeeze-excite, no hard-swish, no 5x5 kernels.
+
+    Only convs, batch norm, ReLU and additions are left, which quantise well and run on any accelerator.
+    Defaults for weights from TensorFlow as in `mbv3_yolo_large_075`.
+    """
+    return _gen_mbv3('mbv3_yolo_small_minimal', 1.0, pretrained=pretrained, **_tf_defaults(kwargs))
+
+
+@register_model
+def mbv3_yolo_large_exact_se(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Large 1.0 whose squeeze channels are exactly expansion // 4 (72 -> 18, 120 -> 30, ...).
+
+    For checkpoints of trees that read the paper that way; there are no ImageNet weights for it.
+    """
+    return _gen_mbv3('mbv3_yolo_large_exact_se', 1.0, pretrained=pretrained, **kwargs)
+
+
+@register_model
+def mbv3_yolo_small_exact_se(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
+    """MobileNetV3-Small 1.0 whose squeeze channels are exactly expansion // 4 (16 -> 4, 240 -> 60, ...).
+
+    For checkpoints of trees that read the paper that way; there are no ImageNet weights for it.
+    """
+    return _gen_mbv3('mbv3_yolo_small_exact_se', 1.0, pretrained=pretrained, **kwargs)
