@@ -1,0 +1,40 @@
+"""Reading a person's own pictures, with errors that name the file."""
+
+from pathlib import Path
+
+from PIL import Image
+
+# What PIL raises for a file that is no picture, broken off, damaged, or absurdly large.
+_READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def check_picture(path: Path) -> None:
+    """Raise ``ValueError`` where ``path`` is not a picture; only the header is read."""
+    try:
+        Image.open(path).close()
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def read_picture(path: Path, mode: str, enough: tuple[int, int] | None = None) -> Image.Image:
+    """Decode a picture.
+
+    Args:
+        path: the file.
+        mode: PIL mode of the result.
+        enough: (width, height) in pixels that will do; a larger JPEG is decoded at a fraction of its size.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            if enough is not None:
+                image.draft(mode, enough)
+            return image.convert(mode)
+    except _READ_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    return ValueError(f'{str(path)!r} cannot be read as a picture ({error}); replace or remove it')
