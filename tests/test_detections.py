@@ -1,0 +1,219 @@
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mbv3zoo.detections import Detections
+
+NAMES = ('cat', 'dog', 'bird')
+BOXES = [[10.0, 20.0, 60.5, 80.0], [5.0, 5.0, 30.0, 25.0], [70.0, 40.0, 100.0, 90.0]]
+
+
+def three(**changes):
+    values = {
+        'boxes': torch.tensor(BOXES),
+        'scores': torch.tensor([0.5, 0.75, 0.25]),
+        'labels': torch.tensor([0, 2, 1]),
+        'class_names': NAMES,
+        'image_size': (100, 120),
+    }
+    return Detections(**{**values, **changes})
+
+
+def test_types_and_length():
+    dets = three(
+        boxes=torch.tensor(BOXES, dtype=torch.float64, requires_grad=True),
+        labels=torch.tensor([0, 2, 1], dtype=torch.int32),
+        class_names=list(NAMES),
+    )
+    assert len(dets) == 3 and dets.names == ['cat', 'bird', 'dog'] and dets.class_names == NAMES
+    assert dets.boxes.dtype == torch.float32 and not dets.boxes.requires_grad
+    assert dets.scores.dtype == torch.float32 and dets.labels.dtype == torch.int64
+    assert dets.path is None and dets.error is None
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'boxes': torch.zeros(2, 4)},
+        {'boxes': torch.zeros(3, 5)},
+        {'boxes': torch.zeros(12)},
+        {'scores': torch.zeros(3, 1)},
+        {'scores': torch.tensor(0.5)},
+        {'labels': torch.zeros(2)},
+        {'labels': torch.tensor([0, 1, 3])},
+        {'labels': torch.tensor([0, 1, -1])},
+        {'class_names': ()},
+    ],
+)
+def test_disagreeing_parts_are_refused(changes):
+    with pytest.raises(ValueError, match='expected'):
+        three(**changes)
+
+
+@pytest.mark.parametrize(
+    ('index', 'rows'),
+    [
+        (slice(1, None), [1, 2]),
+        (slice(0, 0), []),
+        (torch.tensor([True, False, True]), [0, 2]),
+        (torch.zeros(3, dtype=torch.bool), []),
+        (np.array([False, True, False]), [1]),
+        ([True, False, False], [0]),
+        ([2, 0], [2, 0]),
+        ([], []),
+        (torch.tensor([1, 1]), [1, 1]),
+        (1, [1]),
+        (-1, [2]),
+    ],
+)
+def test_indexing(index, rows):
+    dets = three(path='a.jpg')
+    part = dets[index]
+    assert isinstance(part, Detections) and len(part) == len(rows)
+    assert part.boxes.tolist() == [dets.boxes[row].tolist() for row in rows]
+    assert part.scores.tolist() == [dets.scores[row].item() for row in rows]
+    assert part.labels.tolist() == [dets.labels[row].item() for row in rows]
+    assert (part.path, part.image_size, part.class_names) == ('a.jpg', (100, 120), NAMES)
+
+
+def test_index_outside_ends_iteration():
+    with pytest.raises(IndexError):
+        three()[3]
+    assert [one.labels.tolist() for one in three()] == [[0], [2], [1]]
+
+
+def test_coco():
+    results = three().to_coco(7)
+    assert results[0] == {'image_id': 7, 'category_id': 1, 'bbox': [10.0, 20.0, 50.5, 60.0], 'score': 0.5}
+    assert [result['category_id'] for result in results] == [1, 3, 2]
+    assert [result['category_id'] for result in three().to_coco(7, [18, 17, 90])] == [18, 90, 17]
+    assert [result['category_id'] for result in three().to_coco(7, {0: 5, 1: 6, 2: 9})] == [5, 9, 6]
+    assert json.loads(json.dumps(results)) == results
+    with pytest.raises(ValueError, match="label 2 .'bird'"):
+        three().to_coco(7, [18, 17])
+
+
+def test_dict_and_json():
+    dets = three(path='a.jpg')
+    plain = dets.to_dict()
+    assert plain['path'] == 'a.jpg' and plain['image_size'] == {'height': 100, 'width': 120}
+    assert plain['detections'][1] == {'box': BOXES[1], 'score': 0.75, 'label': 2, 'name': 'bird'}
+    assert json.loads(dets.to_json()) == plain == json.loads(dets.to_json(indent=2))
+
+
+def test_empty():
+    dets = Detections.empty(NAMES, (100, 120), error='broken')
+    assert len(dets) == 0 and dets.boxes.shape == (0, 4) and dets.error == 'broken' and dets.names == []
+    assert dets.to_coco(1) == [] and dets.to_dict()['detections'] == [] and dets.to_dict()['error'] == 'broken'
+    assert len(dets[:5]) == len(dets[torch.zeros(0, dtype=torch.bool)]) == len(list(dets)) == 0
+    pixels = np.full((100, 120, 3), 50, np.uint8)
+    assert np.array_equal(np.asarray(dets.draw(pixels)), pixels)
+    assert len(Detections.empty()) == 0
+    assert json.loads(dets.to_json())['detections'] == []
+
+
+def test_draw_marks_the_box_and_leaves_the_rest():
+    pixels = np.full((200, 300, 3), 128, np.uint8)
+    dets = Detections(torch.tensor([[50.0, 100, 250, 180]]), [0.5], [1], NAMES, (200, 300))
+    drawn = np.asarray(dets.draw(pixels))
+    changed = (drawn != 128).any(axis=2)
+    assert (pixels == 128).all() and drawn.shape == pixels.shape
+    # The four edges, in one colour; the first pixel inside the box is 50, 100, the last 249, 179.
+    colour = drawn[179, 150].tolist()
+    edges = (drawn[100, 50:250], drawn[179, 50:250], drawn[100:180, 50], drawn[100:180, 249])
+    assert all((edge == colour).all() for edge in edges)
+    assert not changed[105:175, 55:245].any()
+    assert not changed[180:].any() and not changed[:, :50].any() and not changed[:, 250:].any()
+    # The caption stands on the box, written in something other than its ground.
+    caption = drawn[90:100, 50:70].reshape(-1, 3).astype(int)
+    assert changed[90:100, 50:70].all() and np.abs(caption - colour).sum(axis=1).max() > 250
+
+
+def test_draw_classes_in_different_colours_and_the_surest_on_top():
+    def edge_colour(scores, labels):
+        boxes = [[50.0, 100, 250, 180]] * len(scores)
+        dets = Detections(boxes, scores, labels, NAMES, (200, 300))
+        return dets.draw(Image.new('RGB', (300, 200))).getpixel((99, 179))
+
+    alone = [edge_colour([0.5], [label]) for label in range(3)]
+    assert len(set(alone)) == 3
+    assert edge_colour([0.9, 0.4], [0, 1]) == alone[0] and edge_colour([0.4, 0.9], [0, 1]) == alone[1]
+
+
+def test_draw_width_grows_with_the_picture():
+    widths = []
+    for side in (100, 1600):
+        dets = Detections([[0.25 * side, 0.25 * side, 0.75 * side, 0.75 * side]], [0.5], [0], NAMES, (side, side))
+        column = np.asarray(dets.draw(Image.new('RGB', (side, side))))[side // 2 :, side // 2]
+        widths.append(int(column.any(axis=1).sum()))
+    assert widths == [1, 5]
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 500), (500, 1), (20, 20), (100, 120)])
+def test_draw_boxes_at_and_outside_the_edges(size):
+    height, width = size
+    boxes = [
+        [0, 0, width, height],
+        [0, 0, 0, 0],
+        [width, height, width, height],
+        [-9, -9, width + 9, height + 9],
+    ]
+    dets = Detections(boxes, [0.9, 0.8, 0.7, 0.6], [0, 1, 2, 0], NAMES, size)
+    assert dets.draw(np.zeros((height, width, 3), np.uint8)).size == (width, height)
+
+
+def test_draw_reads_path_and_turns_it_upright(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    path = tmp_path / 'a.png'
+    Image.new('RGB', (100, 120)).save(path, exif=exif)
+    drawn = three(path=str(path)).draw()
+    assert drawn.size == (120, 100) and drawn.getbbox() is not None
+    tensor = torch.zeros(3, 100, 120)
+    assert drawn.tobytes() == three().draw(tensor).tobytes() == three().draw(path).tobytes()
+
+
+def test_draw_without_a_fitting_picture():
+    with pytest.raises(ValueError, match=r'draw\(image\)'):
+        three().draw()
+    with pytest.raises(ValueError, match='120 x 100 .* 100 x 120'):
+        three().draw(Image.new('RGB', (100, 120)))
+
+
+def test_draw_names_the_font_lacks():
+    assert three(class_names=('猫', '', 'a\nb')).draw(Image.new('RGB', (120, 100))).getbbox()
+
+
+class FakeSupervisionDetections(SimpleNamespace):
+    pass
+
+
+def test_supervision_arguments(monkeypatch):
+    fake = SimpleNamespace(Detections=FakeSupervisionDetections)
+    monkeypatch.setitem(sys.modules, 'supervision', fake)
+    dets = three()
+    converted = dets.to_supervision()
+    assert converted.xyxy.dtype == np.float32 and converted.xyxy.tolist() == BOXES
+    assert converted.confidence.tolist() == [0.5, 0.75, 0.25] and converted.class_id.tolist() == [0, 2, 1]
+    assert converted.data['class_name'].tolist() == ['cat', 'bird', 'dog']
+    converted.xyxy[:] = 0
+    assert dets.boxes.tolist() == BOXES
+    assert Detections.empty().to_supervision().xyxy.shape == (0, 4)
+
+
+def test_supervision_itself():
+    supervision = pytest.importorskip('supervision')
+    converted = three().to_supervision()
+    assert isinstance(converted, supervision.Detections) and len(converted) == 3
+    assert len(Detections.empty(NAMES).to_supervision()) == 0
+
+
+def test_supervision_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'supervision', None)
+    with pytest.raises(ImportError, match=r'pip install "mbv3zoo\[supervision\]"'):
+        three().to_supervision()
