@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from mbv3zoo.config import Config
 
 # The smallest side, in pixels, of an object's visible part: below it nobody could name the class.
 MIN_VISIBLE_SIDE = 6
@@ -10,10 +12,8 @@ MIN_VISIBLE_SIDE = 6
 MIN_VISIBLE_SHARE = 0.25
 
 
-class SyntheticConfig(BaseModel):
+class SyntheticConfig(Config):
     """Settings of :func:`mbv3zoo.data.synthetic.synthesize`; a bad value is a ``ValueError``."""
-
-    model_config = ConfigDict(frozen=True, extra='forbid')
 
     train: int = Field(4000, ge=0, description='scenes in the train split')
     val: int = Field(500, ge=0, description='scenes in the val split')

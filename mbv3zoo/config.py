@@ -1,0 +1,223 @@
+"""The typed, immutable settings: what a detector is, what it trains on, and how.
+
+Each default is written here once. Everything below reads them from a config object; nothing reads a dict.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
+
+# YOLOv5's anchors: (width, height) in pixels of the network's input, for strides 8, 16 and 32.
+DEFAULT_ANCHORS = (
+    ((10.0, 13.0), (16.0, 30.0), (33.0, 23.0)),
+    ((30.0, 61.0), (62.0, 45.0), (59.0, 119.0)),
+    ((116.0, 90.0), (156.0, 198.0), (373.0, 326.0)),
+)
+STRIDES = (8, 16, 32)
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, and an unknown key is refused with the nearest known name."""
+
+    # No infinity or NaN: JSON, which configs are saved as, has neither.
+    model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode='before')
+    @classmethod
+    def _name_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
+                    hint = f'did you mean {near[0]!r}?' if near else f'known keys: {", ".join(cls.model_fields)}'
+                    raise ValueError(f'unknown key {key!r}; {hint}')
+        return data
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], source: str | Path = '') -> Self:
+        """Validates `data`; a failure is one readable ValueError that names `source` and each bad key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            lines = []
+            for item in error.errors(include_url=False):
+                place = '.'.join(map(str, item['loc'])) or cls.__name__
+                given = '' if isinstance(item['input'], Mapping) else f' (given: {item["input"]!r})'
+                lines.append(f'{place}: {item["msg"].removeprefix("Value error, ")}{given}')
+            raise ValueError((f'{source}: ' if str(source) else '') + '; '.join(lines)) from None
+
+
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# (height, width) in pixels; one number means a square.
+ImageSize = Annotated[tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]], BeforeValidator(_pair)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class DetectorConfig(Config):
+    """All that is needed to build a detector's network again: what is saved beside the weights.
+
+    Attributes:
+        backbone: A timm model name, with or without a pretrained tag.
+        backbone_args: Further arguments of `timm.create_model`, plain JSON values.
+        num_classes: Number of classes K. Taken from `class_names` where those are given.
+        class_names: One unique name a class; `('0', '1', ...)` where only the number is known.
+        in_chans: Channels of the input picture.
+        image_size: (height, width) in pixels that pictures are letterboxed to; multiples of 32.
+        anchors: For strides 8, 16, 32 a list of (width, height) in pixels of the network's input.
+        depth_multiple: Scales how often the neck's blocks repeat (YOLOv5's compound scaling).
+        width_multiple: Scales the neck's channels.
+        activation: Activation of the neck, by its name in timm.layers.
+        mean: Per-channel mean the backbone was trained with, for pictures in 0..1; None takes the backbone's.
+        std: Per-channel standard deviation, likewise.
+    """
+
+    backbone: str
+    backbone_args: dict[str, Any] = {}
+    num_classes: Annotated[int, Field(ge=1, strict=True)] = 80
+    class_names: tuple[str, ...] = ()
+    in_chans: Annotated[int, Field(ge=1)] = 3
+    image_size: ImageSize = (640, 640)
+    anchors: tuple[tuple[tuple[Positive, Positive], ...], ...] = DEFAULT_ANCHORS
+    depth_multiple: Positive = 0.33
+    width_multiple: Positive = 0.25
+    activation: str = 'silu'
+    mean: tuple[float, ...] | None = None
+    std: tuple[Positive, ...] | None = None
+
+    @model_validator(mode='before')
+    @classmethod
+    def _classes(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        data = dict(data)
+        names = data.get('class_names') or ()
+        if not isinstance(names, (list, tuple)):
+            raise ValueError(f'class_names must be a list of names, given {names!r}')
+        if names:
+            data.setdefault('num_classes', len(names))
+            if data['num_classes'] != len(names):
+                raise ValueError(f'num_classes is {data["num_classes"]!r}, but class_names has {len(names)} names')
+        elif isinstance(data.get('num_classes', 80), int):
+            data['class_names'] = tuple(str(i) for i in range(data.get('num_classes', 80)))
+        return data
+
+    @model_validator(mode='after')
+    def _check(self) -> Self:
+        twice = {name for name in self.class_names if self.class_names.count(name) > 1}
+        if twice:
+            raise ValueError(f'class_names must be unique; given more than once: {sorted(twice)}')
+        if any(side % STRIDES[-1] for side in self.image_size):
+            raise ValueError(f'image_size must be multiples of {STRIDES[-1]}, given {self.image_size}')
+        counts = [len(level) for level in self.anchors]
+        if len(counts) != len(STRIDES) or len(set(counts)) != 1 or not counts[0]:
+            raise ValueError(f'anchors must hold {len(STRIDES)} lists of equal length, given lengths {counts}')
+        for name in ('mean', 'std'):
+            value = getattr(self, name)
+            if value is not None and len(value) != self.in_chans:
+                raise ValueError(f'{name} must have in_chans={self.in_chans} values, given {len(value)}')
+        return self
+
+
+class TrainConfig(Config):
+    """How a detector is trained.
+
+    Attributes:
+        epochs: Passes over the training set.
+        batch_size: Pictures a step, on each process.
+        optimizer: A name of timm.optim.
+        lr: Peak learning rate.
+        lr_end: Last learning rate as a share of `lr`.
+        momentum: SGD momentum (Nesterov), or Adam's first beta.
+        weight_decay: Decoupled for AdamW; never on norms and biases.
+        schedule: Course of the learning rate after the warm-up.
+        warmup_epochs: Epochs of linear warm-up (a fraction is fine).
+        ema_decay: Final decay of the weights' moving average, the weights that are kept; 0 turns it off.
+        clip_grad: Largest norm of the gradient; None for no limit.
+        box_gain, class_gain, objectness_gain: Weights of the three parts of the loss before their scaling
+            by classes, levels and picture size (../docs/training.md).
+        anchor_ratio: Largest ratio of sides at which an anchor takes a box.
+        mosaic: Share of training pictures that are mosaics of four.
+        mosaic_off_epochs: Last epochs that see no mosaic.
+        scale: Pictures are scaled by a factor drawn from 1 - scale .. 1 + scale.
+        translate: Largest shift as a share of the picture's side.
+        degrees: Largest rotation.
+        flip: Share of pictures mirrored left to right.
+        color: Share of pictures whose colours change.
+        hue, saturation, brightness: Largest change of colour, as in torchvision's ColorJitter.
+        mixed_precision: Autocast type.
+        seed: Seed of everything that is drawn.
+        workers: Loader processes.
+        eval_every: Epochs between two evaluations.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 100
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    optimizer: str = 'adamw'
+    lr: Positive = 2e-3
+    lr_end: Fraction = 0.01
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    schedule: Literal['cosine', 'linear'] = 'cosine'
+    warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9998
+    clip_grad: Positive | None = 10.0
+    box_gain: Annotated[float, Field(ge=0)] = 0.05
+    class_gain: Annotated[float, Field(ge=0)] = 0.5
+    objectness_gain: Annotated[float, Field(ge=0)] = 1.0
+    anchor_ratio: Annotated[float, Field(gt=1)] = 4.0
+    mosaic: Fraction = 0.5
+    mosaic_off_epochs: Annotated[int, Field(ge=0)] = 5
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    translate: Fraction = 0.1
+    degrees: Annotated[float, Field(ge=0, le=180)] = 0.0
+    flip: Fraction = 0.5
+    color: Fraction = 0.5
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.015
+    saturation: Fraction = 0.5
+    brightness: Fraction = 0.4
+    mixed_precision: Literal['no', 'bf16', 'fp16'] = 'no'
+    seed: int = 0
+    workers: Annotated[int, Field(ge=0)] = 2
+    eval_every: Annotated[int, Field(ge=1)] = 1
+
+
+class DataConfig(Config):
+    """Where the pictures are.
+
+    Attributes:
+        data: A YOLO data.yaml, a folder that holds one, or a COCO .json of the training split.
+        val_data: The same for the validation split; by default `data`'s own. A COCO .json needs one.
+        images: Folder of a COCO file's pictures, where they do not stand in one of the usual places.
+    """
+
+    data: str
+    val_data: str | None = None
+    images: str | None = None
+
+
+class RunConfig(Config):
+    """A training run: what, on what, how. Saved in the run's folder, so that it can be resumed.
+
+    Attributes:
+        model: What `create_detector` takes: a name, a YAML file, a saved folder, a Hub repository.
+        pretrained: Start from the model's weights (the detector's or the backbone's).
+        image_size: (height, width) in pixels; None takes the model's.
+        data: Where the pictures are.
+        train: How to train.
+    """
+
+    model: str = 'mbv3_yolo_small'
+    pretrained: bool = False
+    image_size: ImageSize | None = None
+    data: DataConfig
+    train: TrainConfig = TrainConfig()
