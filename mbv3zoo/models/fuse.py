@@ -1,0 +1,130 @@
+"""Folding of BatchNorm into the convolution before it, for inference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import torch
+from timm.layers import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+# Weight-standardised convolutions compute their weight anew at each call: nothing can be folded into it.
+_STANDARDISED = (StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame)
+
+
+class ChannelAffine(nn.Module):
+    """x * scale + shift for each channel: what is left of a BatchNorm that stands behind no convolution."""
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__()
+        scale, shift = _scale_and_shift(norm)
+        self.scale = nn.Parameter(scale, requires_grad=False)
+        self.shift = nn.Parameter(shift, requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shape = (1, -1) + (1,) * (x.dim() - 2)
+        return x * self.scale.view(shape) + self.shift.view(shape)
+
+
+@torch.no_grad()
+def fuse_batch_norms(model: nn.Module, example: torch.Tensor) -> None:
+    """Removes every BatchNorm of `model`, in place: folded where it follows a convolution, else made a plain affine.
+
+    Which convolution feeds which norm is seen in one forward pass of `example`, not guessed from the order or the names
+    of modules, so that any timm backbone can be folded. timm's norm-and-activation layers keep their activation.
+    """
+    producers = _producers(model, example)
+    replacements: dict[_BatchNorm, nn.Module] = {}
+    # A norm may stand in several places under several names.
+    for name, norm in list(model.named_modules(remove_duplicate=False)):
+        if isinstance(norm, _BatchNorm):
+            if norm not in replacements:
+                replacements[norm] = _replacement(norm, producers.get(norm))
+            model.set_submodule(name, replacements[norm])
+
+
+def _replacement(norm: _BatchNorm, conv: nn.Conv2d | None) -> nn.Module:
+    """What stands in for a norm; its scale and shift go into `conv` where there is one."""
+    if conv is None:
+        affine: nn.Module = ChannelAffine(norm)
+    else:
+        _fold(conv, norm)
+        affine = nn.Identity()
+    rest = [m for m in (affine, getattr(norm, 'drop', None), getattr(norm, 'act', None)) if m is not None]
+    rest = [m for m in rest if not isinstance(m, nn.Identity)]
+    new = nn.Sequential(*rest) if len(rest) > 1 else rest[0] if rest else nn.Identity()
+    return new.train(norm.training)
+
+
+class _Uses(TorchDispatchMode):
+    """Counts the operations that take each of the tensors it watches, in-place ones included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: dict[int, torch.Tensor] = {}  # keeps them, so that their ids stay unique
+        self.counts: Counter[int] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        self.counts.update(id(value) for value in tree_leaves(args) if id(value) in self.watched)
+        return func(*args, **(kwargs or {}))
+
+
+def _producers(model: nn.Module, example: torch.Tensor) -> dict[_BatchNorm, nn.Conv2d]:
+    """Norm -> the convolution whose output it takes, where both run once and nothing else takes that output."""
+    uses = _Uses()
+    sources: dict[int, nn.Conv2d] = {}
+    calls: Counter[nn.Module] = Counter()
+    pairs: dict[_BatchNorm, int] = {}
+
+    def hook(module: nn.Module, args: tuple, output: torch.Tensor) -> None:
+        calls[module] += 1
+        if isinstance(module, nn.Conv2d):
+            uses.watched[id(output)] = output
+            sources[id(output)] = module
+        elif id(args[0]) in sources:
+            pairs[module] = id(args[0])
+
+    handles = [m.register_forward_hook(hook) for m in model.modules() if isinstance(m, (nn.Conv2d, _BatchNorm))]
+    training = [module for module in model.modules() if module.training]
+    try:
+        with uses:
+            model.eval()(example)
+    finally:
+        for module in training:
+            module.training = True
+        for handle in handles:
+            handle.remove()
+    return {
+        norm: sources[key]
+        for norm, key in pairs.items()
+        if calls[norm] == calls[sources[key]] == uses.counts[key] == 1 and not isinstance(sources[key], _STANDARDISED)
+    }
+
+
+def _scale_and_shift(norm: _BatchNorm) -> tuple[torch.Tensor, torch.Tensor]:
+    std = (norm.running_var.double() + norm.eps).sqrt()
+    weight = norm.weight.double() if norm.weight is not None else torch.ones_like(std)
+    bias = norm.bias.double() if norm.bias is not None else torch.zeros_like(std)
+    scale = weight / std
+    dtype = norm.running_mean.dtype
+    return scale.to(dtype), (bias - norm.running_mean.double() * scale).to(dtype)
+
+
+def _fold(conv: nn.Conv2d, norm: _BatchNorm) -> None:
+    # In double precision: the folded network should differ from the trained one by rounding once, not thrice.
+    double = [t.double() if t is not None else None for t in (conv.weight, conv.bias, norm.running_mean)]
+    weight, bias = fuse_conv_bn_weights(
+        *double,
+        norm.running_var.double(),
+        norm.eps,
+        norm.weight.double() if norm.weight is not None else None,
+        norm.bias.double() if norm.bias is not None else None,
+    )
+    dtype, trainable = conv.weight.dtype, conv.weight.requires_grad
+    conv.weight = nn.Parameter(weight.to(dtype), trainable)
+    conv.bias = nn.Parameter(bias.to(dtype), trainable)

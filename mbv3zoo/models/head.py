@@ -1,0 +1,47 @@
+"""The anchor-based head of YOLOv5: one 1x1 convolution a level, raw logits out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+
+class DetectHead(nn.Module):
+    """P3, P4, P5 -> raw logits.
+
+    Args:
+        in_channels: Channels of each level.
+        num_classes: Number of classes K.
+        num_anchors: Anchors a cell, A.
+        strides: Pixels a cell of each level.
+
+    Returns (forward):
+        A list, one tensor a level, [B, A, H, W, 5 + K]: tx, ty, tw, th, objectness, K classes, before the sigmoid.
+    """
+
+    def __init__(self, in_channels: Sequence[int], num_classes: int, num_anchors: int, strides: Sequence[int]) -> None:
+        super().__init__()
+        self.num_outputs = 5 + num_classes
+        self.num_anchors = num_anchors
+        self.convs = nn.ModuleList(nn.Conv2d(c, num_anchors * self.num_outputs, 1) for c in in_channels)
+        for conv, stride in zip(self.convs, strides, strict=True):
+            self._init_bias(conv, stride)
+
+    def _init_bias(self, conv: nn.Conv2d, stride: int) -> None:
+        # Starts where a picture of 640 pixels holds about 8 objects and each class has a share of 0.6 of them (focal
+        # loss's prior, arXiv 1708.02002 section 3.3): the first steps need not learn that most cells are empty.
+        with torch.no_grad():
+            bias = conv.bias.view(self.num_anchors, self.num_outputs)
+            bias[:, 4] += math.log(8 / (640 / stride) ** 2)
+            bias[:, 5:] += math.log(0.6 / (self.num_outputs - 5 - 0.99999))
+
+    def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        logits = []
+        for x, conv in zip(features, self.convs, strict=True):
+            batch, _, height, width = x.shape
+            x = conv(x).view(batch, self.num_anchors, self.num_outputs, height, width)
+            logits.append(x.permute(0, 1, 3, 4, 2))
+        return logits

@@ -1,0 +1,108 @@
+"""The detector's network: normalisation, backbone, neck, head. Pictures in, raw logits out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from mbv3zoo.config import STRIDES, DetectorConfig
+from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.fuse import fuse_batch_norms
+from mbv3zoo.models.head import DetectHead
+from mbv3zoo.models.neck import PAN
+from mbv3zoo.models.postprocess import Kept, postprocess
+from mbv3zoo.models.pyramid import PyramidBackbone
+
+
+class DetectorNetwork(nn.Module):
+    """Backbone, neck and head from a config.
+
+    Args:
+        config: What to build.
+        pretrained: Load the backbone's weights.
+        **backbone_args: Arguments of `timm.create_model` for this one build (`cache_dir`, ...), not kept in the config.
+
+    Attributes:
+        config: The config, with the backbone's mean and std filled in.
+        strides: Pixels a cell of each level.
+        fused: Whether `fuse` was called.
+    """
+
+    strides = STRIDES
+    fused = False
+
+    def __init__(self, config: DetectorConfig, pretrained: bool = False, **backbone_args: Any) -> None:
+        super().__init__()
+        self.backbone = PyramidBackbone(
+            config.backbone,
+            config.image_size,
+            pretrained,
+            config.in_chans,
+            **{**config.backbone_args, **backbone_args},
+        )
+        self.neck = PAN(self.backbone.channels, config.depth_multiple, config.width_multiple, config.activation)
+        self.head = DetectHead(self.neck.out_channels, config.num_classes, len(config.anchors[0]), STRIDES)
+
+        mean = config.mean or _for_channels(self.backbone.mean, config.in_chans)
+        std = config.std or _for_channels(self.backbone.std, config.in_chans)
+        self.config = config.model_copy(update={'mean': mean, 'std': std})
+        # Not in the state dict: the config holds them.
+        self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer('anchors', torch.tensor(config.anchors), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Images to raw logits.
+
+        Args:
+            images: float [B, C, H, W] in 0..1, not normalised; H and W multiples of 32.
+
+        Returns:
+            One tensor a stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes.
+
+        Raises:
+            ValueError: The images have another shape or are not floating point.
+        """
+        self._check(images)
+        features = self.backbone((images - self.mean) / self.std)
+        return self.head(self.neck(features))
+
+    def postprocess(self, logits: list[torch.Tensor], **thresholds: Any) -> list[Kept]:
+        """Raw logits -> what is kept of each picture, boxes in pixels of the network's input.
+
+        Args:
+            logits: What `forward` returned.
+            **thresholds: Those of `mbv3zoo.models.postprocess.postprocess`.
+        """
+        return postprocess(*decode([x.float() for x in logits], self.anchors, self.strides), **thresholds)
+
+    def fuse(self) -> DetectorNetwork:
+        """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self."""
+        height, width = self.config.image_size
+        fuse_batch_norms(self, self.mean.new_zeros(1, self.config.in_chans, height, width))
+        self.fused = True
+        return self
+
+    def _check(self, images: torch.Tensor) -> None:
+        if images.dim() != 4 or images.shape[1] != self.config.in_chans:
+            raise ValueError(
+                f'images must be [batch, {self.config.in_chans}, height, width], given {list(images.shape)}'
+            )
+        if not images.is_floating_point():
+            raise ValueError(f'images must be float in 0..1, given {images.dtype}; divide by 255')
+        height, width = images.shape[2:]
+        if not height or not width or height % STRIDES[-1] or width % STRIDES[-1]:
+            fit = [max(-(-side // STRIDES[-1]), 1) * STRIDES[-1] for side in (height, width)]
+            raise ValueError(
+                f'height and width must be multiples of {STRIDES[-1]}, given {height} x {width}; '
+                f'pad to {fit[0]} x {fit[1]}, or use predict(), which does'
+            )
+
+
+def _for_channels(values: tuple[float, ...], in_chans: int) -> tuple[float, ...]:
+    """RGB statistics for another number of channels, the way timm adapts the first convolution's weights."""
+    if in_chans == 1:
+        return (sum(values) / len(values),)
+    return tuple(values[i % len(values)] for i in range(in_chans))

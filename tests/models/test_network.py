@@ -1,0 +1,180 @@
+import copy
+
+import pytest
+import timm
+import torch
+
+from mbv3zoo.config import DetectorConfig
+from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess import postprocess
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+def build(backbone='mbv3_yolo_small', **settings):
+    torch.manual_seed(0)
+    return DetectorNetwork(DetectorConfig(backbone=backbone, **{'num_classes': 4, 'image_size': 64, **settings})).eval()
+
+
+@torch.no_grad()
+def calibrated(network):
+    """Sets the BatchNorms' statistics, as training would: without them little of a picture reaches the logits."""
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    network.train()(torch.rand(4, network.config.in_chans, 64, 64))
+    return network.eval()
+
+
+@pytest.fixture(scope='module')
+def network():
+    return calibrated(build())
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'statistics'), [('mbv3_yolo_small', IMAGENET), ('mbv3_yolo_large', HALF), ('resnet18', IMAGENET)]
+)
+@torch.no_grad()
+def test_normalises_its_input_as_its_backbone_wants(backbone, statistics):
+    network = calibrated(build(backbone))
+    mean, std = statistics
+    assert network.config.mean == mean and network.config.std == std
+    images = torch.rand(2, 3, 64, 64)
+    by_hand = torch.stack([(images[:, i] - mean[i]) / std[i] for i in range(3)], 1)
+    bare = build(backbone, mean=(0, 0, 0), std=(1, 1, 1))
+    bare.load_state_dict(network.state_dict())
+    for x, y, z in zip(network(images), bare(by_hand), bare(images), strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-4)
+        assert (x - z).abs().max() > 0.1
+
+
+@torch.no_grad()
+def test_backbone_neck_and_head_in_a_row():
+    network = build(mean=(0, 0, 0), std=(1, 1, 1))
+    images = torch.rand(1, 3, 64, 64)
+    expected = network.head(network.neck(network.backbone(images)))
+    assert all(torch.equal(x, y) for x, y in zip(network(images), expected, strict=True))
+
+
+def test_statistics_of_the_config_win_and_move_with_the_network(network):
+    ours = build(mean=(0.1, 0.2, 0.3), std=(1, 2, 3))
+    assert ours.mean.flatten().tolist() == pytest.approx([0.1, 0.2, 0.3]) and ours.std.shape == (1, 3, 1, 1)
+    assert ours.config.mean == (0.1, 0.2, 0.3)
+    double = copy.deepcopy(network).double()
+    assert double.mean.dtype == double.std.dtype == double.anchors.dtype == torch.float64
+    # The config holds them, so the state dict does not: a file of weights cannot contradict its config.
+    assert not {'mean', 'std', 'anchors'} & network.state_dict().keys()
+
+
+@pytest.mark.parametrize(('in_chans', 'mean'), [(1, [0.449]), (4, [0.485, 0.456, 0.406, 0.485])])
+@torch.no_grad()
+def test_other_numbers_of_channels(in_chans, mean):
+    network = build(in_chans=in_chans)
+    assert network.config.mean == pytest.approx(mean) and len(network.config.std) == in_chans
+    assert network(torch.rand(1, in_chans, 64, 64))[0].shape == (1, 3, 8, 8, 9)
+    with pytest.raises(ValueError, match=rf'\[batch, {in_chans}, height, width\], given \[1, 3, 64, 64\]'):
+        network(torch.rand(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize('size', [(64, 64), (32, 32), (96, 32), (32, 160)])
+@pytest.mark.parametrize('batch', [0, 1, 3])
+@torch.no_grad()
+def test_shapes(network, size, batch):
+    """Any multiple of 32, also other than the config's; no pictures give logits of no pictures."""
+    logits = network(torch.rand(batch, 3, *size))
+    assert isinstance(logits, list)
+    assert [tuple(x.shape) for x in logits] == [(batch, 3, size[0] // s, size[1] // s, 9) for s in (8, 16, 32)]
+    kept = network.postprocess(logits)
+    assert len(kept) == batch
+
+
+@torch.no_grad()
+def test_shapes_with_other_anchors_and_classes():
+    network = build(num_classes=1, anchors=[[[10, 10]], [[50, 50]], [[200, 100]]])
+    assert [tuple(x.shape) for x in network(torch.rand(1, 3, 64, 64))] == [
+        (1, 1, 8, 8, 6),
+        (1, 1, 4, 4, 6),
+        (1, 1, 2, 2, 6),
+    ]
+    assert network.anchors.tolist() == [[[10, 10]], [[50, 50]], [[200, 100]]]
+
+
+@pytest.mark.parametrize(
+    ('images', 'words'),
+    [
+        (torch.rand(3, 64, 64), 'given [3, 64, 64]'),
+        (torch.rand(1, 1, 64, 64), 'given [1, 1, 64, 64]'),
+        (torch.rand(1, 64, 64, 3), 'given [1, 64, 64, 3]'),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), 'divide by 255'),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.int64), 'torch.int64'),
+        (torch.rand(1, 3, 65, 64), 'given 65 x 64; pad to 96 x 64'),
+        (torch.rand(1, 3, 100, 20), 'given 100 x 20; pad to 128 x 32'),
+        (torch.rand(1, 3, 0, 64), 'given 0 x 64; pad to 32 x 64'),
+        (torch.rand(2, 3, 0, 0), 'given 0 x 0; pad to 32 x 32'),
+    ],
+)
+def test_wrong_images_are_refused(network, images, words):
+    with pytest.raises(ValueError) as caught:
+        network(images)
+    assert words in str(caught.value)
+
+
+# The neck by the formula in test_neck.py, for these channels, at depth 0.33 and width 0.25; the head has
+# sum(P) + 3 weights and biases for each of its 3 * (5 + K) outputs.
+@pytest.mark.parametrize(
+    ('backbone', 'timm_name', 'neck'),
+    [
+        ('mbv3_yolo_small', 'mobilenetv3_small_100', 1_159_872),
+        ('mbv3_yolo_large', 'mobilenetv3_large_100', 1_660_992),
+        ('resnet18', 'resnet18', 1_125_504),
+    ],
+)
+@pytest.mark.parametrize('num_classes', [1, 80])
+def test_parameters_by_formula(backbone, timm_name, neck, num_classes):
+    with torch.device('meta'):
+        network = build(backbone, num_classes=num_classes)
+    features = timm.create_model(timm_name, features_only=True, device='meta')
+    head = (64 + 128 + 256 + 3) * 3 * (5 + num_classes)
+    assert sum(p.numel() for p in network.parameters()) == sum(p.numel() for p in features.parameters()) + neck + head
+
+
+@torch.no_grad()
+def test_postprocess_is_decode_then_suppression(network):
+    logits = [x.clone() for x in network(torch.rand(2, 3, 64, 64))]
+    for x in logits:
+        x[..., 4:] += 4
+    options = {'score_thresh': 0.3, 'iou_thresh': 0.6, 'multi_label': True, 'max_detections': 7}
+    expected = postprocess(*decode(logits, torch.tensor(network.config.anchors), (8, 16, 32)), **options)
+    found = network.postprocess(logits, **options)
+    assert len(found) == 2 and all(len(kept.scores) == 7 for kept in found)
+    assert all(torch.equal(x, y) for a, b in zip(found, expected, strict=True) for x, y in zip(a, b, strict=True))
+    # Half-precision logits are decoded in full precision: near the right edge whole pixels lie between two halves.
+    half = network.postprocess([x.half() for x in logits], **options)
+    assert {kept.boxes.dtype for kept in half} == {torch.float32}
+
+
+def test_everything_is_trained(network):
+    training = copy.deepcopy(network).train()
+    sum(x.square().sum() for x in training(torch.rand(2, 3, 64, 64))).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in training.parameters())
+
+
+def test_config_is_kept_and_not_changed():
+    config = DetectorConfig(backbone='mbv3_yolo_small', num_classes=2, image_size=64)
+    network = DetectorNetwork(config)
+    assert config.mean is None
+    assert network.config.model_copy(update={'mean': None, 'std': None}) == config
+    # The config alone rebuilds the network.
+    again = DetectorNetwork(network.config)
+    again.load_state_dict(network.state_dict())
+    assert again.config == network.config
+
+
+def test_backbone_args_reach_the_backbone_and_build_args_are_not_kept():
+    config = DetectorConfig(backbone='resnet18', backbone_args={'act_layer': 'gelu'}, num_classes=1, image_size=64)
+    network = DetectorNetwork(config, dtype=torch.float64)
+    assert not any(isinstance(m, torch.nn.ReLU) for m in network.backbone.modules())
+    assert next(network.backbone.parameters()).dtype == torch.float64
+    assert network.config.backbone_args == {'act_layer': 'gelu'}

@@ -1,0 +1,181 @@
+import pytest
+import torch
+
+from mbv3zoo.models.postprocess import Kept, postprocess
+
+THRESHOLDS = {'score_thresh': 0.25, 'iou_thresh': 0.4512}
+
+
+def iou(a, b):
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0) * max(height, 0)
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
+    return shared / union if union else 0.0
+
+
+def slow_nms(
+    boxes, scores, score_thresh, iou_thresh, max_detections=300, max_candidates=30_000, multi_label=False,
+    class_agnostic=False,
+):  # fmt: skip
+    """One picture, in Python loops: rows of (box, score, label), best first; of equal scores the earlier first."""
+    candidates = []
+    for box, row in zip(boxes.tolist(), scores.tolist(), strict=True):
+        labels = range(len(row)) if multi_label else [row.index(max(row))]
+        candidates += [(box, row[label], label) for label in labels if row[label] > score_thresh]
+    candidates = sorted(candidates, key=lambda candidate: -candidate[1])[:max_candidates]
+    kept = []
+    for box, score, label in candidates:
+        rivals = [other for other, _, other_label in kept if class_agnostic or other_label == label]
+        if all(iou(box, other) <= iou_thresh for other in rivals):
+            kept.append((box, score, label))
+    return kept[:max_detections]
+
+
+def random_scene(seed, number, num_classes, low=0, high=120, side=60, batch=2):
+    """Boxes on whole pixels, so that no IoU lies within rounding of the threshold; scores of which none is twice."""
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.randint(low, high, (batch, number, 2), generator=generator)
+    sides = torch.randint(1, side, (batch, number, 2), generator=generator)
+    count = batch * number * num_classes
+    scores = (torch.randperm(count, generator=generator) + 0.5) / max(count, 1)
+    return torch.cat([corner, corner + sides], -1).float(), scores.view(batch, number, num_classes)
+
+
+def check(boxes, scores, **options):
+    options = {**THRESHOLDS, **options}
+    kept = postprocess(boxes, scores, **options)
+    assert len(kept) == len(boxes)
+    total = 0
+    for image_boxes, image_scores, found in zip(boxes, scores, kept, strict=True):
+        expected = slow_nms(image_boxes, image_scores, **options)
+        assert isinstance(found, Kept) and found.labels.dtype == torch.int64
+        assert found.boxes.shape == (len(expected), 4) and found.boxes.dtype == boxes.dtype
+        assert list(zip(*(part.tolist() for part in found), strict=True)) == expected
+        total += len(expected)
+    return total
+
+
+@pytest.mark.parametrize('multi_label', [False, True])
+@pytest.mark.parametrize('class_agnostic', [False, True])
+@pytest.mark.parametrize(('number', 'num_classes'), [(1, 1), (60, 1), (80, 3), (40, 20)])
+def test_against_plain_loops(number, num_classes, multi_label, class_agnostic):
+    boxes, scores = random_scene(number, number, num_classes)
+    total = check(boxes, scores, multi_label=multi_label, class_agnostic=class_agnostic)
+    assert total or number == 1
+
+
+def test_many_boxes():
+    """torchvision takes another way from 1,000 boxes on."""
+    boxes, scores = random_scene(1, 1100, 2, low=-100, high=600, batch=1)
+    assert check(boxes, scores, score_thresh=0, max_detections=10_000) > 300
+    all_kept = postprocess(boxes, scores, score_thresh=0, iou_thresh=0.4512, max_detections=10_000)[0]
+    best = postprocess(boxes, scores, score_thresh=0, iou_thresh=0.4512)[0]
+    assert len(best.scores) == 300 and torch.equal(best.boxes, all_kept.boxes[:300])
+
+
+@pytest.mark.parametrize('iou_thresh', [0.0, 0.1012, 0.7012, 1.0])
+@pytest.mark.parametrize('score_thresh', [0.0, 0.6, 1.0])
+def test_thresholds(score_thresh, iou_thresh):
+    check(*random_scene(3, 50, 2), score_thresh=score_thresh, iou_thresh=iou_thresh)
+
+
+def test_thresholds_are_exclusive():
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [0, 0, 10, 5]]])
+    scores = torch.tensor([[[0.5], [0.25]]])
+    # The score is not above 0.25; an IoU of exactly one half does not suppress.
+    assert len(postprocess(boxes, scores, score_thresh=0.25, iou_thresh=0.5)[0].scores) == 1
+    assert len(postprocess(boxes, scores, score_thresh=0.24, iou_thresh=0.5)[0].scores) == 2
+    assert len(postprocess(boxes, scores, score_thresh=0.24, iou_thresh=0.49)[0].scores) == 1
+
+
+@pytest.mark.parametrize('multi_label', [False, True])
+def test_boxes_outside_of_the_picture(multi_label):
+    """Decoded boxes reach past every edge; classes must be kept apart there too."""
+    for seed in range(4):
+        boxes, scores = random_scene(seed, 60, 4, low=-300, high=300, side=250)
+        check(boxes, scores, multi_label=multi_label, score_thresh=0.1)
+    # Moved by class * (largest coordinate + 1), these two would lie on one another.
+    boxes = torch.tensor([[[80.0, 80, 100, 100], [-21.0, -21, -1, -1]]])
+    assert len(postprocess(boxes, torch.tensor([[[0.9, 0.0], [0.0, 0.8]]]))[0].boxes) == 2
+    # All coordinates below zero.
+    check(boxes - 200, torch.tensor([[[0.9, 0.0], [0.0, 0.8]]]))
+
+
+def test_ties():
+    boxes, scores = random_scene(5, 60, 3)
+    scores = (scores * 5).round() / 5
+    for multi_label in (False, True):
+        found = postprocess(boxes, scores, multi_label=multi_label, **THRESHOLDS)
+        for image_boxes, image_scores, kept in zip(boxes, scores, found, strict=True):
+            expected = slow_nms(image_boxes, image_scores, multi_label=multi_label, **THRESHOLDS)
+            # Which of two equally scored boxes stands first in the list is not promised, which of them stays is.
+            rows = list(zip(*(part.tolist() for part in kept), strict=True))
+            assert sorted(rows) == sorted(expected)
+            assert kept.scores.tolist() == [score for _, score, _ in expected]
+
+
+def test_equal_boxes_leave_one_a_class():
+    boxes = torch.tensor([10.0, 20, 30, 40]).expand(1, 50, 4)
+    scores = torch.full((1, 50, 2), 0.5)
+    assert [len(kept.scores) for kept in postprocess(boxes, scores)] == [1]
+    kept = postprocess(boxes, scores, multi_label=True)[0]
+    assert kept.labels.sort().values.tolist() == [0, 1] and kept.boxes.tolist() == [[10, 20, 30, 40]] * 2
+    assert len(postprocess(boxes, scores, multi_label=True, class_agnostic=True)[0].scores) == 1
+
+
+@pytest.mark.parametrize('max_detections', [1, 3, 300])
+def test_the_best_are_kept(max_detections):
+    check(*random_scene(7, 60, 3), max_detections=max_detections)
+
+
+@pytest.mark.parametrize('max_candidates', [1, 5, 40])
+@pytest.mark.parametrize('multi_label', [False, True])
+def test_the_best_candidates_enter(max_candidates, multi_label):
+    check(*random_scene(8, 60, 3), max_candidates=max_candidates, multi_label=multi_label)
+
+
+@pytest.mark.parametrize('multi_label', [False, True])
+@pytest.mark.parametrize(('batch', 'number', 'num_classes'), [(2, 0, 3), (0, 5, 3), (0, 0, 1), (1, 0, 1)])
+def test_nothing(batch, number, num_classes, multi_label):
+    kept = postprocess(
+        torch.zeros(batch, number, 4), torch.zeros(batch, number, num_classes), multi_label=multi_label
+    )
+    assert [[tuple(part.shape) for part in parts] for parts in kept] == [[(0, 4), (0,), (0,)]] * batch
+    assert all(parts.labels.dtype == torch.int64 for parts in kept)
+
+
+def test_nothing_above_the_threshold():
+    boxes, scores = random_scene(9, 20, 3)
+    assert check(boxes, scores * 0.2) == 0
+
+
+def test_defaults_are_those_for_use():
+    boxes, scores = random_scene(10, 80, 3)
+    assert all(
+        torch.equal(x, y)
+        for a, b in zip(
+            postprocess(boxes, scores),
+            postprocess(boxes, scores, score_thresh=0.25, iou_thresh=0.45, max_detections=300, multi_label=False),
+            strict=True,
+        )
+        for x, y in zip(a, b, strict=True)
+    )
+
+
+def test_arguments_are_not_changed_and_half_is_taken():
+    boxes, scores = random_scene(11, 30, 3)
+    copies = boxes.clone(), scores.clone()
+    postprocess(boxes, scores)
+    assert torch.equal(boxes, copies[0]) and torch.equal(scores, copies[1])
+    kept = postprocess(boxes.half(), scores.half())[0]
+    assert kept.boxes.dtype == kept.scores.dtype == torch.float16
+    with pytest.raises(ValueError):
+        postprocess(boxes, scores[:1])
+
+
+def test_degenerate_boxes_do_not_suppress():
+    """Boxes without an area have no overlap with anything."""
+    boxes = torch.tensor([[[5.0, 5, 5, 5], [5, 5, 5, 5], [0, 0, 10, 10]]])
+    scores = torch.tensor([[[0.9], [0.8], [0.7]]])
+    assert len(postprocess(boxes, scores)[0].scores) == 3
