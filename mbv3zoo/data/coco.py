@@ -1,0 +1,100 @@
+"""COCO data sets: one JSON file of images, annotations and categories."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import torch
+
+from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes
+from mbv3zoo.images import read_size
+
+
+def load_coco(annotations: str | Path, images: str | Path | None = None) -> DetectionSet:
+    """Reads a COCO annotation file.
+
+    Args:
+        annotations: The JSON file. Category ids may be sparse: classes are the categories in order of their id.
+        images: Folder that the `file_name`s start from; by default the first of `../images/<stem>`, `../<stem>`,
+            `../images` and the file's own folder that holds the first picture.
+
+    Raises:
+        ValueError: The file is missing or no COCO file, or none of its pictures can be read.
+    """
+    path = Path(annotations)
+    data = _read_json(path)
+    categories = sorted(data['categories'], key=lambda c: c['id'])
+    index = {category['id']: i for i, category in enumerate(categories)}
+    folder = _image_folder(path, data, images)
+    problems = LabelProblems(path)
+    by_image = defaultdict(list)
+    known = {image['id'] for image in data['images']}
+    for annotation in data['annotations']:
+        where = f'annotation {annotation.get("id")}'
+        box = annotation.get('bbox')
+        if annotation.get('image_id') not in known:
+            problems.add(where, f'image {annotation.get("image_id")} is not in the file; dropped')
+        elif annotation.get('category_id') not in index:
+            problems.add(where, f'category {annotation.get("category_id")} is not in the file; dropped')
+        elif not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
+            problems.add(where, f'bbox {box!r} is not [x, y, width, height]; dropped')
+        else:
+            by_image[annotation['image_id']].append(annotation)
+
+    records = []
+    for image in data['images']:
+        file = folder / image['file_name']
+        try:
+            size = read_size(file)[::-1]
+        except ValueError as error:
+            problems.add(f'image {image["id"]}', f'left out: {error}')
+            continue
+        own = by_image[image['id']]
+        xywh = torch.tensor([a['bbox'] for a in own], dtype=torch.float32).reshape(-1, 4)
+        boxes = torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1)
+        boxes, keep = clean_boxes(boxes, size, [f'annotation {a.get("id")}' for a in own], problems)
+        labels = torch.tensor([index[a['category_id']] for a in own], dtype=torch.int64)[keep]
+        areas = torch.tensor([float(a.get('area') or a['bbox'][2] * a['bbox'][3]) for a in own])[keep]
+        crowd = torch.tensor([bool(a.get('iscrowd', 0)) for a in own], dtype=torch.bool)[keep]
+        records.append(Record(file, size, boxes, labels, areas, crowd, image['id']))
+    if not records:
+        raise ValueError(f'{path}: none of its {len(data["images"])} pictures can be read in {folder}')
+    problems.report()
+    return DetectionSet(records, tuple(str(c['name']) for c in categories), tuple(problems.lines))
+
+
+def _read_json(path: Path) -> dict:
+    if not path.is_file():
+        raise ValueError(f'{path}: no such annotation file')
+    try:
+        data = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path}: not a JSON file: {error}') from error
+    missing = [k for k in ('images', 'annotations', 'categories') if not isinstance(data, dict) or k not in data]
+    if missing:
+        raise ValueError(f'{path}: not a COCO file; it lacks {missing}')
+    for key, needed in (('images', {'id', 'file_name'}), ('annotations', set()), ('categories', {'id', 'name'})):
+        rows = data[key]
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
+            keys = f' with {sorted(needed)}' if needed else ''
+            raise ValueError(f'{path}: not a COCO file; `{key}` must be a list of mappings{keys}')
+        twice = [row_id for row_id, times in Counter(row['id'] for row in rows if needed).items() if times > 1]
+        if twice:
+            raise ValueError(f'{path}: ids of `{key}` must be unique; given more than once: {twice[:5]}')
+    if not data['images'] or not data['categories']:
+        raise ValueError(f'{path}: has {len(data["images"])} images and {len(data["categories"])} categories')
+    return data
+
+
+def _image_folder(path: Path, data: dict, images: str | Path | None) -> Path:
+    up = path.resolve().parent.parent
+    places = [Path(images)] if images else [up / 'images' / path.stem, up / path.stem, up / 'images', path.parent]
+    first = data['images'][0]['file_name']
+    for place in places:
+        if (place / first).is_file():
+            return place
+    if images:
+        return places[0]
+    raise ValueError(f'{path}: {first} is in none of {[str(p) for p in places]}; name the folder of its pictures')

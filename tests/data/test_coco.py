@@ -1,0 +1,221 @@
+import json
+import logging
+
+import pytest
+import torch
+from PIL import Image
+
+from mbv3zoo.data.coco import load_coco
+from mbv3zoo.data.load import load_split
+from mbv3zoo.data.synthetic import SyntheticConfig, synthesize
+
+CATEGORIES = [{'id': 90, 'name': 'dog'}, {'id': 3, 'name': 'cat'}]
+
+
+def annotation(number, box=(10, 10, 20, 30), image=7, category=3, **more):
+    return {'id': number, 'image_id': image, 'category_id': category, 'bbox': list(box)} | more
+
+
+def write(root, annotations=(), images=None, categories=CATEGORIES, name='train.json', folder='images/train'):
+    """A set of pictures of 80 x 60 pixels; returns the JSON file."""
+    images = images or [{'id': 7, 'file_name': 'a.png', 'width': 80, 'height': 60}]
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    for image in images:
+        Image.new('RGB', (80, 60)).save(root / folder / str(image['file_name']))
+    return write_json(root, name, images=images, annotations=list(annotations), categories=categories)
+
+
+def write_json(root, name, **data):
+    (root / 'annotations').mkdir(exist_ok=True)
+    path = root / 'annotations' / name
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_sparse_category_ids_become_indices_in_order_of_the_ids(tmp_path):
+    data = load_coco(write(tmp_path, [annotation(1, category=90), annotation(2, category=3)]))
+    assert data.class_names == ('cat', 'dog')
+    assert data.records[0].labels.tolist() == [1, 0]
+    assert data.records[0].labels.dtype == torch.int64
+    assert data.problems == ()
+
+
+def test_boxes_sizes_and_ids(tmp_path):
+    images = [{'id': 1000003, 'file_name': 'a.png'}, {'id': 5, 'file_name': 'b.png'}, {'id': 42, 'file_name': 'c.png'}]
+    rows = [annotation(1, (1.5, 2, 3, 4.25), image=42), annotation(2, (0, 0, 80, 60), image=1000003)]
+    data = load_coco(str(write(tmp_path, rows, images)))
+    assert [record.image_id for record in data.records] == [1000003, 5, 42]
+    assert [record.path for record in data.records] == [tmp_path / f'images/train/{name}.png' for name in 'abc']
+    assert {record.size for record in data.records} == {(60, 80)}
+    assert [record.boxes.tolist() for record in data.records] == [[[0, 0, 80, 60]], [], [[1.5, 2, 4.5, 6.25]]]
+    background = data.records[1]
+    assert background.boxes.shape == (0, 4) and background.boxes.dtype == torch.float32
+    assert background.labels.shape == background.areas.shape == background.iscrowd.shape == (0,)
+    assert background.labels.dtype == torch.int64 and background.iscrowd.dtype == torch.bool
+
+
+def test_areas_are_the_annotations_own_else_the_boxes(tmp_path):
+    rows = [annotation(1, area=123.5), annotation(2), annotation(3, area=0), annotation(4, area=None)]
+    assert load_coco(write(tmp_path, rows)).records[0].areas.tolist() == [123.5, 600, 600, 600]
+
+
+def test_crowds_are_marked(tmp_path):
+    rows = [annotation(1, iscrowd=1), annotation(2, iscrowd=0), annotation(3)]
+    assert load_coco(write(tmp_path, rows)).records[0].iscrowd.tolist() == [True, False, False]
+
+
+def test_a_segmentation_beside_the_box_does_not_matter(tmp_path):
+    rows = [annotation(1, segmentation={'size': [60, 80], 'counts': 'xyz'}), annotation(2, segmentation=[[1, 2, 3, 4]])]
+    assert len(load_coco(write(tmp_path, rows)).records[0].boxes) == 2
+
+
+@pytest.mark.parametrize(
+    ('bad', 'expected'),
+    [
+        (annotation(9, image=8), 'image 8 is not in the file'),
+        (annotation(9, image='7'), 'image 7 is not in the file'),
+        (annotation(9, category=1), 'category 1 is not in the file'),
+        (annotation(9, box=(1, 2, 3)), 'is not [x, y, width, height]'),
+        (annotation(9) | {'bbox': None}, 'is not [x, y, width, height]'),
+        (annotation(9, box=(1, 2, None, 4)), 'is not [x, y, width, height]'),
+        (annotation(9, box=(1, 2, '3', 4)), 'is not [x, y, width, height]'),
+        ({'id': 9, 'image_id': 7, 'category_id': 3}, 'is not [x, y, width, height]'),
+        ({'id': 9}, 'image None is not in the file'),
+        (annotation(9, box=(100, 10, 20, 20)), 'is not inside the picture of 80 x 60'),
+        (annotation(9, box=(10, 10, 0, 20)), 'is not inside'),
+        (annotation(9, box=(10, 10, -5, 20)), 'is not inside'),
+        (annotation(9, box=(float('nan'), 10, 5, 20)), 'is not inside'),
+    ],
+)
+def test_a_bad_annotation_is_dropped_named_and_counted(tmp_path, caplog, bad, expected):
+    rows = [annotation(1, area=11), bad, annotation(2, category=90, area=22, iscrowd=1)]
+    with caplog.at_level(logging.WARNING):
+        data = load_coco(write(tmp_path, rows))
+    record = data.records[0]
+    # What belongs to the good boxes stays with them.
+    assert record.labels.tolist() == [0, 1] and record.areas.tolist() == [11, 22]
+    assert record.iscrowd.tolist() == [False, True] and len(record.boxes) == 2
+    assert len(data.problems) == 1
+    assert data.problems[0].startswith('annotation 9: ') and expected in data.problems[0]
+    assert data.problems[0].endswith('dropped')
+    assert 'train.json: 1 label problems' in caplog.text
+
+
+def test_a_box_beyond_the_edge_is_clipped_and_named(tmp_path):
+    data = load_coco(write(tmp_path, [annotation(4, box=(70, 50, 20, 20))]))
+    assert data.records[0].boxes.tolist() == [[70, 50, 80, 60]]
+    assert data.problems[0].startswith('annotation 4: ') and data.problems[0].endswith('clipped')
+
+
+def test_missing_and_unreadable_pictures_are_left_out_and_named(tmp_path):
+    images = [{'id': i, 'file_name': f'{i}.png'} for i in range(4)]
+    path = write(tmp_path, [annotation(1, image=1), annotation(2, image=3)], images)
+    (tmp_path / 'images/train/1.png').unlink()
+    (tmp_path / 'images/train/2.png').write_bytes(b'no picture')
+    data = load_coco(path)
+    assert [record.image_id for record in data.records] == [0, 3]
+    assert [len(record.boxes) for record in data.records] == [0, 1]
+    assert [problem.split(': ')[0] for problem in data.problems] == ['image 1', 'image 2']
+    assert all('left out' in problem for problem in data.problems)
+
+
+def test_two_pictures_with_one_id_are_refused(tmp_path):
+    images = [{'id': 7, 'file_name': 'a.png'}, {'id': 7, 'file_name': 'b.png'}]
+    with pytest.raises(ValueError, match='7'):
+        load_coco(write(tmp_path, [annotation(1)], images))
+
+
+def test_sizes_come_from_the_pictures_not_from_the_file(tmp_path):
+    path = write(tmp_path, [], [{'id': 7, 'file_name': 'a.png', 'width': 1, 'height': 2}])
+    assert load_coco(path).records[0].size == (60, 80)
+
+
+def test_a_turned_picture_has_its_size_after_the_turn(tmp_path):
+    path = write(tmp_path, [annotation(1, box=(10, 20, 30, 55))], [{'id': 7, 'file_name': 'a.jpg'}])
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.new('RGB', (80, 60)).save(tmp_path / 'images/train/a.jpg', exif=exif)
+    record = load_coco(path).records[0]
+    assert record.size == (80, 60) and record.boxes.tolist() == [[10, 20, 40, 75]]
+
+
+@pytest.mark.parametrize('folder', ['images/train', 'train', 'images', 'annotations'])
+def test_pictures_are_found_in_the_usual_places(tmp_path, folder):
+    path = write(tmp_path, [annotation(1)], folder=folder)
+    assert load_coco(path).records[0].path == tmp_path / folder / 'a.png'
+
+
+def test_the_folder_of_pictures_can_be_named(tmp_path):
+    write(tmp_path, folder='images/train')
+    path = write(tmp_path, folder='far/away')
+    assert load_coco(path).records[0].path == tmp_path / 'images/train/a.png'
+    assert load_coco(path, tmp_path / 'far/away').records[0].path == tmp_path / 'far/away/a.png'
+    assert load_coco(path, str(tmp_path / 'far/away')).records[0].path == tmp_path / 'far/away/a.png'
+
+
+def test_file_names_may_hold_folders(tmp_path):
+    (tmp_path / 'images/train/deep').mkdir(parents=True)
+    path = write(tmp_path, [annotation(1)], [{'id': 7, 'file_name': 'deep/a.png'}])
+    assert load_coco(path).records[0].path == tmp_path / 'images/train/deep/a.png'
+
+
+def test_a_relative_path_finds_the_usual_places(tmp_path, monkeypatch):
+    write(tmp_path, [annotation(1)])
+    monkeypatch.chdir(tmp_path / 'annotations')
+    assert len(load_coco('train.json')) == 1
+
+
+def test_pictures_in_no_usual_place_are_asked_for(tmp_path):
+    path = write(tmp_path, folder='elsewhere')
+    with pytest.raises(ValueError, match=r'a\.png is in none of .*name the folder of its pictures'):
+        load_coco(path)
+
+
+def test_a_named_folder_without_the_pictures_is_refused(tmp_path):
+    path = write(tmp_path)
+    with pytest.raises(ValueError, match='none of its 1 pictures can be read in .*wrong'):
+        load_coco(path, tmp_path / 'wrong')
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('{', 'not a JSON file'),
+        ('', 'not a JSON file'),
+        ('[1, 2]', 'not a COCO file'),
+        ('"text"', 'not a COCO file'),
+        ('{"images": [], "categories": []}', r"lacks \['annotations'\]"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', 'has 0 images and 1 categories'),
+        ('{"images": [{"id": 1, "file_name": "a"}], "annotations": [], "categories": []}', '1 images and 0 categories'),
+        ('{"images": [{"id": 1, "file_name": "a"}], "annotations": [], "categories": [{"name": "a"}]}', 'categories'),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1, "name": "a"}]}', 'images'),
+        ('{"images": {"a": 1}, "annotations": [], "categories": [{"id": 1, "name": "a"}]}', 'images'),
+    ],
+)
+def test_a_file_that_is_not_coco_is_refused(tmp_path, text, expected):
+    path = tmp_path / 'x.json'
+    path.write_text(text)
+    with pytest.raises(ValueError, match=expected) as caught:
+        load_coco(path)
+    assert 'x.json' in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'none\.json: no such annotation file'):
+        load_coco(tmp_path / 'none.json')
+
+
+def test_coco_and_yolo_versions_of_one_set_give_equal_records(tmp_path):
+    synthesize(tmp_path / 'set', SyntheticConfig(train=8, val=3, image_size=160, workers=1, seed=5, negatives=0.2))
+    for split in ('train', 'val'):
+        coco = load_coco(tmp_path / f'set/annotations/{split}.json')
+        yolo = load_split(tmp_path / 'set', split)
+        assert coco.class_names == yolo.class_names
+        assert coco.problems == yolo.problems == ()
+        assert sum(len(record.boxes) for record in coco.records) > 5
+        for one, other in zip(coco.records, yolo.records, strict=True):
+            assert one.path.resolve() == other.path.resolve()
+            assert one.size == other.size and one.image_id == other.image_id
+            assert torch.equal(one.labels, other.labels) and torch.equal(one.iscrowd, other.iscrowd)
+            torch.testing.assert_close(one.boxes, other.boxes, atol=0.01, rtol=0)
+            torch.testing.assert_close(one.areas, other.areas, atol=0.01 * 2 * 160, rtol=0)

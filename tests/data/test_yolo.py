@@ -1,0 +1,268 @@
+import logging
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from tiny_sets import CLASS_NAMES, draw_scene, write_yolo_set, yolo_line
+
+from mbv3zoo.data.yolo import load_yolo
+
+SIZE = (80, 60)  # (width, height)
+
+
+def picture(path, size=SIZE, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new('RGB', size, (200, 210, 220)).save(path, **options)
+    return path
+
+
+def labels(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def data_yaml(root, **changes):
+    data = {'train': 'images/train', 'val': 'images/val', 'names': ['cat', 'dog']} | changes
+    path = root / 'data.yaml'
+    path.write_text(yaml.safe_dump({key: value for key, value in data.items() if value is not None}))
+    return path
+
+
+@pytest.fixture
+def one(tmp_path):
+    """A set of one picture; returns its root."""
+    picture(tmp_path / 'images/train/a.png')
+    return tmp_path
+
+
+def boxes_of(root, text):
+    labels(root / 'labels/train/a.txt', text)
+    data = load_yolo(data_yaml(root), 'train')
+    return data.records[0].boxes.tolist(), data.records[0].labels.tolist(), data.problems
+
+
+def test_records_are_what_was_drawn(tmp_path):
+    path = write_yolo_set(tmp_path / 'set', {'train': 5, 'val': 3}, SIZE, seed=3)
+    rng = np.random.default_rng(3)
+    for split, count in (('train', 5), ('val', 3)):
+        data = load_yolo(path, split)
+        assert len(data) == count and data.class_names == CLASS_NAMES and data.problems == ()
+        assert [record.image_id for record in data.records] == list(range(1, count + 1))
+        for i, record in enumerate(data.records):
+            image, boxes, drawn_labels = draw_scene(rng, SIZE)
+            assert record.path == tmp_path / f'set/images/{split}/{i:03d}.png'
+            assert np.array_equal(Image.open(record.path), image)
+            assert record.size == (60, 80)
+            assert record.boxes.dtype == torch.float32 and record.labels.dtype == torch.int64
+            torch.testing.assert_close(record.boxes, torch.tensor(boxes).float(), atol=1e-3, rtol=0)
+            assert record.labels.tolist() == drawn_labels
+            side = record.boxes[:, 2:] - record.boxes[:, :2]
+            torch.testing.assert_close(record.areas, side[:, 0] * side[:, 1])
+            assert record.iscrowd.dtype == torch.bool and not record.iscrowd.any()
+            assert len(record.iscrowd) == len(boxes)
+
+
+def test_a_path_as_text_will_do(tmp_path):
+    assert len(load_yolo(str(write_yolo_set(tmp_path / 'set', {'train': 2})), 'train')) == 2
+
+
+@pytest.mark.parametrize('names', [['cat', 'dog'], {0: 'cat', 1: 'dog'}, {1: 'dog', 0: 'cat'}])
+def test_names_as_list_or_map(one, names):
+    assert load_yolo(data_yaml(one, names=names), 'train').class_names == ('cat', 'dog')
+
+
+def test_names_that_yaml_takes_for_numbers_are_text(one):
+    assert load_yolo(data_yaml(one, names=[1, True]), 'train').class_names == ('1', 'True')
+
+
+@pytest.mark.parametrize(
+    ('names', 'expected'),
+    [
+        ({1: 'cat', 2: 'dog'}, r'must be 0 \.\. 1'),
+        ({0: 'cat', 'x': 'dog'}, 'must be 0'),
+        ({'a': 'cat'}, 'must be 0'),
+        ([], 'must be a list or map'),
+        ({}, 'must be a list or map'),
+        ('cat', "'cat'"),
+        (None, 'expected a mapping with `names`'),
+    ],
+)
+def test_bad_names_are_refused(one, names, expected):
+    with pytest.raises(ValueError, match=expected) as caught:
+        load_yolo(data_yaml(one, names=names), 'train')
+    assert 'data.yaml' in str(caught.value)
+
+
+def test_nc_must_be_the_number_of_names(one):
+    assert load_yolo(data_yaml(one, nc=2), 'train').class_names == ('cat', 'dog')
+    with pytest.raises(ValueError, match='nc is 3, but `names` has 2'):
+        load_yolo(data_yaml(one, nc=3), 'train')
+
+
+@pytest.mark.parametrize('relative', [True, False])
+def test_the_path_key_is_the_root_of_the_splits(tmp_path, relative):
+    picture(tmp_path / 'elsewhere/images/train/a.png')
+    labels(tmp_path / 'elsewhere/labels/train/a.txt', '0 .5 .5 .5 .5')
+    (tmp_path / 'meta').mkdir()
+    root = '../elsewhere' if relative else str(tmp_path / 'elsewhere')
+    data = load_yolo(data_yaml(tmp_path / 'meta', path=root), 'train')
+    assert len(data) == 1 and data.records[0].boxes.tolist() == [[20, 15, 60, 45]]
+
+
+def test_a_list_of_folders_and_folders_below(tmp_path):
+    for name in ('images/one/b.png', 'images/one/deep/a.JPG', 'images/two/c.bmp'):
+        picture(tmp_path / name)
+    labels(tmp_path / 'labels/one/deep/a.txt', '1 .5 .5 1 1')
+    (tmp_path / 'images/one/notes.md').write_text('no picture')
+    data = load_yolo(data_yaml(tmp_path, train=['images/two', 'images/one']), 'train')
+    assert [record.path.name for record in data.records] == ['c.bmp', 'b.png', 'a.JPG']
+    assert [len(record.boxes) for record in data.records] == [0, 0, 1]
+
+
+def test_an_absolute_folder(one):
+    assert len(load_yolo(data_yaml(one, train=str(one / 'images/train')), 'train')) == 1
+
+
+def test_a_text_file_of_paths(tmp_path):
+    absolute = picture(tmp_path / 'far/images/a.png')
+    labels(tmp_path / 'far/labels/a.txt', '0 .5 .5 1 1')
+    picture(tmp_path / 'lists/images/b.png')
+    labels(tmp_path / 'lists/labels/b.txt', '1 .5 .5 1 1')
+    picture(tmp_path / 'images/c.png')
+    labels(tmp_path / 'labels/c.txt', '0 .5 .5 .5 .5\n1 .5 .5 1 1')
+    (tmp_path / 'lists/train.txt').write_text(f'{absolute}\n./images/b.png\n\n  images/c.png  \n')
+    data = load_yolo(data_yaml(tmp_path, train='lists/train.txt'), 'train')
+    # ./ is taken from the list's own folder, any other relative path from the data set's root.
+    assert [record.path.name for record in data.records] == ['a.png', 'b.png', 'c.png']
+    assert [record.labels.tolist() for record in data.records] == [[0], [1], [0, 1]]
+
+
+def test_labels_are_beside_the_last_folder_called_images(tmp_path):
+    picture(tmp_path / 'images/set/images/train/a.png')
+    labels(tmp_path / 'images/set/labels/train/a.txt', '1 .5 .5 1 1')
+    data = load_yolo(data_yaml(tmp_path, train='images/set/images'), 'train')
+    assert data.records[0].labels.tolist() == [1]
+
+
+def test_labels_are_beside_the_picture_where_no_folder_is_called_images(tmp_path):
+    picture(tmp_path / 'pictures/a.png')
+    labels(tmp_path / 'pictures/a.txt', '1 .5 .5 1 1')
+    assert load_yolo(data_yaml(tmp_path, train='pictures'), 'train').records[0].labels.tolist() == [1]
+
+
+@pytest.mark.parametrize('text', [None, '', '\n  \n'])
+def test_a_picture_without_labels_is_background(one, text):
+    if text is not None:
+        labels(one / 'labels/train/a.txt', text)
+    data = load_yolo(data_yaml(one), 'train')
+    record = data.records[0]
+    assert record.boxes.shape == (0, 4) and record.labels.shape == record.areas.shape == record.iscrowd.shape == (0,)
+    assert record.boxes.dtype == torch.float32 and record.labels.dtype == torch.int64
+    assert data.problems == ()
+
+
+@pytest.mark.parametrize(
+    'line', ['0 .5 .5 .5', '0 .5 .5 .5 .5 .9', 'cat .5 .5 .5 .5', '0 .5 .5 x .5', '0,.5,.5,.5,.5', '0', '\x00\x01']
+)
+def test_a_malformed_line_is_dropped_and_named(one, line):
+    boxes, classes, problems = boxes_of(one, f'1 .5 .5 1 1\n{line}\n0 .5 .5 .5 .5\n')
+    assert boxes == [[0, 0, 80, 60], [20, 15, 60, 45]] and classes == [1, 0]
+    assert len(problems) == 1
+    assert problems[0].startswith(f'{one / "labels/train/a.txt"}:2: ') and 'dropped' in problems[0]
+
+
+@pytest.mark.parametrize('label', ['2', '-1', '0.5', 'nan', 'inf', '1e9'])
+def test_an_unknown_class_is_dropped_and_named(one, label):
+    boxes, classes, problems = boxes_of(one, f'\n{label} .5 .5 .5 .5\n1 .5 .5 1 1\n')
+    assert boxes == [[0, 0, 80, 60]] and classes == [1]
+    assert len(problems) == 1
+    assert problems[0].startswith(f'{one / "labels/train/a.txt"}:2: class ') and '0 .. 1' in problems[0]
+
+
+def test_a_class_written_as_a_float_is_known(one):
+    assert boxes_of(one, '1.0 .5 .5 1 1')[1] == [1]
+
+
+def test_boxes_outside_are_clipped_or_dropped_named_and_counted(one, caplog):
+    text = '0 .5 .5 .5 .5\n0 1 1 .5 .5\n1 1.5 .5 .5 .5\n1 .5 .5 0 .5\n1 .5 .5 -.2 .5\n0 nan .5 .5 .5\n'
+    with caplog.at_level(logging.WARNING):
+        boxes, classes, problems = boxes_of(one, text)
+    assert boxes == [[20, 15, 60, 45], [60, 45, 80, 60]] and classes == [0, 0]
+    file = one / 'labels/train/a.txt'
+    assert [problem.split(': ')[0] for problem in problems] == [f'{file}:{i}' for i in range(2, 7)]
+    assert [problem.rsplit('; ')[-1] for problem in problems] == ['clipped'] + ['dropped'] * 4
+    assert 'data.yaml: 5 label problems' in caplog.text and f'{file}:6' in caplog.text
+
+
+def test_a_turned_picture_has_its_size_after_the_turn(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture(tmp_path / 'images/train/a.jpg', (80, 60), exif=exif)
+    labels(tmp_path / 'labels/train/a.txt', yolo_line(1, [10, 20, 30, 70], (60, 80)))
+    record = load_yolo(data_yaml(tmp_path), 'train').records[0]
+    assert record.size == (80, 60)
+    torch.testing.assert_close(record.boxes, torch.tensor([[10.0, 20, 30, 70]]), atol=1e-3, rtol=0)
+
+
+def test_an_unreadable_picture_is_left_out_and_named(one, caplog):
+    (one / 'images/train/b.png').write_bytes(b'no picture')
+    (one / 'images/train/c.jpg').write_bytes(b'')
+    picture(one / 'images/train/d.png')
+    with caplog.at_level(logging.WARNING):
+        data = load_yolo(data_yaml(one), 'train')
+    assert [record.path.name for record in data.records] == ['a.png', 'd.png']
+    assert [record.image_id for record in data.records] == [1, 2]
+    assert len(data.problems) == 2 and all('left out' in problem for problem in data.problems)
+    assert 'b.png' in data.problems[0] and 'c.jpg' in data.problems[1]
+    assert '2 label problems' in caplog.text
+
+
+def test_a_listed_picture_that_is_missing_is_left_out_and_named(one):
+    (one / 'train.txt').write_text('images/train/a.png\nimages/train/gone.png\n')
+    data = load_yolo(data_yaml(one, train='train.txt'), 'train')
+    assert len(data) == 1 and 'gone.png' in data.problems[0] and 'left out' in data.problems[0]
+
+
+def test_an_unknown_split_is_refused_and_the_known_are_named(one):
+    with pytest.raises(ValueError, match=r"has no split 'test'; it names \['train', 'val'\]"):
+        load_yolo(data_yaml(one), 'test')
+    with pytest.raises(ValueError, match=r"no split 'val'; it names \['train'\]"):
+        load_yolo(data_yaml(one, val=''), 'val')
+
+
+@pytest.mark.parametrize('place', ['images/none', 'none.txt', ['images/train', 'images/none']])
+def test_a_missing_folder_or_list_is_refused(one, place):
+    with pytest.raises(ValueError, match='none.* is neither a folder nor a text file'):
+        load_yolo(data_yaml(one, train=place), 'train')
+
+
+@pytest.mark.parametrize('place', [5, {'a': 'b'}, [7]])
+def test_a_split_that_is_no_place_is_refused(one, place):
+    with pytest.raises(ValueError, match=r'data\.yaml'):
+        load_yolo(data_yaml(one, train=place), 'train')
+
+
+def test_a_split_without_pictures_is_refused(one):
+    (one / 'images/empty').mkdir()
+    (one / 'images/empty/notes.txt').write_text('nothing')
+    (one / 'images/broken').mkdir()
+    (one / 'images/broken/a.png').write_bytes(b'no picture')
+    (one / 'list.txt').write_text('\n')
+    for place in ('images/empty', 'images/broken', 'list.txt'):
+        with pytest.raises(ValueError, match="split 'train' has no readable picture"):
+            load_yolo(data_yaml(one, train=place), 'train')
+
+
+@pytest.mark.parametrize('content', ['- a\n- b\n', 'just text', '', 'names: [a', 'a: 1', b'\xff\xfe\x00'])
+def test_a_file_that_is_no_data_yaml_is_refused(tmp_path, content):
+    path = tmp_path / 'data.yaml'
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=r'data\.yaml: '):
+        load_yolo(path, 'train')
+
+
+def test_a_missing_data_yaml_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'none\.yaml: no such data set file'):
+        load_yolo(tmp_path / 'none.yaml', 'train')
