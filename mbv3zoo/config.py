@@ -8,10 +8,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from typing_extensions import Self
 
 # YOLOv5's anchors: (width, height) in pixels of the network's input, for strides 8, 16 and 32.
 DEFAULT_ANCHORS = (

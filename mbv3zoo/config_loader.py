@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from mbv3zoo.config import DetectorConfig
+from mbv3zoo.yaml_file import read_mapping
 
 _PACKAGE = Path(__file__).parent
 
@@ -37,12 +36,7 @@ def load_config(path: str | Path) -> DetectorConfig:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f'{path}: no such configuration file; named detectors: {", ".join(named_configs())}')
-    try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: not a YAML file: {error}') from error
-    if not isinstance(data, dict):
-        raise ValueError(f'{path}: expected a mapping of settings, given {type(data).__name__}')
+    data = read_mapping(path)
     if isinstance(data.get('backbone'), list):
         raise ValueError(
             f'{path}: this is a YOLOv5 layer list; expected native settings such as '

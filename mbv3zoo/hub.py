@@ -44,11 +44,12 @@ def save_folder(
     state_dict: dict[str, Tensor],
     card: str,
     metadata: dict[str, str] | None = None,
+    keep_card: bool = True,
 ) -> Path:
     """Write `config.json`, `README.md` and `model.safetensors` into a folder that is ready to be pushed.
 
     All bytes are on disk before the first file is replaced, so a full disk or a kill leaves an earlier save
-    whole. An existing README.md is kept: people edit their cards.
+    whole.
 
     Args:
         folder: Made when missing, with its parents.
@@ -56,6 +57,7 @@ def save_folder(
         state_dict: Tensors of any device and memory layout; no two may share memory.
         card: Text of the model card.
         metadata: Further entries of the safetensors header.
+        keep_card: Whether an existing README.md stays: people edit their cards.
 
     Returns:
         The folder.
@@ -68,7 +70,7 @@ def save_folder(
     if folder.exists() and not folder.is_dir():
         raise ValueError(f'cannot save to {str(folder)!r}: it is a file. Give a folder, new or existing.')
     contents = {folder / CONFIG_NAME: _config_bytes(config)}
-    if not (folder / CARD_NAME).exists():
+    if not (keep_card and (folder / CARD_NAME).exists()):
         contents[folder / CARD_NAME] = card.encode('utf-8')
     contents[folder / WEIGHTS_NAME] = _weights_bytes(state_dict, metadata)
     folder.mkdir(parents=True, exist_ok=True)

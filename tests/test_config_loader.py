@@ -50,7 +50,9 @@ def test_named_weights_are_whole_folders():
 
 
 def test_a_config_of_ones_own(tmp_path):
-    path = write(tmp_path, 'backbone: resnet18\nclass_names: [cat, dog]\nimage_size: [64, 128]\nbackbone_args: {a: 1}\n')
+    path = write(
+        tmp_path, 'backbone: resnet18\nclass_names: [cat, dog]\nimage_size: [64, 128]\nbackbone_args: {a: 1}\n'
+    )
     expected = DetectorConfig(
         backbone='resnet18', class_names=['cat', 'dog'], image_size=(64, 128), backbone_args={'a': 1}
     )
@@ -97,7 +99,7 @@ def test_a_layer_list_is_named(tmp_path):
 @pytest.mark.parametrize(
     'value',
     [
-        '"__import__(\'os\').mkdir(\'{hit}\')"',
+        "\"__import__('os').mkdir('{hit}')\"",
         '!!python/object/apply:os.mkdir ["{hit}"]',
         '!!python/name:os.system',
         '!!python/object/new:os.mkdir ["{hit}"]',

@@ -80,9 +80,11 @@ def _read_json(path: Path) -> dict:
         if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= row.keys() for row in rows):
             keys = f' with {sorted(needed)}' if needed else ''
             raise ValueError(f'{path}: not a COCO file; `{key}` must be a list of mappings{keys}')
-        twice = [row_id for row_id, times in Counter(row['id'] for row in rows if needed).items() if times > 1]
-        if twice:
-            raise ValueError(f'{path}: ids of `{key}` must be unique; given more than once: {twice[:5]}')
+        ids = [row['id'] for row in rows] if needed else []
+        odd = [row_id for row_id in ids if not isinstance(row_id, int)]
+        odd = odd or [row_id for row_id, times in Counter(ids).items() if times > 1]
+        if odd:
+            raise ValueError(f'{path}: ids of `{key}` must be unique whole numbers, given {odd[:5]}')
     if not data['images'] or not data['categories']:
         raise ValueError(f'{path}: has {len(data["images"])} images and {len(data["categories"])} categories')
     return data

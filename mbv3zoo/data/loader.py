@@ -59,7 +59,7 @@ class TrainSamples(Dataset):
         )
 
     def set_epoch(self, epoch: int) -> None:
-        """Called before each epoch (by accelerate's loader)."""
+        """To be called before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import torch
-import yaml
 from torchvision.ops import box_area
 
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes
 from mbv3zoo.images import IMAGE_SUFFIXES, read_size
+from mbv3zoo.yaml_file import read_mapping
 
 
 def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
@@ -55,11 +55,8 @@ def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
 def _read_yaml(path: Path) -> dict:
     if not path.is_file():
         raise ValueError(f'{path}: no such data set file; expected a YOLO data.yaml or a COCO .json')
-    try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f'{path}: not a YAML file: {error}') from error
-    if not isinstance(data, dict) or 'names' not in data:
+    data = read_mapping(path)
+    if 'names' not in data:
         raise ValueError(f'{path}: expected a mapping with `names`, `train` and `val`')
     return data
 

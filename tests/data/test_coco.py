@@ -119,10 +119,14 @@ def test_missing_and_unreadable_pictures_are_left_out_and_named(tmp_path):
     assert all('left out' in problem for problem in data.problems)
 
 
-def test_two_pictures_with_one_id_are_refused(tmp_path):
-    images = [{'id': 7, 'file_name': 'a.png'}, {'id': 7, 'file_name': 'b.png'}]
-    with pytest.raises(ValueError, match='7'):
-        load_coco(write(tmp_path, [annotation(1)], images))
+@pytest.mark.parametrize('ids', [(7, 7), (1, 'a'), (1, None), ([1], 2), (1.5, 2)])
+def test_ids_that_are_no_ids_are_refused(tmp_path, ids):
+    images = [{'id': ids[0], 'file_name': 'a.png'}, {'id': ids[1], 'file_name': 'b.png'}]
+    with pytest.raises(ValueError, match='ids of `images` must be unique whole numbers'):
+        load_coco(write(tmp_path, [], images))
+    categories = [{'id': ids[0], 'name': 'cat'}, {'id': ids[1], 'name': 'dog'}]
+    with pytest.raises(ValueError, match='ids of `categories` must be unique whole numbers'):
+        load_coco(write(tmp_path, [], categories=categories))
 
 
 def test_sizes_come_from_the_pictures_not_from_the_file(tmp_path):

@@ -127,5 +127,3 @@ def test_the_generator_decides():
     one, again, other = (made(seed, images=images) for seed in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
     assert not torch.equal(one[0], other[0])
-
-

@@ -61,6 +61,8 @@ BACKBONES = {
     # Norms before convolutions, and norms of concatenated maps.
     'densenet121': {'growth_rate': 8, 'block_config': (2, 2, 2, 2)},
     'efficientnet_b0': {},
+    # A convolution's output goes to a norm and past it.
+    'maxvit_pico_rw_256': {},
     # Weight-standardised convolutions without norms.
     'nf_regnet_b0': {},
     # LayerNorm, which stays.
@@ -73,7 +75,7 @@ BACKBONES = {
 def test_no_batch_norm_is_left_and_logits_stay(name):
     config = DetectorConfig(backbone=name, backbone_args=BACKBONES[name], num_classes=3, image_size=64)
     network = randomise_norms(DetectorNetwork(config)).eval()
-    images = torch.rand(2, 3, 64, 96)
+    images = torch.rand(2, 3, 64, 64)
     before, other = network(images), network(images.flip(-1))
     modules = len(norms(network))
 

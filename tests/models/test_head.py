@@ -13,9 +13,7 @@ def test_shapes_and_parameters(num_classes, num_anchors):
     channels = [16, 24, 40]
     head = DetectHead(channels, num_classes, num_anchors, STRIDES)
     features = [torch.randn(2, c, 64 // s, 96 // s) for c, s in zip(channels, STRIDES, strict=True)]
-    assert [x.shape for x in head(features)] == [
-        (2, num_anchors, 64 // s, 96 // s, 5 + num_classes) for s in STRIDES
-    ]
+    assert [x.shape for x in head(features)] == [(2, num_anchors, 64 // s, 96 // s, 5 + num_classes) for s in STRIDES]
     # One 1x1 convolution with a bias for each level.
     outputs = num_anchors * (5 + num_classes)
     assert sum(p.numel() for p in head.parameters()) == sum(c * outputs + outputs for c in channels)

@@ -26,8 +26,7 @@ def test_compound_scaling(name):
         outputs = neck([torch.empty(1, c, 64 // s, 96 // s) for c, s in ((24, 8), (48, 16), (576, 32))])
     assert neck.out_channels == widths
     assert all(
-        len(getattr(neck, block).blocks) == depth
-        for block in ('top_down4', 'top_down3', 'bottom_up4', 'bottom_up5')
+        len(getattr(neck, block).blocks) == depth for block in ('top_down4', 'top_down3', 'bottom_up4', 'bottom_up5')
     )
     assert [x.shape for x in outputs] == [(1, widths[0], 8, 12), (1, widths[1], 4, 6), (1, widths[2], 2, 3)]
 

@@ -138,9 +138,7 @@ def test_the_best_candidates_enter(max_candidates, multi_label):
 @pytest.mark.parametrize('multi_label', [False, True])
 @pytest.mark.parametrize(('batch', 'number', 'num_classes'), [(2, 0, 3), (0, 5, 3), (0, 0, 1), (1, 0, 1)])
 def test_nothing(batch, number, num_classes, multi_label):
-    kept = postprocess(
-        torch.zeros(batch, number, 4), torch.zeros(batch, number, num_classes), multi_label=multi_label
-    )
+    kept = postprocess(torch.zeros(batch, number, 4), torch.zeros(batch, number, num_classes), multi_label=multi_label)
     assert [[tuple(part.shape) for part in parts] for parts in kept] == [[(0, 4), (0,), (0,)]] * batch
     assert all(parts.labels.dtype == torch.int64 for parts in kept)
 
