@@ -1,0 +1,51 @@
+"""What a detector is made of, and what it costs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from mbv3zoo.detector import create_detector
+
+
+class Cost(NamedTuple):
+    """Number of parameters, and floating point operations of one picture (a multiply-add counts as two)."""
+
+    parameters: int
+    operations: int
+
+
+def cost(name: Any, **settings: Any) -> Cost:
+    """Counts a detector's parameters and operations without giving it storage.
+
+    Args:
+        name, **settings: As for `mbv3zoo.create_detector`.
+    """
+    detector = create_detector(name, device='meta', **settings).eval()
+    height, width = detector.config.image_size
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        detector(torch.empty(1, detector.config.in_chans, height, width, device='meta'))
+    return Cost(sum(p.numel() for p in detector.parameters()), counter.get_total_flops())
+
+
+def describe(name: Any) -> str:
+    """A table of a detector's settings and cost, as text."""
+    detector = create_detector(name, device='meta')
+    config = detector.config
+    parameters, operations = cost(config)
+    names = ', '.join(config.class_names[:20]) + (', ...' if config.num_classes > 20 else '')
+    rows = {
+        'backbone': config.backbone,
+        'channels': f'{detector.backbone.channels} at strides {list(detector.strides)}',
+        'neck': f'{detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}',
+        'classes': f'{config.num_classes}: {names}',
+        'image size': f'{config.image_size[0]} x {config.image_size[1]}',
+        'mean, std': f'{[round(v, 3) for v in config.mean]}, {[round(v, 3) for v in config.std]}',
+        'parameters': f'{parameters / 1e6:.2f} M',
+        'operations': f'{operations / 1e9:.2f} GFLOPs',
+    }
+    width = max(map(len, rows))
+    return '\n'.join(f'{key:{width}}  {value}' for key, value in rows.items())
