@@ -1,0 +1,98 @@
+"""Which anchors of which cells learn which boxes: YOLOv5's assignment by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from mbv3zoo.data.loader import Targets
+
+# The own cell, then its left, upper, right and lower neighbour, as (x, y) steps.
+_STEPS = ((0, 0), (-1, 0), (0, -1), (1, 0), (0, 1))
+
+
+class Assignment(NamedTuple):
+    """What one level learns: M assigned anchors.
+
+    Attributes:
+        image_index, anchor, row, column: int64 [M], where in the level's logits [B, A, H, W, 5 + K].
+        boxes: float32 [M, 4], the box to predict as (x, y, w, h) in cells, x and y from the assigned cell's corner.
+        labels: int64 [M].
+    """
+
+    image_index: torch.Tensor
+    anchor: torch.Tensor
+    row: torch.Tensor
+    column: torch.Tensor
+    boxes: torch.Tensor
+    labels: torch.Tensor
+
+
+def assign(
+    targets: Targets,
+    anchors: torch.Tensor,
+    strides: Sequence[int],
+    grid_sizes: Sequence[tuple[int, int]],
+    anchor_ratio: float = 4.0,
+) -> list[Assignment]:
+    """Assigns every box, on each level on its own, to the anchors of like shape around its centre (YOLOv5 v6.0).
+
+    A (box, anchor) pair is kept where no side differs by `anchor_ratio` or more. It goes to the cell of the box's
+    centre and to the two neighbours nearest to it, where these are inside the grid: three positives instead of one.
+
+    Args:
+        targets: Labels of the batch.
+        anchors: [levels, A, 2], (width, height) in pixels.
+        strides: Pixels a cell of each level.
+        grid_sizes: (rows, columns) of each level.
+        anchor_ratio: Largest ratio of sides, exclusive.
+
+    Returns:
+        One `Assignment` a level.
+    """
+    x1, y1, x2, y2 = targets.boxes.unbind(1)
+    center = torch.stack([x1 + x2, y1 + y2], 1) / 2
+    side = torch.stack([x2 - x1, y2 - y1], 1)
+    return [
+        _assign_level(targets, center / stride, side / stride, level_anchors / stride, grid_size, anchor_ratio)
+        for level_anchors, stride, grid_size in zip(anchors, strides, grid_sizes, strict=True)
+    ]
+
+
+def _assign_level(
+    targets: Targets,
+    center: torch.Tensor,
+    side: torch.Tensor,
+    anchors: torch.Tensor,
+    grid_size: tuple[int, int],
+    anchor_ratio: float,
+) -> Assignment:
+    """As `assign`, for one level; `center`, `side` [N, 2] and `anchors` [A, 2] in cells."""
+    ratio = side[:, None] / anchors[None]
+    like = torch.maximum(ratio, 1 / ratio).amax(2) < anchor_ratio
+    box_index, anchor = like.nonzero(as_tuple=True)
+    center, side = center[box_index], side[box_index]
+
+    columns_rows = center.new_tensor([grid_size[1], grid_size[0]])
+    left_up = (center % 1 < 0.5) & (center > 1)
+    from_end = columns_rows - center
+    right_down = (from_end % 1 < 0.5) & (from_end > 1)
+    chosen = torch.cat([torch.ones_like(left_up[:, :1]), left_up, right_down], 1)
+
+    pair, step = chosen.nonzero(as_tuple=True)
+    center, side, box_index, anchor = center[pair], side[pair], box_index[pair], anchor[pair]
+    # Half a step from the centre lies in the neighbour's cell exactly where that neighbour is the near one.
+    cell = (center + center.new_tensor(_STEPS)[step] / 2).floor()
+    # A box that ends at the picture's edge may have its centre on it.
+    cell = cell.clamp(min=0).minimum(columns_rows - 1)
+    column, row = cell.long().unbind(1)
+    return Assignment(
+        targets.image_index[box_index],
+        anchor,
+        row,
+        column,
+        torch.cat([center - cell, side], 1),
+        targets.labels[box_index],
+    )

@@ -1,0 +1,83 @@
+"""A training run from its settings: data, detector, trainer. And how to resume one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from mbv3zoo.atomic import atomic_write
+from mbv3zoo.config import DataConfig, RunConfig
+from mbv3zoo.data.load import load_split
+from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.detector import create_detector
+from mbv3zoo.evaluation import Metrics
+from mbv3zoo.folders import check_new_folder
+from mbv3zoo.training.checkpoint import STATE_NAME
+from mbv3zoo.training.trainer import Trainer
+from mbv3zoo.yaml_file import read_mapping
+
+CONFIG_NAME = 'run.yaml'
+
+
+def start(config: RunConfig, run: str | Path) -> Metrics | None:
+    """Trains a detector for a data set's classes.
+
+    Args:
+        config: What to train, on what, how.
+        run: Folder of the run; must not exist yet, or be empty.
+
+    Returns:
+        The last evaluation.
+
+    Raises:
+        ValueError: The folder is in use, or model or data are missing or do not fit.
+        TrainingDiverged: The loss is no longer finite.
+    """
+    run = Path(run)
+    check_new_folder(run)
+    trainer = _trainer(config, run, resume=False)
+    run.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)
+    atomic_write(run / CONFIG_NAME, text.encode('utf-8'))
+    return trainer.fit()
+
+
+def resume(run: str | Path) -> Metrics | None:
+    """Goes on with a run that was stopped, from its last whole epoch; what was lost is trained again.
+
+    Raises:
+        ValueError: The folder holds no run, or a damaged one.
+    """
+    run = Path(run)
+    path = run / CONFIG_NAME
+    if not path.is_file():
+        raise ValueError(f'{run}: no run to resume; {CONFIG_NAME} is not there')
+    config = RunConfig.parse(read_mapping(path), path)
+    return _trainer(config, run, resume=True).fit()
+
+
+def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
+    """The training and the validation set."""
+    if config.data.endswith('.json') and not config.val_data:
+        raise ValueError(f'{config.data} is one split; name the COCO .json of the validation split too')
+    return (
+        load_split(config.data, 'train', config.images),
+        load_split(config.val_data or config.data, 'val', config.images),
+    )
+
+
+def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
+    train_set, val_set = load_data(config.data)
+    torch.manual_seed(config.train.seed)  # the first weights are drawn too
+    detector = create_detector(
+        config.model,
+        pretrained=config.pretrained and not (resume and (run / STATE_NAME).exists()),
+        class_names=train_set.class_names,
+        image_size=config.image_size,
+    )
+    source = Path(config.data.data)
+    dataset = source.parent.name if source.name == 'data.yaml' else source.stem
+    card_data = {'dataset': dataset, 'command': 'mbv3zoo train'}
+    return Trainer(detector, train_set, val_set, config.train, run, resume, card_data)

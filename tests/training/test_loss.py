@@ -1,0 +1,231 @@
+import math
+
+import pytest
+import torch
+
+from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES, TrainConfig
+from mbv3zoo.data.loader import Targets
+from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.postprocess import postprocess
+from mbv3zoo.training.loss import DetectionLoss
+
+ANCHORS = torch.tensor(DEFAULT_ANCHORS)
+HEIGHT, WIDTH, CLASSES = 64, 96, 3
+# No two of them share an anchor of a cell.
+TARGETS = Targets(
+    torch.tensor([0, 0, 1, 1]),
+    torch.tensor([2, 0, 1, 1]),
+    torch.tensor([[3.0, 4, 24, 33], [60.3, 20.2, 90.1, 51.7], [30.7, 9.1, 43.4, 28.2], [1.3, 2.9, 95.1, 63.2]]),
+)
+NO_TARGETS = Targets(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))
+
+
+def logits_of(seed=0, classes=CLASSES, batch=2, height=HEIGHT, width=WIDTH):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        torch.randn(batch, 3, height // s, width // s, 5 + classes, generator=generator).requires_grad_()
+        for s in STRIDES
+    ]
+
+
+def loss_of(classes=CLASSES, size=(HEIGHT, WIDTH), **settings):
+    return DetectionLoss(ANCHORS, STRIDES, classes, size, TrainConfig(**settings))
+
+
+# An independent loss, one number at a time, in double precision.
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def cross_entropy(logit, target):
+    p = sigmoid(logit)
+    return -(target * math.log(p) + (1 - target) * math.log(1 - p))
+
+
+def ciou(box, other, alpha=None):
+    """CIoU of two (x, y, w, h), arXiv 1911.08287; returns it and alpha, which is no variable of the gradient."""
+    (x, y, w, h), (x2, y2, w2, h2) = box, other
+    left, right = max(x - w / 2, x2 - w2 / 2), min(x + w / 2, x2 + w2 / 2)
+    top, bottom = max(y - h / 2, y2 - h2 / 2), min(y + h / 2, y2 + h2 / 2)
+    inter = max(right - left, 0) * max(bottom - top, 0)
+    iou = inter / (w * h + w2 * h2 - inter)
+    enclosing_width = max(x + w / 2, x2 + w2 / 2) - min(x - w / 2, x2 - w2 / 2)
+    enclosing_height = max(y + h / 2, y2 + h2 / 2) - min(y - h / 2, y2 - h2 / 2)
+    distance = ((x - x2) ** 2 + (y - y2) ** 2) / (enclosing_width**2 + enclosing_height**2)
+    v = 4 / math.pi**2 * (math.atan(w2 / h2) - math.atan(w / h)) ** 2
+    alpha = v / (1 - iou + v) if alpha is None else alpha
+    return iou - distance - alpha * v, alpha
+
+
+def slow_loss(logits, targets, frozen=None, classes=CLASSES, size=(HEIGHT, WIDTH)):
+    """Returns (box, objectness, classes) weighted, their sum times the batch, the places, and what is held constant.
+
+    `frozen` holds the constants of an earlier call: alphas and objectness targets, which have no gradient.
+    """
+    constants, places = {}, []
+    sums = [0.0, 0.0, 0.0]
+    for level, (level_logits, stride) in enumerate(zip(logits, STRIDES, strict=True)):
+        batch, num_anchors, rows, columns, _ = level_logits.shape
+        values = level_logits.tolist()
+        objectness_targets, box_losses, class_losses = {}, [], []
+        labelled = zip(targets.image_index.tolist(), targets.labels.tolist(), targets.boxes.tolist(), strict=True)
+        for image, label, (x1, y1, x2, y2) in labelled:
+            x, y, w, h = (x1 + x2) / 2 / stride, (y1 + y2) / 2 / stride, (x2 - x1) / stride, (y2 - y1) / stride
+            for anchor, (aw, ah) in enumerate(DEFAULT_ANCHORS[level]):
+                if max(w * stride / aw, aw / w / stride, h * stride / ah, ah / h / stride) >= 4:
+                    continue
+                for row in range(rows):
+                    for column in range(columns):
+                        far = sorted([abs(x - column - 0.5), abs(y - row - 0.5)])
+                        if not (far[0] < 0.5 and far[1] < 1):
+                            continue
+                        place = (level, image, anchor, row, column)
+                        assert place not in places
+                        places.append(place)
+                        tx, ty, tw, th, _, *class_logits = values[image][anchor][row][column]
+                        predicted = (
+                            2 * sigmoid(tx) - 0.5 + column,
+                            2 * sigmoid(ty) - 0.5 + row,
+                            (2 * sigmoid(tw)) ** 2 * aw / stride,
+                            (2 * sigmoid(th)) ** 2 * ah / stride,
+                        )
+                        value, alpha = ciou(predicted, (x, y, w, h), frozen and frozen[place][0])
+                        objectness_targets[place[1:]] = frozen[place][1] if frozen else max(value, 0)
+                        constants[place] = (alpha, objectness_targets[place[1:]])
+                        box_losses.append(1 - value)
+                        class_losses += [cross_entropy(c, float(k == label)) for k, c in enumerate(class_logits)]
+        objectness = [
+            cross_entropy(values[b][a][r][c][4], objectness_targets.get((b, a, r, c), 0.0))
+            for b in range(batch)
+            for a in range(num_anchors)
+            for r in range(rows)
+            for c in range(columns)
+        ]
+        sums[0] += sum(box_losses) / max(len(box_losses), 1)
+        sums[1] += sum(objectness) / len(objectness) * (4, 1, 0.4)[level]
+        sums[2] += sum(class_losses) / max(len(class_losses), 1) if classes > 1 else 0
+    parts = 0.05 * sums[0], (max(size) / 640) ** 2 * sums[1], 0.5 * classes / 80 * sums[2]
+    return parts, sum(parts) * len(logits[0]), places, constants
+
+
+@pytest.mark.parametrize('seed', [0, 1, 2])
+def test_values_equal_the_slow_loss(seed):
+    logits = logits_of(seed)
+    losses = loss_of()(logits, TARGETS)
+    parts, total, places, _ = slow_loss([level.double() for level in logits], TARGETS)
+    assert {place[0] for place in places} == {0, 1, 2}
+    assert [losses.box.item(), losses.objectness.item(), losses.classes.item()] == pytest.approx(parts, rel=1e-4)
+    assert losses.total.item() == pytest.approx(total, rel=1e-4)
+    assert not any(part.requires_grad for part in losses[1:])
+
+
+def test_gradients_equal_finite_differences():
+    logits = logits_of(3)
+    loss_of()(logits, TARGETS).total.backward()
+    exact = [level.detach().double() for level in logits]
+    _, _, places, frozen = slow_loss(exact, TARGETS)
+    generator = torch.Generator().manual_seed(0)
+    some = [places[i] for i in torch.randperm(len(places), generator=generator)[:4].tolist()]
+    # All logits of some assigned anchors, and the objectness and a box logit of anchors that have no box.
+    checked = [(place, channel) for place in some for channel in range(5 + CLASSES)]
+    checked += [((level, 0, 2, 0, 1), channel) for level in range(3) for channel in (0, 4, 6)]
+    step, sizes = 1e-4, []
+    for (level, *index), channel in checked:
+        at = (*index, channel)
+        values = []
+        for sign in (1, -1):
+            exact[level][at] += sign * step
+            values.append(slow_loss(exact, TARGETS, frozen)[1])
+            exact[level][at] -= sign * step
+        expected = (values[0] - values[1]) / (2 * step)
+        assert logits[level].grad[at].item() == pytest.approx(expected, rel=2e-3, abs=1e-6)
+        sizes.append(abs(expected) > 1e-5)
+    assert sum(sizes) > 30
+
+
+def test_without_boxes_only_objectness_is_left():
+    logits = logits_of()
+    losses = loss_of()(logits, NO_TARGETS)
+    parts, total, places, _ = slow_loss([level.double() for level in logits], NO_TARGETS)
+    assert places == [] and losses.box == 0 and losses.classes == 0
+    assert losses.total.item() == pytest.approx(total, rel=1e-4)
+    losses.total.backward()
+    for level in logits:
+        assert level.grad is not None and level.grad.isfinite().all()
+        assert (level.grad[..., 4] > 0).all()
+        assert (level.grad[..., :4] == 0).all() and (level.grad[..., 5:] == 0).all()
+
+
+def test_one_class_has_no_class_loss():
+    logits = logits_of(classes=1)
+    targets = TARGETS._replace(labels=torch.zeros(4, dtype=torch.int64))
+    losses = loss_of(classes=1)(logits, targets)
+    parts, total, _, _ = slow_loss([level.double() for level in logits], targets, classes=1)
+    assert losses.classes == 0 and losses.total.item() == pytest.approx(total, rel=1e-4)
+    losses.total.backward()
+    assert all((level.grad[..., 5] == 0).all() for level in logits)
+
+
+def test_gains_scale_their_parts():
+    logits = logits_of()
+    plain = loss_of()(logits, TARGETS)
+    scaled = loss_of(box_gain=0.1, class_gain=0.25, objectness_gain=3.0)(logits, TARGETS)
+    torch.testing.assert_close(scaled.box, plain.box * 2)
+    torch.testing.assert_close(scaled.classes, plain.classes / 2)
+    torch.testing.assert_close(scaled.objectness, plain.objectness * 3)
+    torch.testing.assert_close(scaled.total.detach(), 2 * (scaled.box + scaled.objectness + scaled.classes))
+
+
+def test_the_total_grows_with_the_batch():
+    logits = [level.detach()[:1] for level in logits_of()]
+    targets = Targets(*(part[:2] for part in TARGETS))
+    twice = Targets(torch.tensor([0, 0, 1, 1]), targets.labels.repeat(2), targets.boxes.repeat(2, 1))
+    one = loss_of()(logits, targets)
+    two = loss_of()([level.repeat(2, 1, 1, 1, 1) for level in logits], twice)
+    torch.testing.assert_close(two.total, one.total * 2)
+    torch.testing.assert_close(two.box, one.box)
+
+
+def test_anchor_ratio_of_the_settings_counts():
+    logits = logits_of()
+    assert loss_of(anchor_ratio=1.01)(logits, TARGETS).box == 0
+    assert loss_of(anchor_ratio=2)(logits, TARGETS).box not in (0, loss_of()(logits, TARGETS).box)
+
+
+def test_extreme_logits_and_half_precision_stay_finite():
+    for value in (60.0, -9.0, -20.0, -60.0):
+        logits = [torch.full_like(level, value).detach().requires_grad_() for level in logits_of()]
+        losses = loss_of()(logits, TARGETS)
+        losses.total.backward()
+        assert losses.total.isfinite() and all(level.grad.isfinite().all() for level in logits)
+    half = [level.detach().bfloat16() for level in logits_of()]
+    losses = loss_of()(half, TARGETS)
+    assert losses.total.dtype == torch.float32
+    assert losses.total.item() == pytest.approx(loss_of()([level.float() for level in half], TARGETS).total.item())
+
+
+def test_fitting_one_batch_brings_the_boxes_back():
+    logits = [level.detach() for level in logits_of()]
+    for level in logits:
+        level[..., 4] -= 4
+        level.requires_grad_()
+    loss = loss_of()
+    optimizer = torch.optim.Adam(logits, lr=0.3)
+    course = []
+    for _ in range(80):
+        losses = loss(logits, TARGETS)
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+        course.append((losses.total.item(), losses.box.item(), losses.objectness.item(), losses.classes.item()))
+    for first, last in zip(course[0], course[-1], strict=True):
+        assert last < 0.4 * first
+    found = postprocess(*decode([level.detach() for level in logits], ANCHORS, STRIDES), score_thresh=0.5)
+    for image in range(2):
+        own = TARGETS.image_index == image
+        order = found[image].labels.sort().indices if image == 0 else found[image].boxes[:, 0].argsort()
+        expected = TARGETS.labels[own].sort().indices if image == 0 else TARGETS.boxes[own][:, 0].argsort()
+        torch.testing.assert_close(found[image].boxes[order], TARGETS.boxes[own][expected], atol=1, rtol=0)
+        assert torch.equal(found[image].labels[order], TARGETS.labels[own][expected])

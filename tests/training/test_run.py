@@ -1,0 +1,195 @@
+import json
+import multiprocessing
+import random
+import time
+
+import pytest
+import torch
+import yaml
+from tiny_sets import CLASS_NAMES, write_yolo_set
+
+from mbv3zoo.config import DataConfig, RunConfig, TrainConfig
+from mbv3zoo.detector import Detector
+from mbv3zoo.training import run
+from mbv3zoo.training.checkpoint import load_state
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_yolo_set(tmp_path_factory.mktemp('tiny') / 'shapes', {'train': 12, 'val': 4})
+
+
+def config_of(data, train=(), **settings):
+    defaults = {'epochs': 1, 'batch_size': 6, 'workers': 0}
+    return RunConfig(
+        model='mbv3_yolo_small_050',
+        data=DataConfig(data=str(data)),
+        train=TrainConfig(**(defaults | dict(train))),
+        **({'image_size': 64} | settings),
+    )
+
+
+def weights(folder):
+    return (folder / 'last/model.safetensors').read_bytes()
+
+
+@pytest.fixture(scope='module')
+def done(data, tmp_path_factory):
+    """A run of one epoch, and its metrics."""
+    torch.manual_seed(123)
+    folder = tmp_path_factory.mktemp('runs') / 'a' / 'b'
+    return folder, run.start(config_of(data), folder)
+
+
+def test_a_run_from_its_settings(data, done):
+    folder, metrics = done
+    assert sorted(path.name for path in folder.iterdir()) == ['best', 'last', 'results.csv', 'run.yaml', 'state.pt']
+    assert metrics.images == 4
+    detector = Detector.from_pretrained(folder / 'last')
+    assert detector.config.class_names == CLASS_NAMES and detector.config.image_size == (64, 64)
+    assert detector.config.backbone == 'mbv3_yolo_small_050'
+    card = (folder / 'last/README.md').read_text()
+    assert 'mbv3zoo train' in card
+
+
+def test_run_yaml_holds_all_settings(data, done):
+    text = (done[0] / 'run.yaml').read_text()
+    content = yaml.safe_load(text)
+    assert RunConfig.parse(content) == config_of(data)
+    assert content['data']['data'] == str(data) and content['model'] == 'mbv3_yolo_small_050'
+    # All of them, so that a later version's defaults change nothing on resuming.
+    assert set(content['train']) == set(TrainConfig.model_fields)
+
+
+def test_the_seed_decides_the_first_weights_too(data, done, tmp_path):
+    torch.manual_seed(456)
+    run.start(config_of(data), str(tmp_path / 'same'))
+    assert weights(tmp_path / 'same') == weights(done[0])
+    run.start(config_of(data, {'seed': 1}), tmp_path / 'other')
+    assert weights(tmp_path / 'other') != weights(done[0])
+
+
+def test_a_finished_run_is_left_as_it_is(done):
+    before = {path: path.read_bytes() for path in done[0].rglob('*') if path.is_file()}
+    assert run.resume(str(done[0])) is None
+    assert before == {path: path.read_bytes() for path in done[0].rglob('*') if path.is_file()}
+
+
+def test_resuming_nothing_is_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / 'none'):
+        with pytest.raises(ValueError, match=r'no run to resume; run\.yaml is not there'):
+            run.resume(folder)
+
+
+def test_a_damaged_run_yaml_is_named(tmp_path):
+    (tmp_path / 'run.yaml').write_text('data: {data: x.yaml}\ntrain: {epochz: 3}\n')
+    with pytest.raises(ValueError, match=r"run\.yaml.*epochz.*did you mean 'epochs'"):
+        run.resume(tmp_path)
+    for text in ('', '- a', '{'):
+        (tmp_path / 'run.yaml').write_text(text)
+        with pytest.raises(ValueError, match=r'run\.yaml'):
+            run.resume(tmp_path)
+
+
+def test_a_folder_in_use_is_refused_before_anything_else(done):
+    with pytest.raises(ValueError, match='exists; results are never overwritten'):
+        run.start(config_of('no/such/data.yaml'), done[0])
+
+
+def test_bad_settings_leave_no_folder(data, tmp_path):
+    with pytest.raises(ValueError, match='no such data set file'):
+        run.start(config_of(tmp_path / 'none.yaml'), tmp_path / 'run')
+    with pytest.raises(ValueError, match='mbv3_yolo_smal'):
+        run.start(config_of(data).model_copy(update={'model': 'mbv3_yolo_smal'}), tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_stopped_in_its_first_epoch_a_run_starts_anew(data, done, tmp_path, monkeypatch):
+    folder = tmp_path / 'run'
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mbv3zoo.training.trainer.save_state', stop)
+        with pytest.raises(KeyboardInterrupt):
+            run.start(config_of(data), folder)
+    assert (folder / 'last').exists() and not (folder / 'state.pt').exists()
+    assert run.resume(folder) is not None
+    assert weights(folder) == weights(done[0])
+
+
+def test_load_data(data, tmp_path):
+    train_set, val_set = run.load_data(DataConfig(data=str(data.parent)))
+    assert (len(train_set), len(val_set)) == (12, 4)
+    other = write_yolo_set(tmp_path / 'other', {'val': 3})
+    assert len(run.load_data(DataConfig(data=str(data), val_data=str(other)))[1]) == 3
+    with pytest.raises(ValueError, match=r'x\.json is one split; name the COCO \.json of the validation split too'):
+        run.load_data(DataConfig(data='x.json'))
+
+
+def test_coco_files(data, tmp_path):
+    paths = {}
+    for split in ('train', 'val'):
+        images = sorted((data.parent / 'images' / split).iterdir())
+        content = {
+            'images': [{'id': i, 'file_name': path.name} for i, path in enumerate(images)],
+            'annotations': [{'id': 1, 'image_id': 0, 'category_id': 9, 'bbox': [5, 5, 40, 40]}],
+            'categories': [{'id': 9, 'name': 'thing'}],
+        }
+        (data.parent / 'annotations').mkdir(exist_ok=True)
+        paths[split] = data.parent / f'annotations/{split}.json'
+        paths[split].write_text(json.dumps(content))
+    config = config_of(paths['train'])
+    config = config.model_copy(update={'data': DataConfig(data=str(paths['train']), val_data=str(paths['val']))})
+    assert run.start(config, tmp_path / 'run').objects == 1
+    assert Detector.from_pretrained(tmp_path / 'run/last').config.class_names == ('thing',)
+
+
+def killed(context, target, args, folder, seconds):
+    """Runs a training in a process of its own and kills it some time after it has begun."""
+    process = context.Process(target=target, args=args)
+    process.start()
+    begun = time.monotonic()
+    while process.is_alive() and not (folder / 'run.yaml').exists() and time.monotonic() - begun < 300:
+        time.sleep(0.02)
+    process.join(seconds)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+def check_kills(data, tmp_path, kills, seconds):
+    config = config_of(data, {'epochs': 4, 'mosaic_off_epochs': 1, 'batch_size': 4})
+    whole, folder = tmp_path / 'whole', tmp_path / 'killed'
+    start = time.monotonic()
+    run.start(config, whole)
+    seconds = seconds or time.monotonic() - start
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['mbv3zoo.training.run'])
+    codes, waits = [], []
+    for i in range(kills):
+        waits.append(random.uniform(0, seconds))
+        target, args = (run.start, (config, folder)) if i == 0 else (run.resume, (folder,))
+        codes.append(killed(context, target, args, folder, waits[-1]))
+        assert codes[-1] in (0, -9), (codes, waits)
+        for name in ('last', 'best'):
+            if (folder / name / 'model.safetensors').exists():
+                Detector.from_pretrained(folder / name)
+        if (folder / 'state.pt').exists():
+            assert 1 <= load_state(folder)['epoch'] <= 4
+    run.resume(folder)
+    assert weights(folder) == weights(whole), waits
+    assert (folder / 'best/model.safetensors').read_bytes() == (whole / 'best/model.safetensors').read_bytes(), waits
+    rows = [[line.split(',')[:1] + line.split(',')[2:] for line in (path / 'results.csv').read_text().splitlines()]
+            for path in (folder, whole)]  # fmt: skip
+    assert rows[0] == rows[1] and len(rows[0]) == 5, waits
+
+
+def test_killed_at_a_random_moment_and_resumed_a_run_ends_the_same(data, tmp_path):
+    check_kills(data, tmp_path, kills=1, seconds=None)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again(data, tmp_path):
+    check_kills(data, tmp_path, kills=8, seconds=None)
