@@ -1,0 +1,5 @@
+"""`python -m mbv3zoo`, as `accelerate launch -m` and `torchrun -m` need it."""
+
+from mbv3zoo.cli import main
+
+main()

@@ -1,0 +1,258 @@
+"""The program `mbv3zoo`: each command parses, then makes one call. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mbv3zoo.folders import next_folder
+
+app = typer.Typer(
+    name='mbv3zoo',
+    help='Small, fast object detectors on any timm backbone.',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub repository organisation/name.')]
+Data = Annotated[str, typer.Option(help='YOLO data.yaml, a folder that holds one, or a COCO .json.')]
+Images = Annotated[str | None, typer.Option(help="Folder of a COCO file's pictures.")]
+
+
+@app.command('list')
+def list_(
+    filter: Annotated[str, typer.Argument(help="Pattern such as 'mbv3*'.")] = '',
+    pretrained: Annotated[bool, typer.Option('--pretrained', help='Only those with weights in the package.')] = False,
+    backbones: Annotated[bool, typer.Option('--backbones', help='timm backbones instead of detectors.')] = False,
+) -> None:
+    """List detectors, or backbones."""
+    from mbv3zoo.detector import list_detectors
+
+    if backbones:
+        import timm
+
+        names = timm.list_pretrained(filter) if pretrained else timm.list_models(filter)
+    else:
+        names = list_detectors(filter, pretrained)
+    typer.echo('\n'.join(names))
+
+
+@app.command()
+def info(name: Annotated[str, typer.Argument(help='What create_detector takes.')]) -> None:
+    """Show a detector's settings, strides, parameters and operations."""
+    from mbv3zoo.info import describe
+
+    typer.echo(describe(name))
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help='New folder for the data set.')],
+    train: Annotated[int | None, typer.Option(help='Training scenes.')] = None,
+    val: Annotated[int | None, typer.Option(help='Validation scenes.')] = None,
+    image_size: Annotated[int | None, typer.Option(help='Longest side in pixels.')] = None,
+    seed: Annotated[int | None, typer.Option(help='The same seed gives the same bytes.')] = None,
+    workers: Annotated[int | None, typer.Option(help='Processes.')] = None,
+    objects: Annotated[Path | None, typer.Option(help='Your cut-outs: a folder of PNGs for each class.')] = None,
+    backgrounds: Annotated[Path | None, typer.Option(help='Your backgrounds: a folder of pictures.')] = None,
+) -> None:
+    """Compose a labelled data set from cut-outs; needs no download."""
+    from mbv3zoo.data.synthetic import SyntheticConfig, synthesize
+    from mbv3zoo.progress import bar
+
+    settings = given(
+        train=train,
+        val=val,
+        image_size=image_size,
+        seed=seed,
+        workers=workers,
+        objects=objects,
+        backgrounds=backgrounds,
+    )
+    config = SyntheticConfig.parse(settings, 'synth')
+    with bar(config.train + config.val, 'scenes') as progress:
+        counts = synthesize(out, config, lambda done: progress.update(done - progress.n))
+    typer.echo(f'{out}: {", ".join(f"{value} {key}" for key, value in counts.items())}')
+
+
+@app.command()
+def train(
+    data: Annotated[str | None, typer.Option(help='YOLO data.yaml, its folder, or a COCO .json.')] = None,
+    val_data: Annotated[str | None, typer.Option(help='Validation split, where it is a file of its own.')] = None,
+    images: Images = None,
+    model: Annotated[str, typer.Option(help='Name, YAML file, saved folder, or Hub repository.')] = 'mbv3_yolo_small',
+    pretrained: Annotated[bool, typer.Option('--pretrained', help="Start from the model's weights.")] = False,
+    image_size: Annotated[int | None, typer.Option(help='Side of the input in pixels.')] = None,
+    epochs: Annotated[int | None, typer.Option(help='Passes over the training set.')] = None,
+    batch_size: Annotated[int | None, typer.Option(help='Pictures a step.')] = None,
+    lr: Annotated[float | None, typer.Option(help='Peak learning rate.')] = None,
+    workers: Annotated[int | None, typer.Option(help='Loader processes.')] = None,
+    seed: Annotated[int | None, typer.Option(help='Seed of everything drawn.')] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option('--set', help='Any other setting of TrainConfig, as name=value.')
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help='Folder of the run; by default the next runs/train-N.')] = None,
+    resume: Annotated[Path | None, typer.Option(help='Go on with the run in this folder.')] = None,
+) -> None:
+    """Train a detector; writes `best` and `last` as folders that load and push."""
+    from mbv3zoo.config import DataConfig, RunConfig, TrainConfig
+    from mbv3zoo.training import run
+
+    if resume:
+        report(run.resume(resume))
+        typer.echo(f'saved in {resume}')
+        return
+    if not data:
+        raise ValueError('name a data set with --data, or a run with --resume')
+    settings = given(epochs=epochs, batch_size=batch_size, lr=lr, workers=workers, seed=seed)
+    settings |= parse_settings(set_ or [])
+    config = RunConfig(
+        model=model,
+        pretrained=pretrained,
+        image_size=image_size,
+        data=DataConfig(data=data, val_data=val_data, images=images),
+        train=TrainConfig.parse(settings, 'train'),
+    )
+    out = out or next_folder(Path('runs'), 'train')
+    report(run.start(config, out))
+    typer.echo(f'saved in {out}')
+
+
+@app.command()
+def val(
+    model: Model,
+    data: Data,
+    split: Annotated[str, typer.Option(help='Split of a YOLO data set.')] = 'val',
+    images: Images = None,
+    image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
+    batch_size: int = 32,
+    workers: int = 2,
+    out: Annotated[Path | None, typer.Option(help='Also write the figures to this JSON file.')] = None,
+) -> None:
+    """COCO average precision of a detector on a labelled set."""
+    from mbv3zoo.data.load import load_split
+    from mbv3zoo.detector import Detector
+    from mbv3zoo.evaluation import evaluate
+    from mbv3zoo.progress import bar
+
+    detector = Detector.from_pretrained(model).fuse()
+    labelled = load_split(data, split, images)
+    with bar(len(labelled), 'evaluate') as progress:
+        metrics = evaluate(
+            detector,
+            labelled,
+            batch_size=batch_size,
+            workers=workers,
+            image_size=(image_size, image_size) if image_size else None,
+            progress=progress.update,
+        )
+    report(metrics, per_class=True)
+    if out:
+        out.write_text(json.dumps(metrics.to_dict(), indent=2) + '\n', encoding='utf-8')
+
+
+@app.command()
+def predict(
+    model: Model,
+    source: Annotated[str, typer.Argument(help='A picture, a folder, or a quoted glob pattern.')],
+    out: Annotated[Path | None, typer.Option(help='Folder of the results; by default the next runs/predict-N.')] = None,
+    score_thresh: Annotated[float, typer.Option(help='Lowest score, 0..1.')] = 0.25,
+    iou_thresh: Annotated[float, typer.Option(help='Overlap at which the lower scored box is dropped, 0..1.')] = 0.45,
+    image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
+    batch_size: int = 8,
+) -> None:
+    """Find objects; writes each picture with its boxes, and one JSON of all detections."""
+    from mbv3zoo.detector import Detector
+    from mbv3zoo.predictor import write_predictions
+
+    out = out or next_folder(Path('runs'), 'predict')
+    options = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'batch_size': batch_size}
+    detector = Detector.from_pretrained(model).fuse()
+    for line in write_predictions(detector, source, out, image_size=image_size, **options):
+        typer.echo(line)
+
+
+@app.command()
+def push(
+    model: Model,
+    repo_id: Annotated[str, typer.Argument(help='organisation/name on the Hub.')],
+    revision: Annotated[str | None, typer.Option(help='Branch.')] = None,
+    private: Annotated[bool, typer.Option('--private', help='Create the repository as private.')] = False,
+    create_pr: Annotated[bool, typer.Option('--create-pr', help='Open a pull request instead of a commit.')] = False,
+    message: Annotated[str | None, typer.Option(help='Commit message.')] = None,
+) -> None:
+    """Publish a saved detector to the Hugging Face Hub, in one commit."""
+    from mbv3zoo.config_loader import named_weights
+    from mbv3zoo.hub import push_folder
+
+    folder = named_weights().get(model, model)
+    options: dict[str, Any] = {'revision': revision, 'create_pr': create_pr, 'commit_message': message}
+    typer.echo(push_folder(folder, repo_id, private=private or None, **options))
+
+
+@app.command()
+def pull(
+    repo_id: Annotated[str, typer.Argument(help='organisation/name on the Hub, or a packaged name.')],
+    folder: Annotated[Path, typer.Argument(help='New folder for the detector.')],
+    revision: Annotated[str | None, typer.Option(help='Branch, tag or commit.')] = None,
+) -> None:
+    """Fetch a detector from the Hugging Face Hub into a folder."""
+    from mbv3zoo.detector import Detector
+    from mbv3zoo.folders import check_new_folder
+
+    check_new_folder(folder)
+    Detector.from_pretrained(repo_id, revision=revision).save_pretrained(folder)
+    typer.echo(f'saved in {folder}')
+
+
+def given(**settings: Any) -> dict[str, Any]:
+    """The options that were given; for the others the config has the defaults."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def report(metrics: Any, per_class: bool = False) -> None:
+    """Prints COCO figures as a table."""
+    if metrics is None:
+        return
+    rows = list(zip(('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large'), metrics[:6], strict=True))
+    rows += list(metrics.per_class.items()) if per_class else []
+    width = max(len(name) for name, _ in rows)
+    typer.echo(f'{metrics.images} pictures, {metrics.objects} objects')
+    typer.echo('\n'.join(f'{name:{width}}  {value:.3f}' for name, value in rows))
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """['mosaic=0.3'] -> {'mosaic': 0.3}; values are read as YAML scalars."""
+    import yaml
+
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition('=')
+        if not equals:
+            raise ValueError(f'--set {pair}: expected name=value')
+        settings[name.strip()] = yaml.safe_load(value)
+    return settings
+
+
+def main() -> None:
+    """Runs the program; a mistake of the user ends in one line, not in a traceback."""
+    # Our own messages only: huggingface_hub prints its own already.
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter('%(levelname)s %(message)s'))
+    logging.getLogger('mbv3zoo').addHandler(handler)
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        typer.echo(f'mbv3zoo: {error}', err=True)
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    main()

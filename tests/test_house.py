@@ -1,0 +1,197 @@
+"""The rules of the house (DESIGN.md), held by reading the sources as syntax trees: nothing is imported."""
+
+import ast
+import pkgutil
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+import timm.models
+
+ROOT = 'mbv3zoo'
+PACKAGE = Path(__file__).resolve().parents[1] / ROOT
+
+# A part imports from its own layer or from lower ones.
+LAYERS = {
+    0: ['version', 'config', 'detections', 'images', 'atomic', 'folders', 'progress', 'yaml_file'],
+    1: ['backbones', 'config_loader', 'hub', 'model_card'],
+    2: ['models', 'data'],
+    3: ['evaluation', 'predictor'],
+    4: ['detector', 'info'],
+    5: ['training'],
+    6: ['cli'],
+    7: ['__main__'],
+}
+LAYER_OF = {part: layer for layer, parts in LAYERS.items() for part in parts}
+# Further than the layers say.
+NEVER = {'models': {'data'}, 'data': {'models'}, 'detections': {'config'}}
+
+FILES = {path.relative_to(PACKAGE).with_suffix('').as_posix(): path for path in PACKAGE.rglob('*.py')}
+MODULES = {name.removesuffix('/__init__').replace('/', '.'): path for name, path in FILES.items()}
+MODULES[''] = MODULES.pop('__init__')
+
+PICKLES = {'pickle', 'marshal', 'shelve', 'dill', 'cloudpickle', 'joblib'}
+
+
+def imported(module: str, tree: ast.AST, is_package: bool = False) -> set[str]:
+    """Modules of ours that a module imports anywhere, functions included, without the root's name; '' is the root."""
+    here = [ROOT, *module.split('.')] if module else [ROOT]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ''
+            if node.level:
+                above = here if is_package else here[:-1]
+                base = '.'.join([*above[: len(above) + 1 - node.level], *([base] if base else [])])
+            # What is imported may be a module or something inside the one named.
+            names = [
+                name if name.removeprefix(f'{ROOT}.') in MODULES else base
+                for name in (f'{base}.{alias.name}' for alias in node.names)
+            ]
+        else:
+            continue
+        found |= {name.removeprefix(ROOT).removeprefix('.') for name in names if name.split('.')[0] == ROOT}
+    return found
+
+
+def part(module: str) -> str:
+    return module.split('.')[0]
+
+
+def upward(module: str, imports: set[str]) -> list[str]:
+    """What is wrong with a module's imports, in words."""
+    own, wrong = part(module), []
+    for name in sorted(imports):
+        other = part(name)
+        if not name:
+            wrong.append(f'{module} imports the package root')
+        elif other != own and (LAYER_OF[other] > LAYER_OF[own] or other in NEVER.get(own, ())):
+            wrong.append(f'{module} imports {name}')
+    return wrong
+
+
+def dotted(node: ast.expr) -> str:
+    return f'{dotted(node.value)}.{node.attr}' if isinstance(node, ast.Attribute) else getattr(node, 'id', '?')
+
+
+def forbidden(tree: ast.AST) -> list[str]:
+    """Calls and imports that run foreign code or write to the terminal, with their lines."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            # pickle itself is imported to name the error that torch raises.
+            bad = [alias.name for alias in node.names if part(alias.name) in PICKLES - {'pickle'}]
+        elif isinstance(node, ast.ImportFrom):
+            bad = [node.module] if part(node.module or '') in PICKLES else []
+        elif isinstance(node, ast.Call):
+            name = dotted(node.func)
+            settings = {keyword.arg: keyword.value for keyword in node.keywords}
+            value = {key: getattr(expression, 'value', None) for key, expression in settings.items()}
+            bad = [name] if name in {'eval', 'exec', 'compile', '__import__', 'print', 'breakpoint'} else []
+            bad += [name] if part(name) in PICKLES else []
+            bad += [name] if name in {'os.system', 'yaml.load', 'yaml.unsafe_load', 'yaml.full_load'} else []
+            bad += [name] if name == 'torch.load' and value.get('weights_only') is not True else []
+            bad += [name] if value.get('allow_pickle') else []
+        else:
+            continue
+        found += [f'line {node.lineno}: {name}' for name in bad]
+    return found
+
+
+@pytest.fixture(scope='module')
+def trees():
+    return {module: ast.parse(path.read_text(encoding='utf-8')) for module, path in MODULES.items()}
+
+
+@pytest.fixture(scope='module')
+def graph(trees):
+    return {
+        module: imported(module, tree, MODULES[module].name == '__init__.py') - {module}
+        for module, tree in trees.items()
+        if module
+    }
+
+
+def test_every_module_has_a_layer():
+    assert {part(module) for module in MODULES if module} == set(LAYER_OF)
+    assert len(LAYER_OF) == sum(map(len, LAYERS.values()))
+
+
+def test_imports_go_downward(graph):
+    assert [line for module, imports in graph.items() for line in upward(module, imports)] == []
+    # That the walk sees imports at all, also those inside functions and by either spelling.
+    assert {'detector', 'training.run'} <= graph['cli']
+    assert 'hub' in graph['detector'] and 'backbones' in graph['models.pyramid']
+
+
+def test_there_are_no_circles(graph):
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(graph)
+
+
+def test_models_know_nothing_of_data_or_training(graph):
+    below = {module: imports for module, imports in graph.items() if part(module) == 'models'}
+    assert len(below) >= 9
+    assert not {part(name) for imports in below.values() for name in imports} & {'data', 'training', 'evaluation'}
+
+
+def test_the_program_is_reached_from_main_only(graph):
+    assert graph['__main__'] == {'cli'}
+    assert [module for module, imports in graph.items() if 'cli' in imports] == ['__main__']
+
+
+def test_no_backbone_joins_a_module_of_timms():
+    """timm groups models by the last part of their module's name."""
+    timms = {module.name for module in pkgutil.iter_modules(timm.models.__path__)}
+    ours = {name.split('.')[-1] for name in MODULES if part(name) == 'backbones' and name != 'backbones'}
+    assert 'mobilenetv3' in timms and ours and not ours & timms
+
+
+def test_no_foreign_code_and_no_prints(trees):
+    assert {module: lines for module, tree in trees.items() if (lines := forbidden(tree))} == {}
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        'eval("1")',
+        'def f():\n    exec("1")',
+        'class A:\n    def f(self):\n        print(1)',
+        'pickle.loads(data)',
+        'pickle.Unpickler(file)',
+        'import dill',
+        'from pickle import loads',
+        'torch.load("a")',
+        'torch.load("a", weights_only=False)',
+        'torch.load("a", weights_only=flag)',
+        'numpy.load("a", allow_pickle=True)',
+        'yaml.load(text, Loader)',
+    ],
+)
+def test_the_checks_find_what_they_look_for(line):
+    assert forbidden(ast.parse(line))
+
+
+def test_the_checks_let_the_rest_pass():
+    text = '"""eval(1)"""\nmodel.eval()\ntorch.load("a", weights_only=True)\nyaml.safe_load("a")\npainter.print(1)'
+    assert forbidden(ast.parse(text)) == []
+
+
+@pytest.mark.parametrize(
+    ('module', 'line', 'expected'),
+    [
+        ('models.neck', 'from mbv3zoo.data.boxes import clip_boxes', ['models.neck imports data.boxes']),
+        ('models.neck', 'def f():\n    import mbv3zoo.training.loss', ['models.neck imports training.loss']),
+        ('models.neck', 'from mbv3zoo import detector', ['models.neck imports detector']),
+        ('models.neck', 'from .. import detector', ['models.neck imports detector']),
+        ('models.neck', 'from ..data.boxes import clip_boxes', ['models.neck imports data.boxes']),
+        ('models.neck', 'from .layers import conv\nfrom mbv3zoo.config import STRIDES', []),
+        ('models.neck', 'import mbv3zoo', ['models.neck imports the package root']),
+        ('models.neck', 'from mbv3zoo import Detector', ['models.neck imports the package root']),
+        ('hub', 'from mbv3zoo.version import __version__\nimport mbv3zoology', []),
+        ('config', 'from mbv3zoo.hub import save_folder', ['config imports hub']),
+    ],
+)
+def test_the_walk_finds_every_spelling(module, line, expected):
+    assert upward(module, imported(module, ast.parse(line))) == expected
