@@ -109,7 +109,7 @@ class Detector(DetectorNetwork):
         Raises:
             ValueError: There is no detector there, or its weights do not fit its config.
         """
-        place = _find_saved(source)
+        place = find_saved(source)
         if place is None:
             raise ValueError(
                 f'no weights called {str(source)!r}; expected a folder that save_pretrained wrote, a Hub repository '
@@ -161,7 +161,7 @@ def create_detector(name: str | Path | DetectorConfig, *, pretrained: bool = Fal
         ValueError: Unknown name (the nearest are named), bad setting, or weights that do not fit.
     """
     state = None
-    if (saved := _find_saved(name)) is not None:
+    if (saved := find_saved(name)) is not None:
         data, state = hub.load_folder(saved)
         base = _saved_config(data, name)
     else:
@@ -202,14 +202,15 @@ def _saved_config(data: dict[str, Any], source: Any) -> DetectorConfig:
     return DetectorConfig.parse({k: v for k, v in data.items() if not k.startswith('library_')}, source)
 
 
-def _find_saved(name: Any) -> Path | str | None:
+def find_saved(name: Any) -> Path | str | None:
     """Where a detector's weights are, for names that stand for weights."""
     if isinstance(name, DetectorConfig):
         return None
     text = str(name)
     if text in named_weights():
         return named_weights()[text]
-    if Path(text).is_dir():
+    # A folder that happens to be called like a model does not stand in its way; './name' is the folder.
+    if Path(text).is_dir() and not (text in named_configs() or is_model(text)):
         return Path(text)
     is_repository = isinstance(name, str) and text.count('/') == 1
     return text if is_repository and not text.endswith(('.yaml', '.yml')) and ':' not in text else None

@@ -471,3 +471,11 @@ def test_fusing_does_not_move_what_is_found(saved):
     # Two scores within rounding of one another may change places.
     torch.testing.assert_close(before.scores, after.scores, atol=1e-4, rtol=0)
     torch.testing.assert_close(before.boxes.sum(0), after.boxes.sum(0), atol=0.5, rtol=1e-3)
+
+
+def test_a_folder_called_like_a_model_does_not_stand_in_its_way(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'resnet18').mkdir()
+    assert create_detector('resnet18', device='meta').config.backbone == 'resnet18'
+    create_detector('mbv3_yolo_small_050', num_classes=7, image_size=64).save_pretrained('resnet18')
+    assert create_detector('./resnet18').config.num_classes == 7

@@ -11,7 +11,7 @@ from mbv3zoo.atomic import atomic_write
 from mbv3zoo.config import DataConfig, RunConfig
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.detector import create_detector
+from mbv3zoo.detector import create_detector, find_saved
 from mbv3zoo.evaluation import Metrics
 from mbv3zoo.folders import check_new_folder
 from mbv3zoo.training.checkpoint import STATE_NAME
@@ -39,7 +39,7 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
     check_new_folder(run)
     trainer = _trainer(config, run, resume=False)
     run.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)
+    text = yaml.safe_dump(_with_absolute_paths(config).model_dump(mode='json'), sort_keys=False)
     atomic_write(run / CONFIG_NAME, text.encode('utf-8'))
     return trainer.fit()
 
@@ -66,6 +66,14 @@ def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
         load_split(config.data, 'train', config.images),
         load_split(config.val_data or config.data, 'val', config.images),
     )
+
+
+def _with_absolute_paths(config: RunConfig) -> RunConfig:
+    # A run may be resumed from another working folder than it was started from.
+    paths = {key: str(Path(value).resolve()) for key, value in config.data if value is not None}
+    is_path = config.model.endswith(('.yaml', '.yml')) or find_saved(config.model) == Path(config.model)
+    model = str(Path(config.model).resolve()) if is_path else config.model
+    return config.model_copy(update={'model': model, 'data': config.data.model_copy(update=paths)})
 
 
 def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import random
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -193,3 +194,13 @@ def test_killed_at_a_random_moment_and_resumed_a_run_ends_the_same(data, tmp_pat
 @pytest.mark.slow
 def test_killed_again_and_again(data, tmp_path):
     check_kills(data, tmp_path, kills=8, seconds=None)
+
+
+def test_a_run_is_resumed_from_another_folder(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(data).parent)
+    run.start(config_of('data.yaml'), tmp_path / 'run')
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'run' / 'run.yaml'
+    path.write_text(path.read_text().replace('epochs: 1\n', 'epochs: 2\n'))
+    run.resume('run')
+    assert len((tmp_path / 'run' / 'results.csv').read_text().splitlines()) == 3
