@@ -162,7 +162,7 @@ class TrainConfig(Config):
     epochs: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 32
     optimizer: str = 'adamw'
-    lr: Positive = 2e-3
+    lr: Positive = 4e-3
     lr_end: Fraction = 0.01
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.05

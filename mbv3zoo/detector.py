@@ -240,7 +240,7 @@ def _override(base: DetectorConfig, own: dict[str, Any], backbone_args: dict[str
     if not own and not backbone_args:
         return base
     data = base.model_dump()
-    if 'num_classes' in own or 'class_names' in own:
+    if 'class_names' in own or own.get('num_classes', base.num_classes) != base.num_classes:
         del data['num_classes'], data['class_names']
     if 'in_chans' in own and own['in_chans'] != base.in_chans:
         data['mean'] = data['std'] = None

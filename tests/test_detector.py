@@ -479,3 +479,9 @@ def test_a_folder_called_like_a_model_does_not_stand_in_its_way(tmp_path, monkey
     assert create_detector('resnet18', device='meta').config.backbone == 'resnet18'
     create_detector('mbv3_yolo_small_050', num_classes=7, image_size=64).save_pretrained('resnet18')
     assert create_detector('./resnet18').config.num_classes == 7
+
+
+def test_the_same_number_of_classes_keeps_their_names(tmp_path):
+    create_detector('resnet18', class_names=['cat', 'dog'], image_size=64).save_pretrained(tmp_path)
+    assert create_detector(tmp_path, num_classes=2).config.class_names == ('cat', 'dog')
+    assert create_detector(tmp_path, num_classes=3).config.class_names == ('0', '1', '2')

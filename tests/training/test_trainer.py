@@ -109,7 +109,7 @@ def test_results_hold_a_line_an_epoch(whole):
     for row in rows:
         assert all(math.isfinite(float(value)) for value in row.values())
         assert all(float(row[name]) > 0 for name in ('lr', 'box', 'objectness', 'classes'))
-    assert float(rows[-1]['lr']) == pytest.approx(2e-3 * 0.01, abs=1e-6)
+    assert float(rows[-1]['lr']) == pytest.approx(TrainConfig().lr * TrainConfig().lr_end, abs=1e-6)
     assert float(rows[-1]['ap']) == pytest.approx(metrics.ap, abs=1e-4)
 
 
