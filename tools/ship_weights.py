@@ -1,0 +1,46 @@
+"""Puts the best weights of a training run into the package, in half precision.
+
+    python tools/ship_weights.py runs/train-1 mbv3_yolo_small.synth --data synth
+
+The stored weights are loaded again and evaluated, so that the figures in their card are those of what ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import torch
+
+from mbv3zoo import Detector, create_detector
+from mbv3zoo.data.load import load_split
+from mbv3zoo.evaluation import evaluate
+from mbv3zoo.folders import check_new_folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('run', type=Path, help='folder of the training run')
+    parser.add_argument('name', help='name.tag of the detector')
+    parser.add_argument('--data', required=True, help='data set with the val split to be scored on')
+    parser.add_argument('--dataset', default='mbv3zoo synth (default settings)', help='what the card calls the data')
+    parser.add_argument('--command', default='mbv3zoo train', help='the command that made the weights')
+    parser.add_argument('--image-size', type=int, help='side of the input, where it is to differ from the training')
+    args = parser.parse_args()
+
+    folder = Path(__file__).parent.parent / 'mbv3zoo' / 'weights' / args.name
+    check_new_folder(folder)
+    size = {'image_size': args.image_size} if args.image_size else {}
+    detector = create_detector(args.run / 'best', pretrained=True, **size)
+    with tempfile.TemporaryDirectory() as half:
+        detector.save_pretrained(half, dtype=torch.float16)
+        metrics = evaluate(Detector.from_pretrained(half).fuse(), load_split(args.data, 'val'))
+    card_data = {'metrics': metrics, 'name': args.name, 'dataset': args.dataset, 'command': args.command}
+    detector.save_pretrained(folder, dtype=torch.float16, card_data=card_data)
+    print(json.dumps(metrics.to_dict(), indent=2))
+
+
+if __name__ == '__main__':
+    main()
