@@ -366,7 +366,8 @@ def test_grad_checkpointing_gives_the_same_gradients(features_only: bool) -> Non
         model.zero_grad()
         sum(output.sum() for output in tensors(model(images))).backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
-    assert_same(*gradients)
+    # Not bit-equal: with several threads the order of a backward pass's sums is not fixed.
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', ['mbv3_yolo_small', 'mbv3_yolo_small_minimal'])
