@@ -15,6 +15,7 @@ from mbv3zoo.data.letterbox import Letterbox
 from mbv3zoo.data.loader import EvalSamples
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detections import Detections
+from mbv3zoo.models.modes import evaluation_mode
 from mbv3zoo.models.network import DetectorNetwork
 
 # How COCO figures are made: nearly all candidates, several classes a box, the best 100 of a picture count.
@@ -98,25 +99,25 @@ def collect(
     """Detections of every picture, in the set's order, with the thresholds of COCO evaluation."""
     image_size = image_size or network.config.image_size
     samples = EvalSamples(data, image_size, network.config.in_chans)
-    training, device = network.training, network.anchors.device
-    network.eval()
     found = []
-    for images, indices in DataLoader(samples, batch_size, num_workers=workers):
-        logits = network(images.to(device).float() / 255)
-        kept = network.postprocess(
-            logits,
-            score_thresh=SCORE_THRESH,
-            iou_thresh=IOU_THRESH,
-            max_detections=MAX_DETECTIONS,
-            multi_label=True,
-        )
-        for (boxes, scores, labels), index in zip(kept, indices.tolist(), strict=True):
-            record = data.records[index]
-            boxes = Letterbox.fit(record.size, image_size).boxes_to_original(boxes.cpu())
-            found.append(Detections(boxes, scores.cpu(), labels.cpu(), data.class_names, record.size, str(record.path)))
-        if progress:
-            progress(len(indices))
-    network.train(training)
+    with evaluation_mode(network):
+        for images, indices in DataLoader(samples, batch_size, num_workers=workers):
+            logits = network(images.to(network.anchors.device).float() / 255)
+            kept = network.postprocess(
+                logits,
+                score_thresh=SCORE_THRESH,
+                iou_thresh=IOU_THRESH,
+                max_detections=MAX_DETECTIONS,
+                multi_label=True,
+            )
+            for (boxes, scores, labels), index in zip(kept, indices.tolist(), strict=True):
+                record = data.records[index]
+                boxes = Letterbox.fit(record.size, image_size).boxes_to_original(boxes.cpu())
+                found.append(
+                    Detections(boxes, scores.cpu(), labels.cpu(), data.class_names, record.size, str(record.path))
+                )
+            if progress:
+                progress(len(indices))
     return found
 
 

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mbv3zoo.detector import create_detector
+from mbv3zoo.detector import Detector, create_detector
+from mbv3zoo.models.modes import evaluation_mode
 
 
 class Cost(NamedTuple):
@@ -23,10 +24,13 @@ def cost(name: Any, **settings: Any) -> Cost:
     Args:
         name, **settings: As for `mbv3zoo.create_detector`.
     """
-    detector = create_detector(name, device='meta', **settings).eval()
+    return _count(create_detector(name, device='meta', **settings))
+
+
+def _count(detector: Detector) -> Cost:
     height, width = detector.config.image_size
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
+    with counter, evaluation_mode(detector), torch.no_grad():
         detector(torch.empty(1, detector.config.in_chans, height, width, device='meta'))
     return Cost(sum(p.numel() for p in detector.parameters()), counter.get_total_flops())
 
@@ -35,7 +39,7 @@ def describe(name: Any) -> str:
     """A table of a detector's settings and cost, as text."""
     detector = create_detector(name, device='meta')
     config = detector.config
-    parameters, operations = cost(config)
+    parameters, operations = _count(detector)
     names = ', '.join(config.class_names[:20]) + (', ...' if config.num_classes > 20 else '')
     rows = {
         'backbone': config.backbone,

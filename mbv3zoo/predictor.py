@@ -20,6 +20,7 @@ from mbv3zoo.data.sources import expand_source
 from mbv3zoo.detections import Detections
 from mbv3zoo.folders import check_new_folder
 from mbv3zoo.images import read_image
+from mbv3zoo.models.modes import evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -167,21 +168,14 @@ def _detect(detector: nn.Module, pixels: Tensor, settings: _Settings) -> list[tu
         (part for part in chain(detector.parameters(), detector.buffers()) if part.is_floating_point()),
         torch.zeros(0),
     )
-    # Module by module, since a user may have frozen only some of them.
-    training = [module for module in detector.modules() if module.training]
-    try:
-        detector.eval()
-        with torch.inference_mode():
-            images = (pixels.to(weight.device).float() / 255).to(weight.dtype)
-            kept = detector.postprocess(
-                detector(images),
-                score_thresh=settings.score_thresh,
-                iou_thresh=settings.iou_thresh,
-                max_detections=settings.max_detections,
-            )
-    finally:
-        for module in training:
-            module.training = True
+    with evaluation_mode(detector), torch.inference_mode():
+        images = (pixels.to(weight.device).float() / 255).to(weight.dtype)
+        kept = detector.postprocess(
+            detector(images),
+            score_thresh=settings.score_thresh,
+            iou_thresh=settings.iou_thresh,
+            max_detections=settings.max_detections,
+        )
     # Cloned out here, the results are ordinary tensors that may be changed and used in autograd.
     return [tuple(part.cpu().clone() for part in parts) for parts in kept]
 

@@ -13,6 +13,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mbv3zoo.models.modes import evaluation_mode
+
 # Weight-standardised convolutions compute their weight anew at each call: nothing can be folded into it.
 _STANDARDISED = (StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame)
 
@@ -90,13 +92,10 @@ def _producers(model: nn.Module, example: torch.Tensor) -> dict[_BatchNorm, nn.C
             pairs[module] = id(args[0])
 
     handles = [m.register_forward_hook(hook) for m in model.modules() if isinstance(m, (nn.Conv2d, _BatchNorm))]
-    training = [module for module in model.modules() if module.training]
     try:
-        with uses:
-            model.eval()(example)
+        with evaluation_mode(model), uses:
+            model(example)
     finally:
-        for module in training:
-            module.training = True
         for handle in handles:
             handle.remove()
     return {

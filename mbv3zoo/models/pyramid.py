@@ -7,7 +7,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import is_model
+from timm.models import PretrainedCfg, is_model
 from torch import nn
 
 import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
@@ -41,8 +41,8 @@ class PyramidBackbone(nn.Module):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        check_name(name)
-        if _fixed_size(name):
+        record = check_name(name)
+        if record and record.fixed_input_size:
             kwargs.setdefault('img_size', image_size)
         if ours := sorted({'features_only', 'out_indices'} & kwargs.keys()):
             raise ValueError(f'{", ".join(ours)}: not to be set, a detector always takes strides {list(STRIDES)}')
@@ -74,20 +74,15 @@ class PyramidBackbone(nn.Module):
         return [x.permute(0, 3, 1, 2).contiguous() for x in features] if self.channels_last else features
 
 
-def check_name(name: str) -> None:
-    """Raises ValueError, with the nearest names, where timm knows no such model, or no such tag of it."""
+def check_name(name: str) -> PretrainedCfg | None:
+    """timm's record of a model; ValueError, with the nearest names, where it knows no such model or no such tag."""
     architecture = name.split('.')[0]
     if not is_model(architecture):
         near = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
         hint = f'did you mean {", ".join(near)}?' if near else 'timm.list_models() names all.'
         raise ValueError(f'unknown backbone {name!r}: timm has no such model; {hint}')
     try:
-        timm.get_pretrained_cfg(name)
+        return timm.get_pretrained_cfg(name)
     except RuntimeError as error:
         tags = ', '.join(timm.list_pretrained(architecture)) or 'none'
         raise ValueError(f'unknown tag in the backbone {name!r}; timm has {tags}') from error
-
-
-def _fixed_size(name: str) -> bool:
-    record = timm.get_pretrained_cfg(name, allow_unregistered=True)
-    return bool(record and record.fixed_input_size)
