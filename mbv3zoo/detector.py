@@ -19,6 +19,7 @@ from mbv3zoo.config_loader import load_config, named_configs, named_weights
 from mbv3zoo.detections import Detections
 from mbv3zoo.model_card import render_card
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.timm_model import default_image_size, make_plan
 from mbv3zoo.predictor import predict
 from mbv3zoo.version import __version__
 
@@ -71,7 +72,7 @@ class Detector(DetectorNetwork):
             raise ValueError('a fused detector cannot be saved; save it first, then call fuse()')
         state = {
             name: tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
-            for name, tensor in self.state_dict().items()
+            for name, tensor in self._weights().items()
         }
         config = {
             'library_name': 'mbv3zoo',
@@ -120,11 +121,17 @@ class Detector(DetectorNetwork):
         detector._load(state, source)
         return detector.eval()
 
+    def _weights(self) -> dict[str, torch.Tensor]:
+        """The state dict, with a tensor that layers share (as CoaT's do) once, under its first name."""
+        state = self.state_dict(keep_vars=True)
+        first = {id(tensor): name for name, tensor in reversed(state.items())}
+        return {name: tensor.detach() for name, tensor in state.items() if first[id(tensor)] == name}
+
     def _load(self, state: dict[str, torch.Tensor], source: Any, partial: bool = False) -> None:
         """Loads weights; all must fit, unless `partial`: then the head may differ, which is said."""
-        own = self.state_dict()
+        own = self._weights()
         missing = sorted(own.keys() - state.keys())
-        unknown = sorted(state.keys() - own.keys())
+        unknown = sorted(state.keys() - self.state_dict().keys())
         shapes = [
             f'{name} is {list(state[name].shape)}, expected {list(own[name].shape)}'
             for name in sorted(own.keys() & state.keys())
@@ -139,20 +146,33 @@ class Detector(DetectorNetwork):
             )
         if shapes:
             _logger.warning('%s: the head starts anew, all else is kept: %s', source, '; '.join(shapes))
-        self.load_state_dict({n: t for n, t in state.items() if own[n].shape == t.shape}, strict=False)
+        self.load_state_dict({n: state[n] for n in own if own[n].shape == state[n].shape}, strict=False)
 
 
-def create_detector(name: str | Path | DetectorConfig, *, pretrained: bool = False, **settings: Any) -> Detector:
+def create_detector(
+    name: str | Path | DetectorConfig,
+    *,
+    pretrained: bool = False,
+    freeze_backbone: int = 0,
+    freeze_norm: bool = False,
+    grad_checkpointing: bool = False,
+    **settings: Any,
+) -> Detector:
     """Builds a detector.
 
     Args:
-        name: A packaged detector ('mbv3_yolo_small'), one with weights ('mbv3_yolo_small.synth'), any timm model that
-            has feature maps at strides 8, 16 and 32 ('resnet18'), a YAML file, a `DetectorConfig`, or what was saved: a
-            folder or a Hub repository ('organisation/name').
+        name: A packaged detector ('mbv3_yolo_small'), one with weights ('mbv3_yolo_small.synth'), any timm model
+            ('resnet18', 'vit_tiny_patch16_224'; docs/backbones.md), a YAML file, a `DetectorConfig`, or what was saved:
+            a folder or a Hub repository ('organisation/name').
         pretrained: Load weights: the detector's where `name` is one with weights, else the backbone's.
+        freeze_backbone: Freeze the backbone's stem and this many stages; see `DetectorNetwork.freeze_backbone`.
+        freeze_norm: Freeze the backbone's BatchNorms; see `DetectorNetwork.freeze_norm`.
+        grad_checkpointing: Train the backbone with less memory; see `DetectorNetwork.set_grad_checkpointing`.
         **settings: Fields of `DetectorConfig` (`num_classes`, `class_names`, `in_chans`, `image_size`, `anchors`,
             `depth_multiple`, `width_multiple`, ...) that override the config's. All others are arguments of
-            `timm.create_model` for the backbone (`drop_path_rate`, `pretrained_cfg_overlay`, `cache_dir`, ...).
+            `timm.create_model` for the backbone (`drop_path_rate`, `output_stride`, `pretrained_cfg_overlay`,
+            `cache_dir`, ...). Pictures are 640 x 640 unless told otherwise, or for a timm model that is bound to one
+            size, of that.
 
     Returns:
         The detector; in training mode like any new module, unless its own weights were loaded.
@@ -171,6 +191,10 @@ def create_detector(name: str | Path | DetectorConfig, *, pretrained: bool = Fal
     # None, the way callers pass on what was not given, leaves a field as it is.
     own = {k: v for k, v in settings.items() if k in DetectorConfig.model_fields and v is not None}
     backbone_args = {k: v for k, v in settings.items() if k not in DetectorConfig.model_fields}
+    if pretrained and state is not None and 'image_size' in own:
+        # Position embeddings have the size that the detector was trained for; timm resamples them in each forward pass.
+        trained = make_plan(base.backbone, base.image_size, base.in_chans, **base.backbone_args).build_args
+        backbone_args = {key: trained[key] for key in ('img_size',) if key in trained} | backbone_args
     config = _override(base, own, backbone_args)
 
     detector = Detector(config, pretrained=pretrained and state is None, **build_args)
@@ -181,6 +205,12 @@ def create_detector(name: str | Path | DetectorConfig, *, pretrained: bool = Fal
     if pretrained and state is not None:
         detector._load(state, name, partial=bool({'num_classes', 'class_names'} & own.keys()))
         detector.eval()
+    if freeze_backbone:
+        detector.freeze_backbone(freeze_backbone)
+    if freeze_norm:
+        detector.freeze_norm()
+    if grad_checkpointing:
+        detector.set_grad_checkpointing()
     return detector
 
 
@@ -229,7 +259,7 @@ def _find_config(name: str | Path | DetectorConfig) -> DetectorConfig:
         config = load_config(named_configs()[architecture])
         return config.model_copy(update={'backbone': text})
     if is_model(architecture) and (not tag or f'{architecture}.{tag}' in timm.list_pretrained(architecture)):
-        return DetectorConfig(backbone=text)
+        return DetectorConfig(backbone=text, image_size=default_image_size(text))
     known = {*named_configs(), *named_weights(), *timm.list_models(), *timm.list_pretrained(f'{architecture}*')}
     near = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
     hint = f'did you mean {", ".join(near)}?' if near else 'list_detectors() and timm.list_models() name all.'

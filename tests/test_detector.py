@@ -148,6 +148,74 @@ def test_device_and_dtype():
     assert all(tensor.is_meta for tensor in (*meta.parameters(), *meta.buffers()))
 
 
+# Any backbone of timm
+
+
+@pytest.mark.parametrize(
+    ('name', 'size'),
+    [
+        ('resnet18', 640),
+        ('mbv3_yolo_small', 640),
+        ('test_vit', 640),
+        ('swin_tiny_patch4_window7_224', 640),
+        ('test_vit_relpos', 160),
+        ('levit_128s', 224),
+        ('crossvit_9_240', 256),
+        ('gemma4_vit_167m', 768),
+    ],
+)
+def test_default_image_size_is_one_that_the_backbone_takes(name, size):
+    detector = create_detector(name, device='meta').eval()
+    assert detector.config.image_size == (size, size)
+    logits = detector(torch.empty(1, 3, size, size, device='meta'))
+    assert [x.shape[2:4] for x in logits] == [(size // s, size // s) for s in (8, 16, 32)]
+    # What is asked for wins.
+    assert create_detector(name, image_size=256, device='meta').config.image_size == (256, 256)
+
+
+def test_no_forward_pass_at_construction(monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise AssertionError('a forward pass')
+
+    monkeypatch.setattr(torch.nn.Module, '__call__', refuse)
+    for name in ('mbv3_yolo_small', 'resnet18', 'test_vit', 'test_vit_relpos', 'swin_tiny_patch4_window7_224'):
+        create_detector(name, image_size=64, freeze_backbone=1, freeze_norm=True, grad_checkpointing=True)
+    for name in ('crossvit_9_240', 'levit_128s', 'nest_tiny', 'hrnet_w18_small', 'vit_small_patch14_dinov2'):
+        create_detector(name, device='meta', freeze_backbone=1)
+
+
+def test_a_detector_on_a_transformer_is_saved_and_loaded(tmp_path):
+    detector = create_detector('test_vit', num_classes=2, image_size=(64, 96)).eval()
+    loaded = Detector.from_pretrained(detector.save_pretrained(tmp_path / 'vit'))
+    assert loaded.config == detector.config and loaded.config.image_size == (64, 96)
+    assert_same_logits(loaded, detector)
+    found = loaded.predict(drawn_picture(60, 50), score_thresh=0, max_detections=5)
+    assert len(found) == 5 and found.image_size == (50, 60)
+
+
+def test_freezing_and_checkpointing_are_asked_for_at_construction():
+    detector = create_detector('resnet18', image_size=64, freeze_backbone=2)
+    model = detector.backbone.model
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {n for n, _ in model.named_parameters() if n.startswith(('conv1.', 'bn1.', 'layer1.', 'layer2.'))}
+    assert detector.training and not model['layer2'].training and model['layer3'].training
+    normed = create_detector('resnet18', image_size=64, freeze_norm=True)
+    norms = [m for m in normed.backbone.modules() if isinstance(m, _BatchNorm)]
+    assert norms and not any(norm.training or norm.weight.requires_grad for norm in norms)
+    assert all(m.training for m in normed.neck.modules() if isinstance(m, _BatchNorm))
+    # They are of this build only, and none is the default.
+    assert 'freeze' not in json.dumps(detector.config.model_dump(mode='json'))
+    assert all(p.requires_grad for p in create_detector(detector.config, device='meta').parameters())
+    assert create_detector('resnet18', image_size=64, grad_checkpointing=True).backbone.model.grad_checkpointing
+    assert not create_detector('resnet18', image_size=64).backbone.model.grad_checkpointing
+
+
+def test_freezing_what_was_loaded(saved, detector):
+    tuned = create_detector(saved, pretrained=True, freeze_backbone=1, freeze_norm=True)
+    assert_same_logits(tuned, detector)
+    assert not next(tuned.backbone.parameters()).requires_grad and not tuned.training
+
+
 @pytest.mark.parametrize(
     ('name', 'near'),
     [
@@ -169,7 +237,9 @@ def test_unknown_names_are_refused_with_near_ones(name, near):
 @pytest.mark.parametrize(
     ('source', 'settings', 'words'),
     [
-        ('vit_tiny_patch16_224', {}, ['vit_tiny_patch16_224', '[16, 16', '[8, 16, 32]']),
+        ('resnet18', {'freeze_backbone': 5, 'device': 'meta'}, ['0..4', 'resnet18', '5']),
+        ('resnet18', {'freeze_backbone': -1, 'device': 'meta'}, ['0..4', 'resnet18', '-1']),
+        ('convit_tiny', {'grad_checkpointing': True, 'device': 'meta'}, ['convit_tiny', 'checkpoint']),
         ('resnet18', {'num_clases': 3}, ['num_clases', "did you mean 'num_classes'"]),
         ('resnet18', {'num_classes': 0}, ['num_classes', '0']),
         ('resnet18', {'class_names': ['a'], 'num_classes': 2}, ['num_classes is 2', '1 names']),
@@ -177,7 +247,6 @@ def test_unknown_names_are_refused_with_near_ones(name, near):
         ('resnet18', {'image_size': 100}, ['image_size', '100']),
         ('resnet18', {'anchors': 3}, ['anchors', '3']),
         ('resnet18', {'activation': 'silly'}, ['silly']),
-        ('resnet18', {'output_stride': 16}, ['16, 16]']),
         ('none.yaml', {}, ['none.yaml', 'mbv3_yolo_small']),
         (Path('none'), {}, ['none', 'mbv3_yolo_small']),
     ],

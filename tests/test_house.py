@@ -123,7 +123,7 @@ def test_imports_go_downward(graph):
     assert [line for module, imports in graph.items() for line in upward(module, imports)] == []
     # That the walk sees imports at all, also those inside functions and by either spelling.
     assert {'detector', 'training.run'} <= graph['cli']
-    assert 'hub' in graph['detector'] and 'backbones' in graph['models.pyramid']
+    assert 'hub' in graph['detector'] and 'backbones' in graph['models.timm_model']
 
 
 def test_there_are_no_circles(graph):

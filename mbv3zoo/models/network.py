@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.neck import PAN
 from mbv3zoo.models.postprocess import Kept, postprocess
 from mbv3zoo.models.pyramid import PyramidBackbone
+from mbv3zoo.models.sizes import refusal
 
 
 class DetectorNetwork(nn.Module):
@@ -35,13 +37,13 @@ class DetectorNetwork(nn.Module):
 
     def __init__(self, config: DetectorConfig, pretrained: bool = False, **backbone_args: Any) -> None:
         super().__init__()
-        self.backbone = PyramidBackbone(
-            config.backbone,
-            config.image_size,
-            pretrained,
-            config.in_chans,
-            **{**config.backbone_args, **backbone_args},
-        )
+        self._backbone_args = {'in_chans': config.in_chans, **config.backbone_args, **backbone_args}
+        try:
+            self.backbone = PyramidBackbone(config.backbone, config.image_size, pretrained, **self._backbone_args)
+        except ValueError as error:
+            if reason := refusal(config.backbone, config.image_size, config.image_size, **self._backbone_args):
+                raise ValueError(reason) from error
+            raise
         self.neck = PAN(self.backbone.channels, config.depth_multiple, config.width_multiple, config.activation)
         self.head = DetectHead(self.neck.out_channels, config.num_classes, len(config.anchors[0]), STRIDES)
 
@@ -63,10 +65,18 @@ class DetectorNetwork(nn.Module):
             One tensor a stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes.
 
         Raises:
-            ValueError: The images have another shape or are not floating point.
+            ValueError: The images have another shape or are not floating point, or the backbone does not take their
+                size; it says which it takes.
         """
         self._check(images)
-        features = self.backbone((images - self.mean) / self.std)
+        try:
+            features = self.backbone((images - self.mean) / self.std)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            # timm's families say by all of these that a picture has the wrong size; other causes pass.
+            given = tuple(images.shape[2:])
+            if reason := refusal(self.config.backbone, self.config.image_size, given, **self._backbone_args):
+                raise ValueError(reason) from error
+            raise
         return self.head(self.neck(features))
 
     def postprocess(self, logits: list[torch.Tensor], **thresholds: Any) -> list[Kept]:
@@ -84,6 +94,41 @@ class DetectorNetwork(nn.Module):
         fuse_batch_norms(self, self.mean.new_zeros(1, self.config.in_chans, height, width))
         self.fused = True
         return self
+
+    def freeze_backbone(self, stages: int) -> DetectorNetwork:
+        """Freezes the backbone's stem and first `stages` stages: no learning, always in evaluation mode. Returns self.
+
+        Args:
+            stages: 0 for none. Stages are counted as timm's `group_matcher(coarse=True)` does; a transformer's are its
+                blocks.
+
+        Raises:
+            ValueError: The backbone has fewer.
+        """
+        self.backbone.freeze_stages(stages)
+        return self
+
+    def freeze_norm(self) -> DetectorNetwork:
+        """Freezes the backbone's BatchNorms, statistics included, for small batches. Returns self."""
+        self.backbone.freeze_norms()
+        return self
+
+    def set_grad_checkpointing(self, enable: bool = True) -> DetectorNetwork:
+        """Trains the backbone with less memory and more time: activations are computed anew. Returns self.
+
+        Raises:
+            ValueError: timm's model cannot.
+        """
+        self.backbone.set_grad_checkpointing(enable)
+        return self
+
+    def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[float, ...]]:
+        """timm's protocol of layers (layer decay): parameter name -> ordinal, neck and head last."""
+        return self.backbone.layer_groups().matcher('backbone.model.', coarse)
+
+    def no_weight_decay(self) -> set[str]:
+        """timm's protocol: names of parameters without weight decay, besides those of one dimension."""
+        return {f'backbone.model.{name}' for name in self.backbone.layer_groups().no_weight_decay()}
 
     def _check(self, images: torch.Tensor) -> None:
         if images.dim() != 4 or images.shape[1] != self.config.in_chans:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import timm
 import torch
-from timm.models import PretrainedCfg, is_model
+from timm.layers import Format
+from timm.models._features import FeatureGetterNet
 from torch import nn
 
-import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
-from mbv3zoo.config import STRIDES, DetectorConfig
+from mbv3zoo.config import STRIDES
+from mbv3zoo.models.freezing import batch_norms, freeze, keep_frozen_in_evaluation
+from mbv3zoo.models.layer_groups import LayerGroups
+from mbv3zoo.models.levels import Route, make_level, resize
+from mbv3zoo.models.prune import prune_unused
+from mbv3zoo.models.timm_model import check_name, create_on_meta, make_plan, seen_size
 
 
 class PyramidBackbone(nn.Module):
     """A timm model's feature maps at strides 8, 16 and 32, channels first.
+
+    Maps are chosen by their reduction; where one is missing it is made from the nearest (`levels.py`), and a map that
+    is not exactly 1 / stride of the picture is resampled to it.
 
     Args:
         name: A timm model name, with or without a tag.
@@ -26,11 +33,18 @@ class PyramidBackbone(nn.Module):
 
     Attributes:
         channels: Channels of C3, C4, C5.
+        route: How the backbone comes to its levels.
+        reductions: Pixels a cell of the map that each of C3, C4, C5 is made from, as timm rounds them.
+        map_channels: Channels of these maps.
+        bound: Whether it takes pictures of `image_size` only, as far as timm says.
         mean, std: What the backbone's weights expect to be normalised with, for pictures in 0..1.
 
     Raises:
-        ValueError: timm does not know the name or one of `kwargs`, or the model lacks one of the strides.
+        ValueError: timm does not know the name or one of `kwargs`, cannot build the model for `image_size`, or its
+            weights do not fit.
     """
+
+    frozen_norms = False
 
     def __init__(
         self,
@@ -41,48 +55,122 @@ class PyramidBackbone(nn.Module):
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        record = check_name(name)
-        if record and record.fixed_input_size:
-            kwargs.setdefault('img_size', image_size)
-        if ours := sorted({'features_only', 'out_indices'} & kwargs.keys()):
-            raise ValueError(f'{", ".join(ours)}: not to be set, a detector always takes strides {list(STRIDES)}')
-        # The strides are read off a model without storage: no weights, no forward pass.
-        try:
-            plan = timm.create_model(name, features_only=True, in_chans=in_chans, **{**kwargs, 'device': 'meta'})
-        except (TypeError, AssertionError) as error:  # timm's families check their arguments by assert
-            near = [difflib.get_close_matches(key, DetectorConfig.model_fields, n=1) for key in kwargs]
-            hint = ''.join(f'; did you mean {match[0]!r}?' for match in near if match)
-            raise ValueError(f'backbone {name!r} cannot be built with {kwargs}: {error}{hint}') from error
-        reductions = [info['reduction'] for info in plan.feature_info.info]
-        if not set(STRIDES) <= set(reductions):
-            raise ValueError(
-                f'backbone {name!r} has feature maps at strides {reductions}, expected {list(STRIDES)} among them; '
-                f'choose a model with a pyramid of features, such as resnet18 or mbv3_yolo_small'
-            )
-        out_indices = [len(reductions) - 1 - reductions[::-1].index(stride) for stride in STRIDES]
-        self.model = timm.create_model(
-            name, features_only=True, pretrained=pretrained, in_chans=in_chans, out_indices=out_indices, **kwargs
-        )
-        self.channels: list[int] = self.model.feature_info.channels()
-        self.channels_last = str(getattr(self.model, 'output_fmt', 'NCHW')).endswith('NHWC')
-        self.mean: tuple[float, ...] = tuple(plan.pretrained_cfg['mean'])
-        self.std: tuple[float, ...] = tuple(plan.pretrained_cfg['std'])
+        plan = make_plan(name, image_size, in_chans, **kwargs)
+        self.name, self.unit, self.bound = name, plan.unit, plan.bound
+        self.mean, self.std = plan.mean, plan.std
+        self.build_args = plan.build_args
+
+        self.route = plan.route
+        indices = sorted({level.index for level in plan.levels})
+        self.positions = [indices.index(level.index) for level in plan.levels]
+        self.reductions = [round(plan.reductions[level.index]) for level in plan.levels]
+        self.map_channels = [plan.channels[level.index] for level in plan.levels]
+        self.model = self._build(pretrained, indices)
+        prune_unused(self.model)
+
+        project = self.route == Route.SIMPLE_PYRAMID
+        made = [make_level(plan.channels[level.index], level.doublings, project) for level in plan.levels]
+        self.levels = nn.ModuleList(layers for layers, _ in made).to(kwargs.get('device'))
+        self.channels = [channels for _, channels in made]
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """[B, C, H, W] -> C3, C4, C5: [B, channels, H / stride, W / stride]."""
-        features = self.model(images)
-        return [x.permute(0, 3, 1, 2).contiguous() for x in features] if self.channels_last else features
+        """[B, C, H, W], H and W multiples of 32 -> C3, C4, C5: [B, channels, H / stride, W / stride]."""
+        height, width = images.shape[2:]
+        seen = seen_size((height, width), self.unit)
+        features = self.model(resize(images, seen))
+        levels = []
+        for layers, position, reduction, stride in zip(
+            self.levels, self.positions, self.reductions, STRIDES, strict=True
+        ):
+            x = layers(self._channels_first(features[position], reduction, seen))
+            self._check_map(x, seen, stride)
+            levels.append(resize(x, (height // stride, width // stride)))
+        return levels
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Computes activations anew in the backward pass instead of keeping them: less memory, more time.
 
-def check_name(name: str) -> PretrainedCfg | None:
-    """timm's record of a model; ValueError, with the nearest names, where it knows no such model or no such tag."""
-    architecture = name.split('.')[0]
-    if not is_model(architecture):
-        near = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
-        hint = f'did you mean {", ".join(near)}?' if near else 'timm.list_models() names all.'
-        raise ValueError(f'unknown backbone {name!r}: timm has no such model; {hint}')
-    try:
-        return timm.get_pretrained_cfg(name)
-    except RuntimeError as error:
-        tags = ', '.join(timm.list_pretrained(architecture)) or 'none'
-        raise ValueError(f'unknown tag in the backbone {name!r}; timm has {tags}') from error
+        BatchNorms that are not frozen see each batch twice then, and update their statistics twice.
+
+        Raises:
+            ValueError: timm's model cannot.
+        """
+        # timm's getter has no such method; the model inside has.
+        models = [self.model, getattr(self.model, 'model', None)]
+        switch = next((m.set_grad_checkpointing for m in models if hasattr(m, 'set_grad_checkpointing')), None)
+        try:
+            if switch is None:
+                raise AssertionError('it has no set_grad_checkpointing')
+            switch(enable)
+        except AssertionError as error:
+            raise ValueError(f'backbone {self.name!r} cannot checkpoint gradients: {error}') from error
+
+    def layer_groups(self) -> LayerGroups:
+        """Which layer of timm's each parameter of `model` belongs to."""
+        return LayerGroups(self.name, self.build_args, self.model)
+
+    def freeze_stages(self, stages: int) -> None:
+        """Freezes the stem and the first `stages` stages, as timm counts them (a transformer's are its blocks).
+
+        Raises:
+            ValueError: There are fewer stages, or timm does not say what they are.
+        """
+        ids = self.layer_groups().ids(coarse=True)
+        last = max(ids.values())
+        if not 0 <= stages <= last:
+            raise ValueError(f'freeze_backbone must be 0..{last}, the stages of backbone {self.name!r}; given {stages}')
+        if stages:
+            freeze(p for name, p in self.model.named_parameters() if ids[name] <= stages)
+            self.train(self.training)
+
+    def freeze_norms(self) -> None:
+        """Freezes every BatchNorm: its statistics, weight and bias stay as they were trained."""
+        for norm in batch_norms(self.model):
+            freeze(norm.parameters())
+        self.frozen_norms = True
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> PyramidBackbone:
+        """As of any module, but what is frozen stays in evaluation mode."""
+        super().train(mode)
+        keep_frozen_in_evaluation(self)
+        # Also those without weight and bias.
+        for norm in batch_norms(self) if self.frozen_norms else []:
+            norm.training = False
+        return self
+
+    def _build(self, pretrained: bool, indices: list[int]) -> nn.Module:
+        create = create_on_meta if str(self.build_args.get('device')) == 'meta' else timm.create_model
+        try:
+            model = create(self.name, features_only=True, pretrained=pretrained, out_indices=indices, **self.build_args)
+        except (AssertionError, TypeError) as error:
+            raise ValueError(f'backbone {self.name!r} cannot be built with {self.build_args}: {error}') from error
+        except RuntimeError as error:
+            if not pretrained or 'size mismatch' not in str(error):
+                raise
+            trained_at = '{1} x {2}'.format(*check_name(self.name).input_size)
+            raise ValueError(
+                f'the weights of backbone {self.name!r} do not fit a model built for pictures of '
+                f'{self.build_args.get("img_size")} ({str(error).splitlines()[1].strip()}); they were trained at '
+                f'{trained_at}: take that image_size, or pretrained=False'
+            ) from error
+        if isinstance(model, FeatureGetterNet) and type(model.model).__module__.endswith('.gemma4_vit'):
+            # Gemma 4 reads its grid from tensors' values, which neither meta tensors nor torch.export allow.
+            model.output_fmt = Format.NLC
+        return model
+
+    def _check_map(self, x: torch.Tensor, seen: tuple[int, int], stride: int) -> None:
+        # Convolutions without padding lose a few cells at the border, and a made level is off by up to the square root
+        # of two. What is further off is no map of this stride, and boxes would silently be put in wrong places.
+        for cells, side in zip(x.shape[2:], seen, strict=True):
+            if not side / stride / 1.5 - 4 <= cells <= side / stride * 1.5 + 1:
+                raise ValueError(
+                    f'backbone {self.name!r}: the map for stride {stride} has {cells} cells on {side} pixels; the '
+                    f"reductions in the model's feature_info are wrong"
+                )
+
+    def _channels_first(self, x: torch.Tensor, reduction: int, seen: tuple[int, int]) -> torch.Tensor:
+        layout = getattr(self.model, 'output_fmt', Format.NCHW)
+        if layout == Format.NLC:
+            return x.transpose(1, 2).unflatten(2, [side // reduction for side in seen])
+        return x.permute(0, 3, 1, 2).contiguous() if layout == Format.NHWC else x

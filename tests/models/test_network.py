@@ -156,10 +156,114 @@ def test_postprocess_is_decode_then_suppression(network):
     assert all(torch.equal(x, y) for a, b in zip(half, full, strict=True) for x, y in zip(a, b, strict=True))
 
 
-def test_everything_is_trained(network):
-    training = copy.deepcopy(network).train()
+@pytest.mark.parametrize('backbone', ['mbv3_yolo_small', 'test_vit', 'resnet18'])
+def test_everything_is_trained(network, backbone):
+    training = (copy.deepcopy(network) if backbone == network.config.backbone else build(backbone)).train()
     sum(x.square().sum() for x in training(torch.rand(2, 3, 64, 64))).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in training.parameters())
+
+
+# Sizes
+
+
+def test_a_backbone_built_for_one_size_says_so():
+    network = build('test_vit_relpos', image_size=(64, 96))
+    assert [tuple(x.shape[2:4]) for x in network(torch.rand(1, 3, 64, 96))] == [(8, 12), (4, 6), (2, 3)]
+    with pytest.raises(ValueError, match=r"'test_vit_relpos'.*64 x 96.*96 x 64.*image_size=\(96, 64\)") as caught:
+        network(torch.rand(1, 3, 96, 64))
+    assert '\n' not in str(caught.value) and caught.value.__cause__ is not None
+
+
+def test_a_backbone_that_cannot_be_built_for_a_size_names_those_it_takes():
+    with pytest.raises(ValueError, match=r"'nest_tiny'.*64 x 96.*squares.*takes all") as caught:
+        build('nest_tiny', image_size=(64, 96))
+    assert '\n' not in str(caught.value)
+
+
+def test_a_backbone_of_a_single_size_names_it():
+    """Efficientformer's attention is for 224 x 224 only."""
+    network = build('efficientformer_l1', image_size=320)
+    with pytest.raises(ValueError, match=r"'efficientformer_l1'.*320 x 320.*224 x 224.*image_size=224"):
+        network.to('meta')(torch.empty(1, 3, 320, 320, device='meta'))
+
+
+@pytest.mark.parametrize('kind', [RuntimeError, ValueError, AssertionError, torch.OutOfMemoryError])
+def test_other_errors_pass_as_they_are(kind):
+    network = build()
+    cause = kind('not the size')
+
+    def fail(*args):
+        raise cause
+
+    network.backbone.register_forward_pre_hook(fail)
+    with pytest.raises(kind) as caught:
+        network(torch.rand(1, 3, 64, 64))
+    assert caught.value is cause
+
+
+def test_other_errors_at_construction_pass_as_they_are():
+    with pytest.raises(ValueError, match="'xyzzy'") as caught:
+        build(backbone_args={'xyzzy': 1})
+    assert 'does not take pictures' not in str(caught.value)
+
+
+# Frozen parts
+
+
+def test_frozen_stages_and_norms():
+    network = build('resnet18')
+    assert network.freeze_backbone(1) is network and network.freeze_norm() is network
+    frozen = {n for n, p in network.named_parameters() if not p.requires_grad}
+    model = 'backbone.model.'
+    stem_and_first = {n for n in frozen if n.startswith((f'{model}conv1', f'{model}bn1', f'{model}layer1'))}
+    assert len(stem_and_first) == 15
+    assert all(('bn' in n or 'downsample.1' in n) and n.startswith(model) for n in frozen - stem_and_first)
+    assert f'{model}layer4.1.bn2.weight' in frozen and f'{model}layer2.0.conv1.weight' not in frozen
+    statistics = {n: t.clone() for n, t in network.state_dict().items()}
+    network.train()
+    assert network.training and network.neck.training
+    logits = network(torch.rand(2, 3, 64, 64))
+    sum(x.square().sum() for x in logits).backward()
+    assert all((p.grad is None) == (n in frozen) for n, p in network.named_parameters())
+    moved = {n for n, t in network.state_dict().items() if not torch.equal(t, statistics[n])}
+    # The neck's statistics move; the backbone's do not.
+    assert moved and not any(n.startswith('backbone.') for n in moved)
+
+
+def test_more_frozen_stages_than_there_are():
+    network = build('resnet18')
+    for stages in (5, -1):
+        with pytest.raises(ValueError, match=rf"0\.\.4.*'resnet18'.*{stages}"):
+            network.freeze_backbone(stages)
+    network.freeze_backbone(0)
+    assert all(p.requires_grad for p in network.parameters())
+
+
+def test_checkpointed_gradients_of_a_partly_frozen_network():
+    """The frozen layers' outputs need no gradient; the layers behind them do all the same."""
+    network = build('test_vit').freeze_backbone(2)
+    images = torch.rand(2, 3, 64, 64)
+
+    def gradients():
+        network.zero_grad()
+        sum(x.square().mean() for x in network(images)).backward()
+        return {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
+
+    plain = gradients()
+    assert network.set_grad_checkpointing() is network
+    again = gradients()
+    assert plain.keys() == again.keys() and any('blocks.2' in n for n in plain)
+    for name, gradient in plain.items():
+        torch.testing.assert_close(again[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_no_weight_decay_and_groups_by_the_networks_names():
+    network = build('test_vit')
+    exempt = {'backbone.model.model.cls_token', 'backbone.model.model.pos_embed'}
+    assert network.no_weight_decay() == exempt <= dict(network.named_parameters()).keys()
+    match = network.group_matcher(coarse=True)
+    assert match('backbone.model.model.pos_embed') == (0,) and match('backbone.model.model.blocks.5.norm1.bias') == (6,)
+    assert match('head.convs.0.weight') == match('backbone.levels.0.0.weight') == (float('inf'),)
 
 
 def test_config_is_kept_and_not_changed():

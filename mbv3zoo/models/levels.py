@@ -1,0 +1,98 @@
+"""Which of a backbone's feature maps serve as C3, C4, C5, and how a missing one is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import torch
+from timm.layers import LayerNorm2d
+from torch import nn
+from torch.nn.functional import interpolate
+
+from mbv3zoo.config import STRIDES
+
+# Channels of every level of the simple feature pyramid (ViTDet, section 3; as in FPN).
+PYRAMID_CHANNELS = 256
+
+
+class Route(StrEnum):
+    """How a backbone comes to C3, C4, C5.
+
+    NATIVE: it has maps at strides 8, 16 and 32. COMPLETED: it has several strides, and each one missing is made from
+    the nearest. SIMPLE_PYRAMID: it has a single stride; all levels are made from its last map.
+    """
+
+    NATIVE = 'native'
+    COMPLETED = 'completed'
+    SIMPLE_PYRAMID = 'simple pyramid'
+
+
+class Level(NamedTuple):
+    """One of C3, C4, C5: the index of the map it is made from, and how often that map's sides are doubled.
+
+    `doublings` is negative for halvings, and 0 for a map at (about) the level's stride.
+    """
+
+    index: int
+    doublings: int
+
+
+def choose_levels(reductions: Sequence[float]) -> tuple[Route, list[Level]]:
+    """Chooses the maps for strides 8, 16 and 32, by reduction and never by position.
+
+    Args:
+        reductions: Pixels a cell of each of the backbone's maps, in timm's order. Of several maps with the same one the
+            last is taken: the deepest.
+
+    Returns:
+        The route, and a level a stride.
+    """
+    distinct = set(reductions)
+    route = Route.COMPLETED if len(distinct) > 1 else Route.SIMPLE_PYRAMID
+    if set(STRIDES) <= distinct:
+        route = Route.NATIVE
+    levels = []
+    for stride in STRIDES:
+        nearest = min(distinct, key=lambda reduction: (abs(math.log2(reduction / stride)), reduction))
+        last = max(i for i, reduction in enumerate(reductions) if reduction == nearest)
+        levels.append(Level(last, round(math.log2(nearest / stride))))
+    return route, levels
+
+
+def make_level(in_channels: int, doublings: int, project: bool) -> tuple[nn.Module, int]:
+    """Layers from a map to a level: ViTDet's simple feature pyramid (Li et al. 2022, arXiv 2203.16527, section 3).
+
+    A doubling is a 2x2 deconvolution of stride 2 that halves the channels, with LayerNorm and GELU between two of them;
+    a halving is a 2x2 max-pool of stride 2.
+
+    Args:
+        in_channels: Channels of the map.
+        doublings: As in `Level`.
+        project: End with the pyramid's 1x1 and 3x3 convolutions to 256 channels, each with LayerNorm.
+
+    Returns:
+        The layers, [B, in, H, W] -> [B, out, about H * 2 ** doublings, about W * 2 ** doublings]; and `out`.
+    """
+    layers: list[nn.Module] = [nn.MaxPool2d(2, ceil_mode=True) for _ in range(-doublings)]
+    channels = in_channels
+    for i in range(doublings):
+        layers += [LayerNorm2d(channels), nn.GELU()] if i else []
+        layers.append(nn.ConvTranspose2d(channels, channels // 2, 2, stride=2))
+        channels //= 2
+    if project:
+        for kernel_size in (1, 3):
+            convolution = nn.Conv2d(channels, PYRAMID_CHANNELS, kernel_size, padding=kernel_size // 2, bias=False)
+            layers += [convolution, LayerNorm2d(PYRAMID_CHANNELS)]
+            channels = PYRAMID_CHANNELS
+    return nn.Sequential(*layers), channels
+
+
+def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """[B, C, H, W] -> [B, C, *size], bilinear; as it is where it has that size.
+
+    Both cover the same picture: the corners of the outer cells meet, not their centres.
+    """
+    return x if tuple(x.shape[2:]) == size else interpolate(x, size, mode='bilinear', align_corners=False)

@@ -1,0 +1,33 @@
+"""Layers that timm leaves in a feature model though none of the maps taken needs them."""
+
+from __future__ import annotations
+
+from timm.models._features import FeatureGetterNet
+from timm.models.efficientvim import EfficientViM
+from timm.models.hrnet import HighResolutionNetFeatures
+from torch import nn
+
+
+def prune_unused(model: nn.Module) -> None:
+    """Removes layers that cannot reach the maps `model` returns, in place.
+
+    timm prunes all its other families itself. Dead layers cost time and memory, and data-parallel training stops at
+    parameters that get no gradient.
+    """
+    if isinstance(model, HighResolutionNetFeatures):
+        _prune_hrnet(model)
+    if isinstance(model, FeatureGetterNet) and isinstance(model.model, EfficientViM):
+        # How much each of its classifiers counts.
+        model.model.weights = model.model.weights_dist = None
+
+
+def _prune_hrnet(model: HighResolutionNetFeatures) -> None:
+    # HRNet ends in parallel branches at strides 4, 8, 16, 32: maps 1 to 4. What its last module fuses into a branch
+    # that is not taken, and the layers after, are dead; the branch itself feeds the others.
+    taken = set(model.feature_info.out_indices)
+    fuse_layers = model.stage4[-1].fuse_layers
+    for branch in range(len(fuse_layers)):
+        if branch + 1 not in taken:
+            fuse_layers[branch] = nn.ModuleList([nn.Identity()])
+            if model.incre_modules is not None:
+                model.incre_modules[branch] = nn.Identity()
