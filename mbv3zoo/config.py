@@ -136,8 +136,14 @@ class TrainConfig(Config):
         optimizer: A name of timm.optim.
         lr: Peak learning rate.
         lr_end: Last learning rate as a share of `lr`.
+        lr_backbone: The backbone's learning rate as a share of `lr`.
+        layer_decay: Each layer of the backbone, counted from the output, learns at this share of the rate of the layer
+            after it (BEiT, https://arxiv.org/abs/2106.08254); neck and head come last, at the whole rate.
         momentum: SGD momentum (Nesterov), or Adam's first beta.
         weight_decay: Decoupled for AdamW; never on norms and biases.
+        freeze_backbone: Stages of the backbone, after the stem, that do not learn; the stem neither, unless 0.
+        freeze_norm: The backbone's BatchNorms keep their statistics, weights and biases.
+        grad_checkpointing: Compute the backbone's activations anew for the gradients: less memory, more time.
         schedule: Course of the learning rate after the warm-up.
         warmup_epochs: Epochs of linear warm-up (a fraction is fine).
         ema_decay: Final decay of the weights' moving average, the weights that are kept; 0 turns it off.
@@ -164,8 +170,13 @@ class TrainConfig(Config):
     optimizer: str = 'adamw'
     lr: Positive = 4e-3
     lr_end: Fraction = 0.01
+    lr_backbone: Positive = 1.0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    freeze_backbone: Annotated[int, Field(ge=0)] = 0
+    freeze_norm: bool = False
+    grad_checkpointing: bool = False
     schedule: Literal['cosine', 'linear'] = 'cosine'
     warmup_epochs: Annotated[float, Field(ge=0)] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9998

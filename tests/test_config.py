@@ -150,6 +150,18 @@ def test_every_bad_key_is_named_in_one_line():
     assert "'cosine' or 'linear'" in message and "(given: 'step')" in message
 
 
+@pytest.mark.parametrize(
+    ('name', 'given'),
+    [
+        ('lr_backbone', 0), ('lr_backbone', -0.1), ('lr_backbone', math.inf), ('layer_decay', 0), ('layer_decay', 1.1),
+        ('freeze_backbone', -1), ('freeze_backbone', 1.5), ('freeze_norm', 'some'), ('grad_checkpointing', 2),
+    ],
+)  # fmt: skip
+def test_bad_settings_of_the_backbone_in_training_are_named(name, given):
+    with pytest.raises(ValueError, match=rf'^--set: {name}: .*\(given: '):
+        TrainConfig.parse({name: given}, '--set')
+
+
 def test_parse_names_a_missing_key_and_a_wrong_type():
     with pytest.raises(ValueError, match='^backbone: Field required$'):
         DetectorConfig.parse({})

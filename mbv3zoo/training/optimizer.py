@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from timm.optim import create_optimizer_v2, get_optimizer_info
+from typing import Any
+
+from timm.optim import (
+    create_optimizer_v2,
+    get_optimizer_info,
+    param_groups_layer_decay,
+    param_groups_weight_decay,
+)
 from timm.scheduler import CosineLRScheduler, PolyLRScheduler
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
@@ -12,7 +19,18 @@ from mbv3zoo.config import TrainConfig
 
 
 def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
-    """An optimizer of timm.optim by name; no weight decay on norms and biases.
+    """An optimizer of timm.optim by name.
+
+    Parameters of one dimension (norms, biases) and those that the model's `no_weight_decay()` names do not decay;
+    frozen ones are left out.
+
+    Args:
+        model: What to train. `lr_backbone` and `layer_decay` are for a detector: other modules have no 'backbone.model'
+            and no `group_matcher`.
+        config: How to train.
+
+    Returns:
+        The optimizer. A group that learns at a share of the rate holds it as `lr_scale`, which `create_schedule` heeds.
 
     Raises:
         ValueError: timm has no optimizer of this name.
@@ -21,7 +39,7 @@ def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     num_betas = get_optimizer_info(config.optimizer.removeprefix('lookahead_')).num_betas
     betas = {'betas': (config.momentum, 0.999)} if num_betas == 2 else {}
     return create_optimizer_v2(
-        model, config.optimizer, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, **betas
+        _parameter_groups(model, config), config.optimizer, lr=config.lr, momentum=config.momentum, **betas
     )
 
 
@@ -41,3 +59,34 @@ def create_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: 
     if config.schedule == 'linear':
         return PolyLRScheduler(optimizer, power=1.0, **shared)
     return CosineLRScheduler(optimizer, **shared)
+
+
+def unscaled_lr(optimizer: Optimizer) -> float:
+    """The rate that the groups' `lr_scale` are shares of."""
+    # The largest share: those of the first layers may be too small to divide by.
+    group = max(optimizer.param_groups, key=lambda group: group.get('lr_scale', 1.0))
+    return group['lr'] / group.get('lr_scale', 1.0)
+
+
+def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    no_decay = model.no_weight_decay() if hasattr(model, 'no_weight_decay') else ()
+    if config.layer_decay == 1:
+        groups = param_groups_weight_decay(model, config.weight_decay, no_weight_decay_list=no_decay)
+    else:
+        groups = param_groups_layer_decay(
+            model, config.weight_decay, no_weight_decay_list=no_decay, layer_decay=config.layer_decay
+        )
+    return groups if config.lr_backbone == 1 else _scale_backbone(model, groups, config.lr_backbone)
+
+
+def _scale_backbone(model: nn.Module, groups: list[dict[str, Any]], share: float) -> list[dict[str, Any]]:
+    """Splits each group into the backbone's parameters, whose rate is scaled, and the others."""
+    backbone = {id(p) for name, p in model.named_parameters() if name.startswith('backbone.model.')}
+    split = []
+    for group in groups:
+        scale = group.get('lr_scale', 1.0)
+        for is_backbone, lr_scale in ((True, scale * share), (False, scale)):
+            params = [p for p in group['params'] if (id(p) in backbone) == is_backbone]
+            if params:
+                split.append(group | {'params': params, 'lr_scale': lr_scale})
+    return split

@@ -24,7 +24,7 @@ from mbv3zoo.folders import check_new_folder
 from mbv3zoo.progress import bar
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state, save_state
 from mbv3zoo.training.loss import DetectionLoss, Losses
-from mbv3zoo.training.optimizer import create_optimizer, create_schedule
+from mbv3zoo.training.optimizer import create_optimizer, create_schedule, unscaled_lr
 
 _LOG_FIELDS = ('epoch', 'seconds', 'lr', 'box', 'objectness', 'classes', 'ap', 'ap50', 'ap75')
 
@@ -40,7 +40,8 @@ class Trainer:
     that `resume` needs) and `results.csv` (one line an epoch).
 
     Args:
-        detector: What to train; its classes must be the data set's.
+        detector: What to train; its classes must be the data set's. It is changed in place, and stays frozen where
+            `config` freezes it; what is frozen in it already stays so too.
         train_set: Labelled pictures to learn from.
         val_set: Labelled pictures to be scored on; None skips evaluation, and `best/` is then not written.
         config: How to train.
@@ -50,7 +51,8 @@ class Trainer:
         card_data: Facts for the model card of what is saved.
 
     Raises:
-        ValueError: The folder is in use, there is nothing to resume, or the data does not fit the detector.
+        ValueError: The folder is in use, there is nothing to resume, the data does not fit the detector, or its
+            backbone cannot be frozen or checkpointed as `config` says.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Trainer:
             check_new_folder(self.run)
         elif not self.run.is_dir():
             raise ValueError(f'{self.run}: nothing to resume; there is no such folder')
+        _apply(config, detector)
         torch.manual_seed(config.seed)
         self.accelerator = Accelerator(
             mixed_precision=config.mixed_precision,
@@ -208,7 +211,7 @@ class Trainer:
 
     def _log(self, seconds: float, losses: list[float], metrics: Metrics | None) -> None:
         path = self.run / 'results.csv'
-        lr = self.optimizer.param_groups[0]['lr']
+        lr = unscaled_lr(self.optimizer)
         figures = [f'{v:.4f}' for v in metrics[:3]] if metrics else ['', '', '']
         values = [self.epoch, f'{seconds:.1f}', f'{lr:.6f}', *(f'{v:.5f}' for v in losses), *figures]
         row = dict(zip(_LOG_FIELDS, values, strict=True))
@@ -233,3 +236,13 @@ def check_data(detector: Detector, train_set: DetectionSet, val_set: DetectionSe
         raise ValueError(f'none of the {len(train_set)} training pictures has a label; check the label files')
     if detector.config.in_chans not in (1, 3):
         raise ValueError(f'training reads RGB or grey pictures; the detector has in_chans={detector.config.in_chans}')
+
+
+def _apply(config: TrainConfig, detector: Detector) -> None:
+    # Before the optimizer and the moving average are made: the one leaves out what is frozen, the other is a copy.
+    if config.freeze_backbone:
+        detector.freeze_backbone(config.freeze_backbone)
+    if config.freeze_norm:
+        detector.freeze_norm()
+    if config.grad_checkpointing:
+        detector.set_grad_checkpointing()

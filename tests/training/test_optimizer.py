@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from torch import nn
 
 from mbv3zoo.config import TrainConfig
 from mbv3zoo.detector import create_detector
-from mbv3zoo.training.optimizer import create_optimizer, create_schedule
+from mbv3zoo.training.optimizer import create_optimizer, create_schedule, unscaled_lr
 
 LR = 0.01
 
@@ -94,3 +95,91 @@ def test_a_schedule_that_starts_in_the_middle_is_where_it_would_be(schedule):
         optimizer = create_optimizer(nn.Linear(2, 2), config)
         create_schedule(optimizer, config, 12).step_update(step)
         assert optimizer.param_groups[0]['lr'] == pytest.approx(course[step])
+
+
+def resnet18_layer(name):
+    """Number of a parameter's layer: the stem is 0, eight blocks follow, then neck and head."""
+    if not name.startswith('backbone.model.'):
+        return 9
+    block = re.match(r'backbone\.model\.layer(\d)\.(\d)\.', name)
+    return 1 + 2 * (int(block[1]) - 1) + int(block[2]) if block else 0
+
+
+def vit_layer(name):
+    """Likewise: patches, tokens and positions are 0, six blocks follow, then the pyramid, neck and head."""
+    if not name.startswith('backbone.model.'):
+        return 7
+    block = re.match(r'backbone\.model\.model\.blocks\.(\d+)\.', name)
+    return 1 + int(block[1]) if block else 0
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'layer', 'layers'), [('resnet18', resnet18_layer, 10), ('test_vit', vit_layer, 8)]
+)
+@pytest.mark.parametrize(('lr_backbone', 'layer_decay'), [(1, 1), (0.1, 1), (1, 0.8), (0.3, 0.65), (2, 0.01)])
+def test_each_parameter_learns_at_its_rate(backbone, layer, layers, lr_backbone, layer_decay):
+    """Steps that are the rate itself: plain gradient descent from 0 on gradients of 1."""
+    detector = create_detector(backbone, num_classes=2, image_size=64)
+    settings = {'epochs': 4, 'warmup_epochs': 1, 'schedule': 'linear', 'lr_end': 0.1}
+    config = TrainConfig(
+        optimizer='momentum', momentum=0, weight_decay=0, lr=LR, lr_backbone=lr_backbone, layer_decay=layer_decay,
+        **settings,
+    )  # fmt: skip
+    optimizer = create_optimizer(detector, config)
+    schedule = create_schedule(optimizer, config, 5)
+    named = dict(detector.named_parameters())
+    assert sorted(id(p) for group in optimizer.param_groups for p in group['params']) == sorted(map(id, named.values()))
+    assert {layer(name) for name in named} == set(range(layers))
+    course = rates(4, 5, **{k: v for k, v in settings.items() if k != 'epochs'})
+    for step in (0, 3, 5, 12, 20):
+        schedule.step_update(step)
+        with torch.no_grad():
+            for parameter in named.values():
+                parameter.zero_()
+                parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        assert unscaled_lr(optimizer) == pytest.approx(course[step], rel=1e-9)
+        for name, parameter in named.items():
+            share = lr_backbone if name.startswith('backbone.model.') else 1
+            expected = course[step] * share * layer_decay ** (layers - 1 - layer(name))
+            torch.testing.assert_close(parameter, torch.full_like(parameter, -expected), rtol=1e-5, atol=0, msg=name)
+
+
+@pytest.mark.parametrize('settings', [{}, {'lr_backbone': 0.1}, {'layer_decay': 0.8}])
+def test_what_does_not_decay_is_the_same_in_all_groupings(settings):
+    detector = create_detector('test_vit', num_classes=2, image_size=64)
+    optimizer = create_optimizer(detector, TrainConfig(weight_decay=0.03, **settings))
+    decays = {id(p): group['weight_decay'] for group in optimizer.param_groups for p in group['params']}
+    for name, parameter in detector.named_parameters():
+        free = parameter.ndim <= 1 or name.endswith(('cls_token', 'pos_embed'))
+        assert decays[id(parameter)] == (0 if free else 0.03), name
+    assert sum(name.endswith(('cls_token', 'pos_embed')) for name, _ in detector.named_parameters()) == 2
+
+
+def test_the_defaults_make_two_groups_without_shares(detector):
+    groups = create_optimizer(detector, TrainConfig()).param_groups
+    assert len(groups) == 2 and not any('lr_scale' in group for group in groups)
+
+
+def test_shares_too_small_to_divide_by():
+    detector = create_detector('resnet18', num_classes=2, image_size=64)
+    config = TrainConfig(lr=LR, layer_decay=1e-60, warmup_epochs=0)
+    optimizer = create_optimizer(detector, config)
+    create_schedule(optimizer, config, 5)
+    assert min(group['lr_scale'] for group in optimizer.param_groups) == 0
+    assert unscaled_lr(optimizer) == pytest.approx(LR)
+
+
+@pytest.mark.parametrize('settings', [{}, {'lr_backbone': 0.1}, {'lr_backbone': 0.1, 'layer_decay': 0.8}])
+def test_frozen_parameters_are_in_no_group(settings):
+    detector = create_detector('resnet18', num_classes=2, image_size=64, freeze_backbone=2)
+    optimizer = create_optimizer(detector, TrainConfig(**settings))
+    found = {id(p) for group in optimizer.param_groups for p in group['params']}
+    learning = {id(p) for name, p in detector.named_parameters() if resnet18_layer(name) > 4}
+    assert found == learning
+
+
+def test_a_module_that_is_no_detector():
+    optimizer = create_optimizer(nn.Linear(2, 2), TrainConfig(lr=LR, lr_backbone=0.1))
+    assert sorted(group['weight_decay'] for group in optimizer.param_groups) == [0, 0.05]
+    assert {group['lr'] * group['lr_scale'] for group in optimizer.param_groups} == {LR}

@@ -1,3 +1,4 @@
+import copy
 import csv
 import dataclasses
 import errno
@@ -15,6 +16,7 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector, create_detector
 from mbv3zoo.evaluation import evaluate
 from mbv3zoo.training.checkpoint import load_state
+from mbv3zoo.training.optimizer import create_optimizer, create_schedule
 from mbv3zoo.training.trainer import Trainer, TrainingDiverged
 
 SETTINGS = {
@@ -393,6 +395,123 @@ def test_bfloat16(sets, tmp_path):
     state = load_state(tmp_path / 'run')
     assert {t.dtype for t in state['model'].values() if t.is_floating_point()} == {torch.float32}
     assert metrics.images == 6
+
+
+FROZEN_STAGES = tuple(f'backbone.model.{name}.' for name in ('conv_stem', 'bn1', 'blocks.0', 'blocks.1'))
+
+
+def is_frozen(name, freeze_backbone, freeze_norm):
+    """By its name: in the stem or the first two stages, or part of a BatchNorm of the backbone."""
+    in_norm = name.startswith('backbone.model.') and name.split('.')[-2].startswith('bn')
+    return (freeze_backbone == 2 and name.startswith(FROZEN_STAGES)) or (freeze_norm and in_norm)
+
+
+@pytest.mark.parametrize(('freeze_backbone', 'freeze_norm'), [(2, False), (0, True), (2, True)])
+def test_what_is_frozen_stays_to_the_bit_and_the_rest_learns(sets, tmp_path, freeze_backbone, freeze_norm):
+    trainer = trainer_of(
+        sets, tmp_path / 'run', epochs=1, freeze_backbone=freeze_backbone, freeze_norm=freeze_norm, warmup_epochs=0
+    )
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.fit()
+    frozen = {name for name in before if is_frozen(name, freeze_backbone, freeze_norm)}
+    assert sum(name.endswith('running_var') for name in frozen) > 5
+    saved = Detector.from_pretrained(tmp_path / 'run' / 'last').state_dict()
+    for after in (trainer.model.state_dict(), saved, load_state(tmp_path / 'run')['model']):
+        same = {name for name, tensor in after.items() if torch.equal(tensor, before[name])}
+        assert same >= frozen
+        assert len(same - frozen) < 0.02 * len(before)
+    for detector in (trainer.model, trainer.ema.module):
+        assert {name for name, p in detector.named_parameters() if not p.requires_grad} == {
+            name for name, _ in detector.named_parameters() if name in frozen
+        }
+    # Nothing of it computes otherwise in training.
+    training = {name for name, module in trainer.model.train().named_modules() if module.training}
+    assert not {name.rpartition('.')[0] for name in frozen} & training
+    assert 'backbone.model.blocks.2.0' in training and 'neck' in training
+    if freeze_backbone:
+        assert not [name for name in training if f'{name}.'.startswith(FROZEN_STAGES)]
+
+
+def test_a_wholly_frozen_backbone_stays_and_the_rest_learns(sets, tmp_path):
+    trainer = trainer_of((sets[0], None), tmp_path / 'run', epochs=1, freeze_backbone=6, warmup_epochs=0)
+    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    trainer.fit()
+    for name, tensor in trainer.model.state_dict().items():
+        if name.startswith('backbone.') or name.endswith('.weight'):
+            assert torch.equal(tensor, before[name]) == name.startswith('backbone.'), name
+
+
+def test_a_resumed_run_with_a_backbone_of_its_own_rates(sets, tmp_path):
+    settings = {'epochs': 2, 'freeze_backbone': 1, 'freeze_norm': True, 'lr_backbone': 0.1, 'layer_decay': 0.8}
+    trainer_of(sets, tmp_path / 'whole', **settings).fit()
+    stopped = trainer_of(sets, tmp_path / 'run', **settings)
+    real = stopped._train_epoch
+
+    def train_epoch(epoch):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        return real(epoch)
+
+    stopped._train_epoch = train_epoch
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit()
+    # Another first draw of the weights, frozen ones too: they come from the state.
+    again = trainer_of(sets, tmp_path / 'run', resume=True, weights=99, **settings)
+    shares = {group['lr_scale'] for group in again.optimizer.param_groups}
+    assert len(shares) > 5 and max(shares) == 1
+    again.fit()
+    check_same_run(tmp_path / 'whole', tmp_path / 'run')
+    # What is logged is the rate before the shares.
+    config = TrainConfig(**(SETTINGS | settings))
+    plain = create_optimizer(torch.nn.Linear(2, 2), TrainConfig(**(SETTINGS | {'epochs': 2})))
+    schedule = create_schedule(plain, config, len(again.loader))
+    for epoch, row in enumerate(results(tmp_path / 'run'), start=1):
+        schedule.step_update(epoch * len(again.loader))
+        assert row['lr'] == f'{plain.param_groups[0]["lr"]:.6f}' != '0.000000'
+
+
+def gradients(model):
+    """Gradients of a loss of fixed pictures, and the bytes that were kept for them."""
+    images = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    kept = []
+
+    def pack(tensor):
+        kept.append(tensor.nbytes)
+        return tensor
+
+    model.train()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = sum(x.square().mean() for x in model(images))
+    loss.backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}, sum(kept)
+
+
+@pytest.mark.parametrize('name', ['mbv3_yolo_small_050', 'test_vit'])
+@pytest.mark.parametrize('freeze_backbone', [0, 1])
+def test_checkpointed_gradients_are_the_plain_ones(sets, tmp_path, name, freeze_backbone):
+    detector = create_detector(name, class_names=CLASS_NAMES, image_size=64)
+    plain = trainer_of(
+        sets, tmp_path / 'plain', detector=copy.deepcopy(detector), freeze_backbone=freeze_backbone
+    ).model
+    less = trainer_of(
+        sets, tmp_path / 'less', detector=detector, freeze_backbone=freeze_backbone, grad_checkpointing=True
+    ).model
+    (expected, whole), (found, kept) = gradients(plain), gradients(less)
+    assert found.keys() == expected.keys() and len(found) > 100
+    for key, gradient in expected.items():
+        torch.testing.assert_close(found[key], gradient, rtol=1e-3, atol=1e-5 * gradient.abs().max().item() + 1e-9)
+    assert kept < 0.9 * whole
+
+
+def test_a_run_with_checkpointed_gradients(sets, tmp_path):
+    metrics = trainer_of(sets, tmp_path / 'run', epochs=1, grad_checkpointing=True, freeze_norm=True).fit()
+    assert metrics.images == 6 and math.isfinite(float(results(tmp_path / 'run')[0]['box']))
+
+
+def test_more_frozen_stages_than_there_are_is_refused(sets, tmp_path):
+    with pytest.raises(ValueError, match=r'freeze_backbone must be 0\.\.6, the stages of backbone .*given 7'):
+        trainer_of(sets, tmp_path / 'run', freeze_backbone=7)
+    assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.slow
