@@ -29,19 +29,21 @@ Images = Annotated[str | None, typer.Option(help="Folder of a COCO file's pictur
 @app.command('list')
 def list_(
     filter: Annotated[str, typer.Argument(help="Pattern such as 'mbv3*'.")] = '',
-    pretrained: Annotated[bool, typer.Option('--pretrained', help='Only those with weights in the package.')] = False,
+    pretrained: Annotated[bool, typer.Option('--pretrained', help='Only those with weights.')] = False,
     backbones: Annotated[bool, typer.Option('--backbones', help='timm backbones instead of detectors.')] = False,
 ) -> None:
-    """List detectors, or backbones."""
-    from mbv3zoo.detector import list_detectors
-
+    """List detectors, or backbones with what they cost (columns: docs/backbones.md)."""
     if backbones:
-        import timm
+        from mbv3zoo.backbone_table import BackboneRow, backbone_rows
 
-        names = timm.list_pretrained(filter) if pretrained else timm.list_models(filter)
+        rows = [BackboneRow._fields, *backbone_rows(filter, pretrained)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
     else:
-        names = list_detectors(filter, pretrained)
-    typer.echo('\n'.join(names))
+        from mbv3zoo.detector import list_detectors
+
+        lines = list_detectors(filter, pretrained)
+    typer.echo('\n'.join(lines))
 
 
 @app.command()

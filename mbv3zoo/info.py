@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
+from mbv3zoo.backbone_table import backbone_row
 from mbv3zoo.detector import Detector, create_detector
-from mbv3zoo.models.modes import evaluation_mode
+from mbv3zoo.models.operations import count_operations
 
 
 class Cost(NamedTuple):
@@ -28,11 +26,8 @@ def cost(name: Any, **settings: Any) -> Cost:
 
 
 def _count(detector: Detector) -> Cost:
-    height, width = detector.config.image_size
-    counter = FlopCounterMode(display=False)
-    with counter, evaluation_mode(detector), torch.no_grad():
-        detector(torch.empty(1, detector.config.in_chans, height, width, device='meta'))
-    return Cost(sum(p.numel() for p in detector.parameters()), counter.get_total_flops())
+    operations = count_operations(detector, detector.config.image_size, detector.config.in_chans)
+    return Cost(sum(p.numel() for p in detector.parameters()), operations)
 
 
 def describe(name: Any) -> str:
@@ -41,15 +36,20 @@ def describe(name: Any) -> str:
     config = detector.config
     parameters, operations = _count(detector)
     names = ', '.join(config.class_names[:20]) + (', ...' if config.num_classes > 20 else '')
+    backbone, facts = detector.backbone, backbone_row(config.backbone)
     rows = {
         'backbone': config.backbone,
-        'channels': f'{detector.backbone.channels} at strides {list(detector.strides)}',
+        'route': f'{backbone.route}, from channels {backbone.map_channels} at strides {backbone.reductions}',
+        'channels': f'{backbone.channels} at strides {list(detector.strides)}',
         'neck': f'{detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}',
         'classes': f'{config.num_classes}: {names}',
         'image size': f'{config.image_size[0]} x {config.image_size[1]}',
         'mean, std': f'{[round(v, 3) for v in config.mean]}, {[round(v, 3) for v in config.std]}',
         'parameters': f'{parameters / 1e6:.2f} M',
         'operations': f'{operations / 1e9:.2f} GFLOPs',
+        'sizes': facts.sizes,
+        'weights': f'{facts.weights}, trained at {facts.trained_at}' if facts.weights else 'none',
+        'licence': facts.licence or 'not recorded by timm',
     }
     width = max(map(len, rows))
     return '\n'.join(f'{key:{width}}  {value}' for key, value in rows.items())

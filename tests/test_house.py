@@ -16,7 +16,7 @@ LAYERS = {
     0: ['version', 'config', 'detections', 'images', 'atomic', 'folders', 'progress', 'yaml_file'],
     1: ['backbones', 'config_loader', 'hub', 'model_card'],
     2: ['models', 'data'],
-    3: ['evaluation', 'predictor'],
+    3: ['backbone_table', 'evaluation', 'predictor'],
     4: ['detector', 'info'],
     5: ['training'],
     6: ['cli'],
