@@ -39,6 +39,7 @@ class BackboneRow(NamedTuple):
         weights: Tag of the weights that `pretrained=True` loads.
         trained_at: height x width in pixels these were trained at.
         licence: Of these weights, where timm says so.
+        timm: timm's version that it was measured with.
     """
 
     name: str
@@ -53,6 +54,7 @@ class BackboneRow(NamedTuple):
     weights: str
     trained_at: str
     licence: str
+    timm: str
 
 
 def measure(name: str) -> BackboneRow:
@@ -75,7 +77,8 @@ def measure(name: str) -> BackboneRow:
         image_size=f'{size[0]} x {size[1]}',
         # All need be tried only of models that timm limits.
         sizes=accepted_sizes(name) if backbone.bound or record.min_input_size else 'any',
-        **_weights(record),
+        **weights_columns(record),
+        timm=timm.__version__,
     )
 
 
@@ -88,9 +91,12 @@ def backbone_row(name: str) -> BackboneRow:
     Raises:
         ValueError: timm does not know the name.
     """
-    record = check_name(name) or PretrainedCfg()
-    row = _packaged_rows().get(name.split('.')[0])
-    return row._replace(name=name, **_weights(record)) if row else measure(name)
+    architecture = name.split('.')[0]
+    record, default = (check_name(n) or PretrainedCfg() for n in (name, architecture))
+    row = _packaged_rows().get(architecture)
+    if row is None or (row.image_size != '640 x 640' and record.input_size != default.input_size):
+        return measure(name)
+    return row._replace(name=name, **weights_columns(record))
 
 
 def backbone_rows(pattern: str = '', pretrained: bool = False) -> Iterator[BackboneRow]:
@@ -118,7 +124,8 @@ def write_rows(path: Path, rows: Iterable[BackboneRow]) -> None:
         writer.writerows(rows)
 
 
-def _weights(record: PretrainedCfg) -> dict[str, str]:
+def weights_columns(record: PretrainedCfg) -> dict[str, str]:
+    """The columns about a tag's weights, from timm's record of it."""
     if not record.has_weights:
         return {'weights': '', 'trained_at': '', 'licence': ''}
     return {

@@ -36,7 +36,8 @@ def list_(
     if backbones:
         from mbv3zoo.backbone_table import BackboneRow, backbone_rows
 
-        rows = [BackboneRow._fields, *backbone_rows(filter, pretrained)]
+        rows = list(backbone_rows(filter, pretrained))
+        rows = [BackboneRow._fields, *rows] if rows else []
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
     else:

@@ -19,6 +19,7 @@ from mbv3zoo.config_loader import load_config, named_configs, named_weights
 from mbv3zoo.detections import Detections
 from mbv3zoo.model_card import render_card
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.sizes import takes
 from mbv3zoo.models.timm_model import default_image_size, make_plan
 from mbv3zoo.predictor import predict
 from mbv3zoo.version import __version__
@@ -171,8 +172,8 @@ def create_detector(
         **settings: Fields of `DetectorConfig` (`num_classes`, `class_names`, `in_chans`, `image_size`, `anchors`,
             `depth_multiple`, `width_multiple`, ...) that override the config's. All others are arguments of
             `timm.create_model` for the backbone (`drop_path_rate`, `output_stride`, `pretrained_cfg_overlay`,
-            `cache_dir`, ...). Pictures are 640 x 640 unless told otherwise, or for a timm model that is bound to one
-            size, of that.
+            `cache_dir`, ...). Pictures are 640 x 640 unless told otherwise; for a timm model that is bound to one size,
+            or has a least one, they are of the size that it was trained for.
 
     Returns:
         The detector; in training mode like any new module, unless its own weights were loaded.
@@ -182,7 +183,7 @@ def create_detector(
     """
     state = None
     if (saved := find_saved(name)) is not None:
-        data, state = hub.load_folder(saved)
+        data, state = hub.load_folder(saved, cache_dir=settings.get('cache_dir'))
         base = _saved_config(data, name)
     else:
         base = _find_config(name)
@@ -191,11 +192,9 @@ def create_detector(
     # None, the way callers pass on what was not given, leaves a field as it is.
     own = {k: v for k, v in settings.items() if k in DetectorConfig.model_fields and v is not None}
     backbone_args = {k: v for k, v in settings.items() if k not in DetectorConfig.model_fields}
-    if pretrained and state is not None and 'image_size' in own:
-        # Position embeddings have the size that the detector was trained for; timm resamples them in each forward pass.
-        trained = make_plan(base.backbone, base.image_size, base.in_chans, **base.backbone_args).build_args
-        backbone_args = {key: trained[key] for key in ('img_size',) if key in trained} | backbone_args
     config = _override(base, own, backbone_args)
+    if state is not None and config.image_size != base.image_size and 'img_size' not in backbone_args:
+        config = _keep_trained_size(base, config) if pretrained else _forget_trained_size(config)
 
     detector = Detector(config, pretrained=pretrained and state is None, **build_args)
     if device := build_args.get('device'):
@@ -264,6 +263,27 @@ def _find_config(name: str | Path | DetectorConfig) -> DetectorConfig:
     near = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
     hint = f'did you mean {", ".join(near)}?' if near else 'list_detectors() and timm.list_models() name all.'
     raise ValueError(f'unknown detector or backbone {text!r}; {hint}')
+
+
+def _keep_trained_size(base: DetectorConfig, config: DetectorConfig) -> DetectorConfig:
+    """Builds the backbone for the size that its weights were trained for, to run on pictures of another."""
+    # Position embeddings have that size. timm resamples them in each forward pass, in the families that can.
+    plan = make_plan(base.backbone, base.image_size, base.in_chans, **base.backbone_args)
+    if 'img_size' not in plan.build_args:
+        return config
+    args = {**config.backbone_args, 'img_size': plan.build_args['img_size']}
+    if plan.bound and not takes(base.backbone, base.image_size, config.image_size, base.in_chans, **args):
+        raise ValueError(
+            f'the weights were trained on pictures of {base.image_size}, and {base.backbone!r} takes no others with '
+            f'them, given {config.image_size}; leave image_size as it is, or train anew with pretrained=False'
+        )
+    return config.model_copy(update={'backbone_args': args})
+
+
+def _forget_trained_size(config: DetectorConfig) -> DetectorConfig:
+    return config.model_copy(
+        update={'backbone_args': {key: value for key, value in config.backbone_args.items() if key != 'img_size'}}
+    )
 
 
 def _override(base: DetectorConfig, own: dict[str, Any], backbone_args: dict[str, Any]) -> DetectorConfig:

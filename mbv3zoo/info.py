@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mbv3zoo.backbone_table import backbone_row
+from timm.models import PretrainedCfg
+
+from mbv3zoo.backbone_table import backbone_row, weights_columns
 from mbv3zoo.detector import Detector, create_detector
 from mbv3zoo.models.operations import count_operations
+from mbv3zoo.models.timm_model import check_name
 
 
 class Cost(NamedTuple):
@@ -36,7 +39,7 @@ def describe(name: Any) -> str:
     config = detector.config
     parameters, operations = _count(detector)
     names = ', '.join(config.class_names[:20]) + (', ...' if config.num_classes > 20 else '')
-    backbone, facts = detector.backbone, backbone_row(config.backbone)
+    backbone, weights = detector.backbone, weights_columns(check_name(config.backbone) or PretrainedCfg())
     rows = {
         'backbone': config.backbone,
         'route': f'{backbone.route}, from channels {backbone.map_channels} at strides {backbone.reductions}',
@@ -47,9 +50,10 @@ def describe(name: Any) -> str:
         'mean, std': f'{[round(v, 3) for v in config.mean]}, {[round(v, 3) for v in config.std]}',
         'parameters': f'{parameters / 1e6:.2f} M',
         'operations': f'{operations / 1e9:.2f} GFLOPs',
-        'sizes': facts.sizes,
-        'weights': f'{facts.weights}, trained at {facts.trained_at}' if facts.weights else 'none',
-        'licence': facts.licence or 'not recorded by timm',
+        'weights': '{weights}, trained at {trained_at}'.format(**weights) if weights['weights'] else 'none',
+        'licence': weights['licence'] or 'not recorded by timm',
     }
+    if not config.backbone_args:  # they may change which it takes
+        rows['sizes'] = backbone_row(config.backbone).sizes
     width = max(map(len, rows))
     return '\n'.join(f'{key:{width}}  {value}' for key, value in rows.items())

@@ -46,6 +46,14 @@ def test_a_tag_is_about_its_weights():
     assert row.parameters == base.parameters
 
 
+def test_a_tag_of_another_size_is_measured():
+    """The packaged line is of the size that the default tag was trained at."""
+    tag = next(t for t in timm.list_pretrained('cait_xxs24*') if '384' in t)
+    assert backbone_row('cait_xxs24_224').image_size == '224 x 224' and backbone_row(tag).image_size == '384 x 384'
+    name = 'deepseek_vit_412m.deepseek_v4_flash_vision_exp'
+    assert backbone_row(name).image_size == measure(name).image_size != backbone_row('deepseek_vit_412m').image_size
+
+
 def test_rows_by_pattern():
     assert [row.name for row in backbone_rows('mbv3*')] == timm.list_models('mbv3*')
     assert [row.name for row in backbone_rows('mbv3*', pretrained=True)] == timm.list_pretrained('mbv3*')

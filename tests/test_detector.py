@@ -554,3 +554,32 @@ def test_the_same_number_of_classes_keeps_their_names(tmp_path):
     create_detector('resnet18', class_names=['cat', 'dog'], image_size=64).save_pretrained(tmp_path)
     assert create_detector(tmp_path, num_classes=2).config.class_names == ('cat', 'dog')
     assert create_detector(tmp_path, num_classes=3).config.class_names == ('0', '1', '2')
+
+
+# Saved at one size, used at another
+
+
+@pytest.mark.parametrize('name', ['resnet18', 'test_vit', 'swin_tiny_patch4_window7_224'])
+@torch.no_grad()
+def test_saved_weights_run_at_another_size(name, tmp_path):
+    detector = create_detector(name, num_classes=2, image_size=64).eval()
+    detector.save_pretrained(tmp_path / 'saved')
+    other = create_detector(tmp_path / 'saved', pretrained=True, image_size=(96, 128))
+    assert other.config.image_size == (96, 128)
+    images = torch.rand(1, 3, 96, 128)
+    for x, y in zip(other(images), detector(images), strict=True):
+        assert torch.equal(x, y)
+    # And can be saved so, and built anew for yet another size.
+    other.save_pretrained(tmp_path / 'other')
+    again = Detector.from_pretrained(tmp_path / 'other')
+    assert all(torch.equal(x, y) for x, y in zip(again(images), detector(images), strict=True))
+    fresh = create_detector(tmp_path / 'other', image_size=160, device='meta')
+    shapes = [p.shape for p in create_detector(name, num_classes=2, image_size=160, device='meta').parameters()]
+    assert [p.shape for p in fresh.parameters()] == shapes
+
+
+def test_weights_that_are_bound_to_their_size_say_so(tmp_path):
+    saved = create_detector('test_vit_relpos', num_classes=2, image_size=64).save_pretrained(tmp_path / 'saved')
+    with pytest.raises(ValueError, match=r"\(64, 64\).*'test_vit_relpos'.*\(96, 96\)"):
+        create_detector(saved, pretrained=True, image_size=96)
+    assert create_detector(saved, image_size=96, device='meta').config.image_size == (96, 96)

@@ -18,6 +18,8 @@ LARGE = 30.0
 
 
 def test_the_table_has_every_model_and_every_family():
+    if backbone_row('resnet18').timm != timm.__version__:
+        pytest.skip('the table is of another timm; tools/backbone_table.py makes it anew')
     assert [row.name for row in backbone_rows()] == timm.list_models()
     assert sorted(FAMILIES) == timm.list_modules()
     assert {row.route for row in backbone_rows()} == {'native', 'completed', 'simple pyramid'}

@@ -58,3 +58,14 @@ def test_describe():
 def test_describe_cuts_many_classes_short():
     text = describe('mbv3_yolo_small')
     assert '80: 0, 1, 2' in text and '19, ...' in text and ' 20' not in text
+
+
+def test_cost_in_half_precision():
+    assert cost('resnet18', image_size=64, dtype=torch.float16) == cost('resnet18', image_size=64)
+
+
+def test_describe_says_what_the_backbone_takes_unless_arguments_may_change_it():
+    assert 'sizes       any' in describe(DetectorConfig(backbone='test_vit', image_size=64))
+    other = DetectorConfig(backbone='test_vit', image_size=64, backbone_args={'dynamic_img_size': False})
+    assert 'sizes' not in describe(other)
+    assert 'licence     apache-2.0' in describe(other)

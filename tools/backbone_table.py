@@ -27,8 +27,8 @@ DOCS = Path(__file__).parent.parent / 'docs'
 _INTRODUCTION = """{timm} of timm {version}'s models and {ours} of mbv3zoo's own compose into a detector.
 
 Made by `python tools/backbone_table.py` (in 14 minutes on two cores, without a download); the same lines come from
-`mbv3zoo list --backbones 'PATTERN'` and, for one, from `mbv3zoo info NAME`. [backbones.csv](backbones.csv) is this table
-for programs. By route: {routes}.
+`mbv3zoo list --backbones 'PATTERN'` and, for one, from `mbv3zoo info NAME`. [backbones.csv](backbones.csv) is it for
+programs. By route: {routes}.
 
 - **route**: *native*: the backbone has maps at strides 8, 16 and 32. *completed*: it has several strides, and each one
   missing is made from the nearest, by 2x2 deconvolutions (finer) or max-pools (coarser). *simple pyramid*: it has a
@@ -39,7 +39,7 @@ for programs. By route: {routes}.
 - **M, GFLOPs**: parameters in millions, and operations at **size** (a multiply-add counts as two), of what a detector
   keeps of the backbone, with the layers that make levels, without neck and head.
 - **size**: height x width in pixels that `create_detector(name)` builds for. 640 x 640, except for models that timm
-  binds to the size they were trained at.
+  binds to one size or records a least size of: the size they were trained at, made multiples of 32.
 - **takes**: *any*: any multiples of 32, at any time. *set when built*: any, but only the one that the detector was
   built for (`image_size=...`). *built for a square*: any, but `image_size` must be a square. A list: what it takes of
   the squares of {sides} pixels. An error says so otherwise.
@@ -79,8 +79,8 @@ def page(rows: list[BackboneRow], failures: list[str], names: list[str]) -> str:
         routes=', '.join(f'{count} {route}' for route, count in routes),
         sides=', '.join(map(str, SIDES)),
     )
-    heads = [_HEADS.get(field, field) for field in BackboneRow._fields]
-    lines = [_line(heads), _line('---' for _ in heads), *(_line(value or '-' for value in row) for row in rows)]
+    heads = [_HEADS.get(field, field) for field in BackboneRow._fields[:-1]]
+    lines = [_line(heads), _line('---' for _ in heads), *(_line(value or '-' for value in row[:-1]) for row in rows)]
     return introduction + ''.join(f'- failed: {failure}\n' for failure in failures) + '\n'.join(lines) + '\n'
 
 

@@ -41,9 +41,9 @@ class LayerGroups:
         Args:
             coarse: Count stages rather than blocks, the stem being the first.
         """
-        if hasattr(self.whole, 'group_matcher'):
+        try:
             ids = group_parameters(self.whole, self.whole.group_matcher(coarse=coarse), reverse=True)
-        else:
+        except (AttributeError, AssertionError):  # some models have none, or none that counts stages
             ids = self._ids_by_feature()
         found = {name: ids.get(own) for name, own in self.names.items()}
         last = max((i for i in found.values() if i is not None), default=0)

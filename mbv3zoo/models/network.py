@@ -109,7 +109,10 @@ class DetectorNetwork(nn.Module):
         return self
 
     def freeze_norm(self) -> DetectorNetwork:
-        """Freezes the backbone's BatchNorms, statistics included, for small batches. Returns self."""
+        """Freezes the backbone's BatchNorms, statistics included, for small batches. Returns self.
+
+        Of transformers and others without BatchNorm it changes nothing.
+        """
         self.backbone.freeze_norms()
         return self
 

@@ -19,5 +19,5 @@ def count_operations(model: nn.Module, image_size: tuple[int, int], in_chans: in
     model.requires_grad_(False).eval()
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        model(torch.empty(1, in_chans, *image_size, device='meta'))
+        model(torch.empty(1, in_chans, *image_size, device='meta', dtype=next(model.parameters()).dtype))
     return counter.get_total_flops()

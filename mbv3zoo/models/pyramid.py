@@ -98,9 +98,9 @@ class PyramidBackbone(nn.Module):
         # timm's getter has no such method; the model inside has.
         models = [self.model, getattr(self.model, 'model', None)]
         switch = next((m.set_grad_checkpointing for m in models if hasattr(m, 'set_grad_checkpointing')), None)
+        if switch is None:
+            raise ValueError(f'backbone {self.name!r} cannot checkpoint gradients: it has no set_grad_checkpointing')
         try:
-            if switch is None:
-                raise AssertionError('it has no set_grad_checkpointing')
             switch(enable)
         except AssertionError as error:
             raise ValueError(f'backbone {self.name!r} cannot checkpoint gradients: {error}') from error
@@ -113,7 +113,7 @@ class PyramidBackbone(nn.Module):
         """Freezes the stem and the first `stages` stages, as timm counts them (a transformer's are its blocks).
 
         Raises:
-            ValueError: There are fewer stages, or timm does not say what they are.
+            ValueError: There are fewer stages.
         """
         ids = self.layer_groups().ids(coarse=True)
         last = max(ids.values())
@@ -135,7 +135,7 @@ class PyramidBackbone(nn.Module):
         super().train(mode)
         keep_frozen_in_evaluation(self)
         # Also those without weight and bias.
-        for norm in batch_norms(self) if self.frozen_norms else []:
+        for norm in batch_norms(self.model) if self.frozen_norms else []:
             norm.training = False
         return self
 

@@ -85,7 +85,7 @@ def make_plan(name: str, image_size: tuple[int, int], in_chans: int = 3, **kwarg
         levels=levels,
         unit=unit,
         build_args=build_args,
-        bound=fixed and not flexible,
+        bound=fixed and not (build_args.get('dynamic_img_size') or build_args.get('strict_img_size') is False),
         mean=tuple(weights['mean']),
         std=tuple(weights['std']),
     )

@@ -143,3 +143,13 @@ def test_nothing_is_stored():
     again = LayerGroups('test_vit', {'in_chans': 3, 'device': 'cpu'}, real)
     assert all(p.is_meta for p in again.whole.parameters())
     assert all(torch.equal(before[n], p) for n, p in real.named_parameters())
+
+
+def test_a_model_that_does_not_count_stages():
+    """timm's RDNet knows its blocks only."""
+    pyramid = PyramidBackbone('rdnet_tiny', (64, 64), device='meta')
+    ids = pyramid.layer_groups().ids(coarse=True)
+    assert sorted(set(ids.values())) == list(range(max(ids.values()) + 1)) and max(ids.values()) >= 3
+    pyramid.freeze_stages(1)
+    frozen = [name for name, p in pyramid.named_parameters() if not p.requires_grad]
+    assert frozen and all(ids[name.removeprefix('model.')] <= 1 for name in frozen)

@@ -264,3 +264,8 @@ def test_units_are_least_common_multiples():
         divisors = [d for d in range(1, plan.unit) if plan.unit % d == 0]
         assert not any(all((d / r).denominator == 1 for r in rest) for d in divisors)
         assert math.gcd(*seen_size((320, 640), plan.unit)) % plan.unit == 0
+
+
+def test_a_model_that_the_user_asked_to_take_other_sizes_is_not_bound():
+    assert not make_plan('test_vit', (64, 96), dynamic_img_size=True).bound
+    assert make_plan('test_vit', (64, 96), dynamic_img_size=False).bound
