@@ -516,11 +516,13 @@ def test_more_frozen_stages_than_there_are_is_refused(sets, tmp_path):
 
 @pytest.mark.slow
 def test_a_detector_learns_clear_shapes(tmp_path):
+    # 240 steps from nothing end anywhere between AP50 0.2 and 1 by the first weights; with these at 1.
+    torch.manual_seed(1)
     path = write_yolo_set(tmp_path / 'set', {'train': 32, 'val': 16}, (96, 96))
     sets = load_split(path, 'train'), load_split(path, 'val')
     detector = detector_of(image_size=96)
     settings = {'epochs': 30, 'batch_size': 4, 'mosaic': 0.3, 'scale': 0.2, 'eval_every': 30, 'color': 0, 'degrees': 0}
     metrics = trainer_of(sets, tmp_path / 'run', detector=detector, **settings).fit()
-    assert metrics.ap50 > 0.3
+    assert metrics.ap50 > 0.5
     rows = results(tmp_path / 'run')
     assert float(rows[-1]['box']) < 0.8 * float(rows[0]['box'])
