@@ -63,7 +63,7 @@ def measure(name: str) -> BackboneRow:
     Raises:
         ValueError: timm does not know the name.
     """
-    record = check_name(name) or PretrainedCfg()
+    record = check_name(name)
     size = default_image_size(name)
     backbone = PyramidBackbone(name, size, device='meta')
     return BackboneRow(
@@ -92,9 +92,8 @@ def backbone_row(name: str) -> BackboneRow:
         ValueError: timm does not know the name.
     """
     architecture = name.split('.')[0]
-    record, default = (check_name(n) or PretrainedCfg() for n in (name, architecture))
-    row = _packaged_rows().get(architecture)
-    if row is None or (row.image_size != '640 x 640' and record.input_size != default.input_size):
+    record, row = check_name(name), _packaged_rows().get(architecture)
+    if row is None or (row.image_size != '640 x 640' and record.input_size != check_name(architecture).input_size):
         return measure(name)
     return row._replace(name=name, **weights_columns(record))
 

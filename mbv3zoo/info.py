@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from timm.models import PretrainedCfg
-
 from mbv3zoo.backbone_table import backbone_row, weights_columns
 from mbv3zoo.detector import Detector, create_detector
 from mbv3zoo.models.operations import count_operations
@@ -39,7 +37,7 @@ def describe(name: Any) -> str:
     config = detector.config
     parameters, operations = _count(detector)
     names = ', '.join(config.class_names[:20]) + (', ...' if config.num_classes > 20 else '')
-    backbone, weights = detector.backbone, weights_columns(check_name(config.backbone) or PretrainedCfg())
+    backbone, weights = detector.backbone, weights_columns(check_name(config.backbone))
     rows = {
         'backbone': config.backbone,
         'route': f'{backbone.route}, from channels {backbone.map_channels} at strides {backbone.reductions}',

@@ -28,7 +28,6 @@ class LayerGroups:
     """
 
     def __init__(self, name: str, build_args: dict[str, Any], features: nn.Module) -> None:
-        self.name = name
         args = {key: value for key, value in build_args.items() if key not in _FEATURE_ARGS}
         self.whole = create_on_meta(name, **args)
         # Wrappers put the model under 'model.' or 'body.', or flatten its names: 'stages.0' becomes 'stages_0'.

@@ -61,7 +61,7 @@ def make_plan(name: str, image_size: tuple[int, int], in_chans: int = 3, **kwarg
     record = check_name(name)
     if ours := sorted({'features_only', 'out_indices', 'feature_cls'} & kwargs.keys()):
         raise ValueError(f'{", ".join(ours)}: not to be set, a detector always takes strides {list(STRIDES)}')
-    fixed = bool(record and record.fixed_input_size)
+    fixed = record.fixed_input_size
     asked = {'dynamic_img_size', 'strict_img_size'} & kwargs.keys()
     model, flexible = _build_meta(name, in_chans, kwargs, fixed and not asked)
     if not hasattr(model, 'feature_info'):
@@ -105,7 +105,7 @@ def default_image_size(name: str) -> tuple[int, int]:
     """
     default = DetectorConfig.model_fields['image_size'].default
     record = check_name(name)
-    if not record or not (record.fixed_input_size or record.min_input_size):
+    if not (record.fixed_input_size or record.min_input_size):
         return default
     if not record.min_input_size and not make_plan(name, default).bound:
         return default
@@ -123,15 +123,19 @@ def create_on_meta(name: str, **kwargs: Any) -> nn.Module:
         return timm.create_model(name, **{key: value for key, value in kwargs.items() if key != 'device'})
 
 
-def check_name(name: str) -> PretrainedCfg | None:
-    """timm's record of a model; ValueError, with the nearest names, where it knows no such model or no such tag."""
+def check_name(name: str) -> PretrainedCfg:
+    """timm's record of a model, or an empty one where a third package registered the model without.
+
+    Raises:
+        ValueError: timm knows no such model or no such tag; the nearest are named.
+    """
     architecture = name.split('.')[0]
     if not is_model(architecture):
         near = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
         hint = f'did you mean {", ".join(near)}?' if near else 'timm.list_models() names all.'
         raise ValueError(f'unknown backbone {name!r}: timm has no such model; {hint}')
     try:
-        return timm.get_pretrained_cfg(name)
+        return timm.get_pretrained_cfg(name) or PretrainedCfg()
     except RuntimeError as error:
         tags = ', '.join(timm.list_pretrained(architecture)) or 'none'
         raise ValueError(f'unknown tag in the backbone {name!r}; timm has {tags}') from error
