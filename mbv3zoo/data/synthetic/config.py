@@ -17,11 +17,12 @@ class SyntheticConfig(Config):
 
     train: int = Field(4000, ge=0, description='scenes in the train split')
     val: int = Field(500, ge=0, description='scenes in the val split')
+    shift: int = Field(0, ge=0, description='scenes in the shift split: other backgrounds, a worse camera')
     image_size: int = Field(320, ge=64, le=4096, description='longest side of a scene, pixels')
     seed: int = Field(0, ge=0, description='the same seed gives the same bytes')
     workers: int = Field(2, ge=0, le=256, description='processes; 0 or 1 stays in this process')
     objects: Path | None = Field(None, description='folders of PNGs, one a class; None draws objects')
-    backgrounds: Path | None = Field(None, description='folder of pictures; None draws backgrounds')
+    backgrounds: Path | None = Field(None, description='folder of pictures; None, and the shift split, draw')
     min_objects: int = Field(1, ge=0, le=200, description='fewest objects tried in a scene')
     max_objects: int = Field(8, ge=1, le=200, description='most objects in a scene')
     min_scale: float = Field(0.1, gt=0, le=1, description='smallest longest side of an object / image_size')

@@ -41,6 +41,19 @@ class Scene(NamedTuple):
     masks: np.ndarray
 
 
+class Layout(NamedTuple):
+    """A scene before it is photographed.
+
+    ``canvas`` float32 [H, W, 3] in 0..255; for each object the visible part (``masks``, bool [H, W]), the pixels
+    of the whole object (``areas``), and the class (``labels``).
+    """
+
+    canvas: np.ndarray
+    masks: list[np.ndarray]
+    areas: list[int]
+    labels: list[int]
+
+
 def open_sources(config: SyntheticConfig) -> tuple[Objects, Backgrounds]:
     """The objects and backgrounds that ``config`` asks for; a bad folder is a ``ValueError``."""
     if config.objects is None:
@@ -60,7 +73,7 @@ def generate_scene(
 
     Args:
         rng: source of all randomness.
-        config: sizes, counts and sources; ``train``, ``val``, ``seed`` and ``workers`` are not used.
+        config: sizes, counts and sources; ``train``, ``val``, ``shift``, ``seed`` and ``workers`` are not used.
         sources: what ``open_sources(config)`` gave, to open and check the folders once for many scenes.
 
     Returns:
@@ -72,6 +85,12 @@ def generate_scene(
 
 def compose(rng: np.random.Generator, config: SyntheticConfig, objects: Objects, backgrounds: Backgrounds) -> Scene:
     """Draw a scene; each object covers those before it."""
+    layout = arrange(rng, config, objects, backgrounds)
+    return to_scene(_photograph(rng, layout.canvas), layout)
+
+
+def arrange(rng: np.random.Generator, config: SyntheticConfig, objects: Objects, backgrounds: Backgrounds) -> Layout:
+    """Place objects on a background so that each of them can be recognised."""
     aspect = _ASPECTS[rng.integers(len(_ASPECTS))]
     width = round(config.image_size * min(1.0, aspect))
     height = round(config.image_size / max(1.0, aspect))
@@ -90,8 +109,8 @@ def compose(rng: np.random.Generator, config: SyntheticConfig, objects: Objects,
             left, top = _position(rng, sprite.alpha.shape, (height, width))
             mask = _on_canvas(sprite.alpha, left, top, (height, width)) > 0.5
             after = [old & ~mask for old in visible]
-            if _recognisable(mask, share * area) and all(
-                _recognisable(new, share * full)
+            if recognisable(mask, share * area) and all(
+                recognisable(new, share * full)
                 for old, new, full in zip(visible, after, areas, strict=True)
                 if (old & mask).any()
             ):
@@ -100,9 +119,14 @@ def compose(rng: np.random.Generator, config: SyntheticConfig, objects: Objects,
                 areas.append(area)
                 labels.append(label)
                 break
-    boxes = np.array([_bounds(mask) for mask in visible], dtype=np.float32).reshape(-1, 4)
-    masks = np.array(visible, dtype=bool).reshape(-1, height, width)
-    return Scene(_photograph(rng, canvas), boxes, np.array(labels, dtype=np.int64), masks)
+    return Layout(canvas, visible, areas, labels)
+
+
+def to_scene(image: Image.Image, layout: Layout) -> Scene:
+    """The labelled scene of a photograph: a box is the tight bounds of a mask."""
+    boxes = np.array([_bounds(mask) for mask in layout.masks], dtype=np.float32).reshape(-1, 4)
+    masks = np.array(layout.masks, dtype=bool).reshape(-1, *layout.canvas.shape[:2])
+    return Scene(image, boxes, np.array(layout.labels, dtype=np.int64), masks)
 
 
 def _position(rng: np.random.Generator, shape: tuple[int, int], canvas: tuple[int, int]) -> tuple[int, int]:
@@ -137,7 +161,8 @@ def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def _recognisable(mask: np.ndarray, least_area: float) -> bool:
+def recognisable(mask: np.ndarray, least_area: float) -> bool:
+    """Whether enough can be seen of an object: in area (pixels), and across its box."""
     x0, y0, x1, y1 = _bounds(mask)
     return min(x1 - x0, y1 - y0) >= MIN_VISIBLE_SIDE and np.count_nonzero(mask) >= least_area
 

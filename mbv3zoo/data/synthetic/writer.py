@@ -15,9 +15,12 @@ import yaml
 
 from mbv3zoo.data.synthetic.config import SyntheticConfig
 from mbv3zoo.data.synthetic.scene import Backgrounds, Objects, compose, open_sources
+from mbv3zoo.data.synthetic.shifted import SHIFTED_QUALITY, compose_shifted
 from mbv3zoo.version import __version__
 
-_SPLITS = ('train', 'val')
+# The place of a split decides what is drawn for it: new ones go to the end.
+_SPLITS = ('train', 'val', 'shift')
+_QUALITY = (60, 96)
 
 
 class _Record(NamedTuple):
@@ -32,6 +35,10 @@ def synthesize(
 ) -> dict[str, int]:
     """Write a data set of composed scenes.
 
+    The splits train and val are of one kind. The split shift, made where ``config.shift`` is above 0, asks how
+    a detector stands up to what it was not trained on: the same classes before other, always drawn backgrounds,
+    taken by a worse camera.
+
     ``out`` gets ``images/<split>/000000.jpg``, ``labels/<split>/000000.txt`` (YOLO: class cx cy w h, each
     over the image's side), ``annotations/<split>.json`` (COCO), ``data.yaml`` and ``synthetic.json``. It
     appears at the end, whole: until then the files lie in a hidden folder beside it.
@@ -42,7 +49,8 @@ def synthesize(
         progress: called after each scene with the number of scenes done.
 
     Returns:
-        Counts: ``train``, ``val`` (scenes), ``train_objects``, ``val_objects``, ``classes``.
+        Counts: ``train``, ``val`` (scenes), ``train_objects``, ``val_objects``, ``classes``; with ``config.shift``
+        above 0 also ``shift`` and ``shift_objects``.
 
     Raises:
         OSError: ``out`` cannot be made, or is a mount.
@@ -73,12 +81,13 @@ def _write_all(
     backgrounds: Backgrounds,
     progress: Callable[[int], None] | None,
 ) -> dict[str, int]:
-    tasks = [(split, index) for split in _SPLITS for index in range(getattr(config, split))]
-    for split in _SPLITS:
+    splits = _SPLITS if config.shift else _SPLITS[:2]
+    tasks = [(split, index) for split in splits for index in range(getattr(config, split))]
+    for split in splits:
         for kind in ('images', 'labels'):
             (folder / kind / split).mkdir(parents=True)
     (folder / 'annotations').mkdir()
-    records: dict[str, list[_Record]] = {split: [] for split in _SPLITS}
+    records: dict[str, list[_Record]] = {split: [] for split in splits}
     render = partial(_render, folder, config, objects, backgrounds)
     for done, record in enumerate(_run(render, tasks, config.workers), 1):
         split, _ = tasks[done - 1]
@@ -86,15 +95,15 @@ def _write_all(
         if progress is not None:
             progress(done)
     names = list(objects.class_names)
-    for split in _SPLITS:
+    for split in splits:
         _write_yolo(folder / 'labels' / split, records[split])
         _write_json(folder / 'annotations' / f'{split}.json', _coco(records[split], names), indent=None)
-    data = {'train': 'images/train', 'val': 'images/val', 'nc': len(names), 'names': names}
+    data = {**{split: f'images/{split}' for split in splits}, 'nc': len(names), 'names': names}
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     (folder / 'data.yaml').write_text(text, encoding='utf-8', newline='\n')
     _write_json(folder / 'synthetic.json', _provenance(config), indent=2)
-    counts = {split: len(records[split]) for split in _SPLITS}
-    counts |= {f'{split}_objects': sum(len(r.labels) for r in records[split]) for split in _SPLITS}
+    counts = {split: len(records[split]) for split in splits}
+    counts |= {f'{split}_objects': sum(len(r.labels) for r in records[split]) for split in splits}
     return {**counts, 'classes': len(names)}
 
 
@@ -116,8 +125,11 @@ def _render(
     # A generator of its own for each scene: the order in which workers take scenes cannot matter.
     split, index = task
     rng = np.random.default_rng([config.seed, _SPLITS.index(split), index])
-    scene = compose(rng, config, objects, backgrounds)
-    scene.image.save(folder / 'images' / split / f'{index:06d}.jpg', quality=int(rng.integers(60, 96)))
+    if split == 'shift':
+        scene, quality = compose_shifted(rng, config, objects), SHIFTED_QUALITY
+    else:
+        scene, quality = compose(rng, config, objects, backgrounds), _QUALITY
+    scene.image.save(folder / 'images' / split / f'{index:06d}.jpg', quality=int(rng.integers(*quality)))
     return _Record(*scene.image.size, scene.boxes, scene.labels)
 
 
@@ -158,6 +170,9 @@ def _coco(records: list[_Record], names: list[str]) -> dict:
 def _provenance(config: SyntheticConfig) -> dict:
     # Neither paths of this machine nor `workers`: both would make equal sets differ.
     settings = config.model_dump(exclude={'objects', 'backgrounds', 'workers'})
+    if not config.shift:
+        # A set without this split is the same, to the byte, as before there was one.
+        del settings['shift']
     sources = {
         'objects': 'drawn' if config.objects is None else 'folder',
         'backgrounds': 'drawn' if config.backgrounds is None else 'folder',

@@ -6,7 +6,7 @@ from mbv3zoo.data.synthetic import SyntheticConfig
 def test_defaults_spread_the_scale_by_more_than_an_octave_either_way():
     config = SyntheticConfig()
     assert config.max_scale / config.min_scale > 4
-    assert (config.train, config.val, config.image_size) == (4000, 500, 320)
+    assert (config.train, config.val, config.shift, config.image_size) == (4000, 500, 0, 320)
 
 
 def test_config_is_frozen_and_hashable():
@@ -21,6 +21,7 @@ def test_config_is_frozen_and_hashable():
     [
         ({'train': -1}, 'train'),
         ({'val': -1}, 'val'),
+        ({'shift': -1}, 'shift'),
         ({'image_size': 63}, 'image_size'),
         ({'seed': -1}, 'seed'),
         ({'workers': -1}, 'workers'),

@@ -220,3 +220,62 @@ def test_a_relative_nested_out_is_made(tmp_path, monkeypatch):
     assert (tmp_path / 'a' / 'b' / 'data.yaml').is_file()
     with pytest.raises(ValueError, match="out 'a/b' exists"):
         synthesize('a/b', SMALL)
+
+
+@pytest.fixture(scope='module')
+def made_with_shift(tmp_path_factory):
+    out = tmp_path_factory.mktemp('synthetic') / 'set'
+    done = []
+    counts = synthesize(out, SMALL.model_copy(update={'shift': 6}), progress=done.append)
+    assert done == list(range(1, 24))
+    return out, counts
+
+
+def test_a_shift_split_leaves_train_and_val_as_they_were(made, made_with_shift):
+    plain, shifted = tree(made[0]), tree(made_with_shift[0])
+    own = {f'{kind}/shift/{i:06d}.{end}' for kind, end in (('images', 'jpg'), ('labels', 'txt')) for i in range(6)}
+    assert set(shifted) - set(plain) == own | {'annotations/shift.json'}
+    assert {name for name in plain if plain[name] != shifted[name]} == {'data.yaml', 'synthetic.json'}
+    counts = made_with_shift[1]
+    assert counts['shift'] == 6 and counts['shift_objects'] > 0
+    assert {name: counts[name] for name in made[1]} == made[1]
+
+
+def test_without_a_shift_split_nothing_names_it(made):
+    out, counts = made
+    assert not [name for name in tree(out) if 'shift' in name] and not [name for name in counts if 'shift' in name]
+    assert 'shift' not in (out / 'data.yaml').read_text() + (out / 'synthetic.json').read_text()
+
+
+def test_files_of_the_shift_split(made_with_shift):
+    out, counts = made_with_shift
+    data = yaml.safe_load((out / 'data.yaml').read_text())
+    assert data['shift'] == 'images/shift' and list(data)[:3] == ['train', 'val', 'shift']
+    assert json.loads((out / 'synthetic.json').read_text())['config']['shift'] == 6
+    coco = json.loads((out / 'annotations' / 'shift.json').read_text())
+    assert len(coco['annotations']) == counts['shift_objects'] and len(coco['images']) == 6
+    tables = {'shift': [], 'train': []}
+    for split, sums in tables.items():
+        for path in sorted((out / 'images' / split).iterdir()):
+            with Image.open(path) as image:
+                sums.append(sum(map(sum, image.quantization.values())))
+    # Coarser steps in every JPEG than in any of training.
+    assert min(tables['shift']) > max(tables['train'])
+    for entry in coco['images']:
+        lines = (out / 'labels' / 'shift' / entry['file_name'].replace('jpg', 'txt')).read_text().splitlines()
+        boxes = [a['bbox'] for a in coco['annotations'] if a['image_id'] == entry['id']]
+        assert len(lines) == len(boxes)
+        for line, (x, y, width, height) in zip(lines, boxes, strict=True):
+            cx, cy, w, h = np.array(line.split()[1:], dtype=float) * ([entry['width'], entry['height']] * 2)
+            np.testing.assert_allclose([cx - w / 2, cy - h / 2, w, h], [x, y, width, height], atol=1e-3)
+            assert x >= 0 and y >= 0 and x + width <= entry['width'] and y + height <= entry['height']
+
+
+def test_shift_bytes_depend_on_neither_workers_nor_the_other_splits_nor_own_backgrounds(made_with_shift, tmp_path):
+    (tmp_path / 'pictures').mkdir()
+    Image.new('RGB', (300, 200), (235, 235, 240)).save(tmp_path / 'pictures' / 'wall.jpg')
+    changes = {'train': 0, 'val': 1, 'shift': 6, 'workers': 2, 'backgrounds': tmp_path / 'pictures'}
+    synthesize(tmp_path / 'set', SMALL.model_copy(update=changes))
+    files = tree(tmp_path / 'set')
+    shift = {name: data for name, data in tree(made_with_shift[0]).items() if 'shift' in name}
+    assert len(shift) == 13 and all(files[name] == data for name, data in shift.items())
