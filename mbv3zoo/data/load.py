@@ -4,25 +4,57 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mbv3zoo.data import hub_dataset
 from mbv3zoo.data.coco import load_coco
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.hub_dataset import load_hub_dataset
+from mbv3zoo.data.records import DetectionSet, find_split
+from mbv3zoo.data.voc import is_voc, load_voc
 from mbv3zoo.data.yolo import load_yolo
+
+_COCO_IN_SPLIT = '_annotations.coco.json'
+_ACCEPTED = (
+    'a YOLO data.yaml or the folder that holds one, a COCO .json, a folder with <split>/_annotations.coco.json, a '
+    "Pascal VOC folder (Annotations/, or <split>/ with pictures and .xml), or 'hub:org/name' of a Hugging Face data set"
+)
 
 
 def load_split(source: str | Path, split: str, images: str | Path | None = None) -> DetectionSet:
     """Reads one split of a data set.
 
     Args:
-        source: A YOLO data.yaml, a folder that holds one, or a COCO .json (which is one split already).
-        split: 'train', 'val', ...; not used for a COCO file.
+        source: One of
+
+            * a YOLO data.yaml, or a folder that holds one;
+            * a COCO .json, which is one split already, or a folder with `<split>/_annotations.coco.json`;
+            * a Pascal VOC folder, or a folder of split folders that hold pictures and .xml files;
+            * 'hub:org/name', 'hub:org/name@revision' or 'hub:folder', a Hugging Face data set.
+        split: 'train', 'val', ...; not used for a COCO file. 'val' also finds 'valid', 'validation' and 'dev'.
         images: Folder of a COCO file's pictures, where they do not stand in one of the usual places.
 
     Raises:
         ValueError: There is no data set, or it is empty.
+        ConnectionError: The Hub is needed and cannot be reached.
     """
+    if str(source).startswith(hub_dataset.PREFIX):
+        return load_hub_dataset(str(source), split)
     source = Path(source)
     if source.is_dir():
-        source = source / 'data.yaml'
-    if source.suffix == '.json':
-        return load_coco(source, images)
-    return load_yolo(source, split)
+        return _load_folder(source, split, images)
+    if not source.is_file():
+        raise ValueError(f'{source}: no such data set file or folder; expected {_ACCEPTED}')
+    return load_coco(source, images) if source.suffix == '.json' else load_yolo(source, split)
+
+
+def _load_folder(folder: Path, split: str, images: str | Path | None) -> DetectionSet:
+    # A data.yaml goes first: it was written to describe the folder.
+    if (folder / 'data.yaml').is_file():
+        return load_yolo(folder / 'data.yaml', split)
+    coco = {path.parent.name: path for path in sorted(folder.glob(f'*/{_COCO_IN_SPLIT}'))}
+    if coco:
+        key = find_split(split, coco)
+        if key is None:
+            raise ValueError(f'{folder}: has no split {split!r}; folders in it with {_COCO_IN_SPLIT} are {list(coco)}')
+        return load_coco(coco[key], images or coco[key].parent)
+    if is_voc(folder):
+        return load_voc(folder, split)
+    raise ValueError(f'{folder / "data.yaml"}: no such data set file, nor another data set; expected {_ACCEPTED}')

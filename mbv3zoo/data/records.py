@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 _logger = logging.getLogger(__name__)
+
+# Each tool has its own word for the split that a detector is validated on.
+_VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Record:
         labels: int64 [N], indices into the data set's class names.
         areas: float32 [N], square pixels, that decide whether an object counts as small, medium or large: the
             annotation's own where it states one (a mask's), else the box's.
-        iscrowd: bool [N]; crowd boxes are no training targets, and detections on them count neither way.
+        iscrowd: bool [N]; crowd boxes (and what Pascal VOC calls difficult) are no training targets, and detections on
+            them count neither way.
         image_id: The id in evaluation files.
     """
 
@@ -39,7 +44,7 @@ class Record:
 class LabelProblems:
     """Collects what is wrong with a data set's labels, to be told once, with file and line."""
 
-    source: Path
+    source: str | Path
     lines: list[str] = field(default_factory=list)
 
     def add(self, where: str, what: str) -> None:
@@ -55,14 +60,32 @@ class LabelProblems:
 
 @dataclass(frozen=True)
 class DetectionSet:
-    """Records of one split, the names of their classes, and what was found wrong with the labels."""
+    """Records of one split, the names of their classes, and what was found wrong with the labels.
+
+    Attributes:
+        records: The pictures and their labels.
+        class_names: One a class, in the order of the labels.
+        problems: One line each.
+        category_ids: The ids that evaluation files have for the classes, in ascending order; 1, 2, ... by default.
+    """
 
     records: list[Record]
     class_names: tuple[str, ...]
     problems: tuple[str, ...] = ()
+    category_ids: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.category_ids:
+            object.__setattr__(self, 'category_ids', tuple(range(1, len(self.class_names) + 1)))
 
     def __len__(self) -> int:
         return len(self.records)
+
+
+def find_split(asked: str, known: Collection[str]) -> str | None:
+    """The name that a data set has for a split, or None: 'val' also finds 'validation', 'valid' and 'dev'."""
+    others = _VALIDATION_NAMES if asked in _VALIDATION_NAMES else ()
+    return next((name for name in (asked, *others) if name in known), None)
 
 
 def clean_boxes(

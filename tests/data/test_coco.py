@@ -1,8 +1,10 @@
 import json
 import logging
 
+import numpy as np
 import pytest
 import torch
+from faster_coco_eval import mask
 from PIL import Image
 
 from mbv3zoo.data.coco import load_coco
@@ -67,6 +69,107 @@ def test_crowds_are_marked(tmp_path):
 def test_a_segmentation_beside_the_box_does_not_matter(tmp_path):
     rows = [annotation(1, segmentation={'size': [60, 80], 'counts': 'xyz'}), annotation(2, segmentation=[[1, 2, 3, 4]])]
     assert len(load_coco(write(tmp_path, rows)).records[0].boxes) == 2
+
+
+def without_box(number, segmentation, **more):
+    row = annotation(number, segmentation=segmentation, **more)
+    del row['bbox']
+    return row
+
+
+def run_lengths(pixels):
+    """Lengths of runs of 0 and 1 in turn, down the columns."""
+    flat = pixels.T.flatten()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    lengths = np.diff([0, *edges, flat.size]).tolist()
+    return {'size': list(pixels.shape), 'counts': [0, *lengths] if flat[0] else lengths}
+
+
+def compressed(pixels):
+    coded = mask.encode(np.asfortranarray(pixels))
+    return {'size': coded['size'], 'counts': coded['counts'].decode()}
+
+
+def masks():
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        top, left = rng.integers(0, 50), rng.integers(0, 70)
+        pixels = np.zeros((60, 80), dtype=np.uint8)
+        pixels[top : top + rng.integers(1, 40), left : left + rng.integers(1, 40)] = 1
+        pixels &= rng.random((60, 80)) < 0.8
+        pixels[top, left] = 1
+        yield pixels
+    yield np.ones((60, 80), dtype=np.uint8)
+    yield np.pad(np.ones((1, 1), dtype=np.uint8), ((59, 0), (79, 0)))
+
+
+@pytest.mark.parametrize('encode', [run_lengths, compressed])
+@pytest.mark.parametrize('crowd', [0, 1])
+def test_a_mask_gives_the_box_around_it_and_its_area(tmp_path, encode, crowd):
+    drawn = list(masks())
+    rows = [without_box(i, encode(pixels), iscrowd=crowd) for i, pixels in enumerate(drawn)]
+    data = load_coco(write(tmp_path, rows))
+    record = data.records[0]
+    assert data.problems == () and record.iscrowd.tolist() == [bool(crowd)] * len(drawn)
+    for pixels, box, area in zip(drawn, record.boxes.tolist(), record.areas.tolist(), strict=True):
+        y, x = pixels.nonzero()
+        assert box == [x.min(), y.min(), x.max() + 1, y.max() + 1] and area == pixels.sum()
+
+
+def test_polygons_give_the_box_around_them_and_their_area(tmp_path):
+    square, triangle = [10, 10, 30, 10, 30, 30, 10, 30], [40.5, 5, 60, 5, 60, 25]
+    rows = [without_box(1, [square]), without_box(2, [square, triangle]), without_box(3, triangle[::-1])]
+    rows.append(annotation(4, segmentation=[square], area=7) | {'bbox': None})
+    rows.append(annotation(5, (1, 2, 3, 4), segmentation=[square]))
+    data = load_coco(write(tmp_path, rows))
+    assert data.problems == ()
+    expected = [[10, 10, 30, 30], [10, 5, 60, 30], [5, 40.5, 25, 60], [10, 10, 30, 30], [1, 2, 4, 6]]
+    assert data.records[0].boxes.tolist() == expected
+    assert data.records[0].areas.tolist() == [400, 595, 195, 7, 12]
+
+
+@pytest.mark.parametrize(
+    'segmentation',
+    [
+        [[1, 2, 3, 4]],
+        [[1, 2, 3, 4, 5, 6, 7]],
+        [[]],
+        [[1, 2, 3, 4, 5, 6], []],
+        [[1, 2, 3, 4, 5, 'a']],
+        ['text'],
+        'text',
+        5,
+        {'size': [60, 80]},
+        {'counts': [5, 5]},
+        {'size': [60, 80], 'counts': [5, -5]},
+        {'size': [60, 80], 'counts': [5, 'a']},
+        {'size': [60, 80], 'counts': [5, 5000]},
+        {'size': [60, 80], 'counts': [4800]},
+        {'size': [60, 80], 'counts': []},
+        {'size': [60, 80], 'counts': ''},
+        {'size': [60, 80], 'counts': 'oooo'},
+        {'size': [60, 80], 'counts': 'P' * 99},
+        {'size': [60, 80], 'counts': 5},
+        {'size': [60, 80], 'counts': None},
+        {'size': [60, 80], 'counts': '\u00e9'},
+        {'size': [60], 'counts': [5, 5]},
+        {'size': [60, 80, 3], 'counts': [5, 5]},
+        {'size': None, 'counts': '52'},
+        {'size': ['a', 80], 'counts': [5, 5]},
+        {'size': [-60, 80], 'counts': [5, 5]},
+        {'size': [0, 80], 'counts': [5, 5]},
+        {'size': [0, 0], 'counts': '0'},
+    ],
+)
+def test_a_bad_segmentation_is_dropped_and_named(tmp_path, segmentation):
+    data = load_coco(write(tmp_path, [annotation(1), without_box(9, segmentation)]))
+    assert len(data.records[0].boxes) == len(data.problems) == 1
+    assert data.problems[0].startswith('annotation 9: segmentation ') and data.problems[0].endswith('; dropped')
+
+
+def test_an_area_that_is_no_number_is_the_boxes(tmp_path):
+    rows = [annotation(1, area='big'), annotation(2, area=[5])]
+    assert load_coco(write(tmp_path, rows)).records[0].areas.tolist() == [600, 600]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.data.load import load_split
@@ -28,10 +29,72 @@ def test_a_json_is_one_split_whatever_is_asked_for(tmp_path):
     assert len(data) == 1
 
 
+def coco(file_name):
+    image = {'id': 4, 'file_name': file_name}
+    box = {'id': 1, 'image_id': 4, 'category_id': 0, 'bbox': [1, 2, 3, 4]}
+    return json.dumps({'images': [image], 'annotations': [box], 'categories': [{'id': 0, 'name': 'thing'}]})
+
+
+def test_a_folder_with_a_coco_file_in_each_split(tmp_path):
+    for split in ('train', 'valid'):
+        (tmp_path / split).mkdir()
+        Image.new('RGB', (8, 6)).save(tmp_path / split / 'a.png')
+        (tmp_path / split / '_annotations.coco.json').write_text(coco('a.png'))
+    for asked, split in (('train', 'train'), ('val', 'valid'), ('valid', 'valid')):
+        data = load_split(tmp_path, asked)
+        assert data.records[0].path == tmp_path / split / 'a.png' and data.class_names == ('thing',)
+    with pytest.raises(ValueError, match=r"no split 'test'; .* are \['train', 'valid'\]"):
+        load_split(tmp_path, 'test')
+    with pytest.raises(ValueError, match='none of its 1 pictures can be read in .*elsewhere'):
+        load_split(tmp_path, 'train', tmp_path / 'elsewhere')
+
+
+XML = (
+    '<annotation><object><name>thing</name><bndbox><xmin>2</xmin><ymin>3</ymin><xmax>4</xmax><ymax>5</ymax></bndbox>'
+    '</object></annotation>'
+)
+
+
+def test_a_pascal_voc_folder(tmp_path):
+    for folder in ('year/Annotations', 'year/JPEGImages', 'year/ImageSets/Main', 'splits/train'):
+        (tmp_path / folder).mkdir(parents=True)
+    for xml, image in (('year/Annotations', 'year/JPEGImages'), ('splits/train', 'splits/train')):
+        (tmp_path / xml / 'a.xml').write_text(XML)
+        Image.new('RGB', (8, 6)).save(tmp_path / image / 'a.png')
+    (tmp_path / 'year/ImageSets/Main/train.txt').write_text('a')
+    for source in (tmp_path / 'year', str(tmp_path / 'splits')):
+        data = load_split(source, 'train')
+        assert data.records[0].boxes.tolist() == [[1, 2, 4, 5]] and data.class_names == ('thing',)
+
+
+def test_a_data_yaml_goes_before_what_else_is_in_its_folder(tmp_path):
+    write_yolo_set(tmp_path, {'train': 3})
+    (tmp_path / 'Annotations').mkdir()
+    (tmp_path / 'train').mkdir()
+    (tmp_path / 'train/a.xml').write_text(XML)
+    (tmp_path / 'train/_annotations.coco.json').write_text(coco('a.png'))
+    assert len(load_split(tmp_path, 'train')) == 3
+
+
+def test_a_hugging_face_set(tmp_path, monkeypatch):
+    datasets = pytest.importorskip('datasets')
+    monkeypatch.setattr(datasets.config, 'HF_DATASETS_CACHE', tmp_path / 'cache')
+    (tmp_path / 'set/train').mkdir(parents=True)
+    Image.new('RGB', (8, 6)).save(tmp_path / 'set/train/a.png')
+    row = {'file_name': 'a.png', 'objects': {'bbox': [[1, 2, 3, 4]], 'category': ['thing']}}
+    (tmp_path / 'set/train/metadata.jsonl').write_text(json.dumps(row))
+    data = load_split(f'hub:{tmp_path / "set"}', 'train')
+    assert data.records[0].boxes.tolist() == [[1, 2, 4, 6]] and data.class_names == ('thing',)
+
+
 def test_what_is_not_there_is_named(tmp_path):
+    (tmp_path / 'train').mkdir()
     with pytest.raises(ValueError, match=r'nothing\.yaml: no such data set file'):
         load_split(tmp_path / 'nothing.yaml', 'train')
     with pytest.raises(ValueError, match=r'data\.yaml: no such data set file'):
         load_split(tmp_path, 'train')
-    with pytest.raises(ValueError, match=r'nothing\.json: no such annotation file'):
+    with pytest.raises(ValueError, match=r'nothing\.json: no such data set file'):
         load_split(tmp_path / 'nothing.json', 'train')
+    for source in (tmp_path, tmp_path / 'nothing.yaml'):
+        with pytest.raises(ValueError, match='expected a YOLO data.yaml .*COCO .json.*Pascal VOC.*hub:org/name'):
+            load_split(source, 'train')

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mbv3zoo.data.records import DetectionSet, LabelProblems, clean_boxes
+from mbv3zoo.data.records import DetectionSet, LabelProblems, clean_boxes, find_split
 
 
 def clean(boxes, size=(50, 100)):
@@ -111,3 +111,22 @@ def test_no_more_is_said_where_all_is_shown(caplog):
 
 def test_length_of_a_set_is_its_number_of_pictures():
     assert len(DetectionSet([], ('a',))) == 0
+
+
+@pytest.mark.parametrize(
+    ('asked', 'known', 'found'),
+    [
+        ('train', ['train', 'val'], 'train'),
+        ('val', ['train', 'validation'], 'validation'),
+        ('val', ['dev', 'valid'], 'valid'),
+        ('val', ['validation', 'val'], 'val'),
+        ('valid', ['validation', 'valid'], 'valid'),
+        ('validation', ['val'], 'val'),
+        ('val', ['train', 'test'], None),
+        ('train', ['val'], None),
+        ('trainval', ['trainval'], 'trainval'),
+        ('val', [], None),
+    ],
+)
+def test_the_validation_split_goes_by_many_names(asked, known, found):
+    assert find_split(asked, known) == found

@@ -68,7 +68,10 @@ def test_a_path_as_text_will_do(tmp_path):
     assert len(load_yolo(str(write_yolo_set(tmp_path / 'set', {'train': 2})), 'train')) == 2
 
 
-@pytest.mark.parametrize('names', [['cat', 'dog'], {0: 'cat', 1: 'dog'}, {1: 'dog', 0: 'cat'}])
+@pytest.mark.parametrize(
+    'names',
+    [['cat', 'dog'], {0: 'cat', 1: 'dog'}, {1: 'dog', 0: 'cat'}, {'0': 'cat', '1': 'dog'}, {'01': 'dog', 0: 'cat'}],
+)
 def test_names_as_list_or_map(one, names):
     assert load_yolo(data_yaml(one, names=names), 'train').class_names == ('cat', 'dog')
 
@@ -83,6 +86,7 @@ def test_names_that_yaml_takes_for_numbers_are_text(one):
         ({1: 'cat', 2: 'dog'}, r'must be 0 \.\. 1'),
         ({0: 'cat', 'x': 'dog'}, 'must be 0'),
         ({'a': 'cat'}, 'must be 0'),
+        ({'1': 'cat', '2': 'dog'}, 'must be 0'),
         ([], 'must be a list or map'),
         ({}, 'must be a list or map'),
         ('cat', "'cat'"),
@@ -99,6 +103,44 @@ def test_nc_must_be_the_number_of_names(one):
     assert load_yolo(data_yaml(one, nc=2), 'train').class_names == ('cat', 'dog')
     with pytest.raises(ValueError, match='nc is 3, but `names` has 2'):
         load_yolo(data_yaml(one, nc=3), 'train')
+
+
+@pytest.mark.parametrize('key', ['val', 'valid', 'validation', 'dev'])
+def test_the_validation_split_goes_by_many_names(tmp_path, key):
+    picture(tmp_path / 'images/one/a.png')
+    assert len(load_yolo(data_yaml(tmp_path, **({'val': None} | {key: 'images/one'})), 'val')) == 1
+
+
+def test_the_split_that_is_asked_for_goes_first(tmp_path):
+    for name in ('val', 'valid'):
+        picture(tmp_path / f'images/{name}/{name}.png')
+    path = data_yaml(tmp_path, valid='images/valid')
+    assert [load_yolo(path, name).records[0].path.stem for name in ('val', 'valid')] == ['val', 'valid']
+
+
+@pytest.mark.parametrize(
+    'root', [None, '', '.', 'gone', '/home/someone/set', 'C:\\sets\\mine', '../set', ' ../set/ ', '..\\set']
+)
+@pytest.mark.parametrize(
+    'place', ['images/train', 'images\\train', './images/train', '../images/train', '.\\images\\train\\']
+)
+def test_places_written_on_other_machines_are_found(tmp_path, root, place):
+    picture(tmp_path / 'set/images/train/a.png')
+    labels(tmp_path / 'set/labels/train/a.txt', '1 .5 .5 1 1')
+    assert load_yolo(data_yaml(tmp_path / 'set', path=root, train=place), 'train').records[0].labels.tolist() == [1]
+
+
+def test_a_folder_above_goes_first_where_it_is_there(tmp_path):
+    picture(tmp_path / 'images/train/outer.png')
+    picture(tmp_path / 'set/images/train/inner.png')
+    data = load_yolo(data_yaml(tmp_path / 'set', train='../images/train'), 'train')
+    assert [record.path.name for record in data.records] == ['outer.png']
+
+
+@pytest.mark.parametrize('root', [5, ['a'], {'a': 'b'}])
+def test_a_path_that_is_no_folder_is_refused(one, root):
+    with pytest.raises(ValueError, match='`path` must be a folder'):
+        load_yolo(data_yaml(one, path=root), 'train')
 
 
 @pytest.mark.parametrize('relative', [True, False])
@@ -134,6 +176,8 @@ def test_a_text_file_of_paths(tmp_path):
     labels(tmp_path / 'labels/c.txt', '0 .5 .5 .5 .5\n1 .5 .5 1 1')
     (tmp_path / 'lists/train.txt').write_text(f'{absolute}\n./images/b.png\n\n  images/c.png  \n')
     data = load_yolo(data_yaml(tmp_path, train='lists/train.txt'), 'train')
+    (tmp_path / 'lists/train.txt').write_text(f'{absolute}\r\n.\\images\\b.png\r\nimages\\c.png\r\n')
+    assert load_yolo(tmp_path / 'data.yaml', 'train').records[2].labels.tolist() == [0, 1]
     # ./ is taken from the list's own folder, any other relative path from the data set's root.
     assert [record.path.name for record in data.records] == ['a.png', 'b.png', 'c.png']
     assert [record.labels.tolist() for record in data.records] == [[0], [1], [0, 1]]
@@ -161,6 +205,56 @@ def test_a_picture_without_labels_is_background(one, text):
     assert record.boxes.shape == (0, 4) and record.labels.shape == record.areas.shape == record.iscrowd.shape == (0,)
     assert record.boxes.dtype == torch.float32 and record.labels.dtype == torch.int64
     assert data.problems == ()
+
+
+def test_a_polygon_gives_the_box_around_it(one):
+    triangle = '1 .25 .5 .75 .25 .5 .75'
+    many = '0 ' + ' '.join(f'{0.5 + 0.25 * np.cos(t)} {0.5 + 0.5 * np.sin(t)}' for t in np.linspace(0, 2 * np.pi, 101))
+    boxes, classes, problems = boxes_of(one, f'{triangle}\n0 .5 .5 .5 .5\n{many}\n')
+    assert classes == [1, 0, 0] and problems == ()
+    torch.testing.assert_close(
+        torch.tensor(boxes), torch.tensor([[20.0, 15, 60, 45], [20, 15, 60, 45], [20, 0, 60, 60]])
+    )
+
+
+@pytest.mark.parametrize(
+    ('line', 'expected'),
+    [
+        ('0 .1 .1 .2 .1 .3 .1', 'not inside'),  # no height
+        ('0 .1 .1 .2 nan .3 .4', 'not inside'),
+        ('0 1.1 .1 1.2 .1 1.3 .4', 'not inside'),
+        ('5 .1 .1 .2 .2 .3 .1', 'class 5 is not one of'),
+        ('0 .1 .1 .2 .2 .3', 'is not `class cx cy w h`'),
+        ('0 .1 .1 .2 .2 .3 .3 .4', 'is not `class cx cy w h`'),
+    ],
+)
+def test_a_bad_polygon_is_dropped_and_named(one, line, expected):
+    boxes, _, problems = boxes_of(one, f'0 .5 .5 1 1\n{line}\n')
+    assert boxes == [[0, 0, 80, 60]]
+    assert len(problems) == 1 and expected in problems[0] and problems[0].endswith('dropped')
+    assert problems[0].startswith(f'{one / "labels/train/a.txt"}:2: ')
+
+
+def test_a_repeated_line_is_dropped_and_named(one):
+    lines = [
+        '0 .5 .5 1 1',
+        '1 .5 .5 1 1',
+        '0 0.50 .5 1.0 1',
+        '0 .5 .5 1 .9',
+        '0 .5 .5 1 1',
+        '1 0 0 1 0 1 1',
+        '1 0 0 1 0 1 1',
+    ]
+    boxes, classes, problems = boxes_of(one, '\n'.join(lines))
+    assert classes == [0, 1, 0, 1] and len(boxes) == 4
+    file = one / 'labels/train/a.txt'
+    assert problems == tuple(f'{file}:{i}: repeats line {j}; dropped' for i, j in ((3, 1), (5, 1), (7, 6)))
+
+
+def test_equal_lines_of_two_files_are_two_objects(one):
+    picture(one / 'images/train/b.png')
+    labels(one / 'labels/train/b.txt', '0 .5 .5 1 1')
+    assert boxes_of(one, '0 .5 .5 1 1')[2] == ()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,243 @@
+"""Data sets of the Hugging Face `datasets` library, from the Hub or a local folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchvision.ops import box_area
+
+from mbv3zoo.atomic import atomic_write
+from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
+from mbv3zoo.images import IMAGE_SUFFIXES, read_size
+
+PREFIX = 'hub:'
+
+# Columns go by a few names; the first that is there is taken.
+_OBJECTS = ('objects', 'annotations', 'object')
+_BOX = ('bbox', 'bboxes')
+_CATEGORY = ('category', 'categories', 'category_id', 'category_ids', 'label', 'labels', 'class_label', 'class')
+
+# From how many boxes on it can be told that they are not [x, y, width, height].
+_ENOUGH_BOXES = 10
+
+
+def load_hub_dataset(source: str, split: str) -> DetectionSet:
+    """Reads one split of a Hugging Face data set in the usual layout for object detection.
+
+    A row has an `image` and `objects` (a mapping of lists, or a list of mappings) with `bbox` (COCO's
+    [x, y, width, height] in pixels), `category` and, optionally, `area`, `iscrowd` and `id`. The classes are the names
+    of the category's ClassLabel; without one, the different categories of all splits, sorted.
+
+    Pictures that are part of the rows are written once, to `mbv3zoo/` in the cache of `datasets`; those that are files
+    already stay where they are.
+
+    Args:
+        source: 'hub:org/name', 'hub:org/name@revision', 'hub:org/name:configuration@revision', or 'hub:folder' for a
+            local folder that `datasets` can load.
+        split: 'train', 'val' (also finds 'validation', 'valid' and 'dev'), ...
+
+    Raises:
+        ValueError: `datasets` is not installed, or there is no such data set or split, or its layout is another.
+        ConnectionError: The Hub cannot be reached, or failed to answer.
+    """
+    splits = _load(source)
+    key = find_split(split, splits)
+    if key is None:
+        raise ValueError(f'{source}: has no split {split!r}; it has {list(splits)}')
+    data = splits[key]
+    layout = _Layout.of(data.features, source)
+    names, index = _classes(splits, layout, source)
+    problems = LabelProblems(source)
+    records, read_boxes = [], []
+    rows = zip(_pictures(data, layout.image), _objects(data, layout), strict=True)
+    for row, (picture, objects) in enumerate(rows):
+        where = f'{key} row {row}'
+        try:
+            if picture is None:
+                raise ValueError('it has no picture')
+            size = read_size(picture)[::-1]
+        except ValueError as error:
+            problems.add(where, f'left out: {error}')
+            continue
+        xywh, record = _record(picture, size, objects, layout, index, where, problems, len(records) + 1)
+        read_boxes.append((xywh, size))
+        records.append(record)
+    if not records:
+        raise ValueError(
+            f'{source}: split {key!r} has no readable picture among its {len(data)} rows, {problems.lines[:1]}'
+        )
+    _check_box_format(read_boxes, source)
+    problems.report()
+    return DetectionSet(records, names, tuple(problems.lines))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """The names of the columns, and those of the classes where the data set states them."""
+
+    image: str
+    objects: str
+    box: str
+    category: str
+    names: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, features: Any, source: str) -> _Layout:
+        import datasets
+
+        images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+        column = next((name for name in _OBJECTS if name in features), None)
+        if not images or column is None:
+            found = {name: type(feature).__name__ for name, feature in features.items()}
+            raise ValueError(f'{source}: expected an `image` column of pictures and an `objects` column, found {found}')
+        image = 'image' if 'image' in images else images[0]
+        # A mapping of lists, or a list of mappings.
+        objects = features[column]
+        inner = objects if isinstance(objects, dict) else getattr(objects, 'feature', None)
+        inner = inner if isinstance(inner, dict) else {}
+        box = next((name for name in _BOX if name in inner), None)
+        category = next((name for name in _CATEGORY if name in inner), None)
+        if box is None or category is None:
+            raise ValueError(f'{source}: expected `bbox` and `category` in `{column}`, found {list(inner)}')
+        kind = getattr(inner[category], 'feature', None) if isinstance(objects, dict) else inner[category]
+        if not isinstance(kind, (datasets.ClassLabel, datasets.Value)):
+            raise ValueError(f'{source}: expected one class an object in `{category}`, found {inner[category]}')
+        names = tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
+        return cls(image, column, box, category, names)
+
+
+def _load(source: str) -> dict[str, Any]:
+    """All splits by name."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise ValueError(f'{source}: needs the `datasets` library; pip install "mbv3zoo[datasets]"') from error
+    name = source.removeprefix(PREFIX)
+    folder = Path(name).expanduser()
+    options = {}
+    if name and folder.is_dir():
+        name = str(folder)
+    else:
+        name, _, revision = name.partition('@')
+        name, _, configuration = name.partition(':')
+        if not name or name.startswith(('.', '/', '~')):
+            raise ValueError(f"{source}: no such folder; expected 'hub:org/name' or 'hub:' and an existing folder")
+        options = {'name': configuration or None, 'revision': revision or None}
+    try:
+        if (folder / 'dataset_dict.json').is_file():
+            return dict(datasets.load_from_disk(name))
+        return dict(datasets.load_dataset(name, **options))
+    except ConnectionError as error:
+        raise ConnectionError(f'{source}: cannot reach the Hub, and the data set is not cached: {error}') from error
+    # It raises what its readers (Arrow, JSON, PIL, ...) and the Hub's client trip over.
+    except Exception as error:
+        failed_reading = isinstance(error, datasets.exceptions.DatasetGenerationError)
+        reason = error.__cause__ if failed_reading and error.__cause__ else error
+        raise ValueError(
+            f'{source}: cannot be loaded as a Hugging Face data set: {type(reason).__name__}: {reason}'
+        ) from error
+
+
+def _objects(data: Any, layout: _Layout) -> Iterator[list[dict[str, Any]] | None]:
+    """The objects of each row; None where the lists of a row do not belong together."""
+    for row in data.select_columns([layout.objects]):
+        objects = row[layout.objects] or []
+        if isinstance(objects, dict):
+            columns = (layout.box, layout.category, 'area', 'iscrowd', 'id')
+            lists = {name: objects[name] for name in columns if isinstance(objects.get(name), list)}
+            try:
+                objects = [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+            except ValueError:
+                objects = None
+        yield objects
+
+
+def _classes(splits: dict[str, Any], layout: _Layout, source: str) -> tuple[tuple[str, ...], dict[Any, int]]:
+    """The names of the classes, and the index of each category as it stands in the rows."""
+    if layout.names is not None:
+        return layout.names, {i: i for i in range(len(layout.names))}
+    # All splits, so that a class that one of them lacks has the same index in each.
+    labelled = [rows for rows in splits.values() if layout.objects in rows.column_names]
+    each_row = [objects or [] for rows in labelled for objects in _objects(rows, layout)]
+    found = {each.get(layout.category) for objects in each_row for each in objects} - {None}
+    if not found or not all(isinstance(category, (int, str)) for category in found):
+        raise ValueError(
+            f'{source}: `{layout.category}` must hold the names or numbers of classes, found {list(found)[:5]}'
+        )
+    categories = sorted(found)
+    return tuple(map(str, categories)), {category: i for i, category in enumerate(categories)}
+
+
+def _record(
+    picture: Path,
+    size: tuple[int, int],
+    objects: list[dict[str, Any]] | None,
+    layout: _Layout,
+    index: dict[Any, int],
+    where: str,
+    problems: LabelProblems,
+    image_id: int,
+) -> tuple[torch.Tensor, Record]:
+    """The boxes as they stand in the row [N, 4], and the record."""
+    if objects is None:
+        problems.add(where, f'the lists in `{layout.objects}` differ in length; its objects dropped')
+    good, places = [], []
+    for number, found in enumerate(objects or []):
+        own_id = found.get('id')
+        place = f'{where}, object {number}' + ('' if own_id is None else f' (id {own_id})')
+        box, category = found.get(layout.box), found.get(layout.category)
+        if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
+            problems.add(place, f'{layout.box} {box!r} is not [x, y, width, height]; dropped')
+        elif category not in index:
+            problems.add(place, f'{layout.category} {category!r} is not one of {list(index)[:20]}; dropped')
+        else:
+            good.append(found)
+            places.append(place)
+    xywh = torch.tensor([found[layout.box] for found in good], dtype=torch.float32).reshape(-1, 4)
+    boxes, keep = clean_boxes(torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1), size, places, problems)
+    labels = torch.tensor([index[found[layout.category]] for found in good], dtype=torch.int64)[keep]
+    crowd = torch.tensor([bool(found.get('iscrowd')) for found in good], dtype=torch.bool)[keep]
+    stated = torch.tensor([found.get('area') or 0 for found in good], dtype=torch.float32)[keep]
+    areas = torch.where(stated > 0, stated, box_area(boxes))
+    return xywh, Record(picture, size, boxes, labels, areas, crowd, image_id)
+
+
+def _check_box_format(read_boxes: list[tuple[torch.Tensor, tuple[int, int]]], source: str) -> None:
+    """Refuses [x1, y1, x2, y2], which some sets hold under the name of `bbox`; the boxes would be quietly wrong."""
+    boxes = torch.cat([boxes for boxes, _ in read_boxes])
+    sides = torch.cat([boxes.new_tensor([size[::-1]]).expand(len(boxes), 2) for boxes, size in read_boxes])
+    leaves = (boxes[:, :2] + boxes[:, 2:] > sides + 1).any(1)
+    is_corners = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= sides + 1)).all(1)
+    if len(boxes) >= _ENOUGH_BOXES and leaves.float().mean() > 0.5 and is_corners.all():
+        raise ValueError(
+            f'{source}: read as [x, y, width, height], {int(leaves.sum())} of {len(boxes)} boxes leave their picture; '
+            'they look like [x1, y1, x2, y2]. Save a copy with converted boxes, and give its folder'
+        )
+
+
+def _pictures(data: Any, column: str) -> Iterator[Path | None]:
+    """The file of each row's picture; None where it has none."""
+    import datasets
+
+    # The bytes of one row never change: another version of the data set has another fingerprint.
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / 'mbv3zoo' / data._fingerprint
+    rows = data.select_columns([column]).cast_column(column, datasets.Image(decode=False)).with_format('arrow')
+    row = 0
+    for table in rows.iter(batch_size=100):
+        # Item by item, so that the bytes of a picture that was written before are not even read.
+        for item in table[column]:
+            path = item['path'].as_py() if item.is_valid else None
+            if not item.is_valid or not item['bytes'].is_valid:
+                yield Path(path) if path else None
+            else:
+                suffix = Path(path or '').suffix.lower()
+                file = folder / f'{row:08d}{suffix if suffix in IMAGE_SUFFIXES else ""}'
+                if not file.is_file():
+                    folder.mkdir(parents=True, exist_ok=True)
+                    atomic_write(file, item['bytes'].as_py())
+                yield file
+            row += 1
