@@ -18,6 +18,7 @@ from mbv3zoo.config import DetectorConfig
 from mbv3zoo.config_loader import load_config, named_configs, named_weights
 from mbv3zoo.detections import Detections
 from mbv3zoo.model_card import render_card
+from mbv3zoo.models.head_transfer import kept_classes, transfer_head
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.sizes import takes
 from mbv3zoo.models.timm_model import default_image_size, make_plan
@@ -128,26 +129,48 @@ class Detector(DetectorNetwork):
         first = {id(tensor): name for name, tensor in reversed(state.items())}
         return {name: tensor.detach() for name, tensor in state.items() if first[id(tensor)] == name}
 
-    def _load(self, state: dict[str, torch.Tensor], source: Any, partial: bool = False) -> None:
-        """Loads weights; all must fit, unless `partial`: then the head may differ, which is said."""
+    def _load(self, state: dict[str, torch.Tensor], source: Any) -> None:
+        """Loads weights; all must fit."""
         own = self._weights()
         missing = sorted(own.keys() - state.keys())
         unknown = sorted(state.keys() - self.state_dict().keys())
-        shapes = [
+        rows = [
             f'{name} is {list(state[name].shape)}, expected {list(own[name].shape)}'
             for name in sorted(own.keys() & state.keys())
             if own[name].shape != state[name].shape
         ]
-        rows = [line for line in shapes if not (partial and line.startswith('head.'))]
         rows += [*(f'{name} is missing' for name in missing), *(f'{name} is unknown' for name in unknown)]
         if rows:
             raise ValueError(
                 f'{source}: the weights do not fit a detector on {self.config.backbone!r} with '
                 f'{self.config.num_classes} classes: {"; ".join(rows[:5])}{" ..." if len(rows) > 5 else ""}'
             )
-        if shapes:
-            _logger.warning('%s: the head starts anew, all else is kept: %s', source, '; '.join(shapes))
-        self.load_state_dict({n: state[n] for n in own if own[n].shape == state[n].shape}, strict=False)
+        self.load_state_dict({name: state[name] for name in own}, strict=False)
+
+    def _adapt_head(
+        self, state: dict[str, torch.Tensor], trained_names: tuple[str, ...], source: Any
+    ) -> dict[str, torch.Tensor]:
+        """Weights of a detector for other classes, with a head for this one's; what starts anew is logged."""
+        names = self.config.class_names
+        if names == trained_names:
+            return state
+        try:
+            head = {
+                name: transfer_head(state[name], fresh, trained_names, names)
+                for name, fresh in self._weights().items()
+                # Weights for another number of channels are told by `_load`, with all others that do not fit.
+                if name.startswith('head.') and name in state and state[name].shape[1:] == fresh.shape[1:]
+            }
+        except ValueError as error:
+            raise ValueError(f'{source}: {error}') from error
+        kept = kept_classes(trained_names, names)
+        anew = [name for name in names if name not in kept]
+        gone = [name for name in trained_names if name not in names]
+        _logger.warning(
+            '%s: kept all but the classes; of these %d start anew: %s%s',
+            source, len(anew), ', '.join(anew) or 'none', f'; dropped: {", ".join(gone)}' if gone else '',
+        )  # fmt: skip
+        return {**state, **head}
 
 
 def create_detector(
@@ -202,7 +225,7 @@ def create_detector(
     if dtype := build_args.get('dtype'):
         detector.to(dtype)
     if pretrained and state is not None:
-        detector._load(state, name, partial=bool({'num_classes', 'class_names'} & own.keys()))
+        detector._load(detector._adapt_head(state, base.class_names, name), name)
         detector.eval()
     if freeze_backbone:
         detector.freeze_backbone(freeze_backbone)

@@ -437,18 +437,104 @@ def test_create_from_a_saved_folder(detector, saved):
     assert_same_logits(larger, detector)
 
 
-def test_fine_tuning_keeps_all_but_the_head_and_says_so(detector, saved, caplog):
-    with caplog.at_level(logging.WARNING, logger='mbv3zoo'):
-        tuned = create_detector(saved, pretrained=True, class_names=['fish', 'bird', 'snail', 'worm'])
-    assert tuned.config.class_names == ('fish', 'bird', 'snail', 'worm') and tuned.config.mean == CONFIG.mean
-    before, after = detector.state_dict(), tuned.state_dict()
+def tune(saved, names, caplog):
+    """A detector for other classes, what was logged, and one with a new head that starts from the same seed."""
+    with caplog.at_level(logging.INFO, logger='mbv3zoo'):
+        caplog.clear()
+        torch.manual_seed(5)
+        tuned = create_detector(saved, pretrained=True, class_names=names)
+    torch.manual_seed(5)
+    return tuned, caplog.messages, create_detector(saved, class_names=names)
+
+
+@pytest.mark.parametrize(
+    ('names', 'anew', 'dropped'),
+    [
+        (('fish', 'dog', 'bird', 'cat'), 'fish, bird', 'größe'),
+        (('dog', 'fish', 'cat'), 'fish', 'größe'),  # as many as before
+        (('fish', 'bird', 'snail'), 'fish, bird, snail', 'cat, dog, größe'),
+        (('größe', 'cat', 'dog'), 'none', None),  # the same in another order
+        (('dog',), 'none', 'cat, größe'),
+        (('größe', 'dog', 'cat', 'fish', 'bird'), 'fish, bird', None),
+    ],
+)
+def test_fine_tuning_keeps_all_but_new_classes_and_says_so(detector, saved, caplog, names, anew, dropped):
+    tuned, messages, fresh = tune(saved, names, caplog)
+    assert tuned.config.class_names == names and tuned.config.mean == CONFIG.mean and not tuned.training
+    before, after, new = (d.state_dict() for d in (detector, tuned, fresh))
     head = {name for name in after if name.startswith('head.')}
-    assert len(head) == 6 and all(before[name].shape != after[name].shape for name in head)
-    assert all(torch.equal(before[name], after[name]) for name in after.keys() - head)
-    assert len(caplog.messages) == 1
-    assert str(saved) in caplog.text and 'head starts anew' in caplog.text and 'head.convs.0.weight' in caplog.text
-    # A new head starts as any does: bias as in a new detector.
-    assert after['head.convs.0.bias'].view(2, -1)[:, 4].mean() < -5
+    assert len(head) == 6 and all(torch.equal(before[name], after[name]) for name in after.keys() - head)
+    for name in head:
+        old_rows, rows, new_rows = (
+            before[name].unflatten(0, (2, 8)),
+            *(state[name].unflatten(0, (2, 5 + len(names))) for state in (after, new)),
+        )
+        # Boxes and objectness, and the classes of the same name, stay; the others start as in a new detector.
+        assert torch.equal(rows[:, :5], old_rows[:, :5])
+        for index, class_name in enumerate(names):
+            if class_name in CONFIG.class_names:
+                expected = old_rows[:, 5 + CONFIG.class_names.index(class_name)]
+            else:
+                expected = new_rows[:, 5 + index]
+            assert torch.equal(rows[:, 5 + index], expected)
+    assert len(messages) == 1 and str(saved) in messages[0] and f'start anew: {anew}' in messages[0]
+    assert messages[0].endswith(f'dropped: {dropped}' if dropped else f'start anew: {anew}')
+
+
+def test_fine_tuning_computes_the_kept_classes_as_before(detector, saved, caplog):
+    tuned, _, _ = tune(saved, ('fish', 'größe', 'cat'), caplog)
+    for x, y in zip(logits(tuned), logits(detector), strict=True):
+        torch.testing.assert_close(x[..., [0, 1, 2, 3, 4, 6, 7]], y[..., [0, 1, 2, 3, 4, 7, 5]])
+        assert (x[..., 5] - y[..., 6]).abs().max() > 0.1
+
+
+def test_fine_tuning_for_a_number_of_classes(detector, saved, caplog):
+    tuned = create_detector(saved, pretrained=True, num_classes=5)
+    assert tuned.config.class_names == ('0', '1', '2', '3', '4') and 'start anew: 0, 1, 2, 3, 4' in caplog.text
+    # The same number is no change.
+    caplog.clear()
+    assert_same_logits(create_detector(saved, pretrained=True, num_classes=3), detector)
+    assert_same_logits(create_detector(saved, pretrained=True, class_names=list(CONFIG.class_names)), detector)
+    assert caplog.messages == []
+
+
+def test_fine_tuning_what_had_a_single_class(tmp_path, caplog):
+    saved = create_detector('mbv3_yolo_small_050', class_names=['cat'], image_size=64).save_pretrained(tmp_path / 'one')
+    tuned, messages, fresh = tune(saved, ('cat', 'dog'), caplog)
+    assert 'start anew: cat, dog' in messages[0] and 'dropped' not in messages[0]
+    # Its class was never learned; kept, all would be cats for long.
+    biases = [d.head.convs[0].bias.view(3, 7) for d in (tuned, fresh)]
+    assert torch.equal(biases[0][:, 5:], biases[1][:, 5:]) and biases[0][:, 5:].max() < 1
+
+
+def test_fine_tuning_with_other_anchors_too_is_refused(saved):
+    with pytest.raises(ValueError, match='has 2 anchors.*expected 1') as caught:
+        create_detector(saved, pretrained=True, class_names=['a', 'b'], anchors=[[[1, 2]]] * 3)
+    assert str(saved) in str(caught.value)
+    # As many others are only other boxes.
+    other = create_detector(saved, pretrained=True, class_names=['a', 'b'], anchors=[[[1, 2], [3, 4]]] * 3)
+    assert other.config.anchors[0] == ((1, 2), (3, 4))
+
+
+def test_fine_tuning_from_a_config_that_does_not_fit_its_weights(saved):
+    change(saved, num_classes=4, class_names=[])
+    with pytest.raises(ValueError, match='16 outputs.*multiple of 9') as caught:
+        create_detector(saved, pretrained=True, class_names=['a', 'b'])
+    assert str(saved) in str(caught.value)
+
+
+def test_other_anchors_are_saved_and_loaded(saved, tmp_path):
+    changed = Detector.from_pretrained(saved)
+    anchors = (((7.5, 8.0), (9.0, 30.0)), ((31.0, 30.0), (40.0, 62.0)), ((90.0, 90.0), (150.0, 150.0)))
+    assert changed.set_anchors(anchors) is changed
+    loaded = Detector.from_pretrained(changed.save_pretrained(tmp_path / 'changed'))
+    assert loaded.config == changed.config and loaded.config.anchors == anchors
+    assert torch.equal(loaded.anchors, changed.anchors)
+    found, expected, old = (
+        d.predict(drawn_picture(60, 50), score_thresh=0, max_detections=5).boxes
+        for d in (loaded, changed, Detector.from_pretrained(saved))
+    )
+    assert torch.equal(found, expected) and not torch.equal(found, old)
 
 
 def test_other_changes_do_not_pass_as_fine_tuning(saved):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -93,6 +93,22 @@ class DetectorNetwork(nn.Module):
         height, width = self.config.image_size
         fuse_batch_norms(self, self.mean.new_zeros(1, self.config.in_chans, height, width))
         self.fused = True
+        return self
+
+    def set_anchors(self, anchors: Sequence[Sequence[Sequence[float]]]) -> DetectorNetwork:
+        """Gives the head other anchors; its weights stay, and mean other boxes from now on. Returns self.
+
+        Args:
+            anchors: For strides 8, 16, 32 a list of (width, height) in pixels, as many as now.
+
+        Raises:
+            ValueError: There are more or fewer, or one is not positive.
+        """
+        config = DetectorConfig.parse(self.config.model_dump() | {'anchors': anchors})
+        if len(config.anchors[0]) != self.head.num_anchors:
+            raise ValueError(f'the head has {self.head.num_anchors} anchors a level, given {len(config.anchors[0])}')
+        self.config = config
+        self.anchors = self.anchors.new_tensor(config.anchors)
         return self
 
     def freeze_backbone(self, stages: int) -> DetectorNetwork:

@@ -266,6 +266,61 @@ def test_no_weight_decay_and_groups_by_the_networks_names():
     assert match('head.convs.0.weight') == match('backbone.levels.0.0.weight') == (float('inf'),)
 
 
+# Other anchors
+
+OTHER = (((5.0, 6.5), (9.0, 7.0), (8.0, 20.0)), ((20.0, 25.0), (31.5, 30.0), (25.0, 60.0)), ((70.0, 64.0),) * 3)
+
+
+@torch.no_grad()
+def test_set_anchors_moves_what_the_logits_mean(network):
+    ours = copy.deepcopy(network)
+    images = torch.rand(1, 3, 64, 64)
+    before = ours(images)
+    assert ours.set_anchors(OTHER) is ours
+    assert ours.config.anchors == OTHER and ours.anchors.tolist() == torch.tensor(OTHER).tolist()
+    assert ours.config.model_copy(update={'anchors': network.config.anchors}) == network.config
+    # The weights stay; the boxes are those of a network built with these anchors.
+    logits = ours(images)
+    assert all(torch.equal(x, y) for x, y in zip(logits, before, strict=True))
+    built = build(anchors=OTHER)
+    built.load_state_dict(ours.state_dict())
+    found, expected, old = (n.postprocess(logits, score_thresh=0)[0] for n in (ours, built, network))
+    assert len(found.boxes) and torch.equal(found.boxes, expected.boxes) and torch.equal(found.scores, expected.scores)
+    assert not torch.equal(found.boxes, old.boxes)
+    # The config alone rebuilds it, and the state dict does not know of them.
+    assert build().state_dict().keys() == ours.state_dict().keys()
+    assert DetectorNetwork(ours.config).anchors.equal(ours.anchors)
+
+
+def test_set_anchors_keeps_type_and_device(network):
+    double = copy.deepcopy(network).double()
+    assert double.set_anchors(OTHER).anchors.dtype == torch.float64
+    assert double.float().anchors.dtype == torch.float32
+    assert double.set_anchors([[list(pair) for pair in level] for level in OTHER]).config.anchors == OTHER
+
+
+@pytest.mark.parametrize(
+    ('anchors', 'words'),
+    [
+        ([level[:2] for level in OTHER], ['3 anchors', 'given 2']),
+        ([[*level, (9, 9)] for level in OTHER], ['3 anchors', 'given 4']),
+        (OTHER[:2], ['anchors', '[3, 3]']),
+        ((*OTHER[:2], OTHER[2][:2]), ['anchors', '[3, 3, 2]']),
+        ((*OTHER[:2], ((70, 64), (70, 0), (70, 64))), ['anchors', '0']),
+        ((*OTHER[:2], ((70, 64), (70, -3), (70, 64))), ['anchors', '-3']),
+        ((*OTHER[:2], ((70, 64), (70, float('nan')), (70, 64))), ['anchors', 'nan']),
+        ([], ['anchors', '[]']),
+        (None, ['anchors']),
+    ],
+)
+def test_set_anchors_refuses_others(network, anchors, words):
+    ours = copy.deepcopy(network)
+    with pytest.raises(ValueError) as caught:
+        ours.set_anchors(anchors)
+    assert all(word in str(caught.value) for word in words)
+    assert ours.config == network.config and torch.equal(ours.anchors, network.anchors)
+
+
 def test_config_is_kept_and_not_changed():
     config = DetectorConfig(backbone='mbv3_yolo_small', num_classes=2, image_size=64)
     network = DetectorNetwork(config)
