@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.folders import next_folder
+from mbv3zoo.training.failures import TrainingStopped
 
 app = typer.Typer(
     name='mbv3zoo',
@@ -22,7 +24,8 @@ app = typer.Typer(
 )
 
 Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub repository organisation/name.')]
-Data = Annotated[str, typer.Option(help='YOLO data.yaml, a folder that holds one, or a COCO .json.')]
+_DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO per split), or hub:org/name.'
+Data = Annotated[str, typer.Option(help=_DATA_HELP)]
 Images = Annotated[str | None, typer.Option(help="Folder of a COCO file's pictures.")]
 
 
@@ -60,11 +63,17 @@ def synth(
     out: Annotated[Path, typer.Argument(help='New folder for the data set.')],
     train: Annotated[int | None, typer.Option(help='Training scenes.')] = None,
     val: Annotated[int | None, typer.Option(help='Validation scenes.')] = None,
+    shift: Annotated[
+        int | None, typer.Option(help='Scenes of a third split: other, drawn backgrounds and a worse camera.')
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help='Longest side in pixels.')] = None,
     seed: Annotated[int | None, typer.Option(help='The same seed gives the same bytes.')] = None,
     workers: Annotated[int | None, typer.Option(help='Processes.')] = None,
     objects: Annotated[Path | None, typer.Option(help='Your cut-outs: a folder of PNGs for each class.')] = None,
     backgrounds: Annotated[Path | None, typer.Option(help='Your backgrounds: a folder of pictures.')] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option('--set', help='Any other setting of SyntheticConfig, as name=value.')
+    ] = None,
 ) -> None:
     """Compose a labelled data set from cut-outs; needs no download."""
     from mbv3zoo.data.synthetic import SyntheticConfig, synthesize
@@ -73,48 +82,71 @@ def synth(
     settings = given(
         train=train,
         val=val,
+        shift=shift,
         image_size=image_size,
         seed=seed,
         workers=workers,
         objects=objects,
         backgrounds=backgrounds,
     )
+    settings |= parse_settings(set_ or [])
     config = SyntheticConfig.parse(settings, 'synth')
-    with bar(config.train + config.val, 'scenes') as progress:
+    with bar(config.train + config.val + config.shift, 'scenes') as progress:
         counts = synthesize(out, config, lambda done: progress.update(done - progress.n))
     typer.echo(f'{out}: {", ".join(f"{value} {key}" for key, value in counts.items())}')
 
 
 @app.command()
 def train(
-    data: Annotated[str | None, typer.Option(help='YOLO data.yaml, its folder, or a COCO .json.')] = None,
+    data: Annotated[str | None, typer.Option(help=_DATA_HELP)] = None,
     val_data: Annotated[str | None, typer.Option(help='Validation split, where it is a file of its own.')] = None,
     images: Images = None,
     model: Annotated[str, typer.Option(help='Name, YAML file, saved folder, or Hub repository.')] = 'mbv3_yolo_small',
     pretrained: Annotated[bool, typer.Option('--pretrained', help="Start from the model's weights.")] = False,
     image_size: Annotated[int | None, typer.Option(help='Side of the input in pixels.')] = None,
     epochs: Annotated[int | None, typer.Option(help='Passes over the training set.')] = None,
-    batch_size: Annotated[int | None, typer.Option(help='Pictures a step.')] = None,
+    batch_size: Annotated[int | None, typer.Option(help='Pictures a step, of each process.')] = None,
+    optimizer: Annotated[str | None, typer.Option(help='adamw, sgd, or another name of timm.optim.')] = None,
     lr: Annotated[float | None, typer.Option(help='Peak learning rate.')] = None,
+    augmentation: Annotated[str | None, typer.Option(help='none, light, medium or heavy.')] = None,
+    freeze: Annotated[int | None, typer.Option(help='Stages of the backbone that do not learn.')] = None,
+    patience: Annotated[int | None, typer.Option(help='Stop after so many epochs without a better AP.')] = None,
+    cache: Annotated[str | None, typer.Option(help='Keep decoded pictures: no, memory or disk.')] = None,
     workers: Annotated[int | None, typer.Option(help='Loader processes.')] = None,
     seed: Annotated[int | None, typer.Option(help='Seed of everything drawn.')] = None,
+    tracker: Annotated[str | None, typer.Option(help="One of accelerate's trackers, such as tensorboard.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option('--set', help='Any other setting of TrainConfig, as name=value.')
     ] = None,
     out: Annotated[Path | None, typer.Option(help='Folder of the run; by default the next runs/train-N.')] = None,
     resume: Annotated[Path | None, typer.Option(help='Go on with the run in this folder.')] = None,
+    preview: Annotated[
+        Path | None, typer.Option(help='Only draw a training batch with its boxes into this PNG, to check labels.')
+    ] = None,
 ) -> None:
     """Train a detector; writes `best` and `last` as folders that load and push."""
     from mbv3zoo.config import DataConfig, RunConfig, TrainConfig
     from mbv3zoo.training import run
 
     if resume:
-        report(run.resume(resume))
-        typer.echo(f'saved in {resume}')
+        run.resume(resume)
+        tell(f'saved in {resume}')
         return
     if not data:
         raise ValueError('name a data set with --data, or a run with --resume')
-    settings = given(epochs=epochs, batch_size=batch_size, lr=lr, workers=workers, seed=seed)
+    settings = given(
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        lr=lr,
+        augmentation=augmentation,
+        freeze_backbone=freeze,
+        patience=patience,
+        cache=cache,
+        workers=workers,
+        seed=seed,
+        tracker=tracker,
+    )
     settings |= parse_settings(set_ or [])
     config = RunConfig(
         model=model,
@@ -123,32 +155,44 @@ def train(
         data=DataConfig(data=data, val_data=val_data, images=images),
         train=TrainConfig.parse(settings, 'train'),
     )
+    if preview:
+        run.preview(config, preview)
+        typer.echo(f'drawn in {preview}')
+        return
     out = out or next_folder(Path('runs'), 'train')
-    report(run.start(config, out))
-    typer.echo(f'saved in {out}')
+    run.start(config, out)
+    tell(f'saved in {out}')
 
 
 @app.command()
 def val(
     model: Model,
     data: Data,
-    split: Annotated[str, typer.Option(help='Split of a YOLO data set.')] = 'val',
+    split: Annotated[str, typer.Option(help='Split of the data set.')] = 'val',
     images: Images = None,
     image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
     batch_size: int = 32,
     workers: int = 2,
-    out: Annotated[Path | None, typer.Option(help='Also write the figures to this JSON file.')] = None,
+    out: Annotated[Path | None, typer.Option(help='Folder of the report; by default the next runs/val-N.')] = None,
+    save_json: Annotated[
+        bool, typer.Option('--save-json', help='Also write predictions.json, in the format of COCO results.')
+    ] = False,
 ) -> None:
-    """COCO average precision of a detector on a labelled set."""
+    """COCO average precision of a detector on a labelled set; writes figures, curves and pictures."""
+    from mbv3zoo.atomic import atomic_write
     from mbv3zoo.data.load import load_split
     from mbv3zoo.detector import Detector
-    from mbv3zoo.evaluation import evaluate
+    from mbv3zoo.evaluation import evaluate, to_coco_results
+    from mbv3zoo.folders import check_new_folder
+    from mbv3zoo.plots.report import write_report
     from mbv3zoo.progress import bar
 
+    out = out or next_folder(Path('runs'), 'val')
+    check_new_folder(out)
     detector = Detector.from_pretrained(model).fuse()
     labelled = load_split(data, split, images)
     with bar(len(labelled), 'evaluate') as progress:
-        metrics = evaluate(
+        evaluation = evaluate(
             detector,
             labelled,
             batch_size=batch_size,
@@ -156,9 +200,12 @@ def val(
             image_size=(image_size, image_size) if image_size else None,
             progress=progress.update,
         )
-    report(metrics, per_class=True)
-    if out:
-        out.write_text(json.dumps(metrics.to_dict(), indent=2) + '\n', encoding='utf-8')
+    report(evaluation.metrics)
+    write_report(evaluation, labelled, out)
+    if save_json:
+        rows = to_coco_results(labelled, evaluation.detections)
+        atomic_write(out / 'predictions.json', (json.dumps(rows) + '\n').encode('utf-8'))
+    typer.echo(f'report in {out}')
 
 
 @app.command()
@@ -220,15 +267,23 @@ def given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def report(metrics: Any, per_class: bool = False) -> None:
+def tell(line: str) -> None:
+    """Prints a line, once where several processes train together."""
+    if is_first_process():
+        typer.echo(line)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that speaks; torchrun and accelerate number them."""
+    return os.environ.get('RANK', '0') == '0'
+
+
+def report(metrics: Any) -> None:
     """Prints COCO figures as a table."""
-    if metrics is None:
-        return
-    rows = list(zip(('AP', 'AP50', 'AP75', 'AP small', 'AP medium', 'AP large'), metrics[:6], strict=True))
-    rows += list(metrics.per_class.items()) if per_class else []
-    width = max(len(name) for name, _ in rows)
-    typer.echo(f'{metrics.images} pictures, {metrics.objects} objects')
-    typer.echo('\n'.join(f'{name:{width}}  {value:.3f}' for name, value in rows))
+    from mbv3zoo.evaluation import format_table
+
+    if metrics is not None:
+        typer.echo(format_table(metrics))
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
@@ -249,10 +304,13 @@ def main() -> None:
     # Our own messages only: huggingface_hub prints its own already.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter('%(levelname)s %(message)s'))
-    logging.getLogger('mbv3zoo').addHandler(handler)
+    logger = logging.getLogger('mbv3zoo')
+    logger.addHandler(handler)
+    # Anchors that were fitted are told, other processes' copies of it all are not.
+    logger.setLevel(logging.INFO if is_first_process() else logging.ERROR)
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, TrainingStopped) as error:
         typer.echo(f'mbv3zoo: {error}', err=True)
         sys.exit(1)
 

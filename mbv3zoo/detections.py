@@ -1,6 +1,5 @@
 """What a detector found in one picture."""
 
-import colorsys
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from mbv3zoo.drawing import class_colour, draw_caption
 from mbv3zoo.images import read_image
 
 
@@ -125,13 +125,13 @@ class Detections:
         # The surest last, so that it stays on top.
         for index in self.scores.argsort(stable=True).tolist():
             label = int(self.labels[index])
-            colour = _class_colour(label)
+            colour = class_colour(label)
             left, top, right, bottom = self.boxes[index].round().int().tolist()
             # Edges lie between pixels, and the rectangle includes its last pixel.
             right, bottom = max(left, right - 1), max(top, bottom - 1)
             painter.rectangle((left, top, right, bottom), outline=colour, width=line_width)
             caption = f'{self.class_names[label]} {self.scores[index]:.2f}'
-            _draw_caption(painter, caption, (left, top), canvas.size, colour, font)
+            draw_caption(painter, caption, (left, top), canvas.size, colour, font)
         return canvas
 
     def to_coco(
@@ -203,30 +203,3 @@ class Detections:
 
     def _rows(self) -> zip:
         return zip(self.boxes.tolist(), self.scores.tolist(), self.labels.tolist(), strict=True)
-
-
-def _class_colour(label: int) -> tuple[int, int, int]:
-    # Steps of the golden ratio keep the hues of neighbouring classes far apart, however many there are.
-    hue = (label * 0.618033988749895) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def _draw_caption(
-    painter: ImageDraw.ImageDraw,
-    caption: str,
-    corner: tuple[int, int],
-    canvas_size: tuple[int, int],
-    colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont,
-) -> None:
-    """Writes a caption above a box's top left corner, moved where needed to stay inside the picture."""
-    text_left, text_top, text_right, text_bottom = painter.textbbox((0, 0), caption, font=font)
-    width, height = round(text_right - text_left) + 4, round(text_bottom - text_top) + 4
-    left = max(0, min(corner[0], canvas_size[0] - width))
-    top = corner[1] - height if corner[1] >= height else max(0, min(corner[1], canvas_size[1] - height))
-    painter.rectangle((left, top, left + width - 1, top + height - 1), fill=colour)
-    # Rec. 601 brightness decides which of black and white can be read on the colour.
-    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
-    ink = (0, 0, 0) if bright else (255, 255, 255)
-    painter.text((left + 2 - text_left, top + 2 - text_top), caption, fill=ink, font=font)

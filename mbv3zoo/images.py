@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 IMAGE_SUFFIXES = frozenset(
     ['.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'],
@@ -30,7 +31,7 @@ _EXIF_ERRORS = (SyntaxError, ValueError, TypeError, LookupError, EOFError, struc
 _FLOAT_SLACK = 1e-3
 
 
-def read_image(source: Any, channels: int = 3) -> np.ndarray:
+def read_image(source: Any, channels: int = 3, at_least: tuple[int, int] | None = None) -> np.ndarray:
     """Reads one picture as upright 8-bit pixels.
 
     EXIF orientation is applied, transparency is composited over white (as a page shows it), 16-bit values
@@ -47,6 +48,8 @@ def read_image(source: Any, channels: int = 3) -> np.ndarray:
               RGBA `[4, H, W]`, on any device.
         channels: 3 for RGB, 1 for luminance (ITU-R 601-2). With any other number only arrays and tensors
             of exactly that many channels are taken, and their values are passed on as they are.
+        at_least: (height, width) in pixels that will do: a JPEG file that is at least twice, four or eight times as
+            large is decoded at that fraction of its size (rounded down), which takes a fraction of the time.
 
     Returns:
         uint8 array `[H, W, channels]`, contiguous, writable, sharing no memory with `source`.
@@ -57,7 +60,7 @@ def read_image(source: Any, channels: int = 3) -> np.ndarray:
     """
     if isinstance(source, (str, os.PathLike)):
         _check_has_colours(f'image file {os.fspath(source)!r}', channels)
-        image = _file_to_rgb(source)
+        image = _file_to_rgb(source, at_least)
     elif isinstance(source, Image.Image):
         name = f'{source.mode} PIL image of {source.width} x {source.height} pixels'
         _check_has_colours(name, channels)
@@ -121,7 +124,7 @@ def _check_has_colours(name: str, channels: int) -> None:
         )
 
 
-def _file_to_rgb(path: str | os.PathLike) -> Image.Image:
+def _file_to_rgb(path: str | os.PathLike, at_least: tuple[int, int] | None) -> Image.Image:
     name = f'image file {os.fspath(path)!r}'
     _check_is_file(path)
     try:
@@ -130,7 +133,13 @@ def _file_to_rgb(path: str | os.PathLike) -> Image.Image:
     except Exception as error:
         raise ValueError(f'cannot read {name}: {_reason(error)}') from error
     with image:
-        return _pil_to_rgb(image, name)
+        covered = None
+        # Phones write MPO, which is JPEG with more pictures behind the first one.
+        if at_least is not None and isinstance(image, JpegImageFile):
+            height, width = at_least if _orientation(image) < 5 else at_least[::-1]
+            drafted = image.draft(None, (width, height))
+            covered = drafted and drafted[1]
+        return _pil_to_rgb(image, name, covered)
 
 
 def _reason(error: Exception) -> str:
@@ -161,7 +170,8 @@ def _png_has_exif(file: BinaryIO) -> bool:
     return found
 
 
-def _pil_to_rgb(image: Image.Image, name: str) -> Image.Image:
+def _pil_to_rgb(image: Image.Image, name: str, covered: tuple[float, ...] | None = None) -> Image.Image:
+    """`covered` is the part (left, top, right, bottom) that the picture takes of the pixels that are decoded."""
     if image.mode == 'F':
         raise ValueError(
             f'cannot read {name}: it holds 32-bit floats (mode F) of unknown range; '
@@ -169,6 +179,10 @@ def _pil_to_rgb(image: Image.Image, name: str) -> Image.Image:
         )
     try:
         image.load()
+        if covered and covered[2:] != image.size:
+            # Half of 1001 pixels are decoded to 501, so that all would lie up to one pixel too far left.
+            whole = (int(covered[2]), int(covered[3]))
+            image = image.resize(whole, Image.Resampling.BILINEAR, box=covered)
         turn = _TURNS.get(_orientation(image))
         if turn is not None:
             image = image.transpose(turn)

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mbv3zoo import cli
-from mbv3zoo.detector import create_detector
+from mbv3zoo.detector import Detector, create_detector
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,9 +86,8 @@ def test_train_val_predict(tmp_path, scenes):
     again = run('train', '--data', scenes, '--epochs', 1, '--out', out, ok=False)
     assert isinstance(again.exception, ValueError) and 'exists' in str(again.exception)
 
-    output = run('val', out / 'best', '--data', scenes, '--workers', 0, '--out', tmp_path / 'figures.json').output
-    figures = json.loads((tmp_path / 'figures.json').read_text())
-    assert figures['images'] == 3 and '3 pictures' in output and 'umbrella' in output and 'AP small' in output
+    run('val', out / 'best', '--data', scenes, '--workers', 0, '--out', tmp_path / 'report')
+    assert json.loads((tmp_path / 'report' / 'metrics.json').read_text())['images'] == 3
 
     found = tmp_path / 'found'
     run('predict', out / 'last', scenes / 'images' / 'val', '--out', found, '--score-thresh', 0.001)
@@ -101,11 +100,63 @@ def test_train_val_predict(tmp_path, scenes):
     assert 'exists' in str(again.exception)
 
 
+REPORT = ['confusion_matrix.png', 'metrics.json', 'pr_curve.png', 'predictions.png']
+
+
+def test_val_prints_a_table_and_writes_a_report(tmp_path, monkeypatch, scenes, saved):
+    monkeypatch.chdir(tmp_path)
+    for number in (1, 2):
+        lines = run('val', saved, '--data', scenes, '--workers', 0).stdout.splitlines()
+        assert sorted(path.name for path in Path('runs', f'val-{number}').iterdir()) == REPORT
+    figures = json.loads(Path('runs', 'val-1', 'metrics.json').read_text())
+    assert figures['images'] == 3 and 0 <= figures['ap'] < 0.5 and len(figures['classes']) == 16
+    assert lines[0] == f'3 pictures, {figures["objects"]} objects' and lines[-1] == 'report in runs/val-2'
+    assert lines[1].split() == ['class', 'AP', 'AP50', 'AP75', 'small', 'medium', 'large', 'objects']
+    assert [line.split()[0] for line in lines[2:-1]] == ['all', *(row['name'] for row in figures['classes'])]
+
+
+def test_val_of_another_split_as_coco_results(tmp_path, scenes, saved):
+    out = tmp_path / 'report'
+    detector = Detector.from_pretrained(saved)
+    for conv in detector.head.convs:
+        # An untrained one starts out sure of nothing, so that it may find nothing at all.
+        conv.bias.data.fill_(0)
+    saved = detector.save_pretrained(tmp_path / 'eager')
+    options = ['--data', scenes, '--split', 'train', '--workers', 0, '--image-size', 96, '--out', out]
+    output = run('val', saved, *options, '--save-json').stdout
+    assert output.startswith('6 pictures')
+    assert sorted(path.name for path in out.iterdir()) == sorted([*REPORT, 'predictions.json'])
+    rows = json.loads((out / 'predictions.json').read_text())
+    assert rows and set(rows[0]) == {'image_id', 'category_id', 'bbox', 'score'}
+    assert {row['category_id'] for row in rows} <= set(range(1, 17))
+    assert len({row['image_id'] for row in rows}) == 6
+    # Refused before any work is done: the model is not even looked for.
+    assert 'exists' in str(run('val', 'no-such-model', *options, ok=False).exception)
+
+
 def test_train_needs_a_data_set_and_known_settings(scenes):
     assert '--data' in str(run('train', ok=False).exception)
     error = str(run('train', '--data', scenes, '--set', 'mosiac=1', ok=False).exception)
     assert "'mosiac'" in error and "'mosaic'" in error
     assert 'name=value' in str(run('train', '--data', scenes, '--set', 'mosaic', ok=False).exception)
+
+
+def test_preview_draws_a_batch_and_trains_nothing(tmp_path, monkeypatch, scenes):
+    monkeypatch.chdir(tmp_path)
+    options = ['--data', scenes, '--model', 'mbv3_yolo_small_050', '--image-size', 64]
+    run('train', *options, '--preview', 'look/batch.png')
+    with Image.open('look/batch.png') as image:
+        assert image.format == 'PNG' and min(image.size) > 300
+    assert [path.name for path in tmp_path.rglob('*') if path.is_file()] == ['batch.png']
+
+
+def test_synth_with_a_shifted_split_and_other_settings(tmp_path):
+    options = ['--train', 2, '--val', 1, '--shift', 2, '--image-size', 96, '--workers', 1, '--set', 'min_scale=0.2']
+    run('synth', tmp_path / 'scenes', *options)
+    assert yaml.safe_load((tmp_path / 'scenes/data.yaml').read_text())['shift'] == 'images/shift'
+    assert len(list((tmp_path / 'scenes/images/shift').iterdir())) == 2
+    assert json.loads((tmp_path / 'scenes/synthetic.json').read_text())['config']['min_scale'] == 0.2
+    assert 'name=value' in str(run('synth', tmp_path / 'other', '--set', 'min_scale', ok=False).exception)
 
 
 def test_pull_from_a_folder_makes_the_same_detector(tmp_path, saved):

@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).resolve().parents[1] / ROOT
 
 # A part imports from its own layer or from lower ones.
 LAYERS = {
-    0: ['version', 'config', 'detections', 'images', 'atomic', 'folders', 'progress', 'yaml_file'],
+    0: ['version', 'presets', 'config', 'drawing', 'detections', 'images']
+    + ['atomic', 'folders', 'progress', 'yaml_file'],
     1: ['backbones', 'config_loader', 'hub', 'model_card'],
     2: ['models', 'data'],
     3: ['backbone_table', 'evaluation', 'predictor'],
-    4: ['detector', 'info'],
+    4: ['detector', 'info', 'plots'],
     5: ['training'],
     6: ['cli'],
     7: ['__main__'],

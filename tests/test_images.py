@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms.v2.functional import resize
 
 from mbv3zoo.images import IMAGE_SUFFIXES, read_image, read_size
 
@@ -383,3 +384,108 @@ def test_one_pixel_and_long_line():
 def test_suffixes_are_lower_case_with_dot():
     assert {'.jpg', '.jpeg', '.png', '.webp', '.tif', '.bmp', '.gif'} <= IMAGE_SUFFIXES
     assert all(suffix.startswith('.') and suffix == suffix.lower() for suffix in IMAGE_SUFFIXES)
+
+
+def smooth(height, width):
+    """A picture that shows well how it is decoded: soft waves and sharp edges, other ones at each side."""
+    y, x = np.mgrid[:height, :width]
+    waves = [128 + 100 * np.sin(x / width * 9 + y / height * 4 + phase) for phase in (0, 2, 4)]
+    pixels = np.stack(waves, 2)
+    pixels[height // 5 : height // 3, width // 2 : width * 7 // 8] = 255, 0, 60
+    return pixels.astype(np.uint8)
+
+
+def resized(pixels, height, width):
+    return resize(torch.from_numpy(pixels).permute(2, 0, 1), [height, width], antialias=True).permute(1, 2, 0).numpy()
+
+
+# (height, width) asked of 701 x 1001, and the fraction that a JPEG is decoded at.
+ASKED = [
+    ((1, 1), 8), ((87, 125), 8), ((88, 125), 4), ((87, 126), 4), ((175, 250), 4), ((176, 250), 2), ((350, 500), 2),
+    ((351, 500), 1), ((350, 501), 1), ((701, 1001), 1), ((5000, 5000), 1), ((5000, 10), 1), ((80, 500), 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('orientation', UPRIGHT)
+@pytest.mark.parametrize(('asked', 'fraction'), ASKED)
+def test_a_jpeg_may_be_decoded_at_a_fraction_of_its_size(tmp_path, orientation, asked, fraction):
+    path = tmp_path / 'a.jpg'
+    Image.fromarray(smooth(701, 1001)).save(path, quality=95, subsampling=0, exif=exif_of(orientation))
+    turned = orientation >= 5
+    at_least = asked[::-1] if turned else asked
+    whole, part = read_image(path), read_image(path, at_least=at_least)
+    shape = (701 // fraction, 1001 // fraction)
+    assert part.shape == ((*shape[::-1], 3) if turned else (*shape, 3)) and part.dtype == np.uint8
+    assert part.flags.c_contiguous and part.flags.writeable
+    if fraction == 1:
+        assert np.array_equal(part, whole)
+        return
+    # Never smaller than asked, and the same picture in the same place: no edge has moved.
+    assert part.shape[0] >= at_least[0] and part.shape[1] >= at_least[1]
+    size = (max(at_least[0], 60), max(at_least[1], 60))
+    off = resized(part, *size).astype(int) - resized(whole, *size)
+    assert np.abs(off).mean() < 1 and np.abs(off).max() < 40
+
+
+@pytest.mark.parametrize('width', range(1000, 1009))
+def test_sides_that_do_not_divide_shift_nothing(tmp_path, width):
+    # An edge near the far side, as a share of the width, at each fraction.
+    pixels = np.zeros((40, width, 3), np.uint8)
+    pixels[:, 900:] = 255
+    Image.fromarray(pixels).save(tmp_path / 'a.jpg', quality=95)
+    for fraction in (2, 4, 8):
+        part = read_image(tmp_path / 'a.jpg', at_least=(5, width // fraction))
+        assert part.shape == (40 // fraction, width // fraction, 3)
+        dark = 1 - part[2, :, 0].astype(float) / 255
+        assert dark.sum() == pytest.approx(900 / width * part.shape[1], abs=0.05)
+
+
+@pytest.mark.parametrize('mode', ['L', 'CMYK', 'RGB'])
+def test_other_jpegs_at_a_fraction(tmp_path, mode):
+    path = tmp_path / 'a.jpg'
+    Image.fromarray(smooth(301, 203)).convert(mode).save(path, quality=95)
+    part = read_image(path, at_least=(75, 50))
+    assert part.shape == (75, 50, 3)
+    assert np.abs(part.astype(int) - resized(read_image(path), 75, 50)).mean() < 2
+    assert read_image(path, 1, at_least=(75, 50)).shape == (75, 50, 1)
+
+
+def test_the_first_of_several_pictures_of_a_phone_at_a_fraction(tmp_path):
+    first, second = (Image.fromarray(smooth(301, 203)), Image.new('RGB', (301, 203)))
+    first.save(tmp_path / 'a.jpg', format='MPO', save_all=True, append_images=[second])
+    with Image.open(tmp_path / 'a.jpg') as image:
+        assert image.format == 'MPO' and image.n_frames == 2
+    part = read_image(tmp_path / 'a.jpg', at_least=(75, 50))
+    assert part.shape == (75, 50, 3)
+    assert np.abs(part.astype(int) - resized(read_image(tmp_path / 'a.jpg'), 75, 50)).mean() < 2
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.bmp', '.tif', '.webp', '.gif', '.ppm'])
+def test_other_formats_are_decoded_whole(tmp_path, suffix):
+    path = tmp_path / f'a{suffix}'
+    Image.fromarray(smooth(101, 80)).save(path)
+    assert np.array_equal(read_image(path, at_least=(10, 10)), read_image(path))
+
+
+def test_pictures_in_memory_are_taken_whole(tmp_path):
+    pixels = smooth(101, 80)
+    Image.fromarray(pixels).save(tmp_path / 'a.jpg')
+    with Image.open(tmp_path / 'a.jpg') as image:
+        for source in (pixels, image, torch.from_numpy(pixels).permute(2, 0, 1)):
+            assert read_image(source, at_least=(10, 10)).shape == (101, 80, 3)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 9), (8, 8), (7, 300), (16, 17)])
+def test_small_jpegs_at_a_fraction(tmp_path, size):
+    Image.fromarray(smooth(*size)).save(tmp_path / 'a.jpg')
+    for at_least in ((1, 1), size, (max(size[0] // 2, 1), max(size[1] // 2, 1))):
+        height, width, _ = read_image(tmp_path / 'a.jpg', at_least=at_least).shape
+        assert height >= at_least[0] and width >= at_least[1]
+
+
+def test_a_truncated_jpeg_is_named_at_a_fraction_too(tmp_path):
+    path = tmp_path / 'cut.jpg'
+    Image.fromarray(noise(203, 301, 3)).save(path)
+    path.write_bytes(path.read_bytes()[:20000])
+    with pytest.raises(ValueError, match=r'cut\.jpg.*truncated'):
+        read_image(path, at_least=(20, 30))

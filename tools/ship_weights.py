@@ -36,7 +36,7 @@ def main() -> None:
     detector = create_detector(args.run / 'best', pretrained=True, **size)
     with tempfile.TemporaryDirectory() as half:
         detector.save_pretrained(half, dtype=torch.float16)
-        metrics = evaluate(Detector.from_pretrained(half).fuse(), load_split(args.data, 'val'))
+        metrics = evaluate(Detector.from_pretrained(half).fuse(), load_split(args.data, 'val')).metrics
     card_data = {'metrics': metrics, 'name': args.name, 'dataset': args.dataset, 'command': args.command}
     detector.save_pretrained(folder, dtype=torch.float16, card_data=card_data)
     print(json.dumps(metrics.to_dict(), indent=2))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torchvision.transforms.v2.functional import resize
 
-from mbv3zoo.data.letterbox import PAD_VALUE
-
-LabelledImage = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+from mbv3zoo.data.pictures import empty_picture
+from mbv3zoo.data.placing import LabelledImage, place, scaled, uniform
 
 
 def mosaic(images: Sequence[LabelledImage], size: tuple[int, int], scale: float) -> LabelledImage:
@@ -24,25 +22,15 @@ def mosaic(images: Sequence[LabelledImage], size: tuple[int, int], scale: float)
         Canvas uint8 [C, height, width], boxes [M, 4] (not clipped), labels [M].
     """
     height, width = size
-    canvas = torch.full((images[0][0].shape[0], height, width), PAD_VALUE, dtype=torch.uint8)
+    canvas = empty_picture(images[0][0].shape[0], size)
     # The point stays in the middle half, so that each picture shows.
-    center_y = int((0.25 + 0.5 * torch.rand(())) * height)
-    center_x = int((0.25 + 0.5 * torch.rand(())) * width)
-    all_boxes, all_labels = [], []
-    for corner, (image, boxes, labels) in enumerate(images):
-        factor = min(height / image.shape[1], width / image.shape[2]) * (1 - scale + 2 * scale * torch.rand(()).item())
-        new = [max(round(side * factor), 1) for side in image.shape[1:]]
-        ratio = boxes.new_tensor([new[1] / image.shape[2], new[0] / image.shape[1]]).repeat(2)
-        image = resize(image, new, antialias=True)
-        top = center_y - new[0] if corner < 2 else center_y
-        left = center_x - new[1] if corner % 2 == 0 else center_x
-        _paste(canvas, image, top, left)
-        all_boxes.append(boxes * ratio + boxes.new_tensor([left, top, left, top]))
-        all_labels.append(labels)
-    return canvas, torch.cat(all_boxes), torch.cat(all_labels)
-
-
-def _paste(canvas: torch.Tensor, image: torch.Tensor, top: int, left: int) -> None:
-    bottom, right = min(top + image.shape[1], canvas.shape[1]), min(left + image.shape[2], canvas.shape[2])
-    y, x = max(top, 0), max(left, 0)
-    canvas[:, y:bottom, x:right] = image[:, y - top : bottom - top, x - left : right - left]
+    center_y, center_x = int(uniform(0.25, 0.75) * height), int(uniform(0.25, 0.75) * width)
+    all_boxes = []
+    for corner, sample in enumerate(images):
+        old_height, old_width = sample[0].shape[1:]
+        factor = min(height / old_height, width / old_width) * uniform(1 - scale, 1 + scale)
+        new_height, new_width = max(round(old_height * factor), 1), max(round(old_width * factor), 1)
+        top = center_y - new_height if corner < 2 else center_y
+        left = center_x - new_width if corner % 2 == 0 else center_x
+        all_boxes.append(place(canvas, scaled(sample, (new_height, new_width)), top, left))
+    return canvas, torch.cat(all_boxes), torch.cat([labels for _, _, labels in images])

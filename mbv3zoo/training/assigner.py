@@ -20,6 +20,7 @@ class Assignment(NamedTuple):
         image_index, anchor, row, column: int64 [M], where in the level's logits [B, A, H, W, 5 + K].
         boxes: float32 [M, 4], the box to predict as (x, y, w, h) in cells, x and y from the assigned cell's corner.
         labels: int64 [M].
+        box_index: int64 [M], which of the batch's boxes.
     """
 
     image_index: torch.Tensor
@@ -28,6 +29,7 @@ class Assignment(NamedTuple):
     column: torch.Tensor
     boxes: torch.Tensor
     labels: torch.Tensor
+    box_index: torch.Tensor
 
 
 def assign(
@@ -76,17 +78,15 @@ def _assign_level(
     center, side = center[box_index], side[box_index]
 
     columns_rows = center.new_tensor([grid_size[1], grid_size[0]])
-    left_up = (center % 1 < 0.5) & (center > 1)
-    from_end = columns_rows - center
-    right_down = (from_end % 1 < 0.5) & (from_end > 1)
+    # A box that ends at the picture's edge may have its centre on it.
+    own = center.floor().clamp(min=0).minimum(columns_rows - 1)
+    left_up = (center - own < 0.5) & (center > 1)
+    right_down = (center - own > 0.5) & (columns_rows - center > 1)
     chosen = torch.cat([torch.ones_like(left_up[:, :1]), left_up, right_down], 1)
 
     pair, step = chosen.nonzero(as_tuple=True)
     center, side, box_index, anchor = center[pair], side[pair], box_index[pair], anchor[pair]
-    # Half a step from the centre lies in the neighbour's cell exactly where that neighbour is the near one.
-    cell = (center + center.new_tensor(_STEPS)[step] / 2).floor()
-    # A box that ends at the picture's edge may have its centre on it.
-    cell = cell.clamp(min=0).minimum(columns_rows - 1)
+    cell = own[pair] + center.new_tensor(_STEPS)[step]
     column, row = cell.long().unbind(1)
     return Assignment(
         targets.image_index[box_index],
@@ -95,4 +95,5 @@ def _assign_level(
         column,
         torch.cat([center - cell, side], 1),
         targets.labels[box_index],
+        box_index,
     )

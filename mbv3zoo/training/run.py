@@ -9,11 +9,13 @@ import yaml
 
 from mbv3zoo.atomic import atomic_write
 from mbv3zoo.config import DataConfig, RunConfig
+from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import create_detector, find_saved
 from mbv3zoo.evaluation import Metrics
 from mbv3zoo.folders import check_new_folder
+from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
 from mbv3zoo.training.trainer import Trainer
 from mbv3zoo.yaml_file import read_mapping
@@ -34,6 +36,7 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
     Raises:
         ValueError: The folder is in use, or model or data are missing or do not fit.
         TrainingDiverged: The loss is no longer finite.
+        TrainingStopped: Data or disk failed; the last checkpoint is kept.
     """
     run = Path(run)
     check_new_folder(run)
@@ -58,6 +61,20 @@ def resume(run: str | Path) -> Metrics | None:
     return _trainer(config, run, resume=True).fit()
 
 
+def preview(config: RunConfig, path: str | Path) -> None:
+    """Draws 16 training pictures as they would be trained on, with their boxes, and trains nothing.
+
+    Args:
+        config: As for `start`.
+        path: The PNG to write; its folder is made.
+
+    Raises:
+        ValueError: Model or data are missing or do not fit.
+    """
+    path = Path(path)
+    _trainer(config, path.parent, resume=False).preview(path)
+
+
 def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
     """The training and the validation set."""
     if config.data.endswith('.json') and not config.val_data:
@@ -70,22 +87,38 @@ def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
 
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
     # A run may be resumed from another working folder than it was started from.
-    paths = {key: str(Path(value).resolve()) for key, value in config.data if value is not None}
+    paths = {key: _absolute(value) for key, value in config.data if value is not None}
     is_path = config.model.endswith(('.yaml', '.yml')) or find_saved(config.model) == Path(config.model)
     model = str(Path(config.model).resolve()) if is_path else config.model
     return config.model_copy(update={'model': model, 'data': config.data.model_copy(update=paths)})
 
 
+def _absolute(source: str) -> str:
+    prefix = HUB_PREFIX if source.startswith(HUB_PREFIX) else ''
+    place = source.removeprefix(prefix)
+    return source if prefix and not Path(place).is_dir() else prefix + str(Path(place).resolve())
+
+
+def _dataset_name(source: str) -> str:
+    if source.startswith(HUB_PREFIX):
+        return source.removeprefix(HUB_PREFIX)
+    path = Path(source)
+    return path.parent.name if path.name == 'data.yaml' else path.stem
+
+
 def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     train_set, val_set = load_data(config.data)
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
+    going_on = resume and (run / STATE_NAME).exists()
     detector = create_detector(
         config.model,
-        pretrained=config.pretrained and not (resume and (run / STATE_NAME).exists()),
+        pretrained=config.pretrained and not going_on,
         class_names=train_set.class_names,
         image_size=config.image_size,
     )
-    source = Path(config.data.data)
-    dataset = source.parent.name if source.name == 'data.yaml' else source.stem
-    card_data = {'dataset': dataset, 'command': 'mbv3zoo train'}
+    given = detector.config
+    detector.set_anchors(
+        choose_anchors(train_set, given.image_size, given.anchors, config.train.anchors, config.train.anchor_ratio)
+    )
+    card_data = {'dataset': _dataset_name(config.data.data), 'command': 'mbv3zoo train'}
     return Trainer(detector, train_set, val_set, config.train, run, resume, card_data)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +13,35 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from timm.utils import ModelEmaV3
 from tqdm import tqdm
 
-from mbv3zoo.atomic import atomic_write
 from mbv3zoo.config import TrainConfig
-from mbv3zoo.data.loader import TrainSamples, train_loader
+from mbv3zoo.data.loader import collate, train_loader
 from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation import Metrics, check_classes, evaluate
+from mbv3zoo.evaluation import Evaluation, Metrics, check_classes, format_table
 from mbv3zoo.folders import check_new_folder
 from mbv3zoo.progress import bar
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state, save_state
-from mbv3zoo.training.loss import DetectionLoss, Losses
+from mbv3zoo.training.failures import TrainingDiverged, naming_the_checkpoint
+from mbv3zoo.training.loss_parts import Losses
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule, unscaled_lr
+from mbv3zoo.training.results import RESULTS_NAME, write_epoch
+from mbv3zoo.training.shared_evaluation import evaluate_together
+from mbv3zoo.training.simota_loss import SimOTALoss
+from mbv3zoo.training.sync_norm import synchronise_norms
+from mbv3zoo.training.yolov5_loss import YOLOv5Loss
 
-_LOG_FIELDS = ('epoch', 'seconds', 'lr', 'box', 'objectness', 'classes', 'ap', 'ap50', 'ap75')
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss or the weights became nan or infinite."""
+_PREVIEW_NAME = 'train_batch.png'
+_DRAW_EVERY = 60  # seconds between drawings of the curves
+_LOSSES = {'shape': YOLOv5Loss, 'simota': SimOTALoss}
 
 
 class Trainer:
     """Trains a detector and keeps what a run needs in one folder.
 
     The folder holds `last/` and `best/` (detector folders, with the moving average of the weights), `state.pt` (all
-    that `resume` needs) and `results.csv` (one line an epoch).
+    that `resume` needs), `results.csv` (one line an epoch) and its curves, `train_batch.png` (pictures as they are
+    trained on) and, at the end, `report/` (what `mbv3zoo val` writes, of the best weights).
 
     Args:
         detector: What to train; its classes must be the data set's. It is changed in place, and stays frozen where
@@ -51,8 +55,8 @@ class Trainer:
         card_data: Facts for the model card of what is saved.
 
     Raises:
-        ValueError: The folder is in use, there is nothing to resume, the data does not fit the detector, or its
-            backbone cannot be frozen or checkpointed as `config` says.
+        ValueError: The folder is in use, there is nothing to resume, the data does not fit the detector, its
+            backbone cannot be frozen or checkpointed as `config` says, or a cache has no room.
     """
 
     def __init__(
@@ -76,20 +80,37 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.accelerator = Accelerator(
             mixed_precision=config.mixed_precision,
+            gradient_accumulation_steps=config.accumulate,
             dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
+            log_with=config.tracker,
+            project_dir=self.run,
         )
+        if config.tracker and not self.accelerator.log_with:
+            raise ValueError(f'tracker {config.tracker!r}: its package is not installed; pip install {config.tracker}')
         # channels_last takes two thirds of the time of the default layout, on CPUs as on GPUs.
         detector = detector.to(self.accelerator.device, memory_format=torch.channels_last)
+        self.class_names = train_set.class_names
         self.samples = TrainSamples(train_set, detector.config.image_size, config, detector.config.in_chans)
+        # A copy, so made before the norms are changed for training.
         self.ema = ModelEmaV3(detector, config.ema_decay, use_warmup=True) if config.ema_decay else None
-        self.loss = DetectionLoss(
-            detector.anchors, detector.strides, detector.config.num_classes, detector.config.image_size, config
+        processes = self.accelerator.num_processes
+        if processes > 1 and config.sync_norm:
+            synchronise_norms(detector, self.accelerator.device)
+        self.loss = _LOSSES[config.assigner](
+            detector.anchors,
+            detector.strides,
+            detector.config.num_classes,
+            detector.config.image_size,
+            config,
+            processes,
         ).to(self.accelerator.device)
         self.model, self.optimizer, self.loader = self.accelerator.prepare(
-            detector, create_optimizer(detector, config), train_loader(self.samples, config)
+            detector, create_optimizer(detector, config), train_loader(self.samples, config, processes)
         )
-        self.schedule = create_schedule(self.optimizer, config, len(self.loader))
-        self.epoch, self.best_ap = 0, -1.0
+        self.updates_per_epoch = math.ceil(len(self.loader) / config.accumulate)
+        self.schedule = create_schedule(self.optimizer, config, self.updates_per_epoch)
+        self.epoch = self.saved_epoch = self.best_epoch = 0
+        self.best_ap, self.waited, self.drawn = -1.0, 0.0, 0.0
         if resume and (self.run / STATE_NAME).exists():
             self._load()
 
@@ -99,65 +120,108 @@ class Trainer:
         return self.ema.module if self.ema else self.accelerator.unwrap_model(self.model)
 
     def fit(self) -> Metrics | None:
-        """Trains to the last epoch; returns the last evaluation.
+        """Trains to the last epoch, or until `patience` is over; returns the last evaluation.
 
         Raises:
             TrainingDiverged: The loss or the weights are no longer finite; the last checkpoint is kept.
+            TrainingStopped: Data or disk failed; the last checkpoint is kept.
         """
         metrics = None
+        if self.epoch >= self.config.epochs or self._out_of_patience():
+            return None
         if self.accelerator.is_main_process:
             self.run.mkdir(parents=True, exist_ok=True)
-        for epoch in range(self.epoch, self.config.epochs):
-            start = time.time()
-            losses = self._train_epoch(epoch)
-            self._check_weights()
-            self.epoch = epoch + 1
-            last = self.epoch == self.config.epochs
-            metrics = None
-            if self.accelerator.is_main_process:
-                if self.val_set and (last or self.epoch % self.config.eval_every == 0):
-                    metrics = self._evaluate()
-                self._save_detectors(metrics)
-                self._log(time.time() - start, losses, metrics)
-                # Last, so that a run that is killed between the files goes on from before the others, never from after.
-                self._save_state()
-            self.accelerator.wait_for_everyone()
+        if self.config.tracker:
+            self.accelerator.init_trackers('tracker', self.config.model_dump(mode='json'))
+        with naming_the_checkpoint(self):
+            if self.epoch == 0 and self.accelerator.is_main_process:
+                self.preview(self.run / _PREVIEW_NAME)
+            while self.epoch < self.config.epochs and not self._out_of_patience():
+                metrics = self._epoch()
+            if self.val_set:
+                self._report()
+        if self.config.tracker:
+            self.accelerator.end_training()
+        return metrics
+
+    def preview(self, path: Path) -> None:
+        """Draws the first pictures of the first epoch as they are trained on, with their boxes."""
+        from mbv3zoo.plots.pictures import plot_batch
+
+        images, targets = collate([self.samples[i] for i in range(min(16, len(self.samples)))])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        plot_batch(images, targets, self.class_names, path)
+
+    def _epoch(self) -> Metrics | None:
+        start, epoch = time.time(), self.epoch
+        losses = self._train_epoch(epoch)
+        self._check_weights()
+        self.epoch = epoch + 1
+        last = self.epoch == self.config.epochs
+        evaluation = None
+        if self.val_set and (last or self.epoch % self.config.eval_every == 0):
+            evaluation = self._evaluate(self.kept)
+        metrics = evaluation.metrics if evaluation else None
+        # On every process: all of them have to agree on when patience is over.
+        better = metrics is not None and not metrics.ap <= self.best_ap
+        if better:
+            self.best_ap = -1.0 if math.isnan(metrics.ap) else metrics.ap
+            self.best_epoch = self.epoch
+        if self.accelerator.is_main_process:
+            self._save_detectors(metrics, better)
+            self._log(time.time() - start, losses, metrics)
+            # Last, so that a run that is killed between the files goes on from before the others, never from after.
+            self._save_state()
+        self.accelerator.wait_for_everyone()
+        self.saved_epoch = self.epoch
         return metrics
 
     def _train_epoch(self, epoch: int) -> list[float]:
-        """One pass; returns the mean box, objectness and class losses."""
+        """One pass; returns the mean box, objectness and class losses over all processes."""
         # Everything drawn in an epoch follows from the seed and its number, so that a resumed run draws the same.
         torch.manual_seed(self.config.seed + epoch)
         self.loader.set_epoch(epoch)
         # accelerate's loader hands the epoch on to the data set in some of its versions and modes only.
         self.samples.set_epoch(epoch)
         self.model.train()
-        sums, step = torch.zeros(3), epoch * len(self.loader)
-        progress = bar(self.loader, f'epoch {epoch + 1}/{self.config.epochs}', self.accelerator.is_main_process)
-        for count, (images, targets) in enumerate(progress, start=1):
-            step += 1
-            losses = self._step(images, targets, step)
-            sums += torch.stack(losses[1:]).cpu()
-            if count % 10 == 1:
-                means = zip(Losses._fields[1:], sums / count, strict=True)
-                progress.set_postfix_str(' '.join(f'{name} {value:.4f}' for name, value in means))
-        return (sums / len(self.loader)).tolist()
+        sums, update = torch.zeros(3, device=self.accelerator.device), epoch * self.updates_per_epoch
+        progress = bar(len(self.loader), f'epoch {epoch + 1}/{self.config.epochs}', self.accelerator.is_main_process)
+        with progress:
+            for count, (images, targets) in enumerate(self._batches(), start=1):
+                update += (count - 1) % self.config.accumulate == 0
+                losses = self._step(images, targets, update)
+                sums += torch.stack(losses[1:])
+                progress.update()
+                if count % 10 == 1:
+                    means = zip(Losses._fields[1:], (sums / count).tolist(), strict=True)
+                    progress.set_postfix_str(' '.join(f'{name} {value:.4f}' for name, value in means))
+        return self.accelerator.reduce(sums / len(self.loader), 'mean').tolist()
 
-    def _step(self, images: torch.Tensor, targets: Any, step: int) -> Losses:
-        with self.accelerator.autocast():
-            logits = self.model(images.to(torch.float, memory_format=torch.channels_last) / 255)
-        losses = self.loss(logits, targets)
-        if not torch.isfinite(losses.total):
-            parts = ', '.join(f'{name} {value.item()}' for name, value in zip(losses._fields, losses, strict=True))
-            raise self._diverged(f'the loss is no longer finite at step {step} ({parts})')
-        self.accelerator.backward(losses.total)
-        if self.config.clip_grad:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.schedule.step_update(step)
-        if self.ema:
-            self.ema.update(self.accelerator.unwrap_model(self.model), step)
+    def _batches(self) -> Iterator[Any]:
+        """The loader's batches; the time spent waiting for them is kept in `waited`."""
+        self.waited, start = 0.0, time.perf_counter()
+        for batch in self.loader:
+            self.waited += time.perf_counter() - start
+            yield batch
+            start = time.perf_counter()
+
+    def _step(self, images: torch.Tensor, targets: Any, update: int) -> Losses:
+        with self.accelerator.accumulate(self.model):
+            with self.accelerator.autocast():
+                logits = self.model(images.to(torch.float, memory_format=torch.channels_last) / 255)
+            losses = self.loss(logits, targets)
+            if not torch.isfinite(losses.total):
+                parts = ', '.join(f'{name} {value.item()}' for name, value in zip(losses._fields, losses, strict=True))
+                raise self._diverged(f'the loss is no longer finite at update {update} ({parts})')
+            self.accelerator.backward(losses.total)
+            if self.accelerator.sync_gradients and self.config.clip_grad:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            if self.accelerator.sync_gradients:
+                self.schedule.step_update(update)
+                if self.ema:
+                    self.ema.update(self.accelerator.unwrap_model(self.model), update)
         return losses
 
     def _check_weights(self) -> None:
@@ -168,64 +232,89 @@ class Trainer:
             raise self._diverged(f'{len(spoilt)} weights are no longer finite, {spoilt[0]} first')
 
     def _diverged(self, what: str) -> TrainingDiverged:
-        kept = f'{self.run / "last"} holds the weights of epoch {self.epoch}' if self.epoch else 'nothing was saved yet'
+        saved = self.saved_epoch
+        kept = f'{self.run / "last"} holds the weights of epoch {saved}' if saved else 'nothing was saved yet'
         return TrainingDiverged(f'{what}; {kept}. Try a lower lr (now {self.config.lr}) or a longer warm-up.')
 
-    def _evaluate(self) -> Metrics:
-        with bar(len(self.val_set), 'evaluate') as progress:
-            return evaluate(
-                self.kept,
+    def _out_of_patience(self) -> bool:
+        patience = self.config.patience
+        return bool(patience and self.val_set and self.best_epoch and self.epoch - self.best_epoch >= patience)
+
+    def _evaluate(self, detector: Detector) -> Evaluation:
+        with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process) as progress:
+            return evaluate_together(
+                self.accelerator,
+                detector,
                 self.val_set,
                 batch_size=self.config.batch_size,
                 workers=self.config.workers,
                 progress=progress.update,
             )
 
-    def _save_detectors(self, metrics: Metrics | None) -> None:
+    def _report(self) -> None:
+        """Scores `best/`, as it lies on disk, and writes what a person looks at."""
+        from mbv3zoo.plots.report import write_report
+
+        self.accelerator.wait_for_everyone()
+        best = Detector.from_pretrained(self.run / 'best').to(self.accelerator.device)
+        evaluation = self._evaluate(best)
+        if self.accelerator.is_main_process:
+            write_report(evaluation, self.val_set, self.run / 'report')
+
+    def _save_detectors(self, metrics: Metrics | None, better: bool) -> None:
         card = self.card_data | ({'metrics': metrics} if metrics else {})
         self.kept.save_pretrained(self.run / 'last', card_data=card, keep_card=False)
-        if metrics and not metrics.ap <= self.best_ap:
-            self.best_ap = -1.0 if math.isnan(metrics.ap) else metrics.ap
+        if better:
             self.kept.save_pretrained(self.run / 'best', card_data=card, keep_card=False)
 
     def _save_state(self) -> None:
+        scaler = self.accelerator.scaler
         save_state(
             self.run,
             {
                 'epoch': self.epoch,
                 'best_ap': self.best_ap,
+                'best_epoch': self.best_epoch,
                 'model': self.accelerator.unwrap_model(self.model).state_dict(),
                 'ema': self.ema.module.state_dict() if self.ema else None,
                 'optimizer': self.optimizer.state_dict(),
+                'scaler': scaler.state_dict() if scaler else None,
             },
         )
 
     def _load(self) -> None:
         state = load_state(self.run)
-        self.epoch, self.best_ap = state['epoch'], state['best_ap']
+        self.epoch, self.best_ap, self.best_epoch = state['epoch'], state['best_ap'], state['best_epoch']
         self.accelerator.unwrap_model(self.model).load_state_dict(state['model'])
         if self.ema:
             self.ema.module.load_state_dict(state['ema'])
         self.optimizer.load_state_dict(state['optimizer'])
-        self.schedule.step_update(self.epoch * len(self.loader))
+        if state['scaler']:
+            self.accelerator.scaler.load_state_dict(state['scaler'])
+        self.schedule.step_update(self.epoch * self.updates_per_epoch)
+        self.saved_epoch = self.epoch
 
     def _log(self, seconds: float, losses: list[float], metrics: Metrics | None) -> None:
-        path = self.run / 'results.csv'
-        lr = unscaled_lr(self.optimizer)
-        figures = [f'{v:.4f}' for v in metrics[:3]] if metrics else ['', '', '']
-        values = [self.epoch, f'{seconds:.1f}', f'{lr:.6f}', *(f'{v:.5f}' for v in losses), *figures]
-        row = dict(zip(_LOG_FIELDS, values, strict=True))
-        rows = []
-        if path.exists():
-            with open(path, newline='', encoding='utf-8') as file:
-                # A run that was killed before its state was saved has left lines of epochs that are trained again.
-                rows = [old for old in csv.DictReader(file) if int(old['epoch']) < self.epoch]
-        text = io.StringIO(newline='')
-        writer = csv.DictWriter(text, _LOG_FIELDS, lineterminator='\n')
-        writer.writeheader()
-        writer.writerows([*rows, row])
-        atomic_write(path, text.getvalue().encode('utf-8'))
+        from mbv3zoo.plots.curves import plot_curves
+
+        values = {'seconds': seconds, 'waiting': self.waited / max(seconds, 1e-9), 'lr': unscaled_lr(self.optimizer)}
+        values |= dict(zip(Losses._fields[1:], losses, strict=True))
+        figures = dict(zip(Metrics._fields[:6], metrics[:6], strict=True)) if metrics else {}
+        digits = {'seconds': 1, 'waiting': 3, 'lr': 6} | dict.fromkeys(Losses._fields[1:], 5)
+        row = {'epoch': str(self.epoch)} | {k: f'{v:.{digits[k]}f}' for k, v in values.items()}
+        row |= {name: f'{figures[name]:.4f}' if name in figures else '' for name in Metrics._fields[:6]}
+        path = self.run / RESULTS_NAME
+        write_epoch(path, row)
+        # Drawing takes a second: not after each of many short epochs.
+        if self.epoch == self.config.epochs or time.monotonic() - self.drawn > _DRAW_EVERY:
+            plot_curves(path, path.with_suffix('.png'))
+            self.drawn = time.monotonic()
+        if self.config.tracker:
+            scalars = values | {name: value for name, value in figures.items() if not math.isnan(value)}
+            self.accelerator.log(scalars, step=self.epoch)
         tqdm.write('  '.join(f'{key} {value}' for key, value in row.items() if value != ''))
+        if metrics:
+            tqdm.write(format_table(metrics))
 
 
 def check_data(detector: Detector, train_set: DetectionSet, val_set: DetectionSet | None) -> None:

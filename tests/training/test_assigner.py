@@ -37,7 +37,7 @@ def slow_assign(targets, anchors, strides, grid_sizes, anchor_ratio=4.0):
 def rows_of(assignments):
     levels = []
     for assignment in assignments:
-        image, anchor, row, column, boxes, labels = (part.tolist() for part in assignment)
+        image, anchor, row, column, boxes, labels, _ = (part.tolist() for part in assignment)
         levels.append(
             sorted((*place, *box) for *place, box in zip(image, anchor, row, column, labels, boxes, strict=True))
         )
@@ -171,7 +171,7 @@ def test_many_boxes_in_one_cell_are_all_kept():
 
 def test_no_boxes():
     for assignment in assign(targets_of([]), ANCHORS, STRIDES, grids(64, 96)):
-        assert [tuple(part.shape) for part in assignment] == [(0,), (0,), (0,), (0,), (0, 4), (0,)]
+        assert [tuple(part.shape) for part in assignment] == [(0,), (0,), (0,), (0,), (0, 4), (0,), (0,)]
         assert all(part.dtype == torch.int64 for i, part in enumerate(assignment) if i != 4)
 
 
@@ -186,18 +186,46 @@ def test_places_are_inside_the_logits_even_for_boxes_beyond_the_picture():
         assert assignment.column.min() >= 0 and assignment.column.max() < columns
 
 
+def neighbours_of(x, y, columns, rows):
+    """The own cell and its nearest neighbours, by the rule as it is written down; x and y in cells."""
+    column, row = min(int(x), columns - 1), min(int(y), rows - 1)
+    cells = [(column, row)]
+    # The neighbour on the side where less than half a cell lies between it and the centre, if the centre is more than
+    # a cell from the grid's end there.
+    cells += [(column - 1, row)] if x - column < 0.5 and x > 1 else []
+    cells += [(column + 1, row)] if column + 1 - x < 0.5 and columns - x > 1 else []
+    cells += [(column, row - 1)] if y - row < 0.5 and y > 1 else []
+    cells += [(column, row + 1)] if row + 1 - y < 0.5 and rows - y > 1 else []
+    return sorted(cells)
+
+
 def test_centres_on_lines_and_middles_of_the_grid():
-    """There no neighbour is the nearer one: the own cell counts, and what lies beside it may."""
-    for x in (0.0, 8, 12, 16, 24, 92, 96):
-        for y in (0.0, 8, 12, 16, 60, 64):
+    """On a line the cell before it is the nearer neighbour, in the middle none is; no cell counts twice."""
+    for x in (0.0, 4, 8, 12, 16, 24, 30, 80, 84, 88, 92, 96):
+        for y in (0.0, 8, 12, 16, 56, 60, 64):
             found = assign(targets_of([[x - 8, y - 8, x + 8, y + 8]]), ANCHORS, STRIDES, grids(64, 96))[0]
-            cells = set(zip(found.column.tolist(), found.row.tolist(), strict=True))
-            own = min(int(x // 8), 11), min(int(y // 8), 7)
-            assert own in cells
-            beside = {(own[0] + dx, own[1] + dy) for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1))}
-            assert cells <= {own} | beside and len(cells) <= 3
+            for anchor in range(3):
+                own = found.anchor == anchor
+                cells = sorted(zip(found.column[own].tolist(), found.row[own].tolist(), strict=True))
+                assert cells == neighbours_of(x / 8, y / 8, 12, 8)
             # What is to be predicted stays in reach of the decoder, -0.5 .. 1.5.
             assert found.boxes[:, :2].min() >= -0.5 and found.boxes[:, :2].max() <= 1.5
+
+
+def test_a_box_of_whole_pixels_takes_no_anchor_of_a_cell_twice():
+    boxes = [[x, y, x + side, y + side] for side in (8, 16, 32) for x in range(0, 65, 4) for y in range(0, 33, 8)]
+    for level in assign(targets_of(boxes), ANCHORS, STRIDES, grids(64, 96)):
+        places = torch.stack([level.box_index, level.anchor, level.row, level.column], 1)
+        assert len(places) and len(places.unique(dim=0)) == len(places)
+
+
+def test_box_index_names_the_box():
+    targets = random_targets(3, 30, 96, 96)
+    for level, stride in zip(assign(targets, ANCHORS, STRIDES, grids(96, 96)), STRIDES, strict=True):
+        own = targets.boxes[level.box_index] / stride
+        torch.testing.assert_close(level.boxes[:, 2:], own[:, 2:] - own[:, :2])
+        assert torch.equal(level.image_index, targets.image_index[level.box_index])
+        assert torch.equal(level.labels, targets.labels[level.box_index])
 
 
 def test_each_box_keeps_its_picture_and_label():

@@ -181,5 +181,5 @@ def test_frozen_parameters_are_in_no_group(settings):
 
 def test_a_module_that_is_no_detector():
     optimizer = create_optimizer(nn.Linear(2, 2), TrainConfig(lr=LR, lr_backbone=0.1))
-    assert sorted(group['weight_decay'] for group in optimizer.param_groups) == [0, 0.05]
+    assert sorted(group['weight_decay'] for group in optimizer.param_groups) == [0, TrainConfig().weight_decay]
     assert {group['lr'] * group['lr_scale'] for group in optimizer.param_groups} == {LR}

@@ -44,7 +44,9 @@ def done(data, tmp_path_factory):
 
 def test_a_run_from_its_settings(data, done):
     folder, metrics = done
-    assert sorted(path.name for path in folder.iterdir()) == ['best', 'last', 'results.csv', 'run.yaml', 'state.pt']
+    assert sorted(path.name for path in folder.iterdir()) == [
+        'best', 'last', 'report', 'results.csv', 'results.png', 'run.yaml', 'state.pt', 'train_batch.png',
+    ]  # fmt: skip
     assert metrics.images == 4
     detector = Detector.from_pretrained(folder / 'last')
     assert detector.config.class_names == CLASS_NAMES and detector.config.image_size == (64, 64)
@@ -182,7 +184,7 @@ def check_kills(data, tmp_path, kills, seconds):
     run.resume(folder)
     assert weights(folder) == weights(whole), waits
     assert (folder / 'best/model.safetensors').read_bytes() == (whole / 'best/model.safetensors').read_bytes(), waits
-    rows = [[line.split(',')[:1] + line.split(',')[2:] for line in (path / 'results.csv').read_text().splitlines()]
+    rows = [[line.split(',')[:1] + line.split(',')[3:] for line in (path / 'results.csv').read_text().splitlines()]
             for path in (folder, whole)]  # fmt: skip
     assert rows[0] == rows[1] and len(rows[0]) == 5, waits
 
@@ -204,3 +206,13 @@ def test_a_run_is_resumed_from_another_folder(data, tmp_path, monkeypatch):
     path.write_text(path.read_text().replace('epochs: 1\n', 'epochs: 2\n'))
     run.resume('run')
     assert len((tmp_path / 'run' / 'results.csv').read_text().splitlines()) == 3
+
+
+def test_run_yaml_holds_places_that_are_found_from_anywhere(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    absolute = run._with_absolute_paths(config_of(Path('data.yaml'))).data.data
+    assert Path(absolute) == data.resolve()
+    assert run._absolute('hub:organisation/name@v1.0') == 'hub:organisation/name@v1.0'
+    assert run._absolute(f'hub:{data.parent.name}') != f'hub:{data.parent.resolve()}'
+    monkeypatch.chdir(data.parent.parent)
+    assert run._absolute(f'hub:{data.parent.name}') == f'hub:{data.parent.resolve()}'

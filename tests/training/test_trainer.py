@@ -16,8 +16,9 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector, create_detector
 from mbv3zoo.evaluation import evaluate
 from mbv3zoo.training.checkpoint import load_state
+from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
-from mbv3zoo.training.trainer import Trainer, TrainingDiverged
+from mbv3zoo.training.trainer import Trainer
 
 SETTINGS = {
     'epochs': 3, 'batch_size': 8, 'workers': 0, 'mosaic_off_epochs': 1, 'degrees': 3, 'warmup_epochs': 0.5,
@@ -66,7 +67,8 @@ def check_same_run(run, other):
         paths = run / folder, other / folder
         assert (paths[0] / 'model.safetensors').read_bytes() == (paths[1] / 'model.safetensors').read_bytes()
         assert (paths[0] / 'README.md').read_bytes() == (paths[1] / 'README.md').read_bytes()
-    rows = [[{k: v for k, v in row.items() if k != 'seconds'} for row in results(path)] for path in (run, other)]
+    timed = ('seconds', 'waiting')
+    rows = [[{k: v for k, v in row.items() if k not in timed} for row in results(path)] for path in (run, other)]
     assert rows[0] == rows[1]
 
 
@@ -89,7 +91,10 @@ def whole(sets, tmp_path_factory):
 
 def test_a_run_leaves_folders_that_load(sets, whole):
     run, trainer, metrics, _ = whole
-    assert sorted(path.name for path in run.iterdir()) == ['best', 'last', 'results.csv', 'state.pt']
+    assert sorted(path.name for path in run.iterdir()) == [
+        'best', 'last', 'report', 'results.csv', 'results.png', 'state.pt', 'train_batch.png',
+    ]  # fmt: skip
+    assert {path.name for path in (run / 'report').iterdir()} > {'metrics.json', 'pr_curve.png', 'predictions.png'}
     for name in ('last', 'best'):
         assert sorted(path.name for path in (run / name).iterdir()) == [
             'README.md', 'config.json', 'model.safetensors',
@@ -99,17 +104,21 @@ def test_a_run_leaves_folders_that_load(sets, whole):
         found = detector.predict(sets[1].records[0].path)
         assert found.image_size == (72, 96)
     # What is saved is what was scored.
-    again = evaluate(Detector.from_pretrained(run / 'last'), sets[1])
+    again = evaluate(Detector.from_pretrained(run / 'last'), sets[1]).metrics
     assert again.ap == pytest.approx(metrics.ap, abs=1e-6) and again.objects == metrics.objects > 0
 
 
 def test_results_hold_a_line_an_epoch(whole):
     run, trainer, metrics, _ = whole
     rows = results(run)
-    assert list(rows[0]) == ['epoch', 'seconds', 'lr', 'box', 'objectness', 'classes', 'ap', 'ap50', 'ap75']
+    assert list(rows[0]) == [
+        'epoch', 'seconds', 'waiting', 'lr', 'box', 'objectness', 'classes',
+        'ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large',
+    ]  # fmt: skip
     assert [row['epoch'] for row in rows] == ['1', '2', '3']
     for row in rows:
-        assert all(math.isfinite(float(value)) for value in row.values())
+        assert all(math.isfinite(float(value)) for name, value in row.items() if not name.startswith('ap_'))
+        assert 0 <= float(row['waiting']) <= 1
         assert all(float(row[name]) > 0 for name in ('lr', 'box', 'objectness', 'classes'))
     assert float(rows[-1]['lr']) == pytest.approx(TrainConfig().lr * TrainConfig().lr_end, abs=1e-6)
     assert float(rows[-1]['ap']) == pytest.approx(metrics.ap, abs=1e-4)
@@ -239,7 +248,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_weights(sets, tmp_path, when)
 def test_a_learning_rate_out_of_all_reason_diverges(sets, tmp_path):
     with pytest.raises(TrainingDiverged, match='nothing was saved yet'):
         trainer_of(sets, tmp_path / 'run', lr=1e30, optimizer='sgd', clip_grad=None, warmup_epochs=0).fit()
-    assert list((tmp_path / 'run').iterdir()) == []
+    assert [path.name for path in (tmp_path / 'run').iterdir()] == ['train_batch.png']
 
 
 def test_a_full_disk_leaves_the_old_checkpoint_whole(sets, tmp_path, monkeypatch):
@@ -279,8 +288,9 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(sets, tmp_path, monkeypatch
             patch.setattr(os, 'fsync', fsync)
             try:
                 trainer.fit()
-            except OSError as error:
-                assert error.errno == errno.ENOSPC and 'could not write' in str(error)
+            except TrainingStopped as error:
+                assert error.__cause__.errno == errno.ENOSPC and 'could not write' in str(error)
+                assert 'checkpoint of epoch 1 is whole' in str(error) and f'--resume {run}' in str(error)
                 failed_at.append(count)
             else:
                 break
@@ -291,7 +301,9 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(sets, tmp_path, monkeypatch
         assert mark() in (1, 2)
         if count < 3:
             assert before == after
-    assert failed_at == list(range(5)), 'config.json, README.md and model.safetensors, results.csv, state.pt'
+    assert failed_at == list(range(6)), (
+        'config.json, README.md and model.safetensors, results.csv, results.png, state.pt'
+    )
     assert mark() == 2 and load_state(run)['epoch'] == 2
     assert [row['epoch'] for row in results(run)] == ['1', '2']
 
@@ -360,15 +372,15 @@ def test_evaluation_has_its_epochs_and_the_last(sets, tmp_path):
 def test_best_keeps_the_best(sets, tmp_path, monkeypatch):
     run = tmp_path / 'run'
     trainer = trainer_of(sets, run, epochs=5)
-    real = trainer._evaluate()
-    scores = iter([math.nan, 0.2, 0.5, 0.4, 0.5])
+    real = trainer._evaluate(trainer.kept)
+    scores = iter([math.nan, 0.2, 0.5, 0.4, 0.5, 0.5])
 
     def train_epoch(epoch):
         trainer.ema.module.head.convs[0].bias.data.fill_(epoch + 1.0)
         return [0.1, 0.1, 0.1]
 
     trainer._train_epoch = train_epoch
-    trainer._evaluate = lambda: real._replace(ap=next(scores))
+    trainer._evaluate = lambda _: real._replace(metrics=real.metrics._replace(ap=next(scores)))
     trainer.fit()
     assert Detector.from_pretrained(run / 'best').head.convs[0].bias.unique().item() == 3
     assert Detector.from_pretrained(run / 'last').head.convs[0].bias.unique().item() == 5

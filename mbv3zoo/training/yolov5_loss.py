@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -13,23 +12,14 @@ from torchvision.ops import box_convert, complete_box_iou_loss
 from mbv3zoo.config import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import Assignment, assign
+from mbv3zoo.training.loss_parts import Losses, decode_assigned, whole_batch
 
 # Weights of the objectness of strides 8, 16, 32: small cells are many and mostly empty.
 _LEVEL_WEIGHTS = (4.0, 1.0, 0.4)
-_MIN_SIDE = 1e-3  # cells
 
 
-class Losses(NamedTuple):
-    """Scalars: `total` is what is minimised, the batch size times the sum of the weighted parts."""
-
-    total: torch.Tensor
-    box: torch.Tensor
-    objectness: torch.Tensor
-    classes: torch.Tensor
-
-
-class DetectionLoss(nn.Module):
-    """The loss of YOLOv5 v6.0 for raw logits.
+class YOLOv5Loss(nn.Module):
+    """The loss of YOLOv5 v6.0 for raw logits; its total is the batch size times the sum of the weighted parts.
 
     Boxes: 1 - CIoU (Zheng et al., arXiv 1911.08287), mean over the assigned anchors. Objectness: binary cross-entropy
     against the detached CIoU of assigned anchors, and 0 elsewhere. Classes: binary cross-entropy over assigned anchors.
@@ -40,6 +30,8 @@ class DetectionLoss(nn.Module):
         num_classes: K; with one class there is nothing to tell apart and the class part is 0.
         image_size: (height, width) of the network's input.
         config: Gains and anchor ratio.
+        processes: How many processes train together. Their batches count as one: means are taken over the assigned
+            anchors of all, so that the mean of their gradients is that of the whole batch.
     """
 
     def __init__(
@@ -49,12 +41,14 @@ class DetectionLoss(nn.Module):
         num_classes: int,
         image_size: tuple[int, int],
         config: TrainConfig,
+        processes: int = 1,
     ) -> None:
         super().__init__()
         self.register_buffer('anchors', anchors.clone())
         self.strides = tuple(strides)
         self.num_classes = num_classes
         self.anchor_ratio = config.anchor_ratio
+        self.processes = processes
         levels = 3 / len(self.strides)
         self.box_gain = config.box_gain * levels
         self.class_gain = config.class_gain * num_classes / 80 * levels
@@ -65,37 +59,32 @@ class DetectionLoss(nn.Module):
         logits = [level.float() for level in logits]
         grid_sizes = [tuple(level.shape[2:4]) for level in logits]
         assignments = assign(targets, self.anchors, self.strides, grid_sizes, self.anchor_ratio)
+        counts = whole_batch(self.anchors.new_tensor([len(level.labels) for level in assignments]), self.processes)
+        cell_anchors = [anchors / stride for anchors, stride in zip(self.anchors, self.strides, strict=True)]
         parts = [
-            self._level(level, assignment, anchors / stride, weight)
-            for level, assignment, anchors, stride, weight in zip(
-                logits, assignments, self.anchors, self.strides, _LEVEL_WEIGHTS, strict=True
-            )
+            self._level(*level) for level in zip(logits, assignments, cell_anchors, counts, _LEVEL_WEIGHTS, strict=True)
         ]
         box, objectness, classes = (torch.stack(part).sum() for part in zip(*parts, strict=True))
         box, objectness, classes = box * self.box_gain, objectness * self.objectness_gain, classes * self.class_gain
-        total = (box + objectness + classes) * logits[0].shape[0]
+        total = (box + objectness + classes) * logits[0].shape[0] * self.processes
         return Losses(total, box.detach(), objectness.detach(), classes.detach())
 
     def _level(
-        self, logits: torch.Tensor, assignment: Assignment, anchors: torch.Tensor, weight: float
+        self, logits: torch.Tensor, assignment: Assignment, anchors: torch.Tensor, count: torch.Tensor, weight: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Unscaled parts of one level; `anchors` [A, 2] in cells."""
+        """Unscaled parts of one level; `anchors` [A, 2] in cells; `count` is what the sums are divided by."""
         place = (assignment.image_index, assignment.anchor, assignment.row, assignment.column)
         predicted = logits[place]  # [M, 5 + K]
         expected_objectness = torch.zeros_like(logits[..., 4])
         box = classes = logits.sum() * 0  # an empty level still takes part in the graph
         if len(predicted):
-            center = predicted[:, 0:2].sigmoid() * 2 - 0.5
-            side = (predicted[:, 2:4].sigmoid() * 2) ** 2 * anchors[assignment.anchor]
-            # A side that rounds to nothing (logits under -9) would make the aspect ratio, and the gradient, nan.
-            side = side.clamp(min=_MIN_SIDE)
-            predicted_boxes = box_convert(torch.cat([center, side], 1), 'cxcywh', 'xyxy')
             expected_boxes = box_convert(assignment.boxes, 'cxcywh', 'xyxy')
-            one_minus_ciou = complete_box_iou_loss(predicted_boxes, expected_boxes)
-            box = one_minus_ciou.mean()
+            one_minus_ciou = complete_box_iou_loss(decode_assigned(logits, assignment, anchors), expected_boxes)
+            box = one_minus_ciou.sum() / count
             expected_objectness[place] = (1 - one_minus_ciou).detach().clamp(min=0)
             if self.num_classes > 1:
                 expected = one_hot(assignment.labels, self.num_classes).to(predicted.dtype)
-                classes = binary_cross_entropy_with_logits(predicted[:, 5:], expected)
+                classes = binary_cross_entropy_with_logits(predicted[:, 5:], expected, reduction='sum')
+                classes = classes / (count * self.num_classes)
         objectness = binary_cross_entropy_with_logits(logits[..., 4], expected_objectness)
         return box, objectness * weight, classes

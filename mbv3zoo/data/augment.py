@@ -1,0 +1,95 @@
+"""What happens to training pictures: geometry, mixtures, colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from mbv3zoo.config import TrainConfig
+from mbv3zoo.data.boxes import clip_boxes
+from mbv3zoo.data.letterbox import PAD_VALUE, Letterbox
+from mbv3zoo.data.mosaic import mosaic
+from mbv3zoo.data.pictures import empty_picture
+from mbv3zoo.data.placing import LabelledImage, place, scaled, uniform
+
+
+class Augmentation:
+    """Makes one training sample of one or several pictures; what is drawn comes from torch's generator.
+
+    Args:
+        size: (height, width) of the network's input.
+        config: How much is changed.
+        count: Number of pictures in the data set.
+        read: Gives a picture by its index.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], config: TrainConfig, count: int, read: Callable[[int], LabelledImage]
+    ) -> None:
+        self.size, self.config, self.count, self.read = size, config, count, read
+        # A rotation only: it fills its corners, and resampling costs more than scaling and shifting do.
+        self.rotate = v2.RandomRotation(config.degrees, v2.InterpolationMode.BILINEAR, fill=PAD_VALUE)
+        self.flip = v2.RandomHorizontalFlip(config.flip)
+        jitter = v2.ColorJitter(config.brightness, config.contrast, config.saturation, config.hue)
+        self.camera = v2.Compose(
+            [
+                v2.RandomApply([jitter], config.color),
+                v2.RandomGrayscale(config.gray),
+                v2.RandomApply([v2.GaussianBlur(5, (0.3, 2.0))], config.blur),
+                v2.RandomApply([v2.GaussianNoise(sigma=0.04)], config.noise),
+            ]
+        )
+
+    def __call__(self, index: int, mix: bool) -> LabelledImage:
+        """Args: the picture to start from; whether mosaics and mixups are made.
+
+        Returns:
+            uint8 [3, height, width], boxes [N, 4] inside it, labels [N].
+        """
+        sample = self._compose(index, mix)
+        if mix and torch.rand(()) < self.config.mixup:
+            sample = mixup(sample, self._compose(self._other(), mix))
+        image, boxes, labels = sample
+        return (self.camera(image), *clip_boxes(boxes, labels, *self.size))
+
+    def _compose(self, index: int, mix: bool) -> LabelledImage:
+        if mix and torch.rand(()) < self.config.mosaic:
+            pictures = [self.read(i) for i in (index, self._other(), self._other(), self._other())]
+            image, boxes, labels = mosaic(pictures, self.size, self.config.scale)
+        else:
+            image, boxes, labels = self._fit(self.read(index))
+        boxed = tv_tensors.BoundingBoxes(boxes, format='XYXY', canvas_size=self.size, clamping_mode=None)
+        image, boxed = self.flip(tv_tensors.Image(image), boxed)
+        if self.config.degrees:
+            image, boxed = self.rotate(image, boxed)
+        return image.as_subclass(torch.Tensor), boxed.as_subclass(torch.Tensor), labels
+
+    def _other(self) -> int:
+        return int(torch.randint(self.count, ()))
+
+    def _fit(self, sample: LabelledImage) -> LabelledImage:
+        """One picture on the canvas: fitted, scaled, and shifted to anywhere where no part of it is lost in vain."""
+        letterbox, scale = Letterbox.fit(tuple(sample[0].shape[1:]), self.size), self.config.scale
+        factor = uniform(1 - scale, 1 + scale) if scale else 1.0
+        size = tuple(max(1, round(side * factor)) for side in letterbox.resized)
+        corner = []
+        for side, new in zip(self.size, size, strict=True):
+            free = side - new
+            start = int(torch.randint(min(free, 0), max(free, 0) + 1, ())) if scale else free // 2
+            corner.append(start + round(uniform(-1, 1) * self.config.translate * side))
+        canvas = empty_picture(sample[0].shape[0], self.size)
+        boxes = place(canvas, scaled(sample, size), *corner)
+        return canvas, boxes, sample[2]
+
+
+def mixup(first: LabelledImage, second: LabelledImage) -> LabelledImage:
+    """Two pictures, half and half, with the boxes of both (Zhang et al., "Bag of Freebies", arXiv 1902.04103, 3.1).
+
+    Args:
+        first, second: uint8 [C, H, W] of one size, boxes [N, 4], labels [N].
+    """
+    image = (first[0].to(torch.int16) + second[0]).div(2, rounding_mode='floor').to(torch.uint8)
+    return image, torch.cat([first[1], second[1]]), torch.cat([first[2], second[2]])

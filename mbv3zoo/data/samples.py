@@ -1,0 +1,81 @@
+"""Records -> samples, one by one."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.data import Dataset
+from torchvision.transforms.v2.functional import rgb_to_grayscale
+
+from mbv3zoo.config import TrainConfig
+from mbv3zoo.data.augment import Augmentation
+from mbv3zoo.data.letterbox import Letterbox
+from mbv3zoo.data.pictures import Pictures, empty_picture, read_or_none
+from mbv3zoo.data.placing import LabelledImage
+from mbv3zoo.data.records import DetectionSet
+
+
+class TrainSamples(Dataset):
+    """Augmented training pictures.
+
+    What is drawn for a sample depends on (seed, epoch, index) only: not on the number of workers, nor on what was
+    loaded before, so that a resumed run sees what the uninterrupted one would have.
+
+    Args:
+        data: The training set.
+        image_size: (height, width) of the network's input.
+        config: Augmentation, cache and seed.
+        channels: 3 for RGB, 1 for grey.
+    """
+
+    def __init__(self, data: DetectionSet, image_size: tuple[int, int], config: TrainConfig, channels: int = 3) -> None:
+        self.records = data.records
+        self.channels = channels
+        self.config = config
+        self.epoch = 0
+        self.pictures = Pictures(data.records, max(image_size), config.cache)
+        self.augment = Augmentation(image_size, config, len(data), self._read)
+
+    def set_epoch(self, epoch: int) -> None:
+        """To be called before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        mix = self.epoch < self.config.epochs - self.config.mosaic_off_epochs
+        with torch.random.fork_rng(devices=[]):
+            # Not torch.manual_seed: it seeds GPUs too, whose state is not put back, and is as slow as a resize.
+            seed = (self.config.seed * 1_000_003 + self.epoch) * 1_000_003 + index
+            torch.default_generator.manual_seed(seed % 2**63)
+            image, boxes, labels = self.augment(index, mix)
+        if self.channels == 1:
+            image = rgb_to_grayscale(image)
+        return image, boxes, labels
+
+    def _read(self, index: int) -> LabelledImage:
+        record, image = self.records[index], self.pictures[index]
+        if image is None:
+            return empty_picture(3, self.pictures.sizes[index]), torch.zeros(0, 4), record.labels[:0]
+        ratio = image.shape[1] / record.size[0], image.shape[2] / record.size[1]
+        boxes = record.boxes[~record.iscrowd] * record.boxes.new_tensor(ratio[::-1]).repeat(2)
+        return image, boxes, record.labels[~record.iscrowd]
+
+
+class EvalSamples(Dataset):
+    """Letterboxed pictures: (uint8 [C, H, W], index)."""
+
+    def __init__(self, data: DetectionSet, image_size: tuple[int, int], channels: int = 3) -> None:
+        self.records = data.records
+        self.image_size = image_size
+        self.channels = channels
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        record = self.records[index]
+        image = read_or_none(record.path, self.channels)
+        if image is None:
+            return empty_picture(self.channels, self.image_size), index
+        return Letterbox.fit(record.size, self.image_size).apply(image), index

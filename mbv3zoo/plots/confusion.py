@@ -1,0 +1,121 @@
+"""The confusion matrix: what the objects of each class were taken for."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.colors import PowerNorm
+from torchvision.ops import box_area, box_iou
+
+from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.detections import Detections
+from mbv3zoo.evaluation import SHOWN_SCORE
+from mbv3zoo.plots.figure import new_figure, save_figure, shown_name
+
+IOU_THRESH = 0.5
+# Up to so many classes the cells hold their numbers, and up to so many every class is named at the axes.
+_MOST_WRITTEN = 20
+_MOST_NAMED = 120
+
+
+def confusion_matrix(
+    data: DetectionSet,
+    detections: list[Detections],
+    *,
+    score_thresh: float = SHOWN_SCORE,
+    iou_thresh: float = IOU_THRESH,
+) -> torch.Tensor:
+    """Counts which class the detections gave to the objects.
+
+    The surest detection first, each takes the free object of any class that it overlaps most. Crowds are nobody's
+    object, and a detection that took none and lies in a crowd by `iou_thresh` of its area is not counted.
+
+    Args:
+        data: The labelled set, of K classes.
+        detections: One for each record.
+        score_thresh: Detections scored lower are left out, 0..1.
+        iou_thresh: The least overlap with an object, 0..1.
+
+    Returns:
+        int64 [K + 1, K + 1]: rows are the true classes, columns the detected ones; the last column counts missed
+        objects, the last row detections where there is no object.
+    """
+    side = len(data.class_names) + 1
+    matrix = torch.zeros(side, side, dtype=torch.int64)
+    for record, found in zip(data.records, detections, strict=True):
+        found = found[found.scores >= score_thresh]
+        truth, predicted = _pairs(record, found, iou_thresh, background=side - 1)
+        matrix += torch.bincount(truth * side + predicted, minlength=side * side).view(side, side)
+    return matrix
+
+
+def plot_confusion(matrix: torch.Tensor, class_names: tuple[str, ...], path: str | Path) -> None:
+    """Draws a confusion matrix, each row as shares of its sum; a row without objects is empty.
+
+    Args:
+        matrix: int64 [K + 1, K + 1], as from `confusion_matrix`.
+        class_names: K names.
+        path: The PNG to write.
+    """
+    counts = matrix.numpy()
+    sums = counts.sum(1)
+    shares = np.divide(counts, sums[:, None], out=np.full(counts.shape, math.nan), where=sums[:, None] > 0)
+    side = len(counts)
+    is_written = side - 1 <= _MOST_WRITTEN
+    inches = min(max(side * (0.42 if is_written else 0.2), 3.5), 24)
+    figure = new_figure(inches + 3.2, inches + 2.2, 'Confusion matrix, as shares of each row')
+    axes = figure.subplots()
+    axes.set_facecolor('0.93')
+    # By the square root, so that a mistake made a few times in a hundred is seen.
+    image = axes.imshow(shares, cmap='Blues', norm=PowerNorm(0.5, 0, 1), interpolation='nearest')
+    bar = figure.colorbar(image, shrink=0.6)
+    bar.ax.tick_params(labelsize=8)
+
+    names = [*(shown_name(name) for name in class_names), 'background']
+    # Every class where there is room, else every n-th; the background always.
+    ticks = [*range(0, side - 1, math.ceil(side / _MOST_NAMED)), side - 1]
+    axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90, fontsize=8)
+    axes.set_yticks(ticks, [f'{names[i]} ({sums[i]})' for i in ticks], fontsize=8)
+    axes.set_xlabel('detected as (background: objects that were missed)', fontsize=9)
+    axes.set_ylabel('truth (background: detections without an object)', fontsize=9)
+    # Lines set the background apart from the classes.
+    axes.axhline(side - 1.5, color='black', linewidth=0.6)
+    axes.axvline(side - 1.5, color='black', linewidth=0.6)
+    if is_written:
+        for row, column in np.argwhere(counts > 0):
+            share = shares[row, column]
+            colour = 'white' if share > 0.35 else 'black'
+            axes.text(column, row, f'{share:.2f}', ha='center', va='center', fontsize=7, color=colour)
+    save_figure(figure, path)
+
+
+def _pairs(record: Record, found: Detections, iou_thresh: float, background: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """True and detected class, int64 [M] each, of what a picture holds and of what was found in it."""
+    boxes, labels = record.boxes[~record.iscrowd].double(), record.labels[~record.iscrowd]
+    order = found.scores.argsort(descending=True, stable=True)
+    found_boxes, found_labels = found.boxes[order].double(), found.labels[order]
+    overlaps = box_iou(found_boxes, boxes)
+    truth = torch.full_like(found_labels, background)
+    is_free = torch.ones(len(boxes), dtype=torch.bool)
+    for i in torch.nonzero((overlaps >= iou_thresh).any(1)).flatten().tolist():
+        best, j = torch.where(is_free, overlaps[i], -1).max(0)
+        if best >= iou_thresh:
+            truth[i] = labels[j]
+            is_free[j] = False
+    is_counted = (truth != background) | ~_in_crowd(found_boxes, record.boxes[record.iscrowd].double(), iou_thresh)
+    missed = labels[is_free]
+    return (
+        torch.cat([truth[is_counted], missed]),
+        torch.cat([found_labels[is_counted], torch.full_like(missed, background)]),
+    )
+
+
+def _in_crowd(boxes: torch.Tensor, crowds: torch.Tensor, share: float) -> torch.Tensor:
+    """Whether each of boxes [N, 4] has at least this share of its area in one of crowds [M, 4]; bool [N]."""
+    top_left = torch.maximum(boxes[:, None, :2], crowds[None, :, :2])
+    bottom_right = torch.minimum(boxes[:, None, 2:], crowds[None, :, 2:])
+    inside = (bottom_right - top_left).clamp(min=0).prod(2)
+    return ((inside > 0) & (inside >= share * box_area(boxes)[:, None])).any(1)

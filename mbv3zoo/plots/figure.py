@@ -1,0 +1,42 @@
+"""What all diagrams share: how a figure is made, how names are written in it, how it is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mbv3zoo.atomic import atomic_write
+
+DPI = 120
+
+
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure of so many inches. It belongs to no backend and no global state."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout='constrained')
+    figure.suptitle(title, fontsize=12)
+    return figure
+
+
+def plain_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
+    """Titles, a pale grid, and no frame where there is no axis."""
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(x_label, fontsize=9)
+    axes.set_ylabel(y_label, fontsize=9)
+    axes.tick_params(which='both', labelsize=8)
+    axes.yaxis.offsetText.set_fontsize(8)
+    axes.grid(alpha=0.3)
+    axes.spines[['top', 'right']].set_visible(False)
+
+
+def shown_name(name: str, length: int = 24) -> str:
+    """A class name as matplotlib should write it: short, and a dollar sign is a dollar sign, not mathematics."""
+    name = ' '.join(name.split())
+    name = name if len(name) <= length else f'{name[: length - 3]}...'
+    return name.replace('$', r'\$')
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Writes a figure as a PNG, whole or not at all."""
+    atomic_write(path, lambda file: figure.savefig(file, format='png', dpi=DPI))

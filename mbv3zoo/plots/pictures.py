@@ -1,0 +1,107 @@
+"""Pictures with boxes, to be looked at: what a detector found beside the truth, and what training is fed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from mbv3zoo.data.pictures import empty_picture, read_or_none
+from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.detections import Detections
+from mbv3zoo.evaluation import SHOWN_SCORE, as_predicted
+from mbv3zoo.plots.sheet import cell_size, draw_cell, write_sheet
+
+
+def plot_predictions(
+    data: DetectionSet,
+    detections: list[Detections],
+    path: str | Path,
+    count: int = 12,
+    score_thresh: float = SHOWN_SCORE,
+) -> None:
+    """Draws pictures in pairs: the truth left, what was found right.
+
+    Args:
+        data: The labelled set.
+        detections: One for each record; only what `predict` would have reported of them is drawn.
+        path: The PNG to write.
+        count: How many pictures, chosen evenly over the set.
+        score_thresh: Detections scored lower are not drawn, 0..1.
+    """
+    if len(detections) != len(data):
+        raise ValueError(f'given detections for {len(detections)} pictures; the set has {len(data)}')
+    chosen = [i * len(data) // min(count, len(data)) for i in range(min(count, len(data)))]
+    size = cell_size([data.records[i].size for i in chosen])
+    rows, captions = [], []
+    for i in chosen:
+        record, found = data.records[i], detections[i]
+        found = as_predicted(found, score_thresh)
+        # The surest last, so that it stays on top.
+        found = found[found.scores.argsort(stable=True)]
+        pixels = read_or_none(record.path)
+        image = _to_image(empty_picture(3, record.size) if pixels is None else pixels)
+        scored = [f'{name} {score:.2f}' for name, score in zip(found.names, found.scores.tolist(), strict=True)]
+        rows.append(
+            [
+                draw_cell(image, record.boxes, record.labels, _true_captions(record, data.class_names), size),
+                draw_cell(image, found.boxes, found.labels, scored, size),
+            ]
+        )
+        counts = f'{_count(int((~record.iscrowd).sum()), "object")}, {_count(len(found), "detection")}'
+        captions.append(f'{record.path.name}: {counts}{", cannot be read" if pixels is None else ""}')
+    title = f'Left: truth. Right: detections with a score of at least {score_thresh:g}.'
+    write_sheet(rows, captions, title, 3, path)
+
+
+def plot_batch(
+    images: torch.Tensor,
+    targets: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    class_names: Sequence[str],
+    path: str | Path,
+    count: int = 16,
+) -> None:
+    """Draws a training batch with its boxes, as the network gets it.
+
+    Args:
+        images: uint8 [B, C, H, W] with C = 3 (RGB) or 1 (grey).
+        targets: image_index int64 [N], labels int64 [N], boxes [N, 4] xyxy pixels of the input.
+        class_names: The name of each class.
+        path: The PNG to write.
+        count: The most pictures drawn, from the first on.
+
+    Raises:
+        ValueError: The images have another type or shape.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(
+            f'images are {images.dtype} {tuple(images.shape)}; expected uint8 [B, 3, H, W] or [B, 1, H, W]'
+        )
+    image_index, labels, boxes = (part.cpu() for part in targets)
+    size = cell_size([tuple(images.shape[2:])])
+    rows, captions = [], []
+    for i, pixels in enumerate(images[:count].cpu()):
+        own = image_index == i
+        names = [class_names[label] for label in labels[own].tolist()]
+        rows.append([draw_cell(_to_image(pixels), boxes[own], labels[own], names, size)])
+        captions.append(', '.join(f'{number} {name}' for name, number in Counter(names).items()) or 'no boxes')
+    title = f'Training batch: {len(rows)} of {len(images)} pictures, {images.shape[3]} x {images.shape[2]} pixels'
+    write_sheet(rows, captions, title, math.ceil(math.sqrt(max(1, len(rows)))), path)
+
+
+def _to_image(pixels: torch.Tensor) -> Image.Image:
+    """uint8 [C, H, W], RGB or grey -> an RGB image."""
+    return Image.fromarray(pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy())
+
+
+def _count(number: int, what: str) -> str:
+    return f'{number} {what}' if number == 1 else f'{number} {what}s'
+
+
+def _true_captions(record: Record, class_names: Sequence[str]) -> list[str]:
+    rows = zip(record.labels.tolist(), record.iscrowd.tolist(), strict=True)
+    return [f'{class_names[label]} (crowd)' if crowd else class_names[label] for label, crowd in rows]

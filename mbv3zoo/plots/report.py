@@ -1,0 +1,32 @@
+"""All that an evaluation has to show, in one folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mbv3zoo.atomic import atomic_write
+from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.evaluation import Evaluation, as_predicted
+from mbv3zoo.plots.confusion import confusion_matrix, plot_confusion
+from mbv3zoo.plots.pictures import plot_predictions
+from mbv3zoo.plots.precision_recall import plot_precision_recall
+
+
+def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path) -> None:
+    """Writes pr_curve.png, confusion_matrix.png, predictions.png and metrics.json; files of these names are replaced.
+
+    Args:
+        evaluation: As from `mbv3zoo.evaluation.evaluate`.
+        data: The set that was evaluated.
+        folder: Made where it is not there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    plot_precision_recall(evaluation.curves, folder / 'pr_curve.png')
+    # One class a box: its second guesses would all count as detections without an object.
+    matrix = confusion_matrix(data, [as_predicted(found) for found in evaluation.detections])
+    plot_confusion(matrix, data.class_names, folder / 'confusion_matrix.png')
+    plot_predictions(data, evaluation.detections, folder / 'predictions.png')
+    text = json.dumps(evaluation.metrics.to_dict(), indent=2) + '\n'
+    atomic_write(folder / 'metrics.json', text.encode('utf-8'))

@@ -1,0 +1,85 @@
+"""A sheet of small pictures with boxes: how a picture is fitted, its boxes drawn, and the sheet put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from mbv3zoo.atomic import atomic_write
+from mbv3zoo.drawing import class_colour, draw_caption
+
+CELL_WIDTH = 400
+_MARGIN = 10
+_LINE = 20
+_PAPER, _INK, _GREY = (255, 255, 255), (0, 0, 0), (225, 225, 225)
+
+
+def cell_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """(height, width) in pixels of a cell that most pictures, of (height, width), fill well."""
+    ratios = sorted(height / width for height, width in sizes)
+    ratio = ratios[len(ratios) // 2] if ratios else 1
+    return round(CELL_WIDTH * min(max(ratio, 0.5), 1.5)), CELL_WIDTH
+
+
+def draw_cell(
+    image: Image.Image, boxes: torch.Tensor, labels: torch.Tensor, captions: list[str], size: tuple[int, int]
+) -> Image.Image:
+    """A picture with its boxes, scaled to fit a cell.
+
+    Boxes are drawn after scaling, so that lines and captions are of one size whatever the picture's.
+
+    Args:
+        image: RGB.
+        boxes: [N, 4] xyxy in pixels of `image`; the last is drawn on top.
+        labels: int64 [N]; they choose the colours.
+        captions: N texts.
+        size: (height, width) of the cell in pixels.
+    """
+    scale = min(size[0] / image.height, size[1] / image.width)
+    canvas = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    ratios = torch.tensor([canvas.width / image.width, canvas.height / image.height] * 2)
+    painter, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=12)
+    rows = zip((boxes.cpu() * ratios).round().int().tolist(), labels.tolist(), captions, strict=True)
+    for (left, top, right, bottom), label, caption in rows:
+        colour = class_colour(label)
+        # Edges lie between pixels, and the rectangle includes its last pixel.
+        painter.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=2)
+        draw_caption(painter, caption, (left, top), canvas.size, colour, font)
+    cell = Image.new('RGB', size[::-1], _GREY)
+    cell.paste(canvas, ((size[1] - canvas.width) // 2, (size[0] - canvas.height) // 2))
+    return cell
+
+
+def write_sheet(rows: list[list[Image.Image]], captions: list[str], title: str, columns: int, path: str | Path) -> None:
+    """Writes groups of cells of one size as a PNG, whole or not at all: so many groups a line, a caption under each."""
+    group = max((len(cells) for cells in rows), default=1)
+    width, height = rows[0][0].size if rows else (CELL_WIDTH, 0)
+    lines = -(-len(rows) // columns)
+    columns = min(columns, max(1, len(rows)))
+    # Cells of a group stand close together, groups apart.
+    group_width = group * (width + 2) - 2
+    title_font, font = ImageFont.load_default(size=16), ImageFont.load_default(size=12)
+    left = _MARGIN
+    sheet_width = max(columns * (group_width + 2 * _MARGIN), round(title_font.getlength(title)) + 2 * _MARGIN)
+    sheet = Image.new('RGB', (sheet_width, 2 * _LINE + lines * (height + _LINE + _MARGIN)), _PAPER)
+    painter = ImageDraw.Draw(sheet)
+    painter.text((left, _MARGIN), title, fill=_INK, font=title_font)
+    for i, (cells, caption) in enumerate(zip(rows, captions, strict=True)):
+        left = _MARGIN + i % columns * (group_width + 2 * _MARGIN)
+        top = 2 * _LINE + i // columns * (height + _LINE + _MARGIN)
+        for j, cell in enumerate(cells):
+            sheet.paste(cell, (left + j * (width + 2), top))
+        painter.text((left, top + height + 3), _shortened(caption, group_width, font), fill=_INK, font=font)
+    atomic_write(path, lambda file: sheet.save(file, format='PNG'))
+
+
+def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    """The end of a text is what tells files apart; its start gives way where it is wider than so many pixels."""
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(f'...{text}') > width:
+        text = text[1:]
+    return f'...{text}'

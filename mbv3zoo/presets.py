@@ -1,0 +1,47 @@
+"""What the names of training presets stand for. A setting that is given itself comes before its preset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# How much the training pictures change. Fields as in TrainConfig, which explains them.
+AUGMENTATIONS: dict[str, dict[str, Any]] = {
+    'none': {
+        'mosaic': 0.0, 'mixup': 0.0, 'scale': 0.0, 'translate': 0.0, 'degrees': 0.0, 'flip': 0.0,
+        'color': 0.0, 'brightness': 0.0, 'contrast': 0.0, 'saturation': 0.0, 'hue': 0.0, 'gray': 0.0, 'blur': 0.0,
+        'noise': 0.0,
+    },
+    # For short trainings, and for pictures that are much like those to be predicted.
+    'light': {
+        'mosaic': 0.0, 'mixup': 0.0, 'scale': 0.5, 'translate': 0.0, 'degrees': 0.0, 'flip': 0.5,
+        'color': 0.5, 'brightness': 0.4, 'contrast': 0.0, 'saturation': 0.5, 'hue': 0.0, 'gray': 0.0, 'blur': 0.0,
+        'noise': 0.0,
+    },
+    'medium': {
+        'mosaic': 0.5, 'mixup': 0.0, 'scale': 0.5, 'translate': 0.0, 'degrees': 0.0, 'flip': 0.5,
+        'color': 0.8, 'brightness': 0.4, 'contrast': 0.3, 'saturation': 0.5, 'hue': 0.015, 'gray': 0.02, 'blur': 0.1,
+        'noise': 0.1,
+    },
+    # For hundreds of epochs, when a detector begins to know its training set by heart.
+    'heavy': {
+        'mosaic': 1.0, 'mixup': 0.15, 'scale': 0.8, 'translate': 0.1, 'degrees': 5.0, 'flip': 0.5,
+        'color': 1.0, 'brightness': 0.5, 'contrast': 0.5, 'saturation': 0.7, 'hue': 0.03, 'gray': 0.05, 'blur': 0.2,
+        'noise': 0.2,
+    },
+}  # fmt: skip
+
+# The recipes. An optimizer that is not named here takes the first one, whose rate is the most careful.
+_SGD = {'lr': 0.1, 'momentum': 0.9, 'weight_decay': 5e-4}
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    'adamw': {'lr': 4e-3, 'momentum': 0.9, 'weight_decay': 0.05},
+    # timm's names for one optimizer.
+    'sgd': _SGD,
+    'nesterov': _SGD,
+    'momentum': _SGD,
+}
+
+# What the losses' parts weigh, by the assigner they go with: YOLOv5's for 'shape' (its loss scales them further).
+ASSIGNERS: dict[str, dict[str, Any]] = {
+    'shape': {'box_gain': 0.05, 'class_gain': 0.5, 'objectness_gain': 1.0},
+    'simota': {'box_gain': 2.0, 'class_gain': 1.0, 'objectness_gain': 1.0},
+}

@@ -1,0 +1,33 @@
+"""Evaluation spread over all processes of a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from accelerate import Accelerator
+from accelerate.utils import broadcast, gather_object
+
+from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.evaluation import Evaluation, collect, score
+from mbv3zoo.models.network import DetectorNetwork
+
+
+def evaluate_together(
+    accelerator: Accelerator,
+    network: DetectorNetwork,
+    data: DetectionSet,
+    *,
+    batch_size: int,
+    workers: int,
+    progress: Callable[[int], object] | None = None,
+) -> Evaluation:
+    """As `mbv3zoo.evaluation.evaluate`: each process looks at its share of the pictures, and all get the figures.
+
+    The weights are those of the first process: where BatchNorm is not synchronised, the others' statistics differ.
+    """
+    if accelerator.num_processes > 1:
+        broadcast([*network.state_dict().values()])
+    own = range(accelerator.process_index, len(data), accelerator.num_processes)
+    found = collect(network, data, batch_size, workers, progress=progress, indices=own)
+    gathered = dict(gather_object(list(zip(own, found, strict=True))))
+    return score(data, [gathered[i] for i in range(len(data))])

@@ -1,0 +1,89 @@
+"""The loss that goes with SimOTA: everything a mean over the assigned anchors of the whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+from torchvision.ops import box_convert, complete_box_iou_loss
+
+from mbv3zoo.config import TrainConfig
+from mbv3zoo.data.loader import Targets
+from mbv3zoo.training.assigner import assign
+from mbv3zoo.training.loss_parts import Losses, decode_assigned, paired_iou, whole_batch
+from mbv3zoo.training.simota import choose
+
+
+class SimOTALoss(nn.Module):
+    """YOLOX's loss (arXiv 2107.08430, section 2.2) for the anchors and logits of YOLOv5's head.
+
+    The candidates of a box are the anchors that YOLOv5's assignment gives it: the decoding reaches no others. Boxes:
+    1 - CIoU (arXiv 1911.08287). Objectness: binary cross-entropy against the detached CIoU of the assigned anchors, and
+    0 elsewhere. Classes: binary cross-entropy, summed over classes. Each is summed over the batch and divided by its
+    number of assigned anchors, so that objects count alike, however many there are and on whichever level.
+
+    Args:
+        anchors: [levels, A, 2], (width, height) in pixels.
+        strides: Pixels a cell of each level.
+        num_classes: K; with one class there is nothing to tell apart and the class part is 0.
+        image_size: (height, width) of the network's input; not used, for one signature of all losses.
+        config: Gains and anchor ratio.
+        processes: How many processes train together; their batches count as one.
+    """
+
+    def __init__(
+        self,
+        anchors: torch.Tensor,
+        strides: Sequence[int],
+        num_classes: int,
+        image_size: tuple[int, int],
+        config: TrainConfig,
+        processes: int = 1,
+    ) -> None:
+        super().__init__()
+        self.register_buffer('anchors', anchors.clone())
+        self.strides = tuple(strides)
+        self.num_classes = num_classes
+        self.config = config
+        self.processes = processes
+
+    def forward(self, logits: Sequence[torch.Tensor], targets: Targets) -> Losses:
+        """Args: raw logits, [B, A, H, W, 5 + K] a level; the batch's labels."""
+        logits = [level.float() for level in logits]
+        grid_sizes = [tuple(level.shape[2:4]) for level in logits]
+        anchors = [level / stride for level, stride in zip(self.anchors, self.strides, strict=True)]
+        candidates = assign(targets, self.anchors, self.strides, grid_sizes, self.config.anchor_ratio)
+        with torch.no_grad():
+            ious = [
+                paired_iou(decode_assigned(*level), box_convert(level[1].boxes, 'cxcywh', 'xyxy'))
+                for level in zip(logits, candidates, anchors, strict=True)
+            ]
+            chosen = choose(candidates, logits, ious)
+
+        box = objectness = classes = (
+            sum(level.sum() for level in logits) * 0
+        )  # without boxes all take part in the graph
+        for values, assignment, level_anchors in zip(logits, chosen, anchors, strict=True):
+            place = assignment.image_index, assignment.anchor, assignment.row, assignment.column
+            expected_objectness = torch.zeros_like(values[..., 4])
+            if len(assignment.labels):
+                predicted = decode_assigned(values, assignment, level_anchors)
+                one_minus_ciou = complete_box_iou_loss(predicted, box_convert(assignment.boxes, 'cxcywh', 'xyxy'))
+                box = box + one_minus_ciou.sum()
+                expected_objectness[place] = (1 - one_minus_ciou).detach().clamp(min=0)
+                if self.num_classes > 1:
+                    expected = one_hot(assignment.labels, self.num_classes).to(values.dtype)
+                    classes = classes + _cross_entropy(values[place][:, 5:], expected)
+            objectness = objectness + _cross_entropy(values[..., 4], expected_objectness)
+
+        count = whole_batch(box.new_tensor(sum(len(level.labels) for level in chosen)), self.processes).clamp(min=1)
+        box = self.config.box_gain * box / count
+        objectness = self.config.objectness_gain * objectness / count
+        classes = self.config.class_gain * classes / count
+        return Losses(box + objectness + classes, box.detach(), objectness.detach(), classes.detach())
+
+
+def _cross_entropy(logits: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    return binary_cross_entropy_with_logits(logits, expected, reduction='sum')

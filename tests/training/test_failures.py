@@ -1,0 +1,95 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch._utils import ExceptionWrapper
+
+from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped, naming_the_checkpoint
+
+RUN = Path('runs') / 'mine'
+
+
+def stopped(error, saved_epoch=3):
+    with (
+        pytest.raises(TrainingStopped) as caught,
+        naming_the_checkpoint(SimpleNamespace(run=RUN, saved_epoch=saved_epoch)),
+    ):
+        raise error
+    assert caught.value.__cause__ is error and '\n' not in str(caught.value)
+    assert not isinstance(caught.value, TrainingDiverged)
+    return str(caught.value)
+
+
+def test_nothing_happens_without_an_error():
+    with naming_the_checkpoint(SimpleNamespace(run=RUN, saved_epoch=0)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ('error', 'reason'),
+    [
+        (OSError(28, 'No space left on device', 'last/model.safetensors'), 'No space left on device'),
+        (FileNotFoundError(2, 'No such file or directory', 'a.jpg'), "'a.jpg'"),
+        (PermissionError('no'), 'no'),
+        (OSError('could not write\nthe state'), 'the state'),
+        (OSError(), 'OSError'),
+        (TimeoutError('  \n'), 'TimeoutError'),
+    ],
+)
+def test_failures_of_data_and_disk_say_how_to_go_on(error, reason):
+    text = stopped(error)
+    assert reason in text and 'epoch 3' in text and f'--resume {RUN}' in text
+    assert 'memory' not in text
+
+
+def test_before_the_first_checkpoint():
+    text = stopped(OSError('disk full'), saved_epoch=0)
+    assert 'no epoch was saved' in text and 'epoch 0' not in text and f'--resume {RUN}' in text
+
+
+def test_a_loader_process_that_was_killed():
+    text = stopped(RuntimeError('DataLoader worker (pid 123) is killed by signal: Killed. '))
+    assert 'pid 123' in text and 'too little memory' in text and 'fewer workers' in text and 'epoch 3' in text
+
+
+@pytest.mark.parametrize(
+    'error', [FileNotFoundError(2, 'No such file or directory', 'b.jpg'), RuntimeError('b.jpg: broken stream')]
+)
+def test_what_a_loader_process_raises_is_told_in_one_line(error):
+    try:
+        raise error
+    except (OSError, RuntimeError):
+        # How a loader process sends it over.
+        wrapped = ExceptionWrapper(where='in DataLoader worker process 0')
+    with pytest.raises(type(error)) as caught:
+        wrapped.reraise()
+    assert 'Traceback' in str(caught.value)
+    text = stopped(caught.value)
+    assert 'b.jpg' in text and 'Traceback' not in text and 'FileNotFoundError' not in text
+    assert 'epoch 3' in text and 'out of memory' not in text
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        RuntimeError('mat1 and mat2 shapes cannot be multiplied'),
+        torch.OutOfMemoryError('CUDA out of memory'),
+        ValueError('a box of class 7'),
+        KeyError('a'),
+        KeyboardInterrupt(),
+        TrainingDiverged('the loss is no longer finite; runs/mine/last holds epoch 2'),
+        TrainingStopped('stopped elsewhere'),
+    ],
+)
+def test_other_errors_pass_as_they_are(error):
+    with (
+        pytest.raises(type(error)) as caught,
+        naming_the_checkpoint(SimpleNamespace(run=RUN, saved_epoch=3)),
+    ):
+        raise error
+    assert caught.value is error and error.__cause__ is None
+
+
+def test_callers_catch_both_at_once():
+    assert issubclass(TrainingDiverged, TrainingStopped) and issubclass(TrainingStopped, RuntimeError)
