@@ -71,7 +71,12 @@ def test_the_weights_are_the_same(runs):
     for name, value in states[0].items():
         # By how much they were moved by training, of which the differences are a small part.
         moved, apart = (value - first[name]).double().norm(), (value - states[1][name]).double().norm()
-        assert apart <= 0.1 * moved + 1e-6, (name, moved, apart)
+        # Some means are nothing but rounding (those of what follows a norm without activation): they are as large as
+        # rounding is beside the values whose means they are.
+        rounding = 1e-6
+        if name.endswith('running_mean'):
+            rounding += 1e-5 * states[0][name.replace('mean', 'var')].double().sqrt().norm()
+        assert apart <= 0.1 * moved + rounding, (name, moved, apart, rounding)
     assert sum(not torch.equal(value, first[name]) for name, value in states[0].items()) > 0.9 * len(first)
 
 
