@@ -31,6 +31,11 @@ class Assignment(NamedTuple):
     labels: torch.Tensor
     box_index: torch.Tensor
 
+    @property
+    def place(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Index of the assigned anchors in the level's logits, which gives [M, 5 + K]."""
+        return self.image_index, self.anchor, self.row, self.column
+
 
 def assign(
     targets: Targets,

@@ -22,22 +22,24 @@ class Losses(NamedTuple):
     classes: torch.Tensor
 
 
-def decode_assigned(logits: torch.Tensor, assignment: Assignment, anchors: torch.Tensor) -> torch.Tensor:
-    """The boxes that a level's assigned anchors predict.
+def paired_boxes(
+    assigned: torch.Tensor, assignment: Assignment, anchors: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a level's assigned anchors predict, and what they should.
 
     Args:
-        logits: [B, A, H, W, 5 + K].
+        assigned: [M, 5 + K], their logits.
         assignment: M of the anchors.
         anchors: [A, 2], (width, height) in cells.
 
     Returns:
-        xyxy [M, 4] in cells, from the corner of each anchor's own cell.
+        Two of xyxy [M, 4] in cells, from the corner of each anchor's own cell.
     """
-    assigned = logits[assignment.image_index, assignment.anchor, assignment.row, assignment.column]
     center = assigned[:, 0:2].sigmoid() * 2 - 0.5
     side = (assigned[:, 2:4].sigmoid() * 2) ** 2 * anchors[assignment.anchor]
     # A side that rounds to nothing (logits under -9) would make the aspect ratio, and the gradient, nan.
-    return box_convert(torch.cat([center, side.clamp(min=_MIN_SIDE)], 1), 'cxcywh', 'xyxy')
+    predicted = torch.cat([center, side.clamp(min=_MIN_SIDE)], 1)
+    return box_convert(predicted, 'cxcywh', 'xyxy'), box_convert(assignment.boxes, 'cxcywh', 'xyxy')
 
 
 def paired_iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -48,10 +50,11 @@ def paired_iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def whole_batch(counts: torch.Tensor, processes: int) -> torch.Tensor:
-    """Counts of this process's batch -> their mean over all processes.
+    """Counts of this process's batch -> what its sums are divided by: the mean count of all processes.
 
     What is divided by it, and then averaged over processes as their gradients are, is divided by the whole batch's.
+    Where there is nothing to count, the sums are 0, and divided by 1.
     """
     if processes > 1:
         dist.all_reduce(counts)
-    return counts / processes
+    return counts.clamp(min=1) / processes

@@ -60,8 +60,8 @@ def _scores_and_places(
     scores, places, offset = [], [], 0
     for level, values in zip(candidates, logits, strict=True):
         _, anchors, height, width, _ = values.shape
-        at = values[level.image_index, level.anchor, level.row, level.column].sigmoid()
-        scores.append((at[:, 4:5] * at[:, 5:]).sqrt().nan_to_num(0.0))
+        candidate = values[level.place].sigmoid()
+        scores.append((candidate[:, 4:5] * candidate[:, 5:]).sqrt().nan_to_num(0.0))
         cell = ((level.image_index * anchors + level.anchor) * height + level.row) * width + level.column
         places.append(cell + offset)
         offset += values[..., 0].numel()

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
-from torchvision.ops import box_convert, complete_box_iou_loss
+from torchvision.ops import complete_box_iou_loss
 
 from mbv3zoo.config import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import assign
-from mbv3zoo.training.loss_parts import Losses, decode_assigned, paired_iou, whole_batch
+from mbv3zoo.training.loss_parts import Losses, paired_boxes, paired_iou, whole_batch
 from mbv3zoo.training.simota import choose
 
 
@@ -57,28 +57,25 @@ class SimOTALoss(nn.Module):
         candidates = assign(targets, self.anchors, self.strides, grid_sizes, self.config.anchor_ratio)
         with torch.no_grad():
             ious = [
-                paired_iou(decode_assigned(*level), box_convert(level[1].boxes, 'cxcywh', 'xyxy'))
-                for level in zip(logits, candidates, anchors, strict=True)
+                paired_iou(*paired_boxes(level[found.place], found, sides))
+                for level, found, sides in zip(logits, candidates, anchors, strict=True)
             ]
             chosen = choose(candidates, logits, ious)
 
-        box = objectness = classes = (
-            sum(level.sum() for level in logits) * 0
-        )  # without boxes all take part in the graph
+        box = objectness = classes = 0.0
         for values, assignment, level_anchors in zip(logits, chosen, anchors, strict=True):
-            place = assignment.image_index, assignment.anchor, assignment.row, assignment.column
+            # Read once: each reading costs the backward pass a tensor of the level's size.
+            assigned = values[assignment.place]
+            one_minus_ciou = complete_box_iou_loss(*paired_boxes(assigned, assignment, level_anchors))
+            box = box + one_minus_ciou.sum()
             expected_objectness = torch.zeros_like(values[..., 4])
-            if len(assignment.labels):
-                predicted = decode_assigned(values, assignment, level_anchors)
-                one_minus_ciou = complete_box_iou_loss(predicted, box_convert(assignment.boxes, 'cxcywh', 'xyxy'))
-                box = box + one_minus_ciou.sum()
-                expected_objectness[place] = (1 - one_minus_ciou).detach().clamp(min=0)
-                if self.num_classes > 1:
-                    expected = one_hot(assignment.labels, self.num_classes).to(values.dtype)
-                    classes = classes + _cross_entropy(values[place][:, 5:], expected)
+            expected_objectness[assignment.place] = (1 - one_minus_ciou).detach().clamp(min=0)
             objectness = objectness + _cross_entropy(values[..., 4], expected_objectness)
+            if self.num_classes > 1:
+                expected = one_hot(assignment.labels, self.num_classes).to(values.dtype)
+                classes = classes + _cross_entropy(assigned[:, 5:], expected)
 
-        count = whole_batch(box.new_tensor(sum(len(level.labels) for level in chosen)), self.processes).clamp(min=1)
+        count = whole_batch(box.new_tensor(sum(len(level.labels) for level in chosen)), self.processes)
         box = self.config.box_gain * box / count
         objectness = self.config.objectness_gain * objectness / count
         classes = self.config.class_gain * classes / count

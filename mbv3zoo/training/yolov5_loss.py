@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
-from torchvision.ops import box_convert, complete_box_iou_loss
+from torchvision.ops import complete_box_iou_loss
 
 from mbv3zoo.config import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import Assignment, assign
-from mbv3zoo.training.loss_parts import Losses, decode_assigned, whole_batch
+from mbv3zoo.training.loss_parts import Losses, paired_boxes, whole_batch
 
 # Weights of the objectness of strides 8, 16, 32: small cells are many and mostly empty.
 _LEVEL_WEIGHTS = (4.0, 1.0, 0.4)
@@ -73,18 +73,16 @@ class YOLOv5Loss(nn.Module):
         self, logits: torch.Tensor, assignment: Assignment, anchors: torch.Tensor, count: torch.Tensor, weight: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Unscaled parts of one level; `anchors` [A, 2] in cells; `count` is what the sums are divided by."""
-        place = (assignment.image_index, assignment.anchor, assignment.row, assignment.column)
-        predicted = logits[place]  # [M, 5 + K]
+        # Read once: each reading costs the backward pass a tensor of the level's size.
+        assigned = logits[assignment.place]
+        one_minus_ciou = complete_box_iou_loss(*paired_boxes(assigned, assignment, anchors))
+        box = one_minus_ciou.sum() / count
+        classes = box.new_zeros(())
+        if self.num_classes > 1:
+            expected = one_hot(assignment.labels, self.num_classes).to(assigned.dtype)
+            classes = binary_cross_entropy_with_logits(assigned[:, 5:], expected, reduction='sum')
+            classes = classes / (count * self.num_classes)
         expected_objectness = torch.zeros_like(logits[..., 4])
-        box = classes = logits.sum() * 0  # an empty level still takes part in the graph
-        if len(predicted):
-            expected_boxes = box_convert(assignment.boxes, 'cxcywh', 'xyxy')
-            one_minus_ciou = complete_box_iou_loss(decode_assigned(logits, assignment, anchors), expected_boxes)
-            box = one_minus_ciou.sum() / count
-            expected_objectness[place] = (1 - one_minus_ciou).detach().clamp(min=0)
-            if self.num_classes > 1:
-                expected = one_hot(assignment.labels, self.num_classes).to(predicted.dtype)
-                classes = binary_cross_entropy_with_logits(predicted[:, 5:], expected, reduction='sum')
-                classes = classes / (count * self.num_classes)
+        expected_objectness[assignment.place] = (1 - one_minus_ciou).detach().clamp(min=0)
         objectness = binary_cross_entropy_with_logits(logits[..., 4], expected_objectness)
         return box, objectness * weight, classes
