@@ -40,6 +40,7 @@ def train_loader(samples: TrainSamples, config: TrainConfig, processes: int = 1)
         shuffle=True,
         drop_last=True,
         num_workers=config.workers,
+        persistent_workers=config.workers > 0,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
     )

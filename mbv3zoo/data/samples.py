@@ -31,22 +31,29 @@ class TrainSamples(Dataset):
         self.records = data.records
         self.channels = channels
         self.config = config
-        self.epoch = 0
+        # Shared: loader processes live as long as the training, and see it change.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self.pictures = Pictures(data.records, max(image_size), config.cache)
         self.augment = Augmentation(image_size, config, len(data), self._read)
 
+    @property
+    def epoch(self) -> int:
+        """The epoch that samples are drawn for."""
+        return int(self._epoch)
+
     def set_epoch(self, epoch: int) -> None:
-        """To be called before each epoch."""
-        self.epoch = epoch
+        """To be called before each epoch, and before its loader is asked for a batch."""
+        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> LabelledImage:
-        mix = self.epoch < self.config.epochs - self.config.mosaic_off_epochs
+        epoch = self.epoch
+        mix = epoch < self.config.epochs - self.config.mosaic_off_epochs
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed: it seeds GPUs too, whose state is not put back, and is as slow as a resize.
-            seed = (self.config.seed * 1_000_003 + self.epoch) * 1_000_003 + index
+            seed = (self.config.seed * 1_000_003 + epoch) * 1_000_003 + index
             torch.default_generator.manual_seed(seed % 2**63)
             image, boxes, labels = self.augment(index, mix)
         if self.channels == 1:

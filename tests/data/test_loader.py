@@ -34,7 +34,7 @@ def loader_of(folder, count, processes=1, **settings):
     """Every picture is the same but for its label, which is its index."""
     known = marked_record(folder / 'a.png', 50, 60, [0])
     records = [dataclasses.replace(known, labels=torch.tensor([i])) for i in range(count)]
-    config = TrainConfig(augmentation='none', **({'batch_size': 5, 'workers': 0} | settings))
+    config = TrainConfig(**({'augmentation': 'none', 'batch_size': 5, 'workers': 0} | settings))
     return train_loader(TrainSamples(DetectionSet(records, ()), SIZE, config), config, processes)
 
 
@@ -72,3 +72,22 @@ def test_loader_processes(tmp_path):
     assert loader.num_workers == 2
     labels = [label for _, targets in loader for label in targets.labels.tolist()]
     assert sorted(labels) == list(range(10))
+
+
+def test_loader_processes_stay_and_see_the_epoch(tmp_path):
+    def pictures(workers):
+        settings = {'augmentation': 'light', 'workers': workers, 'epochs': 9, 'batch_size': 4}
+        loader = loader_of(tmp_path, 4, **settings)
+        drawn, processes = [], []
+        for epoch in (0, 1, 0):
+            loader.dataset.set_epoch(epoch)
+            (images, targets), *rest = loader
+            assert not rest
+            drawn.append(images[targets.labels.argsort()])  # the label is the picture's index
+            processes.append([worker.pid for worker in loader._iterator._workers] if workers else [])
+        return drawn, processes
+
+    (here, _), (there, processes) = pictures(0), pictures(1)
+    assert all(torch.equal(one, other) for one, other in zip(here, there, strict=True))
+    assert torch.equal(here[0], here[2]) and not torch.equal(here[0], here[1])
+    assert processes[0] == processes[1] == processes[2] != []
