@@ -139,10 +139,10 @@ class TrainConfig(Config):
         epochs: Passes over the training set.
         batch_size: Pictures a step, on each process.
         accumulate: Steps whose gradients are added up before the weights change.
-        optimizer: A name of timm.optim; 'adamw' and 'sgd' have recipes of their own, others take AdamW's.
+        optimizer: A name of timm.optim; 'nmuon', 'sgd' and 'adamw' have recipes of their own, others take AdamW's.
         lr: Peak learning rate.
-        momentum: SGD momentum (Nesterov), or Adam's first beta.
-        weight_decay: Decoupled for AdamW; never on norms and biases.
+        momentum: Momentum of Muon or SGD (both Nesterov), or Adam's first beta.
+        weight_decay: Decoupled for Muon and AdamW; never on norms and biases.
         lr_end: Last learning rate as a share of `lr`.
         lr_backbone: The backbone's learning rate as a share of `lr`.
         layer_decay: Each layer of the backbone, counted from the output, learns at this share of the rate of the layer
@@ -184,7 +184,7 @@ class TrainConfig(Config):
     epochs: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 16
     accumulate: Annotated[int, Field(ge=1)] = 1
-    optimizer: str = 'sgd'
+    optimizer: str = 'nmuon'
     lr: Positive
     momentum: Fraction
     weight_decay: Annotated[float, Field(ge=0)]

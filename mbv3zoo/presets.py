@@ -31,9 +31,13 @@ AUGMENTATIONS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 # The recipes. An optimizer that is not named here takes the first one, whose rate is the most careful.
+_MUON = {'lr': 0.02, 'momentum': 0.95, 'weight_decay': 0.02}
 _SGD = {'lr': 0.1, 'momentum': 0.9, 'weight_decay': 5e-4}
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     'adamw': {'lr': 4e-3, 'momentum': 0.9, 'weight_decay': 0.05},
+    # With and without Nesterov's momentum.
+    'nmuon': _MUON,
+    'muon': _MUON,
     # timm's names for one optimizer.
     'sgd': _SGD,
     'nesterov': _SGD,

@@ -3,6 +3,7 @@ import re
 
 import pytest
 import torch
+from timm.optim import Muon
 from torch import nn
 
 from mbv3zoo.config import TrainConfig
@@ -17,7 +18,7 @@ def detector():
     return create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
 
 
-@pytest.mark.parametrize('name', ['adamw', 'sgd'])
+@pytest.mark.parametrize('name', ['nmuon', 'adamw', 'sgd'])
 def test_norms_and_biases_do_not_decay(detector, name):
     optimizer = create_optimizer(detector, TrainConfig(optimizer=name, weight_decay=0.03))
     decays = {id(p): group['weight_decay'] for group in optimizer.param_groups for p in group['params']}
@@ -39,6 +40,31 @@ def test_settings_arrive(detector):
     adamw = create_optimizer(detector, TrainConfig(optimizer='adamw', lr=LR, momentum=0.8))
     assert isinstance(adamw, torch.optim.AdamW)
     assert {(g['lr'], g['betas']) for g in adamw.param_groups} == {(LR, (0.8, 0.999))}
+    muon = create_optimizer(detector, TrainConfig(optimizer='nmuon', lr=LR, momentum=0.8))
+    assert isinstance(muon, Muon)
+    assert {(g['lr'], g['momentum'], g['nesterov']) for g in muon.param_groups} == {(LR, 0.8, True)}
+
+
+def test_muon_turns_matrices_into_rotations_and_leaves_depthwise_weights_to_nadamw():
+    """A step of Muon has singular values that are all alike, whatever those of the gradient were."""
+    torch.manual_seed(0)
+    model = nn.ModuleDict({'dense': nn.Conv2d(24, 16, 1, bias=False), 'depthwise': nn.Conv2d(16, 16, 3, groups=16)})
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = create_optimizer(model, TrainConfig(optimizer='nmuon', lr=LR, weight_decay=0))
+    gradients = {name: torch.randn_like(p) for name, p in model.named_parameters()}
+    gradients['dense.weight'][0] *= 100
+    for name, parameter in model.named_parameters():
+        parameter.grad = gradients[name].clone()
+    optimizer.step()
+    moved = {name: before[name] - p.detach() for name, p in model.named_parameters()}
+    values = torch.linalg.svdvals(moved['dense.weight'].flatten(1))
+    assert values.max() < 2 * values.min()
+    given = torch.linalg.svdvals(gradients['dense.weight'].flatten(1))
+    assert given.max() > 50 * given.min()
+    # NAdamW's first step: of one size for every weight, against its gradient.
+    step = moved['depthwise.weight'] / gradients['depthwise.weight'].sign()
+    torch.testing.assert_close(step, torch.full_like(step, step.mean().item()), rtol=1e-3, atol=0)
+    assert step.mean() > 0
 
 
 def test_an_unknown_optimizer_is_refused(detector):
