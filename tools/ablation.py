@@ -66,13 +66,15 @@ ROWS = {
 def train(row: Row, args: argparse.Namespace, run: Path) -> None:
     """Trains as one row says, and leaves its figures in `ablation.json` in the run's folder."""
     train_set, val_set, shift_set = (load_split(args.data, split) for split in ('train', 'val', 'shift'))
-    settings = {'epochs': args.epochs, 'eval_every': args.epochs, 'cache': 'memory', 'workers': args.workers}
+    settings = {'epochs': args.epochs, 'cache': 'memory', 'workers': args.workers}
     config = TrainConfig(**settings, seed=args.seed, **row.settings)
     torch.manual_seed(args.seed)
     detector = create_detector(args.model, class_names=train_set.class_names, image_size=args.image_size)
     row.prepare(detector, train_set)
-    metrics = Trainer(detector, train_set, val_set, config, run, resume=run.exists()).fit()
-    shift = evaluate(Detector.from_pretrained(run / 'last'), shift_set).metrics
+    # Scored afterwards: a run that was stopped between its last epoch and its figures has nothing left to train.
+    Trainer(detector, train_set, None, config, run, resume=run.exists()).fit()
+    kept = Detector.from_pretrained(run / 'last')
+    metrics, shift = (evaluate(kept, split).metrics for split in (val_set, shift_set))
     with open(run / 'results.csv', newline='', encoding='utf-8') as file:
         seconds = sum(float(line['seconds']) for line in csv.DictReader(file))
     figures = {'ap': metrics.ap, 'ap50': metrics.ap50, 'shift_ap': shift.ap, 'seconds': seconds}
