@@ -24,6 +24,7 @@ from mbv3zoo.progress import bar
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state, save_state
 from mbv3zoo.training.failures import TrainingDiverged, naming_the_checkpoint
 from mbv3zoo.training.loss_parts import Losses
+from mbv3zoo.training.memory import keep_freed_memory
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule, unscaled_lr
 from mbv3zoo.training.results import RESULTS_NAME, write_epoch
 from mbv3zoo.training.shared_evaluation import evaluate_together
@@ -87,6 +88,8 @@ class Trainer:
         )
         if config.tracker and not self.accelerator.log_with:
             raise ValueError(f'tracker {config.tracker!r}: its package is not installed; pip install {config.tracker}')
+        if self.accelerator.device.type == 'cpu':
+            keep_freed_memory()
         # channels_last takes two thirds of the time of the default layout, on CPUs as on GPUs.
         detector = detector.to(self.accelerator.device, memory_format=torch.channels_last)
         self.class_names = train_set.class_names
