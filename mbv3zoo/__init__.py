@@ -13,8 +13,10 @@ from mbv3zoo.version import __version__
 if not (sys.argv and (sys.argv[0] == '-m' or Path(sys.argv[0]).stem == 'mbv3zoo')):
     from mbv3zoo import backbones
     from mbv3zoo.config import DetectorConfig, TrainConfig
+    from mbv3zoo.create import create_detector, list_detectors
     from mbv3zoo.detections import Detections
-    from mbv3zoo.detector import Detector, create_detector, list_detectors
+    from mbv3zoo.detector import Detector
+    from mbv3zoo.zoo import register_detector
 
     __all__ = [
         'Detections',
@@ -25,4 +27,5 @@ if not (sys.argv and (sys.argv[0] == '-m' or Path(sys.argv[0]).stem == 'mbv3zoo'
         'backbones',
         'create_detector',
         'list_detectors',
+        'register_detector',
     ]

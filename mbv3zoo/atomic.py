@@ -27,7 +27,7 @@ def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
     """Write files that belong together: none is replaced before the bytes of all are safely on disk.
 
     They are then put in place in the mapping's order, so the file without which the others are of no use goes
-    last. A killed process may leave hidden files ending in `.tmp` behind; they are never read.
+    last. A killed process may leave hidden files ending in `.tmp` behind (`temporary_files`).
 
     Args:
         contents: File path -> content, as in `atomic_write`.
@@ -41,7 +41,7 @@ def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
             path = Path(path)
             # The same folder, because a rename is atomic only within a file system; a name of its own,
             # because two processes may save to one place at once.
-            staged[path] = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.tmp')
+            staged[path] = _temporary(path, uuid.uuid4().hex)
             with _naming(path):
                 _write_through(staged[path], content)
         for path, temporary in staged.items():
@@ -50,6 +50,15 @@ def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
     finally:
         for temporary in staged.values():
             temporary.unlink(missing_ok=True)
+
+
+def temporary_files(path: Path) -> list[Path]:
+    """What killed processes have left of a file, whole or half-written."""
+    return sorted(path.parent.glob(_temporary(path, '*').name))
+
+
+def _temporary(path: Path, unique: str) -> Path:
+    return path.with_name(f'.{path.name}.{unique}.tmp')
 
 
 def _write_through(path: Path, content: Content) -> None:

@@ -44,7 +44,7 @@ def list_(
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
     else:
-        from mbv3zoo.detector import list_detectors
+        from mbv3zoo.create import list_detectors
 
         lines = list_detectors(filter, pretrained)
     typer.echo('\n'.join(lines))
@@ -101,6 +101,7 @@ def train(
     data: Annotated[str | None, typer.Option(help=_DATA_HELP)] = None,
     val_data: Annotated[str | None, typer.Option(help='Validation split, where it is a file of its own.')] = None,
     images: Images = None,
+    data_license: Annotated[str | None, typer.Option(help="The data's licence, for the record.")] = None,
     model: Annotated[str, typer.Option(help='Name, YAML file, saved folder, or Hub repository.')] = 'mbv3_yolo_small',
     pretrained: Annotated[bool, typer.Option('--pretrained', help="Start from the model's weights.")] = False,
     image_size: Annotated[int | None, typer.Option(help='Side of the input in pixels.')] = None,
@@ -152,7 +153,7 @@ def train(
         model=model,
         pretrained=pretrained,
         image_size=image_size,
-        data=DataConfig(data=data, val_data=val_data, images=images),
+        data=DataConfig(data=data, val_data=val_data, images=images, license=data_license),
         train=TrainConfig.parse(settings, 'train'),
     )
     if preview:
@@ -237,14 +238,28 @@ def push(
     private: Annotated[bool, typer.Option('--private', help='Create the repository as private.')] = False,
     create_pr: Annotated[bool, typer.Option('--create-pr', help='Open a pull request instead of a commit.')] = False,
     message: Annotated[str | None, typer.Option(help='Commit message.')] = None,
+    license: Annotated[str | None, typer.Option(help="Licence to publish under; by default the card's.")] = None,
+    allow_license: Annotated[
+        list[str] | None, typer.Option(help='Licence of a part of the weights that is not to be asked about, or any.')
+    ] = None,
+    dry_run: Annotated[bool, typer.Option('--dry-run', help='Only list the files and print the card.')] = False,
 ) -> None:
     """Publish a saved detector to the Hugging Face Hub, in one commit."""
-    from mbv3zoo.config_loader import named_weights
-    from mbv3zoo.hub import push_folder
+    from mbv3zoo.publish import publish_folder
+    from mbv3zoo.zoo import known_weights
 
-    folder = named_weights().get(model, model)
+    folder = known_weights().get(model, model)
+    if not isinstance(folder, (str, Path)):
+        raise ValueError(f'{model} is on the Hub already, in {folder.repo_id}; pull it first to push it elsewhere')
     options: dict[str, Any] = {'revision': revision, 'create_pr': create_pr, 'commit_message': message}
-    typer.echo(push_folder(folder, repo_id, private=private or None, **options))
+    options |= {'license': license, 'allow_licenses': allow_license or (), 'dry_run': dry_run}
+    pushed = publish_folder(folder, repo_id, private=private or None, **options)
+    if isinstance(pushed, str):
+        typer.echo(pushed)
+        return
+    for file in pushed:
+        typer.echo(f'{file.size:>12,}  {file.name}')
+    typer.echo('\n' + (Path(folder) / 'README.md').read_text(encoding='utf-8'))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from mbv3zoo.presets import ASSIGNERS, AUGMENTATIONS, OPTIMIZERS
 
@@ -64,6 +64,60 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
+def _license_id(value: Any) -> Any:
+    return '-'.join(value.lower().split()) if isinstance(value, str) else value
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, (str, Mapping, LicensedPart)) else value
+
+
+def _one_line(value: str) -> str:
+    # It comes from other people's repositories, and is shown in terminals and cards.
+    if not value.isprintable():
+        raise ValueError('must be one line of printable characters')
+    return value
+
+
+# A licence as the Hub spells it, such as 'apache-2.0'. Two words of our own: 'none' where there is nothing that could
+# have a licence, and 'unknown' where nobody said.
+LicenseId = Annotated[str, BeforeValidator(_license_id), Field(pattern=r'^[a-z0-9][a-z0-9.+_-]*$', max_length=100)]
+
+
+class LicensedPart(Config):
+    """One thing that a detector's weights were made from. A licence alone may be given for it, as text.
+
+    Attributes:
+        license: Its licence, 'none' or 'unknown'.
+        source: Where it comes from: an id on the Hub ('timm/resnet18.a1_in1k'), an address, a data set's name.
+    """
+
+    license: LicenseId = 'unknown'
+    source: Annotated[str, Field(max_length=500), AfterValidator(_one_line)] = ''
+
+    @model_validator(mode='before')
+    @classmethod
+    def _from_license(cls, data: Any) -> Any:
+        return {'license': data} if isinstance(data, str) else data
+
+
+class LicenseRecord(Config):
+    """What a detector was made from, and under which licences; travels with its weights (`mbv3zoo.licenses`).
+
+    Attributes:
+        code: Licence of this library.
+        backbone: The backbone's weights before the first training; 'none' where it began from scratch.
+        imported: Weights that were converted from another library, such as 'agpl-3.0' for YOLOv5's; 'none' where
+            there are none.
+        data: The data sets it was trained on, in their order; empty where none was recorded.
+    """
+
+    code: Literal['apache-2.0'] = 'apache-2.0'
+    backbone: LicensedPart = LicensedPart()
+    imported: LicensedPart = LicensedPart()
+    data: Annotated[tuple[LicensedPart, ...], BeforeValidator(_one_or_many), Field(max_length=100)] = ()
+
+
 class DetectorConfig(Config):
     """All that is needed to build a detector's network again: what is saved beside the weights.
 
@@ -80,6 +134,7 @@ class DetectorConfig(Config):
         activation: Activation of the neck, by its name in timm.layers.
         mean: Per-channel mean the backbone was trained with, for pictures in 0..1; None takes the backbone's.
         std: Per-channel standard deviation, likewise.
+        licenses: What the weights were made from, and under which licences.
     """
 
     backbone: str
@@ -94,6 +149,7 @@ class DetectorConfig(Config):
     activation: str = 'silu'
     mean: tuple[float, ...] | None = None
     std: tuple[Positive, ...] | None = None
+    licenses: LicenseRecord = LicenseRecord()
 
     @model_validator(mode='before')
     @classmethod
@@ -250,11 +306,13 @@ class DataConfig(Config):
             hub:organisation/name, a data set of the Hugging Face Hub.
         val_data: The same for the validation split; by default `data`'s own. A COCO .json needs one.
         images: Folder of a COCO file's pictures, where they do not stand in one of the usual places.
+        license: Licence of the pictures and labels, as the Hub spells it; kept in the detector's licence record.
     """
 
     data: str
     val_data: str | None = None
     images: str | None = None
+    license: LicenseId | None = None
 
 
 class RunConfig(Config):

@@ -1,133 +1,134 @@
-"""A detector's folder, on disk and on the Hugging Face Hub: the two have the same three files.
+"""Pulling and pushing a detector's folder (`mbv3zoo.saved_folder`): the Hugging Face Hub.
 
-This module moves a configuration and a state dict; what they mean is the business of `mbv3zoo.models`.
+In every load files are checked against the hash that the Hub states (`mbv3zoo.hub_integrity`). Failures that may pass
+are tried again a few times, each with a warning (`mbv3zoo.hub_errors`).
 """
 
-import json
-import os
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import safetensors.torch
-from huggingface_hub import CommitOperationAdd, HfApi, constants, hf_hub_download
+import contextlib
+import logging
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from huggingface_hub import (
+    CommitOperationAdd,
+    HfApi,
+    constants,
+    get_hf_file_metadata,
+    hf_hub_download,
+    hf_hub_url,
+    is_offline_mode,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
-    GatedRepoError,
-    HfHubHTTPError,
+    FileMetadataError,
     HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import validate_repo_id
-from safetensors import SafetensorError
-from torch import Tensor
 
-from mbv3zoo.atomic import atomic_write_all
+from mbv3zoo.atomic import atomic_write
+from mbv3zoo.card_merge import merge_card
+from mbv3zoo.hub_errors import ATTEMPTS, HTTP_ERROR, ask, is_passing_download, is_passing_push, no_such_file
+from mbv3zoo.hub_integrity import Stated, find_fault, is_same, remove, stated_files
+from mbv3zoo.saved_folder import (
+    BACKBONE_NAME,
+    CARD_NAME,
+    CONFIG_NAME,
+    HEAD_NAME,
+    LOADED_NAMES,
+    PICTURE_NAME,
+    check_config_size,
+    matching_head,
+    saved_files,
+)
 from mbv3zoo.version import __version__
 
-CONFIG_NAME = 'config.json'
-WEIGHTS_NAME = 'model.safetensors'
-CARD_NAME = 'README.md'
+_logger = logging.getLogger(__name__)
 
 _LIBRARY = {'library_name': 'mbv3zoo', 'library_version': __version__}
-_PICKLES = 'Weights are read from safetensors only, never from a pickle such as pytorch_model.bin.'
-# The base error of the HTTP library underneath. Which library that is depends on huggingface_hub's version,
-# and its transport errors (a reset connection) need be neither an HfHubHTTPError nor an OSError.
-_HTTP_ERROR: type[Exception] = HfHubHTTPError.__bases__[0]
 
 
-def save_folder(
-    folder: str | Path,
-    config: dict[str, Any],
-    state_dict: dict[str, Tensor],
-    card: str,
-    metadata: dict[str, str] | None = None,
-    keep_card: bool = True,
-) -> Path:
-    """Write `config.json`, `README.md` and `model.safetensors` into a folder that is ready to be pushed.
+class PushedFile(NamedTuple):
+    """A file that is published, and its size in bytes."""
 
-    All bytes are on disk before the first file is replaced, so a full disk or a kill leaves an earlier save
-    whole.
-
-    Args:
-        folder: Made when missing, with its parents.
-        config: Anything JSON can express.
-        state_dict: Tensors of any device and memory layout; no two may share memory.
-        card: Text of the model card.
-        metadata: Further entries of the safetensors header.
-        keep_card: Whether an existing README.md stays: people edit their cards.
-
-    Returns:
-        The folder.
-
-    Raises:
-        ValueError: `folder` is a file, or `config` or `state_dict` cannot be written. Nothing was written.
-        OSError: The folder cannot be written (full, read-only); the message names it.
-    """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f'cannot save to {str(folder)!r}: it is a file. Give a folder, new or existing.')
-    contents = {folder / CONFIG_NAME: _config_bytes(config)}
-    if not (keep_card and (folder / CARD_NAME).exists()):
-        contents[folder / CARD_NAME] = card.encode('utf-8')
-    contents[folder / WEIGHTS_NAME] = _weights_bytes(state_dict, metadata)
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic_write_all(contents)
-    return folder
+    name: str
+    size: int
 
 
-def load_folder(
-    source: str | Path,
+def pull(
+    repo_id: str,
+    names: Sequence[str] = LOADED_NAMES,
     *,
     revision: str | None = None,
     cache_dir: str | Path | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
     force_download: bool = False,
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Read the configuration and the weights from a folder, or from a repository on the Hub.
+) -> dict[str, Path]:
+    """Fetches files of a repository into the Hub's cache, all from one commit, and checks each against its hash.
+
+    A file that is not what the Hub states is removed from the cache and fetched once more. Where the Hub cannot be
+    reached, fails or refuses, a copy in the cache is used and a warning says why.
 
     Args:
-        source: An existing folder, else a Hub id `'org/name'`. A `Path` is always a folder.
-        revision: Branch, tag or commit, for a Hub id only. Both files come from the same commit.
+        repo_id: `'org/name'`.
+        names: Which files; by default what a detector is loaded from.
+        revision: Branch, tag or commit. A commit that is in the cache is used without asking the Hub.
         cache_dir: Where downloads are kept; the Hub's own cache by default.
         token: Access token, or True/False to demand or forbid the stored one.
         local_files_only: Use the cache, never the network.
-        force_download: Download again even what the cache holds.
+        force_download: Download again even what the cache holds, and never fall back to it.
 
     Returns:
-        `(config, state_dict)`, the tensors on the CPU.
+        Name -> path in the cache.
 
     Raises:
-        ValueError: `source` is neither; or the folder or repository, its revision or one of the files is
-            missing, corrupt or not for this token. The message says which.
-        FileNotFoundError: The network is off (`local_files_only`, `HF_HUB_OFFLINE`) and a file is not cached.
+        ValueError: `repo_id` is no id, or the repository, its revision or one of the files is missing or not for
+            this token, or a file is too large or twice not what the Hub states. The message says which.
+        FileNotFoundError: The network is off (`local_files_only`, `HF_HUB_OFFLINE`) and a file is not cached, or is
+            corrupt there.
         ConnectionError: The Hub cannot be reached, or failed to answer.
     """
-    if isinstance(source, Path) or os.path.exists(source):
-        if revision is not None:
-            raise ValueError(
-                f'revision={revision!r} was given for the folder {str(source)!r}, but only repositories on '
-                'the Hub have revisions: leave it out.'
-            )
-        config_path, weights_path = _local_files(Path(source))
-        advice = 'Save the detector again, or copy the file again from where it is whole.'
-    else:
-        _check_repo_id(source)
-        options = {
-            'cache_dir': cache_dir,
-            'token': token,
-            'local_files_only': local_files_only,
-            'force_download': force_download,
-        }
-        config_path = _download(source, CONFIG_NAME, revision, options)
-        # The cache keeps each file under the hash of its commit. The weights are asked for by that hash, or a
-        # push in between would give us the configuration of one commit and the weights of another.
-        weights_path = _download(source, WEIGHTS_NAME, config_path.parent.name, options)
-        advice = f'If {source!r} itself is whole, load it once more with force_download=True.'
-    return _read_config(config_path, advice), _read_weights(weights_path, advice)
+    check_repo_id(repo_id)
+    offline = local_files_only or is_offline_mode()
+    if offline and force_download:
+        raise ValueError(
+            'force_download=True needs the network, which local_files_only=True or HF_HUB_OFFLINE switches off. '
+            'Leave one of them out.'
+        )
+    if revision is not None and (revision.startswith('/') or '..' in revision):
+        raise ValueError(f'{revision!r} is not the name of a branch, tag or commit.')
+    source = _Source(repo_id, revision, Path(cache_dir or constants.HF_HUB_CACHE).expanduser().resolve(), token)
+    known, cached = (None, {}) if force_download else source.cached(names)
+    complete = len(cached) == len(names)
+    if complete and (offline or revision == known):
+        return cached
+    if offline:
+        name = next(name for name in names if name not in cached)
+        raise FileNotFoundError(
+            f'{source.failed(name)}: it is not in the cache, or was corrupt there, and the network is off '
+            '(local_files_only=True or HF_HUB_OFFLINE). Load it once with the network on.'
+        )
+    try:
+        # Whoever has a copy is not made to wait for the Hub.
+        commit = source.commit(names[0], attempts=1 if complete else ATTEMPTS)
+    except (ValueError, ConnectionError) as error:
+        if not complete or isinstance(error.__cause__, (EntryNotFoundError, RevisionNotFoundError)):
+            raise
+        _logger.warning('%s Used is the copy in the cache, of commit %s, which may be out of date.', error, known)
+        return cached
+    if complete and commit == known:
+        return cached
+    if commit != known and not force_download:
+        _, cached = source.cached(names, commit)
+    return source.complete(names, commit, cached, force_download)
 
 
 def push_folder(
@@ -139,22 +140,28 @@ def push_folder(
     revision: str | None = None,
     commit_message: str | None = None,
     create_pr: bool = False,
-) -> str:
-    """Publish a folder written by `save_folder`: its three files, and no other, in one commit.
+    dry_run: bool = False,
+    check_card: Callable[[str], None] | None = None,
+) -> str | list[PushedFile]:
+    """Publishes a folder written by `save_folder`: its files, and no others, in one commit or not at all.
 
-    The repository and the branch `revision` are made when missing. Pushing the same files again is harmless.
+    The repository and the branch `revision` are made when missing. What people wrote into the repository's card stays
+    (`mbv3zoo.card_merge`). Pushing the same files again makes no commit.
 
     Args:
-        folder: A folder that holds `config.json`, `model.safetensors` and `README.md`.
+        folder: A folder that holds `config.json`, `model.safetensors`, `detector.safetensors` and `README.md`, and may
+            hold `predictions.png`.
         repo_id: `'org/name'`.
         token: Access token with the right to write; the stored one by default.
         private: Visibility of a repository that is made now; an existing one keeps its own.
         revision: Branch to commit to; the default branch when None.
         commit_message: Title of the commit.
         create_pr: Open a pull request instead of committing to the branch.
+        dry_run: Do not use the network; only tell what would be pushed.
+        check_card: Called with the card that is about to be committed, merged with the repository's; may refuse it.
 
     Returns:
-        URL of the commit, or of the pull request.
+        URL of the commit, or of the pull request; with `dry_run` the files instead.
 
     Raises:
         ValueError: The folder is not complete, the id is not valid, or the Hub refused the token, the branch
@@ -162,91 +169,34 @@ def push_folder(
         ConnectionError: The Hub cannot be reached, or failed to answer. Pushing again is safe.
     """
     folder = Path(folder)
-    _check_repo_id(repo_id)
+    check_repo_id(repo_id)
     if create_pr and revision is not None:
         raise ValueError(
             f'revision={revision!r} and create_pr=True exclude each other: a pull request is always opened '
             'against the default branch. Give one of them.'
         )
-    paths = [*_local_files(folder), folder / CARD_NAME]
-    if not paths[-1].is_file():
-        raise ValueError(
-            f'the folder {str(folder)!r} has no {CARD_NAME}, and nothing is published without a card. Save '
-            'the detector again to get one, or write it.'
-        )
+    paths = _pushed_files(folder)
+    if dry_run:
+        return [PushedFile(name, path.stat().st_size) for name, path in paths.items()]
     api = HfApi(token=token, **_LIBRARY)
-    try:
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        if revision is not None:
-            api.create_branch(repo_id, branch=revision, exist_ok=True)
-        # upload_folder may split what it uploads into several commits; create_commit never does.
-        commit = api.create_commit(
-            repo_id,
-            [CommitOperationAdd(path_in_repo=path.name, path_or_fileobj=path) for path in paths],
-            commit_message=commit_message or f'Upload with mbv3zoo {__version__}',
-            revision=revision,
-            create_pr=create_pr,
-        )
-    except (_HTTP_ERROR, RuntimeError) as error:
-        at = f' at revision {revision!r}' if revision else ''
-        raise _explain(error, f'cannot push to {repo_id!r} on the Hub{at}', repo_id) from error
-    return commit.pr_url or commit.commit_url
+    at = f' at revision {revision!r}' if revision else ''
+    failed = f'cannot push to {repo_id!r} on the Hub{at}'
+    ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True), failed, repo_id)
+    if revision is not None:
+        ask(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), failed, repo_id)
+    message = commit_message or f'Upload with mbv3zoo {__version__}'
+    return ask(
+        lambda: _commit(api, repo_id, paths, revision, message, create_pr, check_card),
+        failed,
+        repo_id,
+        # When the answer is lost nothing tells us whether the pull request was opened, so no second one is.
+        attempts=1 if create_pr else ATTEMPTS,
+        passing=is_passing_push,
+    )
 
 
-def _config_bytes(config: dict[str, Any]) -> bytes:
-    try:
-        text = json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f'the configuration cannot be written as JSON ({error}). Use only finite numbers, strings, '
-            'booleans, None, and lists and dicts of these.'
-        ) from error
-    return (text + '\n').encode('utf-8')
-
-
-def _weights_bytes(state_dict: dict[str, Tensor], metadata: dict[str, str] | None) -> bytes:
-    for name, tensor in state_dict.items():
-        if not isinstance(tensor, Tensor):
-            raise ValueError(
-                f'state_dict[{name!r}] is of type {type(tensor).__name__}, but only tensors can be saved: leave it out.'
-            )
-    # Safetensors takes no strided views, such as the weights of a model in channels_last layout.
-    tensors = {name: tensor.detach().contiguous() for name, tensor in state_dict.items()}
-    try:
-        # Other libraries read the format from here, and refuse a file that does not say it.
-        return safetensors.torch.save(tensors, {'format': 'pt', **(metadata or {})})
-    except RuntimeError as error:
-        if 'share memory' not in str(error):
-            raise
-        raise ValueError(
-            'the state dict holds tensors that share memory, which safetensors cannot express. Save only '
-            f'one of them, or clone() the others. They are: {_shared_names(tensors)}'
-        ) from error
-
-
-def _shared_names(tensors: dict[str, Tensor]) -> list[list[str]]:
-    by_storage: dict[int, list[str]] = {}
-    for name, tensor in tensors.items():
-        if tensor.numel():
-            by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append(name)
-    return [names for names in by_storage.values() if len(names) > 1]
-
-
-def _local_files(folder: Path) -> tuple[Path, Path]:
-    if not folder.exists():
-        raise ValueError(f'there is no folder {str(folder)!r}. Check the path.')
-    if not folder.is_dir():
-        raise ValueError(f'{str(folder)!r} is a file. Give the folder with {CONFIG_NAME} and {WEIGHTS_NAME}.')
-    missing = [name for name in (CONFIG_NAME, WEIGHTS_NAME) if not (folder / name).is_file()]
-    if missing:
-        raise ValueError(
-            f'the folder {str(folder)!r} has no {" and no ".join(missing)}. The folder of a detector holds '
-            f'{CONFIG_NAME} and {WEIGHTS_NAME}, as save_pretrained writes them. {_PICKLES}'
-        )
-    return folder / CONFIG_NAME, folder / WEIGHTS_NAME
-
-
-def _check_repo_id(repo_id: str) -> None:
+def check_repo_id(repo_id: str) -> None:
+    """Raises ValueError where it is not 'org/name'."""
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
@@ -259,78 +209,167 @@ def _check_repo_id(repo_id: str) -> None:
         )
 
 
-def _download(repo_id: str, filename: str, revision: str | None, options: dict[str, Any]) -> Path:
-    at = f' at revision {revision!r}' if revision else ''
-    failed = f'cannot load {filename} from {repo_id!r} on the Hub{at}'
-    try:
-        return Path(hf_hub_download(repo_id, filename, revision=revision, **_LIBRARY, **options))
-    except (EntryNotFoundError, _HTTP_ERROR, RuntimeError) as error:
-        raise _explain(error, failed, repo_id) from error
-    except ValueError as error:
-        # With force_download the client hides behind a ValueError what it would raise otherwise.
-        if isinstance(error.__cause__, _HTTP_ERROR):
-            raise _explain(error.__cause__, failed, repo_id) from error
-        raise
+@dataclass(frozen=True)
+class _Source:
+    """Where files are pulled from, and the cache they go to."""
 
+    repo_id: str
+    revision: str | None
+    cache_dir: Path
+    token: str | bool | None
 
-def _explain(error: BaseException, failed: str, repo_id: str) -> Exception:
-    """Puts what the Hub's client raised into words: ValueError if the input is at fault, else an OSError."""
-    hub = constants.ENDPOINT
-    log_in = 'log in with `hf auth login`, set HF_TOKEN, or pass `token`'
-    # The client says LocalEntryNotFoundError for "not cached, and the Hub was of no help", and a bare
-    # RuntimeError for an upload that failed for good. Why is told by the cause.
-    if isinstance(error, LocalEntryNotFoundError):
-        if error.__cause__ is None or isinstance(error.__cause__, OfflineModeIsEnabled):
-            return FileNotFoundError(
-                f'{failed}: it is not in the cache, and the network is switched off by '
-                'local_files_only=True or HF_HUB_OFFLINE. Load it once with the network on.'
-            )
-        error = error.__cause__
-    elif isinstance(error, RuntimeError) and error.__cause__ is not None:
-        error = error.__cause__
-    if isinstance(error, GatedRepoError):
-        return ValueError(
-            f'{failed}: its owner decides who may read it. Ask for access at {hub}/{repo_id}, then {log_in}.'
+    def failed(self, name: str) -> str:
+        """How the message of an error begins."""
+        at = f' at revision {self.revision!r}' if self.revision else ''
+        return f'cannot load {name} from {self.repo_id!r} on the Hub{at}'
+
+    def cached(self, names: Sequence[str], commit: str | None = None) -> tuple[str | None, dict[str, Path]]:
+        """A commit, by default what the revision last stood for, and those of its files that the cache holds whole."""
+        found: dict[str, Path] = {}
+        for name in names:
+            # The cache keeps each file under the hash of its commit, so the first one found tells it for all.
+            path = try_to_load_from_cache(self.repo_id, name, self.cache_dir, commit or self.revision)
+            if not isinstance(path, str):
+                continue
+            commit = Path(path).parent.name
+            if fault := find_fault(Path(path)):
+                _logger.warning('%s: the copy in the cache is corrupt: %s. It is removed.', self.failed(name), fault)
+                remove(Path(path))
+            else:
+                found[name] = Path(path)
+        return commit, found
+
+    def commit(self, name: str, attempts: int) -> str:
+        """The commit that the revision stands for now."""
+
+        return ask(lambda: self._head(name, self.revision), self.failed(name), self.repo_id, attempts=attempts)
+
+    def _head(self, name: str, revision: str | None) -> str:
+        """The commit that the Hub has a file from."""
+        url = hf_hub_url(self.repo_id, name, revision=revision)
+        answer = get_hf_file_metadata(url, token=self.token, **_LIBRARY)
+        # The client makes them the names of a folder and of a file, whatever they are.
+        for header, value in (('X-Repo-Commit', answer.commit_hash), ('ETag', answer.etag)):
+            if re.fullmatch(r'[\w-]+', value or '') is None:
+                raise FileMetadataError(f'its {header} is {value!r}, expected a hash')
+        return answer.commit_hash
+
+    def complete(self, names: Sequence[str], commit: str, cached: dict[str, Path], force: bool) -> dict[str, Path]:
+        """All files of a commit: those that are cached, and the others from the Hub."""
+        missing = [name for name in names if name not in cached]
+        # All are looked at before the first is fetched.
+        stated = self._stated(missing, commit) if missing else {}
+        fetched = {name: self._fetch(name, commit, stated[name], force) for name in missing}
+        paths = {name: {**cached, **fetched}[name] for name in names}
+        if commit != self.revision:
+            # By this the cache knows what a branch stood for. It is written last, so that without the network nobody
+            # is led to a commit of which a part is missing. A cache that is read-only stays as it is.
+            with contextlib.suppress(OSError):
+                reference = paths[names[0]].parents[2] / 'refs' / (self.revision or constants.DEFAULT_REVISION)
+                reference.parent.mkdir(parents=True, exist_ok=True)
+                atomic_write(reference, commit.encode())
+        return paths
+
+    def _stated(self, names: Sequence[str], commit: str) -> dict[str, Stated]:
+        api = HfApi(token=self.token, **_LIBRARY)
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        info = ask(
+            lambda: api.model_info(self.repo_id, revision=commit, files_metadata=True, timeout=timeout),
+            self.failed(names[0]),
+            self.repo_id,
         )
-    if isinstance(error, RepositoryNotFoundError):
-        return ValueError(
-            f'{failed}: there is no such repository at {hub}, or it is private. Check the spelling; for a '
-            f'private repository, {log_in}.'
-        )
-    if isinstance(error, RevisionNotFoundError):
-        return ValueError(f'{failed}: the repository has no branch, tag or commit of that name.')
-    if isinstance(error, EntryNotFoundError):
-        return ValueError(
-            f'{failed}: the repository has no such file. That of a detector holds {CONFIG_NAME} and '
-            f'{WEIGHTS_NAME}. {_PICKLES}'
-        )
-    if isinstance(error, HfHubHTTPError):
-        status = error.response.status_code
-        answer = f'{hub} answered {status}' + (f' ({error.server_message})' if error.server_message else '')
-        if status in (401, 403):
-            return ValueError(
-                f'{failed}: {answer}. There is no token, or it is not valid, or lacks the right; {log_in}.'
-            )
-        if status < 500 and status not in (408, 429):
-            return ValueError(f'{failed}: {answer}.')
-        return ConnectionError(f'{failed}: {answer}. Try again later.')
-    return ConnectionError(f'{failed}: no usable answer from {hub} ({error}). Check the network and try again.')
+        stated = stated_files(info)
+        for name in names:
+            if name not in stated:
+                raise no_such_file(self.failed(name))
+            if name == CONFIG_NAME:
+                check_config_size(stated[name].size or 0, self.failed(name))
+        return stated
 
-
-def _read_config(path: Path, advice: str) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_bytes().decode('utf-8'))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is corrupt: it is not JSON ({error}). {advice}') from error
-    if not isinstance(config, dict):
+    def _fetch(self, name: str, commit: str, stated: Stated, force: bool) -> Path:
+        for again in (False, True):
+            path = self._download(name, commit, force or again)
+            fault = find_fault(path, stated)
+            if fault is None:
+                return path
+            remove(path)
+            if not again:
+                _logger.warning('%s: it is not what the Hub states: %s. Fetched once more.', self.failed(name), fault)
         raise ValueError(
-            f'{path} is not a configuration: it holds a {type(config).__name__} and should hold a dict. {advice}'
+            f'{self.failed(name)}: twice it was not what the Hub states: {fault}. Nothing of it is kept. Try again '
+            'later; if that does not help, its owner must upload it again.'
         )
-    return config
+
+    def _download(self, name: str, commit: str, force: bool) -> Path:
+        def download() -> str:
+            options = {'cache_dir': self.cache_dir, 'token': self.token, 'force_download': force}
+            try:
+                return hf_hub_download(self.repo_id, name, revision=commit, **options, **_LIBRARY)
+            except ValueError as error:
+                # With force_download the client hides behind a ValueError what it would raise otherwise.
+                if isinstance(error.__cause__, HTTP_ERROR):
+                    raise error.__cause__ from error
+                raise
+
+        failed = self.failed(name)
+        ask(lambda: self._head(name, commit), failed, self.repo_id)
+        return Path(ask(download, failed, self.repo_id, passing=is_passing_download))
 
 
-def _read_weights(path: Path, advice: str) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f'{path} is corrupt: it is not a safetensors file ({error}). {advice}') from error
+def _pushed_files(folder: Path) -> dict[str, Path]:
+    """Name in the repository -> path."""
+    paths = {**saved_files(folder), CARD_NAME: folder / CARD_NAME}
+    if not paths[CARD_NAME].is_file():
+        raise ValueError(
+            f'the folder {str(folder)!r} has no {CARD_NAME}, and nothing is published without a card. Save '
+            'the detector again to get one, or write it.'
+        )
+    # A save that was killed has left it under another name.
+    paths[HEAD_NAME] = matching_head(paths[BACKBONE_NAME], paths[HEAD_NAME], 'Save the detector again.')
+    if (folder / PICTURE_NAME).is_file():
+        paths[PICTURE_NAME] = folder / PICTURE_NAME
+    return paths
+
+
+def _commit(
+    api: HfApi,
+    repo_id: str,
+    paths: Mapping[str, Path],
+    revision: str | None,
+    message: str,
+    create_pr: bool,
+    check_card: Callable[[str], None] | None,
+) -> str:
+    """Commits what differs from the newest commit; harmless to repeat."""
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=timeout)
+    stated = stated_files(info)
+    contents: dict[str, Path | bytes] = dict(paths)
+    if info.sha and CARD_NAME in stated:
+        new = paths[CARD_NAME].read_text(encoding='utf-8')
+        card = merge_card(_read_card(api, repo_id, info.sha), new)
+        if check_card is not None:
+            check_card(card)
+        contents[CARD_NAME] = card.encode('utf-8')
+    # The client looks as well, but only if the Hub tells it the hashes once more. It matters where a commit was made
+    # and only the answer was lost.
+    if all(is_same(content, stated.get(name)) for name, content in contents.items()):
+        return f'{constants.ENDPOINT}/{repo_id}/commit/{info.sha}'
+    # upload_folder may split what it uploads into several commits; create_commit never does.
+    commit = api.create_commit(
+        repo_id,
+        [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in contents.items()],
+        commit_message=message,
+        revision=revision,
+        create_pr=create_pr,
+        # Were there a commit since, its changes to the card would be lost.
+        parent_commit=info.sha,
+    )
+    return commit.pr_url or commit.commit_url
+
+
+def _read_card(api: HfApi, repo_id: str, commit: str) -> str:
+    # Not by the usual cache: the client would hide behind it that the Hub failed.
+    with tempfile.TemporaryDirectory() as folder:
+        path = api.hf_hub_download(repo_id, CARD_NAME, revision=commit, cache_dir=folder)
+        return Path(path).read_bytes().decode('utf-8-sig')

@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mbv3zoo.backbone_table import backbone_row, weights_columns
-from mbv3zoo.detector import Detector, create_detector
+from mbv3zoo.config import DetectorConfig, LicenseRecord
+from mbv3zoo.create import create_detector
+from mbv3zoo.detector import Detector
+from mbv3zoo.licenses import fresh_record, license_rows, weights_license
 from mbv3zoo.models.operations import count_operations
 from mbv3zoo.models.timm_model import check_name
+from mbv3zoo.saved_detector import find_saved
+from mbv3zoo.timm_source import is_timm_source, read_timm_source
 
 
 class Cost(NamedTuple):
@@ -32,7 +37,13 @@ def _count(detector: Detector) -> Cost:
 
 
 def describe(name: Any) -> str:
-    """A table of a detector's settings and cost, as text."""
+    """A table of a detector's settings, cost and licences, as text.
+
+    Licences are those of the detector's weights, and where it has none, of its backbone's.
+
+    Args:
+        name: As for `mbv3zoo.create_detector`.
+    """
     detector = create_detector(name, device='meta')
     config = detector.config
     parameters, operations = _count(detector)
@@ -49,9 +60,28 @@ def describe(name: Any) -> str:
         'parameters': f'{parameters / 1e6:.2f} M',
         'operations': f'{operations / 1e9:.2f} GFLOPs',
         'weights': '{weights}, trained at {trained_at}'.format(**weights) if weights['weights'] else 'none',
-        'licence': weights['licence'] or 'not recorded by timm',
     }
     if not config.backbone_args:  # they may change which it takes
         rows['sizes'] = backbone_row(config.backbone).sizes
-    width = max(map(len, rows))
-    return '\n'.join(f'{key:{width}}  {value}' for key, value in rows.items())
+    lines = [*rows.items(), *_license_lines(_record(name, config))]
+    width = max(len(key) for key, _ in lines)
+    return '\n'.join(f'{key:{width}}  {value}' for key, value in lines)
+
+
+def _record(name: Any, config: DetectorConfig) -> LicenseRecord:
+    """The licence record of the weights that `pretrained=True` gives."""
+    if isinstance(name, DetectorConfig):
+        known = name.licenses != LicenseRecord()
+        return name.licenses if known else fresh_record(config.backbone, pretrained=True)
+    if find_saved(name) is not None:
+        return Detector.from_pretrained(name).config.licenses
+    if is_timm_source(name):
+        args = {'pretrained_cfg': read_timm_source(name, pretrained=False).pretrained_cfg}
+        return fresh_record(config.backbone, True, args, config.licenses, repository=name.partition(':')[2])
+    return fresh_record(config.backbone, pretrained=True, declared=config.licenses)
+
+
+def _license_lines(record: LicenseRecord) -> list[tuple[str, str]]:
+    parts = [(f'  {part}', f'{license}, {source}' if source else license) for part, license, source in
+             license_rows(record)]  # fmt: skip
+    return [('licence', f'{weights_license(record)} (the weights as a whole)'), *parts]

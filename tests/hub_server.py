@@ -8,14 +8,18 @@ The client reads its environment when it is imported: run code that uses it in a
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import re
+import socket
+import struct
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,6 +122,49 @@ class Reply(NamedTuple):
     status: int = 200
     body: bytes = b''
     headers: dict[str, str] = {}
+    # How the sending of it goes wrong.
+    sent: int | None = None  # bytes of the body that are sent before the connection is closed
+    reset: bool = False  # close it hard, without a word, so that the client's system reports an error
+    pause: float = 0  # seconds between the headers and the body
+
+
+# Faults for `HubServer.spoil_next`: the request is answered as usual, and its reply changed.
+
+
+def flipped(reply: Reply) -> Reply:
+    """One bit of the body is wrong."""
+    return reply._replace(body=reply.body[:-1] + bytes([reply.body[-1] ^ 1])) if reply.body else reply
+
+
+def cut(after: int) -> Callable[[Reply], Reply]:
+    """The connection is closed after so many bytes of the body."""
+    return lambda reply: reply._replace(sent=after)
+
+
+def reset(reply: Reply) -> Reply:
+    """The connection breaks instead of an answer; what was asked for has been done."""
+    return reply._replace(reset=True)
+
+
+def reset_after(sent: int) -> Callable[[Reply], Reply]:
+    """The connection breaks after so many bytes of the body."""
+    return lambda reply: reply._replace(reset=True, sent=sent)
+
+
+def slow(seconds: float) -> Callable[[Reply], Reply]:
+    """The body comes so many seconds after the headers."""
+    return lambda reply: reply._replace(pause=seconds)
+
+
+def with_headers(**headers: str) -> Callable[[Reply], Reply]:
+    """Headers are other ones, by their names with '_' for '-'."""
+    changed = {name.replace('_', '-'): value for name, value in headers.items()}
+    return lambda reply: reply._replace(headers={**reply.headers, **changed})
+
+
+def stale_etag(etag: str) -> Callable[[Reply], Reply]:
+    """The hash stated is that of other content."""
+    return with_headers(ETag=f'"{etag}"', X_Linked_ETag=f'"{etag}"')
 
 
 class LogEntry(NamedTuple):
@@ -143,6 +190,14 @@ class _Fault:
     status: int
     times: float
     headers: dict[str, str]
+
+
+@dataclass
+class _Spoiler:
+    method: str
+    path_part: str
+    change: Callable[[Reply], Reply]
+    times: float
 
 
 _HUB_ROUTES: list[tuple[str, re.Pattern[str], Callable[..., Reply]]] = []
@@ -178,6 +233,7 @@ class HubServer:
         self.log: list[LogEntry] = []
         self._storage: dict[str, bytes] = {}
         self._faults: list[_Fault] = []
+        self._spoilers: list[_Spoiler] = []
         self._lock = threading.RLock()
         self._listeners = [self._listen(_HUB_ROUTES), self._listen(_STORAGE_ROUTES)]
         self.url, self.storage_url = (f'http://127.0.0.1:{s.server_address[1]}' for s in self._listeners)
@@ -237,6 +293,15 @@ class HubServer:
         """Answers the next `times` requests (`math.inf`: all) whose path holds `path_part` with `status`."""
         self._faults.append(_Fault(method, path_part, status, times, headers or {}))
 
+    def spoil_next(self, method: str, path_part: str, change: Callable[[Reply], Reply], times: float = 1) -> None:
+        """Changes the replies to the next `times` requests (`math.inf`: all) whose path holds `path_part`."""
+        self._spoilers.append(_Spoiler(method, path_part, change, times))
+
+    def mend(self) -> None:
+        """Ends all faults."""
+        self._faults.clear()
+        self._spoilers.clear()
+
     def requests(self, method: str, path_part: str = '') -> list[LogEntry]:
         return [entry for entry in self.log if entry.method == method and path_part in entry.path]
 
@@ -247,7 +312,7 @@ class HubServer:
             self.log.append(LogEntry(request.method, request.path, request.token is not None))
             try:
                 self._raise_fault(request)
-                return self._dispatch(request, routes)
+                return self._spoil(request, self._dispatch(request, routes))
             except HubError as error:
                 reply = _json({'error': str(error)}, error.status)
                 return reply._replace(headers={**reply.headers, **error.headers})
@@ -257,6 +322,13 @@ class HubServer:
             if fault.times > 0 and fault.method == request.method and fault.path_part in request.path:
                 fault.times -= 1
                 raise HubError(fault.status, 'injected fault', headers=fault.headers)
+
+    def _spoil(self, request: Request, reply: Reply) -> Reply:
+        for spoiler in self._spoilers:
+            if spoiler.times > 0 and spoiler.method == request.method and spoiler.path_part in request.path:
+                spoiler.times -= 1
+                reply = spoiler.change(reply)
+        return reply
 
     def _dispatch(self, request: Request, routes: list[Any]) -> Reply:
         # The real Hub refuses a wrong token even where none is needed.
@@ -583,15 +655,33 @@ class _Handler(BaseHTTPRequestHandler):
             token if scheme == 'Bearer' else None,
         )
         reply = self.hub.answer(request, self.routes)
+        if reply.reset and reply.sent is None:
+            self._reset()
+            return
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value.encode('ascii', 'backslashreplace').decode())
         self.send_header('Content-Length', str(len(reply.body)))
         self.end_headers()
+        if reply.pause:
+            self.wfile.flush()
+            time.sleep(reply.pause)
         if self.command != 'HEAD':
-            self.wfile.write(reply.body)
+            # A client that gave up waiting is not there any more.
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(reply.body[: reply.sent])
+        if reply.reset:
+            self._reset()
+        elif reply.sent is not None:
+            self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
+
+    def _reset(self) -> None:
+        # Closed with no time to linger, a connection is not said goodbye to.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        os.close(self.connection.detach())
+        self.close_connection = True
 
     def _read_body(self) -> bytes:
         if self.headers.get('Transfer-Encoding', '').lower() != 'chunked':

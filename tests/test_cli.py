@@ -12,7 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mbv3zoo import cli
-from mbv3zoo.detector import Detector, create_detector
+from mbv3zoo.create import create_detector
+from mbv3zoo.detector import Detector
 
 ROOT = Path(__file__).parent.parent
 
@@ -161,7 +162,7 @@ def test_synth_with_a_shifted_split_and_other_settings(tmp_path):
 
 def test_pull_from_a_folder_makes_the_same_detector(tmp_path, saved):
     run('pull', saved, tmp_path / 'copy')
-    for name in ('config.json', 'model.safetensors'):
+    for name in ('config.json', 'model.safetensors', 'detector.safetensors'):
         assert (tmp_path / 'copy' / name).read_bytes() == (saved / name).read_bytes()
     assert 'exists' in str(run('pull', saved, tmp_path / 'copy', ok=False).exception)
 

@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 from PIL import Image, ImageDraw
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -128,7 +129,7 @@ def test_settings_override_the_config(tmp_path):
     assert create_detector(CONFIG, in_chans=1, device='meta').config.mean == pytest.approx((0.449,))
     # None, as callers pass on what they were not given.
     kept = create_detector(CONFIG, num_classes=None, class_names=None, image_size=None, anchors=None, device='meta')
-    assert kept.config == CONFIG
+    assert kept.config.model_copy(update={'licenses': CONFIG.licenses}) == CONFIG
 
 
 def test_other_settings_go_to_timm_and_are_kept_unless_they_are_of_one_build():
@@ -312,12 +313,14 @@ def test_saved_and_loaded_bit_by_bit(detector, saved):
 
 
 def test_what_is_in_the_folder(detector, saved):
-    assert sorted(path.name for path in saved.iterdir()) == ['README.md', 'config.json', 'model.safetensors']
+    assert sorted(path.name for path in saved.iterdir()) == [
+        'README.md', 'config.json', 'detector.safetensors', 'model.safetensors',
+    ]  # fmt: skip
     config = json.loads((saved / 'config.json').read_text(encoding='utf-8'))
     assert config.pop('library_name') == 'mbv3zoo' and config.pop('library_version') == mbv3zoo.__version__
-    assert DetectorConfig.parse(config) == detector.config
-    weights = load_file(saved / 'model.safetensors')
-    assert weights.keys() == detector.state_dict().keys()
+    assert DetectorConfig.parse(config['detector']) == detector.config
+    weights = [load_file(saved / name) for name in ('model.safetensors', 'detector.safetensors')]
+    assert sum(map(len, weights)) == len(detector.state_dict())
     card = (saved / 'README.md').read_text(encoding='utf-8')
     assert 'cat, dog, größe' in card and 'mbv3_yolo_small' in card
 
@@ -331,8 +334,8 @@ def test_saving_does_not_change_the_detector(detector, tmp_path):
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_half_precision_storage(detector, saved, tmp_path, dtype):
     half = detector.save_pretrained(tmp_path / 'half', dtype=dtype)
-    sizes = [(folder / 'model.safetensors').stat().st_size for folder in (half, saved)]
-    assert sizes[0] < 0.55 * sizes[1]
+    for name in ('model.safetensors', 'detector.safetensors'):
+        assert (half / name).stat().st_size < 0.55 * (saved / name).stat().st_size
     loaded = Detector.from_pretrained(half)
     assert {p.dtype for p in loaded.parameters()} == {torch.float32} and loaded.config == detector.config
     # The mantissa of bfloat16 has 8 bits, that of float16 has 11.
@@ -371,7 +374,9 @@ def test_a_detector_that_is_not_json_is_not_saved(tmp_path):
 def change(folder, **settings):
     path = folder / 'config.json'
     config = json.loads(path.read_text(encoding='utf-8'))
-    path.write_text(json.dumps({**config, **settings}), encoding='utf-8')
+    for name, value in settings.items():
+        (config if name in config and name != 'num_classes' else config['detector'])[name] = value
+    path.write_text(json.dumps(config), encoding='utf-8')
 
 
 @pytest.mark.parametrize(
@@ -396,16 +401,35 @@ def test_weights_and_config_that_disagree(saved, settings, words):
 
 
 def test_missing_and_unknown_weights_are_named(saved):
-    weights = load_file(saved / 'model.safetensors')
-    save_file({name: t for name, t in weights.items() if name != 'head.convs.1.bias'}, saved / 'model.safetensors')
+    path = saved / 'detector.safetensors'
+    with safe_open(path, 'pt') as file:
+        mark = file.metadata()
+    weights = load_file(path)
+    save_file({name: t for name, t in weights.items() if name != 'head.convs.1.bias'}, path, mark)
     with pytest.raises(ValueError, match='head.convs.1.bias is missing'):
         Detector.from_pretrained(saved)
     # Fine-tuning may start the head anew, but a file that lacks a part of it is broken.
     with pytest.raises(ValueError, match='head.convs.1.bias is missing'):
         create_detector(saved, pretrained=True, num_classes=7)
-    save_file({**weights, 'extra': torch.zeros(1)}, saved / 'model.safetensors')
+    save_file({**weights, 'extra': torch.zeros(1)}, path, mark)
     with pytest.raises(ValueError, match='extra is unknown'):
         Detector.from_pretrained(saved)
+
+
+def test_files_of_two_saves_are_told_apart(saved, tmp_path):
+    other = create_detector(CONFIG).save_pretrained(tmp_path / 'other')
+    (saved / 'detector.safetensors').write_bytes((other / 'detector.safetensors').read_bytes())
+    with pytest.raises(ValueError, match='two different saves'):
+        Detector.from_pretrained(saved)
+
+
+def test_a_save_that_was_killed_between_its_files_is_whole(saved, tmp_path):
+    new = create_detector(CONFIG).eval()
+    other = new.save_pretrained(tmp_path / 'other')
+    (saved / '.detector.safetensors.0.tmp').write_bytes(b'half written')
+    (saved / '.detector.safetensors.1.tmp').write_bytes((other / 'detector.safetensors').read_bytes())
+    (saved / 'model.safetensors').write_bytes((other / 'model.safetensors').read_bytes())
+    assert_same_logits(Detector.from_pretrained(saved), new)
 
 
 def test_no_detector_there(tmp_path):

@@ -11,9 +11,9 @@ from pycocotools.cocoeval import COCOeval
 from torch import nn
 
 from mbv3zoo.config import DetectorConfig
+from mbv3zoo.create import create_detector
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detections import Detections
-from mbv3zoo.detector import create_detector
 from mbv3zoo.evaluation import (
     Metrics,
     as_predicted,

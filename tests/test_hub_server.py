@@ -1,13 +1,15 @@
 """The test server against plain HTTP, for what its users rely on without looking."""
 
 import hashlib
+import http.client
 import json
 import math
+import time
 import urllib.error
 import urllib.request
 
 import pytest
-from hub_server import READ_TOKEN, TOKEN, HubServer
+from hub_server import READ_TOKEN, TOKEN, HubServer, cut, flipped, reset, reset_after, slow, stale_etag
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -131,6 +133,55 @@ def test_faults_and_log(server):
     ]
     server.fail_next('DELETE', '/api', 500, times=math.inf)
     assert {call(f'{server.url}/api/x', 'DELETE')[0] for _ in range(3)} == {500}
+
+
+@pytest.fixture
+def stored(server):
+    """Address in storage; the faults of a test end with it."""
+    yield f'{server.storage_url}/storage/{hashlib.sha256(b"0123456789").hexdigest()}'
+    server.mend()
+
+
+def test_a_bit_is_flipped_as_often_as_told(server, stored):
+    server.spoil_next('GET', '/storage/', flipped, times=2)
+    assert [call(stored)[2] for _ in range(3)] == [b'0123456788', b'0123456788', b'0123456789']
+
+
+def test_a_body_is_cut(server, stored):
+    server.spoil_next('GET', '/storage/', cut(4))
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        call(stored)
+    assert caught.value.partial == b'0123'
+    assert call(stored)[2] == b'0123456789'
+
+
+@pytest.mark.parametrize('change', [reset, reset_after(4)])
+def test_a_connection_is_reset(server, stored, change):
+    server.spoil_next('GET', '/storage/', change)
+    with pytest.raises(ConnectionResetError):
+        call(stored)
+    assert call(stored)[2] == b'0123456789'
+
+
+def test_a_reset_comes_after_the_work(server):
+    server.spoil_next('POST', '/api/repos/create', reset)
+    with pytest.raises(ConnectionResetError):
+        call(f'{server.url}/api/repos/create', 'POST', b'{"name": "late", "organization": "org"}', TOKEN)
+    assert 'org/late' in server.repos
+    server.mend()
+
+
+def test_a_body_is_slow(server, stored):
+    server.spoil_next('GET', '/storage/', slow(0.2))
+    start = time.monotonic()
+    assert call(stored)[2] == b'0123456789'
+    assert time.monotonic() - start >= 0.2
+
+
+def test_a_stale_etag_stands_in_both_headers(server, stored):
+    server.spoil_next('HEAD', '/org/a/resolve/', stale_etag('0' * 64))
+    _, headers, _ = call(f'{server.url}/org/a/resolve/main/model.safetensors', 'HEAD')
+    assert headers['ETag'] == headers['X-Linked-ETag'] == f'"{"0" * 64}"'
 
 
 def test_closed_server_is_gone():

@@ -1,8 +1,10 @@
+import json
+
 import torch
 from torch import nn
 
-from mbv3zoo.config import DetectorConfig
-from mbv3zoo.detector import create_detector
+from mbv3zoo.config import DetectorConfig, LicenseRecord
+from mbv3zoo.create import create_detector
 from mbv3zoo.info import Cost, cost, describe
 
 
@@ -41,12 +43,15 @@ def test_cost_grows_with_the_picture_but_parameters_do_not():
     assert 3.5 * small.operations < large.operations < 4 * small.operations
 
 
+def table(name):
+    rows = (line.strip().split('  ', 1) for line in describe(name).splitlines())
+    return {key: value.strip() for key, value in rows}
+
+
 def test_describe():
     config = DetectorConfig(backbone='mbv3_yolo_large', class_names=['cat', 'dog'], image_size=(64, 96))
-    text = describe(config)
     parameters, operations = cost(config)
-    rows = dict(line.split('  ', 1) for line in text.splitlines())
-    rows = {key.strip(): value.strip() for key, value in rows.items()}
+    rows = table(config)
     assert rows['backbone'] == 'mbv3_yolo_large' and rows['classes'] == '2: cat, dog'
     assert rows['channels'] == '[40, 112, 960] at strides [8, 16, 32]' and rows['image size'] == '64 x 96'
     assert rows['neck'] == '[64, 128, 256], depth 0.33, width 0.25'
@@ -65,7 +70,47 @@ def test_cost_in_half_precision():
 
 
 def test_describe_says_what_the_backbone_takes_unless_arguments_may_change_it():
-    assert 'sizes       any' in describe(DetectorConfig(backbone='test_vit', image_size=64))
+    assert table(DetectorConfig(backbone='test_vit', image_size=64))['sizes'] == 'any'
     other = DetectorConfig(backbone='test_vit', image_size=64, backbone_args={'dynamic_img_size': False})
-    assert 'sizes' not in describe(other)
-    assert 'licence     apache-2.0' in describe(other)
+    assert 'sizes' not in table(other)
+
+
+def test_describe_tells_the_licences_of_what_pretrained_loads():
+    rows = table(DetectorConfig(backbone='convnextv2_atto', image_size=64))
+    assert rows['licence'] == 'cc-by-nc-4.0 (the weights as a whole)'
+    assert rows['code'] == 'apache-2.0, mbv3zoo' and rows['data'] == 'unknown, not recorded'
+    assert rows['backbone weights'] == 'cc-by-nc-4.0, timm/convnextv2_atto.fcmae_ft_in1k'
+    assert rows['imported weights'] == 'none'
+    assert table('mbv3_yolo_small')['licence'] == 'apache-2.0 (the weights as a whole)'
+    assert table('res2net50_26w_4s')['licence'] == 'unknown (the weights as a whole)'
+
+
+def test_describe_tells_the_licences_that_a_config_records():
+    licenses = {'backbone': 'mit', 'imported': {'license': 'agpl-3.0', 'source': 'yolov5n'}, 'data': ['mit', 'cc0-1.0']}
+    text = describe(DetectorConfig(backbone='convnextv2_atto', image_size=64, licenses=licenses))
+    lines = [' '.join(line.split()) for line in text.splitlines()]
+    assert lines[-6:] == [
+        'licence agpl-3.0 (the weights as a whole)',
+        'code apache-2.0, mbv3zoo',
+        'backbone weights mit',
+        'imported weights agpl-3.0, yolov5n',
+        'data mit',
+        'data cc0-1.0',
+    ]
+
+
+def test_describe_tells_the_licences_of_saved_weights(tmp_path):
+    config = DetectorConfig(backbone='mbv3_yolo_small', num_classes=1, image_size=32)
+    detector = create_detector(config)
+    licenses = LicenseRecord(backbone='mit', imported='none', data={'license': 'cc-by-nc-4.0', 'source': 'team/cats'})
+    detector.config = detector.config.model_copy(update={'licenses': licenses})
+    detector.save_pretrained(tmp_path)
+    rows = table(tmp_path)
+    assert rows['licence'] == 'cc-by-nc-4.0 (the weights as a whole)'
+    assert rows['backbone weights'] == 'mit' and rows['data'] == 'cc-by-nc-4.0, team/cats'
+
+
+def test_describe_tells_the_licence_that_a_timm_repository_gives(tmp_path):
+    config = {'architecture': 'resnet18', 'pretrained_cfg': {'license': 'cc-by-nc-4.0', 'num_classes': 10}}
+    (tmp_path / 'config.json').write_text(json.dumps(config))
+    assert table(f'local-dir:{tmp_path}')['backbone weights'] == f'cc-by-nc-4.0, {tmp_path}'

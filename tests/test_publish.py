@@ -53,5 +53,5 @@ def test_a_detector_is_pushed_and_pulled_by_library_and_program(tmp_path):
         for name in ('me/first', 'me/second'):
             # The Hub itself adds .gitattributes to a new repository.
             files = set(server.repos[name].files()) - {'.gitattributes'}
-            assert files == {'config.json', 'model.safetensors', 'README.md'}
+            assert files == {'config.json', 'model.safetensors', 'detector.safetensors', 'README.md'}
         assert b"from_pretrained('me/first')" in server.repos['me/first'].files()['README.md']

@@ -7,17 +7,21 @@ Takes the smallest model of each family, with weights drawn at random. `pytest -
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
+import timm
 import torch
 
 from mbv3zoo import Detector, create_detector
 from mbv3zoo.backbone_table import BackboneRow, backbone_rows
-from mbv3zoo.models.timm_model import default_image_size
+from mbv3zoo.models.levels import resize
+from mbv3zoo.models.timm_model import default_image_size, seen_size
+from mbv3zoo.models.timm_repository import stock_architecture
 
 PAGE = Path(__file__).parent.parent / 'docs' / 'backbones_checked.md'
 INTRODUCTION = """One model of each of the families that timm and mbv3zoo register, composed into a detector and used.
@@ -27,6 +31,7 @@ Made by `python tools/backbone_checks.py`: the smallest of each family, with ran
 - **train**: forward and backward; every trainable parameter has a finite gradient.
 - **fuse**: after `fuse()` no BatchNorm is left and the logits are the same.
 - **save**: `save_pretrained` and `from_pretrained` give the same logits, bit for bit.
+- **timm**: timm alone loads the backbone from what `save_pretrained` wrote, and gives the same maps, bit for bit.
 - **export**: `torch.export.export` gives a program with the same logits.
 
 """
@@ -81,6 +86,24 @@ def check_save(detector: Detector, images: torch.Tensor) -> None:
 
 
 @torch.no_grad()
+def check_timm(detector: Detector, images: torch.Tensor) -> None:
+    """timm alone loads the backbone from what was saved, and it gives the same maps."""
+    backbone = detector.eval().backbone
+    seen = resize(images, seen_size(images.shape[2:], backbone.unit))
+    indices = backbone.model.feature_info.out_indices
+    with tempfile.TemporaryDirectory() as folder:
+        detector.save_pretrained(folder)
+        name = json.loads((Path(folder) / 'config.json').read_text())['architecture']
+        assert stock_architecture(name), f'timm has no {name}'
+        source = f'local-dir:{folder}'
+        stock = timm.create_model(source, features_only=True, pretrained=True, out_indices=indices).eval()
+    for given, expected in zip(stock(seen), backbone.model(seen), strict=True):
+        # Gemma's maps are taken as sequences.
+        expected = expected.transpose(1, 2).reshape_as(given) if expected.dim() == 3 else expected
+        torch.testing.assert_close(given, expected, rtol=0, atol=0)
+
+
+@torch.no_grad()
 def check_export(detector: Detector, images: torch.Tensor) -> None:
     """The same logits from an exported program."""
     program = torch.export.export(detector.eval(), (images,))
@@ -97,6 +120,7 @@ def assert_close(given: list[torch.Tensor], expected: list[torch.Tensor]) -> Non
 CHECKS: dict[str, Callable[[Detector, torch.Tensor], None]] = {
     'train': check_train,
     'save': check_save,
+    'timm': check_timm,
     'export': check_export,
     'fuse': check_fuse,
 }

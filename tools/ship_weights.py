@@ -14,10 +14,13 @@ from pathlib import Path
 
 import torch
 
-from mbv3zoo import Detector, create_detector
+from mbv3zoo import Detector, create_detector, saved_folder
+from mbv3zoo.config import LicensedPart, RunConfig
 from mbv3zoo.data.load import load_split
 from mbv3zoo.evaluation import evaluate
 from mbv3zoo.folders import check_new_folder
+from mbv3zoo.plots.pictures import plot_predictions
+from mbv3zoo.yaml_file import read_mapping
 
 
 def main() -> None:
@@ -26,6 +29,7 @@ def main() -> None:
     parser.add_argument('name', help='name.tag of the detector')
     parser.add_argument('--data', required=True, help='data set with the val split to be scored on')
     parser.add_argument('--dataset', default='mbv3zoo synth (default settings)', help='what the card calls the data')
+    parser.add_argument('--data-license', default='apache-2.0', help='licence of the data')
     parser.add_argument('--command', default='mbv3zoo train', help='the command that made the weights')
     parser.add_argument('--image-size', type=int, help='side of the input, where it is to differ from the training')
     args = parser.parse_args()
@@ -34,12 +38,20 @@ def main() -> None:
     check_new_folder(folder)
     size = {'image_size': args.image_size} if args.image_size else {}
     detector = create_detector(args.run / 'best', pretrained=True, **size)
+    data = load_split(args.data, 'val')
     with tempfile.TemporaryDirectory() as half:
         detector.save_pretrained(half, dtype=torch.float16)
-        metrics = evaluate(Detector.from_pretrained(half).fuse(), load_split(args.data, 'val')).metrics
-    card_data = {'metrics': metrics, 'name': args.name, 'dataset': args.dataset, 'command': args.command}
-    detector.save_pretrained(folder, dtype=torch.float16, card_data=card_data)
-    print(json.dumps(metrics.to_dict(), indent=2))
+        evaluation = evaluate(Detector.from_pretrained(half).fuse(), data)
+        picture = Path(half) / saved_folder.PICTURE_NAME
+        plot_predictions(data, evaluation.detections, picture)
+        picture = picture.read_bytes()
+    part = LicensedPart(license=args.data_license, source=args.dataset)
+    licenses = detector.config.licenses.model_copy(update={'data': (part,)})
+    detector.config = detector.config.model_copy(update={'licenses': licenses})
+    card_data = {'metrics': evaluation.metrics, 'name': args.name, 'dataset': args.dataset, 'split': 'val'}
+    card_data |= {'train': RunConfig.parse(read_mapping(args.run / 'run.yaml')).train, 'command': args.command}
+    detector.save_pretrained(folder, dtype=torch.float16, card_data=card_data, picture=picture)
+    print(json.dumps(evaluation.metrics.to_dict(), indent=2))
 
 
 if __name__ == '__main__':

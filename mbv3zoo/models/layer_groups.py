@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from timm.models import group_parameters
@@ -28,11 +28,8 @@ class LayerGroups:
     """
 
     def __init__(self, name: str, build_args: dict[str, Any], features: nn.Module) -> None:
-        args = {key: value for key, value in build_args.items() if key not in _FEATURE_ARGS}
-        self.whole = create_on_meta(name, **args)
-        # Wrappers put the model under 'model.' or 'body.', or flatten its names: 'stages.0' becomes 'stages_0'.
-        own = {_key(parameter): parameter for parameter, _ in self.whole.named_parameters()}
-        self.names = {n: own.get(_key(re.sub(r'^(model|body)\.', '', n))) for n, _ in features.named_parameters()}
+        self.whole = whole_model(name, build_args)
+        self.names = match_names(dict(features.named_parameters()), dict(self.whole.named_parameters()))
 
     def ids(self, coarse: bool = False) -> dict[str, int]:
         """The feature model's parameter -> number of its layer, from 0 at the input.
@@ -72,5 +69,18 @@ class LayerGroups:
         return ids
 
 
-def _key(name: str) -> str:
-    return name.replace('.', '_')
+def whole_model(name: str, build_args: dict[str, Any]) -> nn.Module:
+    """The timm model that a feature model was made of, without storage.
+
+    Args:
+        name: A timm model name.
+        build_args: Arguments of `timm.create_model` that the feature model was built with.
+    """
+    return create_on_meta(name, **{key: value for key, value in build_args.items() if key not in _FEATURE_ARGS})
+
+
+def match_names(wrapped: Iterable[str], whole: Iterable[str]) -> dict[str, str | None]:
+    """Names of a feature model's tensors -> their names in the whole model; None for those it does not have."""
+    # Wrappers put the model under 'model.' or 'body.', or flatten its names: 'stages.0' becomes 'stages_0'.
+    own = {name.replace('.', '_'): name for name in whole}
+    return {name: own.get(re.sub(r'^(model|body)\.', '', name).replace('.', '_')) for name in wrapped}

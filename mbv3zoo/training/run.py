@@ -9,12 +9,14 @@ import yaml
 
 from mbv3zoo.atomic import atomic_write
 from mbv3zoo.config import DataConfig, RunConfig
+from mbv3zoo.create import create_detector
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.detector import create_detector, find_saved
 from mbv3zoo.evaluation import Metrics
 from mbv3zoo.folders import check_new_folder
+from mbv3zoo.licenses import trained_on
+from mbv3zoo.saved_detector import find_saved, read_folder_config
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
 from mbv3zoo.training.trainer import Trainer
@@ -87,7 +89,7 @@ def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
 
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
     # A run may be resumed from another working folder than it was started from.
-    paths = {key: _absolute(value) for key, value in config.data if value is not None}
+    paths = {key: _absolute(value) for key, value in config.data if value is not None and key != 'license'}
     is_path = config.model.endswith(('.yaml', '.yml')) or find_saved(config.model) == Path(config.model)
     model = str(Path(config.model).resolve()) if is_path else config.model
     return config.model_copy(update={'model': model, 'data': config.data.model_copy(update=paths)})
@@ -117,8 +119,11 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
         image_size=config.image_size,
     )
     given = detector.config
+    before = read_folder_config(run / 'last').licenses if going_on else given.licenses
+    name = _dataset_name(config.data.data)
+    detector.config = given.model_copy(update={'licenses': trained_on(before, name, config.data.license)})
     detector.set_anchors(
         choose_anchors(train_set, given.image_size, given.anchors, config.train.anchors, config.train.anchor_ratio)
     )
-    card_data = {'dataset': _dataset_name(config.data.data), 'command': 'mbv3zoo train'}
+    card_data = {'dataset': name, 'split': 'val', 'train': config.train, 'command': 'mbv3zoo train'}
     return Trainer(detector, train_set, val_set, config.train, run, resume, card_data)

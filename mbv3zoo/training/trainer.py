@@ -21,6 +21,7 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation import Evaluation, Metrics, check_classes, format_table
 from mbv3zoo.folders import check_new_folder
 from mbv3zoo.progress import bar
+from mbv3zoo.saved_folder import PICTURE_NAME
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state, save_state
 from mbv3zoo.training.failures import TrainingDiverged, naming_the_checkpoint
 from mbv3zoo.training.loss_parts import Losses
@@ -263,6 +264,9 @@ class Trainer:
         evaluation = self._evaluate(best)
         if self.accelerator.is_main_process:
             write_report(evaluation, self.val_set, self.run / 'report')
+            picture = (self.run / 'report' / PICTURE_NAME).read_bytes()
+            card = self.card_data | {'metrics': evaluation.metrics}
+            best.save_pretrained(self.run / 'best', card_data=card, picture=picture, keep_card=False)
 
     def _save_detectors(self, metrics: Metrics | None, better: bool) -> None:
         card = self.card_data | ({'metrics': metrics} if metrics else {})

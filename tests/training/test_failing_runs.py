@@ -11,9 +11,10 @@ import torch
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.config import TrainConfig
+from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.samples import TrainSamples
-from mbv3zoo.detector import Detector, create_detector
+from mbv3zoo.detector import Detector
 from mbv3zoo.training.checkpoint import load_state
 from mbv3zoo.training.failures import TrainingStopped
 from mbv3zoo.training.trainer import Trainer

@@ -7,7 +7,7 @@ from timm.optim import Muon
 from torch import nn
 
 from mbv3zoo.config import TrainConfig
-from mbv3zoo.detector import create_detector
+from mbv3zoo.create import create_detector
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule, unscaled_lr
 
 LR = 0.01

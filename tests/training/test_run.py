@@ -177,7 +177,7 @@ def check_kills(data, tmp_path, kills, seconds):
         codes.append(killed(context, target, args, folder, waits[-1]))
         assert codes[-1] in (0, -9), (codes, waits)
         for name in ('last', 'best'):
-            if (folder / name / 'model.safetensors').exists():
+            if (folder / name / 'detector.safetensors').exists():
                 Detector.from_pretrained(folder / name)
         if (folder / 'state.pt').exists():
             assert 1 <= load_state(folder)['epoch'] <= 4

@@ -12,9 +12,10 @@ from accelerate.state import AcceleratorState
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.config import TrainConfig
+from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.detector import Detector, create_detector
+from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation import evaluate
 from mbv3zoo.training.checkpoint import load_state
 from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped
@@ -66,8 +67,8 @@ def check_same_run(run, other):
         assert same, name
     for folder in ('last', 'best'):
         paths = run / folder, other / folder
-        assert (paths[0] / 'model.safetensors').read_bytes() == (paths[1] / 'model.safetensors').read_bytes()
-        assert (paths[0] / 'README.md').read_bytes() == (paths[1] / 'README.md').read_bytes()
+        for name in ('model.safetensors', 'detector.safetensors', 'README.md'):
+            assert (paths[0] / name).read_bytes() == (paths[1] / name).read_bytes()
     timed = ('seconds', 'waiting')
     rows = [[{k: v for k, v in row.items() if k not in timed} for row in results(path)] for path in (run, other)]
     assert rows[0] == rows[1]
@@ -97,9 +98,10 @@ def test_a_run_leaves_folders_that_load(sets, whole):
     ]  # fmt: skip
     assert {path.name for path in (run / 'report').iterdir()} > {'metrics.json', 'pr_curve.png', 'predictions.png'}
     for name in ('last', 'best'):
-        assert sorted(path.name for path in (run / name).iterdir()) == [
-            'README.md', 'config.json', 'model.safetensors',
-        ]  # fmt: skip
+        names = ['README.md', 'config.json', 'detector.safetensors', 'model.safetensors']
+        # The report's picture, which the card of the best weights shows.
+        names += ['predictions.png'] if name == 'best' else []
+        assert sorted(path.name for path in (run / name).iterdir()) == names
         detector = Detector.from_pretrained(run / name)
         assert detector.config.class_names == CLASS_NAMES and detector.config.image_size == (64, 64)
         found = detector.predict(sets[1].records[0].path)
@@ -302,11 +304,9 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(sets, tmp_path, monkeypatch
         # No half of anything: the files are those that were there, and `last` is all old or all new.
         assert after.keys() == before.keys()
         assert mark() in (1, 2)
-        if count < 3:
+        if count < 4:
             assert before == after
-    assert failed_at == list(range(6)), (
-        'config.json, README.md and model.safetensors, results.csv, results.png, state.pt'
-    )
+    assert failed_at == list(range(7)), 'config.json, README.md and both of weights, results.csv, results.png, state.pt'
     assert mark() == 2 and load_state(run)['epoch'] == 2
     assert [row['epoch'] for row in results(run)] == ['1', '2']
 

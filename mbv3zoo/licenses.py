@@ -1,0 +1,287 @@
+"""Under which licences a detector's weights stand, and what these allow. A help to notice, not legal advice.
+
+The record itself (`LicenseRecord`, `LicensedPart`) is a part of `mbv3zoo.config`. What it says of the weights:
+
+- The backbone's weights and imported weights live on in the detector's, so their licences count, and so does not
+  knowing them.
+- A data set counts only where its licence forbids commercial use. Its other conditions are about the pictures, which
+  are not published. One of unknown licence does not count either: whoever trains on pictures of their own decides
+  themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import timm
+from pydantic import ValidationError
+from timm.models import PretrainedCfg
+
+import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
+from mbv3zoo.config import LicensedPart, LicenseRecord
+
+DEFAULT_LICENSE = 'apache-2.0'
+UNKNOWN = 'unknown'
+# Nothing is there that could have a licence.
+NO_WEIGHTS = LicensedPart(license='none')
+
+
+class Terms(NamedTuple):
+    """What of a licence matters for weights that were trained further from what it covers.
+
+    Attributes:
+        redistribute: They may be passed on.
+        commercial: They may be used commercially.
+        own_terms: They may be passed on only under this same licence: copyleft, or conditions that must be handed on.
+    """
+
+    redistribute: bool = True
+    commercial: bool = True
+    own_terms: bool = False
+
+
+# By the Hub's ids, or timm's where the Hub has none. From the least restrictive to the most, as is each line.
+_BY_TERMS: tuple[tuple[Terms, str], ...] = (
+    (Terms(), 'cc0-1.0 pddl unlicense wtfpl zlib isc mit ncsa postgresql bsl-1.0 bsd bsd-2-clause bsd-3-clause'),
+    (Terms(), 'bsd-3-clause-clear ecl-2.0 afl-3.0 artistic-2.0 apache-2.0 openmdw-1.0 openmdw-1.1 c-uda'),
+    # Apple's sample code licence and its namesakes: a notice must stay with what is unchanged.
+    (Terms(), 'apple-ascl cvnets-license fastvit-license mobileone-license'),
+    (Terms(), 'cdla-permissive-2.0 cdla-permissive-1.0 etalab-2.0 odc-by cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0'),
+    (Terms(own_terms=True), 'ms-pl mpl-2.0 lppl-1.3c ofl-1.1 epl-1.0 epl-2.0 eupl-1.1 eupl-1.2 cdla-sharing-1.0 odbl'),
+    (Terms(own_terms=True), 'osl-3.0 lgpl-lr lgpl lgpl-2.1 lgpl-3.0 gfdl cc-by-sa-3.0 cc-by-sa-4.0'),
+    (Terms(own_terms=True), 'gpl gpl-2.0 gpl-3.0 agpl-3.0'),
+    # Free to use but for what they forbid, and whoever passes weights on must hand that on.
+    (Terms(own_terms=True), 'openrail openrail++ bigscience-openrail-m creativeml-openrail-m bigcode-openrail-m'),
+    (
+        Terms(own_terms=True),
+        'bigscience-bloom-rail-1.0 nvidia-open-model-license gemma dinov3-license sapiens2-license',
+    ),
+    (Terms(own_terms=True), 'qwen-community-1.0 llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 grok2-community'),
+    (Terms(commercial=False), 'cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0'),
+    (Terms(commercial=False, own_terms=True), 'cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0'),
+    (Terms(commercial=False, own_terms=True), 'apple-amlr seer-license fair-noncommercial-research-license'),
+    (Terms(commercial=False, own_terms=True), 'deepfloyd-if-license h-research intel-research'),
+    (Terms(redistribute=False, own_terms=True), 'cc-by-nd-4.0'),
+    (Terms(redistribute=False, commercial=False, own_terms=True), 'cc-by-nc-nd-3.0 cc-by-nc-nd-4.0'),
+)
+TERMS: dict[str, Terms] = {name: terms for terms, names in _BY_TERMS for name in names.split()}
+_RANK = {name: rank for rank, name in enumerate(TERMS)}
+
+# The licences above that a card cannot name: the Hub has no id for them.
+_NOT_ON_HUB = {
+    'cvnets-license', 'fastvit-license', 'mobileone-license', 'nvidia-open-model-license', 'dinov3-license',
+    'sapiens2-license', 'qwen-community-1.0', 'seer-license',
+}  # fmt: skip
+# Ids of the Hub that say too little to stand above.
+_VAGUE_ON_HUB = {'cc', 'other', UNKNOWN}
+
+# Licences that let what they cover be passed on under another of the same kind.
+_ALSO_UNDER = {
+    'gpl-3.0': {'agpl-3.0'},
+    'lgpl-3.0': {'gpl-3.0', 'agpl-3.0'},
+    'cc-by-sa-3.0': {'cc-by-sa-4.0'},
+    'cc-by-nc-sa-3.0': {'cc-by-nc-sa-4.0'},
+}
+
+
+def backbone_license(weights: str | PretrainedCfg | Mapping[str, Any]) -> LicensedPart:
+    """Licence and source of the weights that `pretrained=True` loads, as timm records them.
+
+    Args:
+        weights: A timm model name, with or without a tag, or timm's record: a `PretrainedCfg` or what a model has as
+            its `pretrained_cfg`.
+
+    Returns:
+        'none' where timm has no weights of that name; 'unknown' where it does not say, or they come from a file.
+    """
+    if isinstance(weights, str):
+        place, colon, rest = weights.partition(':')
+        if colon:  # 'hf-hub:organisation/name' and 'local-dir:folder': only the record there would tell
+            return _part(UNKNOWN, rest)
+        weights = timm.get_pretrained_cfg(place) or PretrainedCfg()
+    record = weights if isinstance(weights, Mapping) else vars(weights)
+    if record.get('file') or record.get('state_dict'):
+        return _part(UNKNOWN, record.get('file') or '')
+    source = record.get('hf_hub_id') or record.get('origin_url') or record.get('url')
+    return _part(record.get('license') or UNKNOWN, source) if source else NO_WEIGHTS
+
+
+def fresh_record(
+    backbone: str,
+    pretrained: bool,
+    build_args: Mapping[str, Any] | None = None,
+    declared: LicenseRecord | None = None,
+    repository: str = '',
+) -> LicenseRecord:
+    """The record of a detector that was just built: nothing imported, trained on nothing yet.
+
+    Args:
+        backbone: A timm model name, with or without a tag.
+        pretrained: Whether the backbone has its weights.
+        build_args: Arguments of `timm.create_model` that name other weights: `checkpoint_path`, `pretrained_cfg`,
+            `pretrained_cfg_overlay`.
+        declared: What a person says; taken for the backbone's licence where timm does not know it.
+        repository: Where `pretrained_cfg` was read from, with the weights: its own word on the licence is taken.
+    """
+    build_args = build_args or {}
+    part = NO_WEIGHTS
+    if pretrained and repository:
+        record = build_args.get('pretrained_cfg') or {}
+        part = _part(record.get('license') or UNKNOWN, repository)
+    elif pretrained:
+        part = backbone_license(build_args.get('pretrained_cfg') or backbone)
+        overlay = build_args.get('pretrained_cfg_overlay') or {}
+        if {'file', 'state_dict', 'hf_hub_id', 'url'} & overlay.keys():
+            part = backbone_license(overlay)
+        elif overlay.get('license'):
+            part = _part(overlay['license'], part.source)
+    if build_args.get('checkpoint_path'):
+        part = _part(UNKNOWN, build_args['checkpoint_path'])
+    # 'none' was said of a detector without the weights.
+    if part.license == UNKNOWN and declared is not None and declared.backbone.license != NO_WEIGHTS.license:
+        part = _part(declared.backbone.license, part.source or declared.backbone.source)
+    return LicenseRecord(backbone=part, imported=NO_WEIGHTS)
+
+
+def trained_on(record: LicenseRecord, dataset: str, license: str | None = None) -> LicenseRecord:
+    """The record after a training on one more data set; one of the same name is recorded once.
+
+    Args:
+        record: The record before.
+        dataset: Name of the data set, or its id on the Hub.
+        license: Its licence, where it is known.
+    """
+    part = _part(license or UNKNOWN, dataset)
+    before = [other for other in record.data if other.source == part.source]
+    if before and license is None:
+        part = before[-1]
+    others = [other for other in record.data if other.source != part.source]
+    return record.model_copy(update={'data': (*others, part)})
+
+
+def weights_license(record: LicenseRecord) -> str:
+    """The licence that the detector's weights stand under: the most restrictive that counts (see the module).
+
+    Returns:
+        A licence id; apache-2.0 where no part asks for more; 'unknown' where the licence of the backbone's weights or
+        of imported weights is.
+    """
+    found = [part.license for _, part, _ in _counting(record)]
+    if UNKNOWN in found:
+        return UNKNOWN
+    # One that is not in the table may say anything.
+    return max([DEFAULT_LICENSE, *found], key=lambda name: _RANK.get(name, len(_RANK)))
+
+
+def check_push(record: LicenseRecord, declared: str | None = None, allow: Iterable[str] = ()) -> None:
+    """Refuses to publish weights under a licence that what they were made from does not allow.
+
+    Args:
+        record: What the weights were made from.
+        declared: The licence to publish them under; None is apache-2.0.
+        allow: Licence ids that are not to be asked about, 'unknown' among them, or 'any'.
+
+    Raises:
+        ValueError: A part may not be passed on at all, may not be passed on under `declared`, or nobody knows.
+    """
+    declared = _id(declared or DEFAULT_LICENSE)
+    allowed = _ids(allow)
+    reasons = [
+        f'{label} ({_shown(part)}) {reason}'
+        for label, part, terms in _counting(record)
+        if not {part.license, 'any'} & allowed and (reason := _refusal(part.license, terms, declared))
+    ]
+    if reasons:
+        raise ValueError(f'not to be published under {declared}: {"; ".join(reasons)}')
+
+
+def check_allowed(record: LicenseRecord, allow_licenses: Iterable[str] | None) -> None:
+    """Refuses weights that were made from something under a licence that is not in a list.
+
+    Args:
+        record: What the weights were made from.
+        allow_licenses: Licence ids, 'unknown' among them where that is fine, or 'any'. None: nothing is checked.
+
+    Raises:
+        ValueError: A part stands under another licence; it says which.
+    """
+    if allow_licenses is None:
+        return
+    allowed = _ids(allow_licenses)
+    refused = [
+        f'{label} ({_shown(part)})' for label, part, _ in _counting(record) if not {part.license, 'any'} & allowed
+    ]
+    if refused:
+        raise ValueError(
+            f'the licence of {" and ".join(refused)} is not in allow_licenses={sorted(allowed)}; add it, or take other '
+            'weights (pretrained=False takes none)'
+        )
+
+
+def license_rows(record: LicenseRecord) -> list[tuple[str, str, str]]:
+    """(part, licence, source) of each part of a record, for tables."""
+    rows = [
+        ('code', record.code, 'mbv3zoo'),
+        ('backbone weights', record.backbone.license, record.backbone.source),
+        ('imported weights', record.imported.license, record.imported.source),
+    ]
+    data = record.data or (LicensedPart(source='not recorded'),)
+    return rows + [('data', part.license, part.source) for part in data]
+
+
+def hub_license(license: str) -> tuple[str, str | None]:
+    """A licence as a card's metadata has it: `license`, and `license_name` where that is 'other'."""
+    if license in _VAGUE_ON_HUB or (license in TERMS and license not in _NOT_ON_HUB):
+        return license, None
+    return 'other', license
+
+
+def _counting(record: LicenseRecord) -> list[tuple[str, LicensedPart, Terms | None]]:
+    """The parts whose licences count for the weights: what to call it, the part, its terms where they are known."""
+    parts = [('the backbone weights', record.backbone), ('the imported weights', record.imported)]
+    counting = [(label, part, TERMS.get(part.license)) for label, part in parts if part.license != NO_WEIGHTS.license]
+    limited = [part for part in record.data if not TERMS.get(part.license, Terms()).commercial]
+    return counting + [('the data', part, Terms(commercial=False)) for part in limited]
+
+
+def _refusal(license: str, terms: Terms | None, declared: str) -> str:
+    """Why what stands under `license` may not be published under `declared`, and what to do; '' where it may."""
+    if license == UNKNOWN:
+        return (
+            "are of unknown licence: find it out and record it in the config's `licenses`, train from other weights, "
+            "or pass allow=['unknown'] if you may publish them"
+        )
+    permitted = f'pass allow=[{license!r}] if you may all the same'
+    if terms is None:
+        return f'may ask for anything, as its terms are not known here: {permitted}'
+    if not terms.redistribute:
+        return f'may not be passed on once changed: {permitted}'
+    if declared == license or declared in _ALSO_UNDER.get(license, ()):
+        return ''
+    if terms.own_terms:
+        return f'may be passed on under its own licence only: publish with license={license!r}, or {permitted}'
+    if not terms.commercial and TERMS.get(declared, Terms()).commercial:
+        return f'may not be used commercially: publish with license={license!r}, or {permitted}'
+    return ''
+
+
+def _shown(part: LicensedPart) -> str:
+    return f'{part.license}, from {part.source}' if part.source else part.license
+
+
+def _part(license: Any, source: Any) -> LicensedPart:
+    """A part from what somebody else wrote, which may be anything."""
+    source = ''.join(character if character.isprintable() else '?' for character in str(source))[:500]
+    try:
+        return LicensedPart(license=license, source=source)
+    except ValidationError:
+        return LicensedPart(source=source)
+
+
+def _id(license: str) -> str:
+    return LicensedPart.parse({'license': license}, 'not a licence id').license
+
+
+def _ids(licenses: Iterable[str]) -> set[str]:
+    return {_id(name) for name in ([licenses] if isinstance(licenses, str) else licenses)}

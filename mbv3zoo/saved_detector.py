@@ -1,0 +1,105 @@
+"""What `save_pretrained` wrote, wherever it is: a folder, the package, the Hub's cache, the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from timm.models import is_model
+
+from mbv3zoo import hub, saved_folder, zoo
+from mbv3zoo.config import DetectorConfig
+
+# Arguments of timm.create_model that say where weights come from or where the model is put: true of one build only.
+BUILD_ARGS = ('cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype')
+# Arguments of hub.pull; cache_dir is one of them too.
+HUB_ARGS = ('revision', 'token', 'local_files_only', 'force_download')
+
+
+class Saved(NamedTuple):
+    """A saved detector.
+
+    Attributes:
+        config: Its config.
+        backbone: Weights of the backbone by timm's names (`mbv3zoo.models.timm_repository`).
+        head: All other weights, by their names in the detector's state dict.
+    """
+
+    config: DetectorConfig
+    backbone: dict[str, torch.Tensor]
+    head: dict[str, torch.Tensor]
+
+
+def find_saved(name: Any) -> Path | zoo.HubWeights | str | None:
+    """Where a detector's weights are, for names that stand for weights: a folder, or a repository on the Hub."""
+    if isinstance(name, DetectorConfig):
+        return None
+    text = str(name)
+    if (place := zoo.find_weights(text)) is not None:
+        return place
+    # A folder that happens to be called like a model does not stand in its way; './name' is the folder.
+    if Path(text).is_dir() and not (text in zoo.detector_names() or is_model(text)):
+        return Path(text)
+    is_repository = isinstance(name, str) and text.count('/') == 1
+    return text if is_repository and not text.endswith(('.yaml', '.yml')) and ':' not in text else None
+
+
+def read_saved(place: Path | zoo.HubWeights | str, revision: str | None = None, **options: Any) -> Saved:
+    """Reads a detector from where `find_saved` found it.
+
+    Args:
+        place: A folder, or a repository.
+        revision: Branch, tag or commit, for a repository only.
+        **options: Those of `mbv3zoo.hub.pull`, for a repository only.
+
+    Raises:
+        ValueError: There is no detector, or one of its files is corrupt.
+    """
+    if isinstance(place, Path):
+        if revision is not None:
+            raise ValueError(
+                f'revision={revision!r} was given for the folder {str(place)!r}, but only repositories on the Hub have '
+                'revisions: leave it out.'
+            )
+        files = saved_folder.saved_files(place)
+        advice = 'Save the detector again, or copy the file again from where it is whole.'
+    else:
+        pull = zoo.pull_weights if isinstance(place, zoo.HubWeights) else hub.pull
+        files = pull(place, revision=revision, **options)
+        advice = 'If the repository itself is whole, load it once more with force_download=True.'
+    source = place.repo_id if isinstance(place, zoo.HubWeights) else place
+    config = parse_config(saved_folder.read_config(files[saved_folder.CONFIG_NAME], advice), source)
+    backbone, head = files[saved_folder.BACKBONE_NAME], files[saved_folder.HEAD_NAME]
+    weights = saved_folder.read_weights(backbone, advice), saved_folder.read_weights(head, advice)
+    if (matching := saved_folder.matching_head(backbone, head, advice)) != head:
+        weights = weights[0], saved_folder.read_weights(matching, advice)
+    return Saved(config, *weights)
+
+
+def read_folder_config(folder: Path) -> DetectorConfig:
+    """The config of a detector that was saved in a folder; for errors see `read_saved`."""
+    path = saved_folder.saved_files(folder)[saved_folder.CONFIG_NAME]
+    return parse_config(saved_folder.read_config(path), folder)
+
+
+def parse_config(data: dict[str, Any], source: Any) -> DetectorConfig:
+    """The detector's config in what stands in config.json.
+
+    Args:
+        data: What stands there.
+        source: What errors call it.
+
+    Raises:
+        ValueError: It is another library's, or says what it must not.
+    """
+    library = data.get('library_name')
+    if library != 'mbv3zoo' or not isinstance(data.get('detector'), dict):
+        raise ValueError(
+            f"{source}: config.json is for the library {library!r} and has no settings of a detector ('detector'); "
+            'expected what mbv3zoo saves'
+        )
+    config = DetectorConfig.parse(data['detector'], source)
+    if refused := sorted(config.backbone_args.keys() & {*BUILD_ARGS, *HUB_ARGS}):
+        raise ValueError(f'{source}: config.json sets {", ".join(refused)} for the backbone, which it has no say in')
+    return config
