@@ -6,6 +6,7 @@ Each default is written here once. Everything below reads them from a config obj
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -21,6 +22,7 @@ DEFAULT_ANCHORS = (
     ((116.0, 90.0), (156.0, 198.0), (373.0, 326.0)),
 )
 STRIDES = (8, 16, 32)
+_MOST_CLASSES = 65536
 
 
 class Config(BaseModel):
@@ -59,9 +61,11 @@ def _pair(value: Any) -> Any:
 
 
 # (height, width) in pixels; one number means a square.
-ImageSize = Annotated[tuple[Annotated[int, Field(ge=32)], Annotated[int, Field(ge=32)]], BeforeValidator(_pair)]
+Side = Annotated[int, Field(ge=32, le=16384)]
+ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_pair)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Multiple = Annotated[float, Field(gt=0, le=4)]
 
 
 def _license_id(value: Any) -> Any:
@@ -139,13 +143,15 @@ class DetectorConfig(Config):
 
     backbone: str
     backbone_args: dict[str, Any] = {}
-    num_classes: Annotated[int, Field(ge=1, strict=True)] = 80
+    # Upper bounds, here and below, are far beyond any use: a config may come from anywhere, and is built before its
+    # weights are looked at.
+    num_classes: Annotated[int, Field(ge=1, le=_MOST_CLASSES, strict=True)] = 80
     class_names: tuple[str, ...] = ()
-    in_chans: Annotated[int, Field(ge=1)] = 3
+    in_chans: Annotated[int, Field(ge=1, le=1024)] = 3
     image_size: ImageSize = (640, 640)
-    anchors: tuple[tuple[tuple[Positive, Positive], ...], ...] = DEFAULT_ANCHORS
-    depth_multiple: Positive = 0.33
-    width_multiple: Positive = 0.25
+    anchors: tuple[Annotated[tuple[tuple[Positive, Positive], ...], Field(max_length=64)], ...] = DEFAULT_ANCHORS
+    depth_multiple: Multiple = 0.33
+    width_multiple: Multiple = 0.25
     activation: str = 'silu'
     mean: tuple[float, ...] | None = None
     std: tuple[Positive, ...] | None = None
@@ -164,13 +170,13 @@ class DetectorConfig(Config):
             data.setdefault('num_classes', len(names))
             if data['num_classes'] != len(names):
                 raise ValueError(f'num_classes is {data["num_classes"]!r}, but class_names has {len(names)} names')
-        elif isinstance(data.get('num_classes', 80), int):
-            data['class_names'] = tuple(str(i) for i in range(data.get('num_classes', 80)))
+        elif isinstance(count := data.get('num_classes', 80), int) and count <= _MOST_CLASSES:
+            data['class_names'] = tuple(str(i) for i in range(count))
         return data
 
     @model_validator(mode='after')
     def _check(self) -> Self:
-        twice = {name for name in self.class_names if self.class_names.count(name) > 1}
+        twice = {name for name, count in Counter(self.class_names).items() if count > 1}
         if twice:
             raise ValueError(f'class_names must be unique; given more than once: {sorted(twice)}')
         if any(side % STRIDES[-1] for side in self.image_size):

@@ -156,7 +156,7 @@ def render_card(
                 dataset_split=split or None,
                 metric_type=metric_type,
                 metric_name=shown,
-                metric_value=round(value, 4),
+                metric_value=round(value, 5),
             )
             for metric_type, shown, value in figures
         ]

@@ -79,6 +79,18 @@ def test_bad_image_size(bad):
         DetectorConfig.parse({'backbone': 'resnet18', 'image_size': bad})
 
 
+@pytest.mark.parametrize(
+    ('field', 'value'),
+    [
+        ('num_classes', 10**12), ('depth_multiple', 1e6), ('width_multiple', 1e6), ('image_size', 32 * 10**9),
+        ('in_chans', 10**9), ('anchors', [[[1, 1]] * 1000] * 3),
+    ],
+)  # fmt: skip
+def test_what_no_machine_could_build_is_refused_at_once(field, value):
+    with pytest.raises(ValueError, match=field):
+        DetectorConfig.parse({'backbone': 'resnet18', field: value})
+
+
 def test_number_of_classes_follows_their_names():
     config = DetectorConfig(backbone='resnet18', class_names=['cat', 'dog'])
     assert config.num_classes == 2 and config.class_names == ('cat', 'dog')

@@ -46,7 +46,10 @@ programs. By route: {routes}.
 - **weights, trained at, licence**: what `pretrained=True` loads, as timm records it; "-" where it records none. timm's
   package ships no ImageNet accuracies; its repository's `results` folder has them by these names.
 
-[backbones_checked.md](backbones_checked.md): one model of each family trained, fused, saved and exported.
+- **stock timm**: from what a detector saves or pushes, timm alone loads the backbone, in every family; not so for
+  `mbv3_yolo_large_exact_se` and `mbv3_yolo_small_exact_se`, networks that timm does not have ([hub.md](hub.md)).
+
+[backbones_checked.md](backbones_checked.md): one model of each family trained, fused, saved, loaded by timm and exported.
 
 """
 

@@ -9,7 +9,8 @@ import torch
 import yaml
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.config import DataConfig, RunConfig, TrainConfig
+from mbv3zoo.config import DataConfig, LicenseRecord, RunConfig, TrainConfig
+from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
 from mbv3zoo.training import run
 from mbv3zoo.training.checkpoint import load_state
@@ -23,10 +24,9 @@ def data(tmp_path_factory):
 def config_of(data, train=(), **settings):
     defaults = {'epochs': 1, 'batch_size': 6, 'workers': 0}
     return RunConfig(
-        model='mbv3_yolo_small_050',
         data=DataConfig(data=str(data)),
         train=TrainConfig(**(defaults | dict(train))),
-        **({'image_size': 64} | settings),
+        **({'model': 'mbv3_yolo_small_050', 'image_size': 64} | settings),
     )
 
 
@@ -53,6 +53,26 @@ def test_a_run_from_its_settings(data, done):
     assert detector.config.backbone == 'mbv3_yolo_small_050'
     card = (folder / 'last/README.md').read_text()
     assert 'mbv3zoo train' in card
+
+
+def test_licences_of_weights_and_data_are_recorded_and_survive_a_resumption(data, tmp_path):
+    start = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
+    parts = {'backbone': 'none', 'imported': {'license': 'agpl-3.0', 'source': 'yolov5n.pt'}}
+    start.config = start.config.model_copy(update={'licenses': LicenseRecord.parse(parts)})
+    config = config_of(data, model=str(start.save_pretrained(tmp_path / 'start')), pretrained=True)
+    config = config.model_copy(update={'data': DataConfig(data=str(data), license='cc-by-4.0')})
+    run.start(config, tmp_path / 'run')
+    expected = LicenseRecord.parse({**parts, 'data': {'license': 'cc-by-4.0', 'source': data.parent.name}})
+    assert Detector.from_pretrained(tmp_path / 'run/best').config.licenses == expected
+
+    settings = tmp_path / 'run/run.yaml'
+    settings.write_text(settings.read_text().replace('epochs: 1', 'epochs: 2', 1))
+    run.resume(tmp_path / 'run')
+    assert load_state(tmp_path / 'run')['epoch'] == 2
+    for name in ('last', 'best'):
+        assert Detector.from_pretrained(tmp_path / 'run' / name).config.licenses == expected
+    card = (tmp_path / 'run/best/README.md').read_text()
+    assert 'license: agpl-3.0' in card and 'predictions.png' in card and '| epochs | 2 |' in card
 
 
 def test_run_yaml_holds_all_settings(data, done):
