@@ -43,7 +43,7 @@ def test_figures():
     # What could not be measured is left out, not shown as nan.
     assert 'AP75' not in text and 'nan' not in text.lower()
     results = {result.metric_name: result for result in ModelCard(text).data.eval_results}
-    figures = {'AP': 0.6123, 'AP50': 0.8, 'AP small': 0.1, 'AP medium': 0.2, 'AP large': 0.3}
+    figures = {'AP': 0.61234, 'AP50': 0.8, 'AP small': 0.1, 'AP medium': 0.2, 'AP large': 0.3}
     assert {name: result.metric_value for name, result in results.items()} == figures
     assert results['AP'].metric_type == 'mAP' and len({result.metric_type for result in results.values()}) == 5
     assert results['AP'].dataset_name == 'my cats' and results['AP'].task_type == 'object-detection'

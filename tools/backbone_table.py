@@ -49,7 +49,7 @@ programs. By route: {routes}.
 - **stock timm**: from what a detector saves or pushes, timm alone loads the backbone, in every family; not so for
   `mbv3_yolo_large_exact_se` and `mbv3_yolo_small_exact_se`, networks that timm does not have ([hub.md](hub.md)).
 
-[backbones_checked.md](backbones_checked.md): one model of each family trained, fused, saved, loaded by timm and exported.
+[backbones_checked.md](backbones_checked.md): one of each family trained, fused, saved, loaded by timm and exported.
 
 """
 
