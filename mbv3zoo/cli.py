@@ -153,7 +153,7 @@ def train(
         model=model,
         pretrained=pretrained,
         image_size=image_size,
-        data=DataConfig(data=data, val_data=val_data, images=images, license=data_license),
+        data=DataConfig.parse({'data': data, 'val_data': val_data, 'images': images, 'license': data_license}, 'data'),
         train=TrainConfig.parse(settings, 'train'),
     )
     if preview:

@@ -59,8 +59,9 @@ def describe(name: Any) -> str:
         'mean, std': f'{[round(v, 3) for v in config.mean]}, {[round(v, 3) for v in config.std]}',
         'parameters': f'{parameters / 1e6:.2f} M',
         'operations': f'{operations / 1e9:.2f} GFLOPs',
-        'weights': '{weights}, trained at {trained_at}'.format(**weights) if weights['weights'] else 'none',
     }
+    if find_saved(name) is None:  # else it has its own
+        rows['weights'] = '{weights}, trained at {trained_at}'.format(**weights) if weights['weights'] else 'none'
     if not config.backbone_args:  # they may change which it takes
         rows['sizes'] = backbone_row(config.backbone).sizes
     lines = [*rows.items(), *_license_lines(_record(name, config))]
