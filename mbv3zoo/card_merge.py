@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -48,6 +49,12 @@ def merge_card(old: str, new: str) -> str:
     old_card.data.__dict__.update(data)
     old_card.text = text
     return str(old_card)
+
+
+def edit_library_part(card: str, edit: Callable[[str], str]) -> str:
+    """The card with the library's part changed by a function; one that was written by hand as a whole stays."""
+    parts = _split(card)
+    return card if parts is None else parts[0] + edit(parts[1]) + parts[2]
 
 
 def _parse(content: str, whose: str) -> RepoCard:

@@ -245,7 +245,7 @@ def push(
     dry_run: Annotated[bool, typer.Option('--dry-run', help='Only list the files and print the card.')] = False,
 ) -> None:
     """Publish a saved detector to the Hugging Face Hub, in one commit."""
-    from mbv3zoo.publish import publish_folder
+    from mbv3zoo.publish import publish_folder, published_card
     from mbv3zoo.zoo import known_weights
 
     folder = known_weights().get(model, model)
@@ -259,7 +259,7 @@ def push(
         return
     for file in pushed:
         typer.echo(f'{file.size:>12,}  {file.name}')
-    typer.echo('\n' + (Path(folder) / 'README.md').read_text(encoding='utf-8'))
+    typer.echo('\n' + published_card(Path(folder), repo_id, license, allow_license or ()))
 
 
 @app.command()
@@ -269,11 +269,9 @@ def pull(
     revision: Annotated[str | None, typer.Option(help='Branch, tag or commit.')] = None,
 ) -> None:
     """Fetch a detector from the Hugging Face Hub into a folder."""
-    from mbv3zoo.detector import Detector
-    from mbv3zoo.folders import check_new_folder
+    from mbv3zoo.saved_detector import copy_saved
 
-    check_new_folder(folder)
-    Detector.from_pretrained(repo_id, revision=revision).save_pretrained(folder)
+    copy_saved(repo_id, folder, revision=revision)
     typer.echo(f'saved in {folder}')
 
 

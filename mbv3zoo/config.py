@@ -146,7 +146,7 @@ class DetectorConfig(Config):
     # Upper bounds, here and below, are far beyond any use: a config may come from anywhere, and is built before its
     # weights are looked at.
     num_classes: Annotated[int, Field(ge=1, le=_MOST_CLASSES, strict=True)] = 80
-    class_names: tuple[str, ...] = ()
+    class_names: tuple[Annotated[str, AfterValidator(_one_line)], ...] = ()
     in_chans: Annotated[int, Field(ge=1, le=1024)] = 3
     image_size: ImageSize = (640, 640)
     anchors: tuple[Annotated[tuple[tuple[Positive, Positive], ...], Field(max_length=64)], ...] = DEFAULT_ANCHORS

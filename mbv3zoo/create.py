@@ -19,7 +19,7 @@ from mbv3zoo.licenses import check_allowed, fresh_record
 from mbv3zoo.models.sizes import takes
 from mbv3zoo.models.timm_model import default_image_size, make_plan
 from mbv3zoo.saved_detector import BUILD_ARGS, HUB_ARGS, find_saved, read_saved
-from mbv3zoo.timm_source import is_timm_source, read_timm_source
+from mbv3zoo.timm_source import check_complete, checked_weights, is_timm_source, read_timm_source
 
 
 def create_detector(
@@ -82,12 +82,17 @@ def create_detector(
         licenses = fresh_record(config.backbone, pretrained, build_args, config.licenses, repository)
         config = config.model_copy(update={'licenses': licenses})
     check_allowed(config.licenses, allow_licenses)
+    given = {'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path'} & build_args.keys()
+    if pretrained and not (saved or given):
+        build_args |= checked_weights(config.backbone, **hub_args)
 
     detector = Detector(config, pretrained=pretrained and not saved, **build_args)
     if device := build_args.get('device'):
         detector.to(device)
     if dtype := build_args.get('dtype'):
         detector.to(dtype)
+    if pretrained and repository:
+        check_complete(detector.stock_weights(), build_args['pretrained_cfg']['file'])
     if saved and pretrained:
         detector.load_saved(saved, name, adapt_head=True)
         detector.eval()

@@ -154,6 +154,12 @@ class Detector(DetectorNetwork):
         state = {own.get(name, f'backbone ({name})'): tensor for name, tensor in saved.backbone.items()} | saved.head
         self._load(self._adapt_head(state, saved.config.class_names, source) if adapt_head else state, source)
 
+    def stock_weights(self) -> list[str]:
+        """timm's names of the backbone's weights and statistics: what model.safetensors has to hold."""
+        stock = {f'backbone.{own}': name for own, name in stock_names(self.backbone).items()}
+        # Older files lack the counters, which only matter to a BatchNorm without momentum.
+        return [stock[n] for n in self._weights() if n in stock and not n.endswith('num_batches_tracked')]
+
     def _weights(self) -> dict[str, torch.Tensor]:
         """The state dict, with a tensor that layers share (as CoaT's do) once, under its first name."""
         state = self.state_dict(keep_vars=True)

@@ -141,6 +141,7 @@ def push_folder(
     commit_message: str | None = None,
     create_pr: bool = False,
     dry_run: bool = False,
+    card: str | None = None,
     check_card: Callable[[str], None] | None = None,
 ) -> str | list[PushedFile]:
     """Publishes a folder written by `save_folder`: its files, and no others, in one commit or not at all.
@@ -158,6 +159,7 @@ def push_folder(
         commit_message: Title of the commit.
         create_pr: Open a pull request instead of committing to the branch.
         dry_run: Do not use the network; only tell what would be pushed.
+        card: Text of the card, instead of the folder's README.md.
         check_card: Called with the card that is about to be committed, merged with the repository's; may refuse it.
 
     Returns:
@@ -175,9 +177,11 @@ def push_folder(
             f'revision={revision!r} and create_pr=True exclude each other: a pull request is always opened '
             'against the default branch. Give one of them.'
         )
-    paths = _pushed_files(folder)
+    contents: dict[str, Path | bytes] = dict(_pushed_files(folder))
+    if card is not None:
+        contents[CARD_NAME] = card.encode('utf-8')
     if dry_run:
-        return [PushedFile(name, path.stat().st_size) for name, path in paths.items()]
+        return [PushedFile(name, _size(content)) for name, content in contents.items()]
     api = HfApi(token=token, **_LIBRARY)
     at = f' at revision {revision!r}' if revision else ''
     failed = f'cannot push to {repo_id!r} on the Hub{at}'
@@ -186,7 +190,7 @@ def push_folder(
         ask(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), failed, repo_id)
     message = commit_message or f'Upload with mbv3zoo {__version__}'
     return ask(
-        lambda: _commit(api, repo_id, paths, revision, message, create_pr, check_card),
+        lambda: _commit(api, repo_id, contents, revision, message, create_pr, check_card),
         failed,
         repo_id,
         # When the answer is lost nothing tells us whether the pull request was opened, so no second one is.
@@ -331,10 +335,14 @@ def _pushed_files(folder: Path) -> dict[str, Path]:
     return paths
 
 
+def _size(content: Path | bytes) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
 def _commit(
     api: HfApi,
     repo_id: str,
-    paths: Mapping[str, Path],
+    contents: Mapping[str, Path | bytes],
     revision: str | None,
     message: str,
     create_pr: bool,
@@ -344,13 +352,13 @@ def _commit(
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=timeout)
     stated = stated_files(info)
-    contents: dict[str, Path | bytes] = dict(paths)
     if info.sha and CARD_NAME in stated:
-        new = paths[CARD_NAME].read_text(encoding='utf-8')
-        card = merge_card(_read_card(api, repo_id, info.sha), new)
+        new = contents[CARD_NAME]
+        text = (new if isinstance(new, bytes) else new.read_bytes()).decode('utf-8-sig')
+        card = merge_card(_read_card(api, repo_id, info.sha), text)
         if check_card is not None:
             check_card(card)
-        contents[CARD_NAME] = card.encode('utf-8')
+        contents = {**contents, CARD_NAME: card.encode('utf-8')}
     # The client looks as well, but only if the Hub tells it the hashes once more. It matters where a commit was made
     # and only the answer was lost.
     if all(is_same(content, stated.get(name)) for name, content in contents.items()):

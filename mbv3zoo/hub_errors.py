@@ -155,5 +155,6 @@ def explain(error: BaseException, failed: str, repo_id: str) -> Exception:
 def no_such_file(failed: str) -> ValueError:
     """The repository lacks a file that we need."""
     return ValueError(
-        f'{failed}: the repository has no such file. That of a detector holds {", ".join(LOADED_NAMES)}. {NO_PICKLES}'
+        f'{failed}: the repository has no such file. That of a detector holds {", ".join(LOADED_NAMES)}; '
+        f"a backbone of timm's is loaded by the name 'hf-hub:org/name'. {NO_PICKLES}"
     )

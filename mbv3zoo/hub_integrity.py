@@ -53,16 +53,12 @@ def find_fault(path: Path, stated: Stated | None = None) -> str | None:
     size = path.stat().st_size
     if stated and stated.size not in (None, size):
         return f'it has {size} bytes, expected {stated.size}'
-    expected = (stated and stated.hash) or cached_as
-    if expected is None:
-        return None
-    if cached_as not in (None, expected) and len(expected) == 64:
-        return f'the Hub sent it as {cached_as} (its ETag), expected {expected}'
-    with open(path, 'rb') as file:
-        found = _hash(file, size, expected)
-    if found == expected or _is_plain_sha1(path, expected):
-        return None
-    return f'its hash is {found} ({size} bytes), expected {expected}'
+    if stated and stated.hash and (found := _differing_hash(path, stated.hash)):
+        return f'its hash is {found} ({size} bytes), expected {stated.hash}'
+    # The cache would call it corrupt from the next time on.
+    if cached_as and (found := _differing_hash(path, cached_as)):
+        return f'the Hub sent it as {cached_as} (its ETag), its hash is {found} ({size} bytes), expected the same'
+    return None
 
 
 def is_same(content: bytes | Path, stated: Stated | None) -> bool:
@@ -83,9 +79,13 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _is_plain_sha1(path: Path, expected: str) -> bool:
-    """Servers that are no git repositories underneath, such as mirrors, may hash a small file as it is."""
-    return len(expected) == 40 and hashlib.sha1(path.read_bytes()).hexdigest() == expected
+def _differing_hash(path: Path, expected: str) -> str | None:
+    """The file's hash, where it is not the expected one."""
+    with open(path, 'rb') as file:
+        found = _hash(file, path.stat().st_size, expected)
+    # Servers that are no git repositories underneath, such as mirrors, may hash a small file as it is.
+    plain = len(expected) == 40 and hashlib.sha1(path.read_bytes()).hexdigest() == expected
+    return None if plain or found == expected else found
 
 
 def _hash(file: BinaryIO | io.BytesIO, size: int, like: str) -> str:

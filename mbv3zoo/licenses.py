@@ -250,9 +250,9 @@ def _refusal(license: str, terms: Terms | None, declared: str) -> str:
     if license == UNKNOWN:
         return (
             "are of unknown licence: find it out and record it in the config's `licenses`, train from other weights, "
-            "or pass allow=['unknown'] if you may publish them"
+            "or pass allow_licenses=['unknown'] (--allow-license) if you may publish them"
         )
-    permitted = f'pass allow=[{license!r}] if you may all the same'
+    permitted = f'pass allow_licenses=[{license!r}] (--allow-license) if you may all the same'
     if terms is None:
         return f'may ask for anything, as its terms are not known here: {permitted}'
     if not terms.redistribute:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,12 +10,24 @@ import torch
 from timm.models import is_model
 
 from mbv3zoo import hub, saved_folder, zoo
+from mbv3zoo.atomic import atomic_write_all
 from mbv3zoo.config import DetectorConfig
+from mbv3zoo.folders import check_new_folder
 
 # Arguments of timm.create_model that say where weights come from or where the model is put: true of one build only.
 BUILD_ARGS = ('cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype')
+# What nobody else's configuration may set, by how it begins: these read files, choose what is built, or are chosen by
+# whoever builds it.
+_REFUSED_ARGS = ('checkpoint', 'cache_', 'pretrained', 'features_only', 'out_indices', 'feature_c', 'device', 'dtype')
+_REFUSED_ARGS += ('in_chans',)
+# Bounds on numbers in it, far beyond any model.
+_DEEPEST = 512
+_WIDEST = 16384
 # Arguments of hub.pull; cache_dir is one of them too.
 HUB_ARGS = ('revision', 'token', 'local_files_only', 'force_download')
+
+
+_COPIED = (*saved_folder.LOADED_NAMES, saved_folder.CARD_NAME, saved_folder.PICTURE_NAME)
 
 
 class Saved(NamedTuple):
@@ -65,8 +78,7 @@ def read_saved(place: Path | zoo.HubWeights | str, revision: str | None = None, 
         files = saved_folder.saved_files(place)
         advice = 'Save the detector again, or copy the file again from where it is whole.'
     else:
-        pull = zoo.pull_weights if isinstance(place, zoo.HubWeights) else hub.pull
-        files = pull(place, revision=revision, **options)
+        files = _pull(place, revision=revision, **options)
         advice = 'If the repository itself is whole, load it once more with force_download=True.'
     source = place.repo_id if isinstance(place, zoo.HubWeights) else place
     config = parse_config(saved_folder.read_config(files[saved_folder.CONFIG_NAME], advice), source)
@@ -75,6 +87,39 @@ def read_saved(place: Path | zoo.HubWeights | str, revision: str | None = None, 
     if (matching := saved_folder.matching_head(backbone, head, advice)) != head:
         weights = weights[0], saved_folder.read_weights(matching, advice)
     return Saved(config, *weights)
+
+
+def copy_saved(source: str | Path, folder: str | Path, **options: Any) -> Path:
+    """Copies a saved detector with its card into a new folder, as it is.
+
+    Args:
+        source: As for `Detector.from_pretrained`.
+        folder: Must not exist yet, or be empty.
+        **options: `revision` and the other options of `mbv3zoo.hub.pull`.
+
+    Raises:
+        ValueError: There is no detector, or the folder is in use.
+    """
+    folder = Path(folder)
+    check_new_folder(folder)
+    place = find_saved(source)
+    if place is None:
+        raise ValueError(
+            f'no weights called {str(source)!r}; expected a folder, a name with a tag, or a Hub repository'
+        )
+    read_saved(place, **options)  # a detector, and whole
+    if isinstance(place, Path):
+        files = {path.name: path for path in map(place.joinpath, _COPIED) if path.is_file()}
+    else:
+        files = _pull(place, **options)
+        repo_id = place.repo_id if isinstance(place, zoo.HubWeights) else place
+        options['revision'] = files[saved_folder.CONFIG_NAME].parent.name
+        for name in _COPIED[len(files) :]:
+            with contextlib.suppress(ValueError):  # there is none
+                files |= hub.pull(repo_id, (name,), **options)
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write_all({folder / name: path.read_bytes() for name, path in files.items()})
+    return folder
 
 
 def read_folder_config(folder: Path) -> DetectorConfig:
@@ -100,6 +145,25 @@ def parse_config(data: dict[str, Any], source: Any) -> DetectorConfig:
             'expected what mbv3zoo saves'
         )
     config = DetectorConfig.parse(data['detector'], source)
-    if refused := sorted(config.backbone_args.keys() & {*BUILD_ARGS, *HUB_ARGS}):
-        raise ValueError(f'{source}: config.json sets {", ".join(refused)} for the backbone, which it has no say in')
+    check_backbone_args(config.backbone_args, source)
     return config
+
+
+def check_backbone_args(args: dict[str, Any], source: Any) -> None:
+    """Raises ValueError where somebody else's configuration asks timm for what it must not, or for the impossible.
+
+    Args:
+        args: Arguments of `timm.create_model`.
+        source: What errors call the configuration.
+    """
+    if refused := sorted(key for key in args if key.startswith(_REFUSED_ARGS)):
+        raise ValueError(f'{source}: config.json sets {", ".join(refused)} for the backbone, which it has no say in')
+    for key, value in args.items():
+        most = _DEEPEST if 'depth' in key or 'layers' in key else _WIDEST
+        numbers = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(number, (int, float)) and not abs(number) <= most for number in numbers):
+            raise ValueError(f'{source}: config.json sets {key}={value!r} for the backbone, expected at most {most}')
+
+
+def _pull(place: zoo.HubWeights | str, **options: Any) -> dict[str, Path]:
+    return (zoo.pull_weights if isinstance(place, zoo.HubWeights) else hub.pull)(place, **options)

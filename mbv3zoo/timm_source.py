@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors
 from timm.models import PretrainedCfg, is_model
 
 from mbv3zoo import hub, saved_folder
 from mbv3zoo.config import DetectorConfig
-from mbv3zoo.models.timm_model import default_image_size
+from mbv3zoo.models.timm_model import check_name, default_image_size
+from mbv3zoo.saved_detector import check_backbone_args
 
 PREFIXES = ('hf-hub:', 'local-dir:')
 
 # A repository describes its own weights; where weights come from is for the caller to say.
-_SOURCES = ('url', 'file', 'hf_hub_id', 'hf_hub_filename', 'source', 'state_dict', 'custom_load')
-# What a model is built with, and nothing that reads files or that a detector sets itself.
-_REFUSED = ('checkpoint_path', 'cache_dir', 'pretrained', 'scriptable', 'features_only', 'out_indices', 'feature_c')
+_SOURCES = ('url', 'file', 'hf_hub_id', 'hf_hub_filename', 'source', 'state_dict', 'custom_load', 'label_offset')
 _CLASSIFIER = ('num_classes', 'global_pool', 'drop_rate')
 
 
@@ -65,6 +66,38 @@ def read_timm_source(name: str, pretrained: bool, **options: Any) -> TimmSource:
     return TimmSource(_detector_config(name, architecture, config.get('model_args') or {}), record)
 
 
+def checked_weights(name: str, **options: Any) -> dict[str, Any]:
+    """Where timm is to read a model's own weights from: a copy that was checked against what the Hub states.
+
+    Args:
+        name: A timm model name, with or without a tag.
+        **options: Those of `mbv3zoo.hub.pull`.
+
+    Returns:
+        Arguments of `timm.create_model`; none where its weights are not on the Hub, or in a format of their own.
+    """
+    record = check_name(name)
+    if not record.hf_hub_id or record.hf_hub_filename or record.custom_load or record.file:
+        return {}
+    repo_id, _, revision = record.hf_hub_id.partition('@')
+    files = hub.pull(repo_id, (saved_folder.BACKBONE_NAME,), **{'revision': revision or None, **options})
+    return {'pretrained_cfg_overlay': {'file': str(files[saved_folder.BACKBONE_NAME])}}
+
+
+def check_complete(names: Iterable[str], path: str | Path) -> None:
+    """Raises ValueError where a file of weights lacks tensors of a backbone, which would stay as they were drawn.
+
+    Args:
+        names: timm's names of the tensors.
+        path: The file. One with names of another library, which timm translates for some families, is not looked at.
+    """
+    with safetensors.safe_open(path, 'pt') as file:
+        stored = set(file.keys())
+    names = set(names)
+    if names & stored and (missing := sorted(names - stored)):
+        raise ValueError(f'{path}: {len(missing)} tensors of the backbone are missing, {missing[0]} first')
+
+
 def _find(name: str, names: list[str], options: dict[str, Any]) -> dict[str, Path]:
     prefix, _, place = name.partition(':')
     if prefix == 'hf-hub':
@@ -86,15 +119,18 @@ def _record(name: str, config: dict[str, Any]) -> dict[str, Any]:
     record = {key: value for key, value in record.items() if key in known}
     if 'num_classes' in config:
         record['num_classes'] = config['num_classes']
+    for key in ('mean', 'std'):
+        values = record.get(key, ())
+        if not isinstance(values, (list, tuple)) or not all(isinstance(value, (int, float)) for value in values):
+            raise ValueError(f'{name}: {key} in config.json is {values!r}, expected a list of numbers')
     return record
 
 
 def _detector_config(name: str, architecture: str, arguments: Any) -> DetectorConfig:
     if not isinstance(arguments, dict):
         raise ValueError(f'{name}: model_args in config.json is a {type(arguments).__name__}, expected a mapping')
-    if refused := sorted(key for key in arguments if key.startswith(_REFUSED)):
-        raise ValueError(f'{name}: config.json sets {", ".join(refused)}, which a repository has no say in')
     arguments = {key: value for key, value in arguments.items() if key not in _CLASSIFIER}
     size = arguments.pop('img_size', None) or default_image_size(architecture)
     data = {'in_chans': arguments.pop('in_chans', 3), 'image_size': size, 'backbone_args': arguments}
+    check_backbone_args(arguments, name)
     return DetectorConfig.parse({'backbone': architecture, **data}, name)

@@ -162,7 +162,7 @@ def test_synth_with_a_shifted_split_and_other_settings(tmp_path):
 
 def test_pull_from_a_folder_makes_the_same_detector(tmp_path, saved):
     run('pull', saved, tmp_path / 'copy')
-    for name in ('config.json', 'model.safetensors', 'detector.safetensors'):
+    for name in ('config.json', 'model.safetensors', 'detector.safetensors', 'README.md'):
         assert (tmp_path / 'copy' / name).read_bytes() == (saved / name).read_bytes()
     assert 'exists' in str(run('pull', saved, tmp_path / 'copy', ok=False).exception)
 

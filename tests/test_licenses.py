@@ -214,7 +214,7 @@ def test_what_may_be_published(parts, declared):
 @pytest.mark.parametrize(
     ('parts', 'declared', 'says'),
     [
-        ({'backbone': 'unknown'}, None, ['apache-2.0', 'the backbone weights', 'unknown', "allow=['unknown']"]),
+        ({'backbone': 'unknown'}, None, ['the backbone weights', 'unknown', "allow_licenses=['unknown']"]),
         ({'imported': 'unknown'}, None, ['the imported weights', 'unknown']),
         ({'imported': {'license': 'agpl-3.0', 'source': 'yolov5n.pt'}}, None,
          ['the imported weights', 'agpl-3.0, from yolov5n.pt', "license='agpl-3.0'"]),
@@ -222,8 +222,8 @@ def test_what_may_be_published(parts, declared):
         ({'backbone': 'cc-by-nc-4.0'}, None, ['the backbone weights', 'commercially', "license='cc-by-nc-4.0'"]),
         ({'backbone': 'cc-by-nc-4.0'}, 'agpl-3.0', ['commercially']),
         ({'backbone': 'cc-by-nc-4.0'}, 'their-own', ['commercially']),
-        ({'backbone': 'cc-by-nd-4.0'}, 'cc-by-nd-4.0', ['may not be passed on', "allow=['cc-by-nd-4.0']"]),
-        ({'backbone': 'their-own'}, 'their-own', ['not known here', "allow=['their-own']"]),
+        ({'backbone': 'cc-by-nd-4.0'}, 'cc-by-nd-4.0', ['may not be passed on', "allow_licenses=['cc-by-nd-4.0']"]),
+        ({'backbone': 'their-own'}, 'their-own', ['not known here', "allow_licenses=['their-own']"]),
         ({'backbone': 'dinov3-license'}, 'mit', ["license='dinov3-license'"]),
         ({'data': {'license': 'cc-by-nc-sa-4.0', 'source': 'cats'}}, None, ['the data', 'from cats', 'commercially']),
     ],

@@ -51,7 +51,7 @@ def publish(server, tmp_path, *runs, status=0, env=None):
         config_loader._PACKAGE = Path('package').resolve()
         import publish_zoo
         for arguments in {runs!r}:
-            status = publish_zoo.main(['--org', 'org', '--model-card', 'CARD.md', *arguments])
+            status = publish_zoo.main(['--org', 'org', '--model-card', 'CARD.md', '--no-backbones', *arguments])
         assert status == {status}, status
     """
     return run_client(server, code, tmp_path, env).stdout
@@ -73,7 +73,11 @@ def test_the_zoo_is_published_once(package, tmp_path):
             repo = server.repos[f'org/{name}']
             assert repo.private and len(repo.history()) == 2 and repo.changed_files() == FILES
             for path in (package / 'weights' / name).iterdir():
-                assert repo.files()[path.name] == path.read_bytes()
+                if path.name != 'README.md':
+                    assert repo.files()[path.name] == path.read_bytes()
+            # The card tells how to load it from there.
+            card = repo.files()['README.md'].decode()
+            assert f"from_pretrained('org/{name}')" in card and f"'hf-hub:org/{name}'" in card
             assert repo.tags == {'v1': repo.branches['main']}
 
         # Again: nothing is sent at all, not even for an empty commit.

@@ -93,10 +93,18 @@ def test_a_card_on_the_hub_does_not_relabel_what_is_pushed(tmp_path):
                 raise AssertionError('published')
             publish_folder('agpl', 'me/second')
             publish_folder('ours', 'me/third', license='mit')
-            assert 'license: mit' in Path('ours/README.md').read_text()
+            # The folder stays as it is.
+            assert 'license: apache-2.0' in Path('ours/README.md').read_text()
             """,
             tmp_path,
         )
         assert len(server.repos['me/first'].history()) == 2
         assert b'license: agpl-3.0' in server.repos['me/second'].files()['README.md']
         assert b'license: mit' in server.repos['me/third'].files()['README.md']
+
+
+def test_the_dry_run_shows_what_the_push_would_write():
+    options = ['--dry-run', '--license', 'mit']
+    result = CliRunner().invoke(app, ['push', 'mbv3_yolo_small.synth', 'me/small', *options])
+    assert result.exit_code == 0 and 'license: mit' in result.output
+    assert "from_pretrained('me/small')" in result.output and "'hf-hub:me/small'" in result.output

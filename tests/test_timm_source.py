@@ -1,11 +1,13 @@
 """Backbones from repositories of timm's."""
 
 import json
+import math
 
 import pytest
 import timm
 import torch
-from hub_server import HubServer, run_client
+from hub_server import HubServer, flipped, run_client
+from safetensors.torch import load_file, save_file
 from timm.models._hub import save_for_hf
 
 import mbv3zoo
@@ -70,6 +72,10 @@ def test_without_pretrained_only_the_architecture_is_taken(tmp_path):
         ({'architecture': 'hf-hub:other/repository'}, 'which timm does not know'),
         ({'model_args': {'checkpoint_path': '/etc/passwd'}}, 'config.json sets checkpoint_path'),
         ({'model_args': {'features_only': False}}, 'config.json sets features_only'),
+        ({'model_args': {'device': 'meta'}}, 'config.json sets device'),
+        ({'model_args': {'act_layer': 'os.system'}}, 'cannot be built with .*os.system'),
+        ({'model_args': {'depth': 10**6}}, 'config.json sets depth=1000000 .*at most 512'),
+        ({'pretrained_cfg': {'mean': ['a', 'b', 'c']}}, 'mean in config.json is .*list of numbers'),
         ({'model_args': []}, None),
         ({'model_args': ['a']}, 'model_args in config.json is a list'),
         ({'model_args': {'no_such_argument': 1}}, 'no_such_argument'),
@@ -93,6 +99,15 @@ def test_a_record_cannot_send_for_weights_elsewhere(tmp_path):
     edit_config(tmp_path, pretrained_cfg=record | elsewhere)
     detector = mbv3zoo.create_detector(f'local-dir:{tmp_path}', pretrained=True)
     assert torch.equal(detector.backbone.model.state_dict()['conv1.0.weight'], whole['conv1.0.weight'])
+
+
+def test_a_missing_tensor_is_not_left_as_it_was_drawn(tmp_path):
+    save(tmp_path, 'mobilenetv3_small_050')
+    weights = load_file(tmp_path / 'model.safetensors')
+    del weights['conv_stem.weight']
+    save_file(weights, tmp_path / 'model.safetensors')
+    with pytest.raises(ValueError, match='1 tensors of the backbone are missing, conv_stem.weight first'):
+        mbv3zoo.create_detector(f'local-dir:{tmp_path}', pretrained=True)
 
 
 @pytest.mark.parametrize('missing', ['config.json', 'model.safetensors'])
@@ -124,6 +139,43 @@ def test_from_the_hub_at_a_revision_and_then_from_the_cache(tmp_path):
             old, new = first('hf-hub:timm/tuned@v1'), first('hf-hub:timm/tuned')
             assert not torch.equal(old, new)
             assert torch.equal(first('hf-hub:timm/tuned', local_files_only=True), new)
+            """,
+            tmp_path,
+        )
+
+
+def test_weights_that_a_name_of_timms_stands_for_are_checked_too(tmp_path):
+    name = 'timm/mobilenetv3_small_050.lamb_in1k'
+    torch.manual_seed(0)
+    save_for_hf(timm.create_model('mobilenetv3_small_050'), tmp_path / 'good', safe_serialization=True)
+    files = {path.name: path.read_bytes() for path in (tmp_path / 'good').iterdir()}
+    weight = load_file(tmp_path / 'good/model.safetensors')['conv_stem.weight']
+    torch.save(weight, tmp_path / 'weight')
+    with HubServer() as server:
+        server.add_repo(name, files)
+        run_client(
+            server,
+            """
+            import torch, mbv3zoo
+            for name in ('mbv3_yolo_small_050', 'mobilenetv3_small_050.lamb_in1k'):
+                detector = mbv3zoo.create_detector(name, pretrained=True, num_classes=2)
+                assert torch.equal(detector.backbone.model.conv_stem.weight, torch.load('weight'))
+                assert detector.config.licenses.backbone.source == 'timm/mobilenetv3_small_050.lamb_in1k'
+            """,
+            tmp_path,
+        )
+        # Every byte that storage sends from now on is wrong.
+        server.spoil_next('GET', '/storage/', flipped, math.inf)
+        run_client(
+            server,
+            """
+            import mbv3zoo
+            try:
+                mbv3zoo.create_detector('mbv3_yolo_small_050', pretrained=True, force_download=True)
+            except ValueError as error:
+                assert 'twice it was not what the Hub states' in str(error), error
+            else:
+                raise AssertionError('loaded')
             """,
             tmp_path,
         )

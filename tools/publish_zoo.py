@@ -7,8 +7,8 @@ Each detector whose weights are in a folder becomes the repository ORG/name.tag,
 there is left alone, so a second run does only what is missing. A failure is told and the others go on; the exit status
 is then 1, and the table is not written.
 
-The backbones' ImageNet weights are timm's own and public: they are copied only with --backbones. A backbone that was
-trained here is part of its detector's repository, where timm finds it.
+The ImageNet weights of the mbv3_yolo backbones, which are timm's, are copied as well, unless --no-backbones is given or
+they cannot be fetched. A backbone that was trained here is part of its detector's repository, where timm finds it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from typing import NamedTuple
 
 import timm
 import zoo_table
-from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData, constants, hf_hub_download
+from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData, constants
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import ModelInfo
 
 from mbv3zoo import zoo
 from mbv3zoo.atomic import atomic_write_all
 from mbv3zoo.card_merge import merge_card
-from mbv3zoo.hub import push_folder
+from mbv3zoo.hub import pull, push_folder
 from mbv3zoo.hub_errors import ask
 from mbv3zoo.hub_integrity import is_same, stated_files
+from mbv3zoo.publish import publish_folder, published_card
 from mbv3zoo.saved_folder import BACKBONE_NAME, CARD_NAME, CONFIG_NAME
 from mbv3zoo.version import __version__
 
@@ -66,7 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--register', action='append', default=[], metavar='MODULE', help='import it: it registers more'
     )
-    parser.add_argument('--backbones', action='store_true', help="also copy timm's weights for the mbv3_yolo backbones")
+    parser.add_argument(
+        '--backbones',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="copy timm's weights for the mbv3_yolo backbones",
+    )
+    parser.add_argument(
+        '--allow-license', action='append', default=[], help='of a part of weights, not to be asked about; or any'
+    )
     parser.add_argument('--table-only', action='store_true', help='write the table; publish nothing')
     parser.add_argument('--model-card', type=Path, default=MODEL_CARD, help='file with the table')
     args = parser.parse_args(arguments)
@@ -79,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
     with tempfile.TemporaryDirectory() as scratch:
-        items = [item for item in zoo_items(args.backbones, Path(scratch)) if fnmatch.fnmatch(item.name, args.only)]
+        items = list(zoo_items(args.only, args.backbones, Path(scratch)))
         if not items:
             print(f'nothing in the zoo is called {args.only!r}')
             return 1
@@ -93,25 +102,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def zoo_items(backbones: bool, scratch: Path) -> Iterator[Item]:
-    """All there is to publish; what is left out is told."""
+def zoo_items(only: str, backbones: bool, scratch: Path) -> Iterator[Item]:
+    """All there is to publish of the names that match a pattern; what is left out is told."""
     for name, place in zoo.known_weights().items():
+        if not fnmatch.fnmatch(name, only):
+            continue
         if isinstance(place, Path):
             yield Item(name, place)
         else:
             print(f'left out   {name}: it is on the Hub already, as {place.repo_id}')
-    for name in timm.list_pretrained('mbv3_yolo*') if backbones else ():
+    for name in fnmatch.filter(timm.list_pretrained('mbv3_yolo*'), only) if backbones else ():
         record = timm.get_pretrained_cfg(name)
         try:
             yield Item(name, copy_backbone(name, record, scratch / name), is_detector=False)
         # Whatever keeps them from being fetched, they are timm's and not missing in the zoo.
         except Exception as error:
-            print(f'left out   {name}: its weights cannot be fetched from {record.hf_hub_id} ({error})')
+            reason = str(error).partition('\n')[0]
+            print(f'left out   {name}: its weights cannot be fetched from {record.hf_hub_id} ({reason})')
 
 
 def copy_backbone(name: str, record: timm.models.PretrainedCfg, folder: Path) -> Path:
     """timm's weights of a backbone, under the name of timm's own architecture, with a card that says whose they are."""
-    files = {folder / file: hf_hub_download(record.hf_hub_id, file) for file in (CONFIG_NAME, BACKBONE_NAME)}
+    files = {folder / file: path for file, path in pull(record.hf_hub_id, (CONFIG_NAME, BACKBONE_NAME)).items()}
     data = ModelCardData(
         license=record.license,
         library_name='timm',
@@ -146,7 +158,8 @@ def publish(item: Item, repo_id: str, args: argparse.Namespace) -> str:
     """Pushes what differs, and tags it. Returns what was done, in words."""
     api = HfApi(library_name='mbv3zoo', library_version=__version__)
     found = on_hub(api, repo_id)
-    changed = differing(api, item, found)
+    card = published_card(item.folder, repo_id, allow_licenses=args.allow_license) if item.is_detector else None
+    changed = differing(api, item, found, card)
     tagged = on_hub(api, repo_id, args.tag) if args.tag and found else None
     if tagged and (changed or tagged.sha != found.sha):
         raise ValueError(
@@ -156,13 +169,13 @@ def publish(item: Item, repo_id: str, args: argparse.Namespace) -> str:
         done = f'would push {repo_id}: {", ".join(changed)}' if changed else f'unchanged  {repo_id}'
         return done + (f', and tag it {args.tag}' if args.tag and not tagged else '')
     if changed:
-        done = f'pushed     {repo_id}: {", ".join(changed)}; {push(item, repo_id, args.private or None)}'
+        done = f'pushed     {repo_id}: {", ".join(changed)}; {push(item, repo_id, args)}'
     else:
         done = f'unchanged  {repo_id}'
     if args.tag and not tagged:
         # The commit is tagged, not the branch, which another push may have moved.
         found = on_hub(api, repo_id)
-        if differing(api, item, found):
+        if differing(api, item, found, card):
             raise ValueError('another push changed the repository meanwhile, so it was not tagged. Run this again.')
         failed = f'cannot tag {repo_id!r} on the Hub'
         ask(lambda: api.create_tag(repo_id, tag=args.tag, revision=found.sha, exist_ok=True), failed, repo_id)
@@ -170,9 +183,10 @@ def publish(item: Item, repo_id: str, args: argparse.Namespace) -> str:
     return done
 
 
-def push(item: Item, repo_id: str, private: bool | None) -> str:
+def push(item: Item, repo_id: str, args: argparse.Namespace) -> str:
+    private = args.private or None
     if item.is_detector:
-        return push_folder(item.folder, repo_id, private=private)
+        return publish_folder(item.folder, repo_id, private=private, allow_licenses=args.allow_license)
     api = HfApi(library_name='mbv3zoo', library_version=__version__)
     api.create_repo(repo_id, private=private, exist_ok=True)
     operations = [CommitOperationAdd(path.name, path) for path in item.files()]
@@ -191,14 +205,16 @@ def on_hub(api: HfApi, repo_id: str, revision: str | None = None) -> ModelInfo |
     return ask(ask_info, f'cannot look at {repo_id!r} on the Hub', repo_id)
 
 
-def differing(api: HfApi, item: Item, found: ModelInfo | None) -> list[str]:
+def differing(api: HfApi, item: Item, found: ModelInfo | None, card: str | None) -> list[str]:
     """Names of the files that the Hub has not, or not so."""
     stated = stated_files(found) if found else {}
     contents: dict[str, Path | bytes] = {path.name: path for path in item.files()}
-    if found and CARD_NAME in stated and item.is_detector:
+    if card is not None:
+        contents[CARD_NAME] = card.encode('utf-8')
+    if found and CARD_NAME in stated and card is not None:
         # What people wrote into the card on the Hub stays there when the detector is pushed, and is no difference.
         path = api.hf_hub_download(found.id, CARD_NAME, revision=found.sha)
-        merged = merge_card(read_text(Path(path)), read_text(contents[CARD_NAME]))
+        merged = merge_card(read_text(Path(path)), card)
         contents[CARD_NAME] = merged.encode('utf-8')
     return [name for name, content in contents.items() if not is_same(content, stated.get(name))]
 

@@ -143,7 +143,7 @@ class PyramidBackbone(nn.Module):
         create = create_on_meta if str(self.build_args.get('device')) == 'meta' else timm.create_model
         try:
             model = create(self.name, features_only=True, pretrained=pretrained, out_indices=indices, **self.build_args)
-        except (AssertionError, TypeError) as error:
+        except (AssertionError, KeyError, TypeError) as error:
             raise ValueError(f'backbone {self.name!r} cannot be built with {self.build_args}: {error}') from error
         except RuntimeError as error:
             if not pretrained or 'size mismatch' not in str(error):

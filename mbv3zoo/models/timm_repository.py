@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import timm
+from timm.layers import to_2tuple
 
 from mbv3zoo.config import DetectorConfig
 from mbv3zoo.licenses import weights_license
@@ -56,7 +57,7 @@ def timm_config(backbone: PyramidBackbone, config: DetectorConfig) -> dict[str, 
         arguments['in_chans'] = config.in_chans
     # timm loads weights without a classifier only where the record has one, of another number of classes.
     record |= {'num_classes': record.get('num_classes') or 1, 'classifier': record.get('classifier') or 'head'}
-    size = arguments.get('img_size') or config.image_size
+    size = to_2tuple(arguments.get('img_size') or config.image_size)
     record['license'] = weights_license(config.licenses)
     record |= {'input_size': (config.in_chans, *size), 'mean': config.mean, 'std': config.std}
     return {
