@@ -86,6 +86,8 @@ def create_detector(
     if pretrained and not (saved or given):
         build_args |= checked_weights(config.backbone, **hub_args)
 
+    if saved and pretrained:
+        Detector.check_size(saved, name)
     detector = Detector(config, pretrained=pretrained and not saved, **build_args)
     if device := build_args.get('device'):
         detector.to(device)

@@ -135,9 +135,31 @@ class Detector(DetectorNetwork):
                 f"'organisation/name', or one of {list(known_weights())}"
             )
         saved = read_saved(place, **options)
+        cls.check_size(saved, source)
         detector = cls(saved.config)
         detector.load_saved(saved, source)
         return detector.eval()
+
+    @classmethod
+    def check_size(cls, saved: Saved, source: Any) -> None:
+        """Refuses a config that asks timm for a backbone far larger than the weights beside it, before it is built.
+
+        Args:
+            saved: What was saved.
+            source: What errors call it.
+
+        Raises:
+            ValueError: It would have more than twice as many parameters.
+        """
+        if not saved.config.backbone_args:  # timm's own models have the size that their name says
+            return
+        parameters = sum(p.numel() for p in cls(saved.config, device='meta').parameters())
+        stored = sum(tensor.numel() for weights in saved[1:] for tensor in weights.values())
+        if parameters > 2 * stored:
+            raise ValueError(
+                f'{source}: the weights do not fit: config.json asks for {parameters} parameters by '
+                f'{saved.config.backbone_args}, and {stored} are stored'
+            )
 
     def load_saved(self, saved: Saved, source: Any, adapt_head: bool = False) -> None:
         """Loads the weights of a saved detector.

@@ -400,6 +400,19 @@ def test_weights_and_config_that_disagree(saved, settings, words):
         assert str(saved) in str(caught.value) or 'resnet81' in str(caught.value)
 
 
+def test_a_config_that_asks_for_far_more_than_was_saved(tmp_path):
+    folder = create_detector('test_vit', num_classes=2, image_size=64).save_pretrained(tmp_path)
+    for args in ({'embed_dim': 16384, 'num_heads': 2}, {'depth': 500}, {'img_size': 16384}):
+        change(folder, backbone_args=args)
+        for load in (Detector.from_pretrained, lambda source: create_detector(source, pretrained=True)):
+            with pytest.raises(ValueError, match='do not fit: config.json asks for [0-9]+ parameters'):
+                load(folder)
+    for args in ({'embed_dim': 10**6}, {'depth': 10**6}):
+        change(folder, backbone_args=args)
+        with pytest.raises(ValueError, match='config.json sets .* expected at most'):
+            Detector.from_pretrained(folder)
+
+
 def test_missing_and_unknown_weights_are_named(saved):
     path = saved / 'detector.safetensors'
     with safe_open(path, 'pt') as file:
