@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / ROOT
 LAYERS = {
     0: ['version', 'presets', 'config', 'drawing', 'detections', 'images']
     + ['atomic', 'folders', 'progress', 'yaml_file'],
-    1: ['backbones', 'card_merge', 'config_loader', 'hub', 'hub_errors', 'hub_integrity', 'licenses', 'model_card']
+    1: ['backbones', 'card_merge', 'config_loader', 'hub', 'licenses', 'model_card']
     + ['saved_folder', 'zoo', 'saved_detector', 'publish'],
     2: ['models', 'data'],
     3: ['backbone_table', 'evaluation', 'predictor', 'timm_source'],

@@ -127,13 +127,13 @@ attempt('push with read token', push, 'saved_0', 'org/refused', token='hf_read')
 attempt('push bad card', push, 'bad_card', 'org/card')
 
 push('saved_0', 'org/race')
-download = hub.hf_hub_download
+download = hub.download.hf_hub_download
 def overtaken(repo_id, filename, **options):
     path = download(repo_id, filename, **options)
     if filename == 'config.json':
         push('saved_1', 'org/race')
     return path
-hub.hf_hub_download = overtaken
+hub.download.hf_hub_download = overtaken
 attempt('load while pushed', load, 'org/race')
 print(json.dumps(report))
 """

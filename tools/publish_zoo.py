@@ -32,8 +32,8 @@ from mbv3zoo import zoo
 from mbv3zoo.atomic import atomic_write_all
 from mbv3zoo.card_merge import merge_card
 from mbv3zoo.hub import pull, push_folder
-from mbv3zoo.hub_errors import ask
-from mbv3zoo.hub_integrity import is_same, stated_files
+from mbv3zoo.hub.errors import ask
+from mbv3zoo.hub.integrity import is_same, stated_files
 from mbv3zoo.publish import publish_folder, published_card
 from mbv3zoo.saved_folder import BACKBONE_NAME, CARD_NAME, CONFIG_NAME
 from mbv3zoo.version import __version__

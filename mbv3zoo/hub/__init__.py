@@ -1,0 +1,10 @@
+"""Pulling and pushing a detector's folder (`mbv3zoo.saved_folder`): the Hugging Face Hub.
+
+In every load files are checked against the hash that the Hub states (`integrity`). Failures that may pass are tried
+again a few times, each with a warning (`errors`).
+"""
+
+from mbv3zoo.hub.download import check_repo_id, pull
+from mbv3zoo.hub.upload import PushedFile, push_folder
+
+__all__ = ['PushedFile', 'check_repo_id', 'pull', 'push_folder']

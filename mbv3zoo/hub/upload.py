@@ -1,0 +1,155 @@
+"""A detector's folder to the Hub: in one commit or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from huggingface_hub import CommitOperationAdd, HfApi, constants
+
+from mbv3zoo.card_merge import merge_card
+from mbv3zoo.hub.download import LIBRARY, check_repo_id
+from mbv3zoo.hub.errors import ATTEMPTS, ask, is_passing_push
+from mbv3zoo.hub.integrity import is_same, stated_files
+from mbv3zoo.saved_folder import BACKBONE_NAME, CARD_NAME, HEAD_NAME, PICTURE_NAME, matching_head, saved_files
+from mbv3zoo.version import __version__
+
+
+class PushedFile(NamedTuple):
+    """A file that is published, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+def push_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    token: str | bool | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    commit_message: str | None = None,
+    create_pr: bool = False,
+    dry_run: bool = False,
+    card: str | None = None,
+    check_card: Callable[[str], None] | None = None,
+) -> str | list[PushedFile]:
+    """Publishes a folder written by `save_folder`: its files, and no others, in one commit or not at all.
+
+    The repository and the branch `revision` are made when missing. What people wrote into the repository's card stays
+    (`mbv3zoo.card_merge`). Pushing the same files again makes no commit.
+
+    Args:
+        folder: A folder that holds `config.json`, `model.safetensors`, `detector.safetensors` and `README.md`, and may
+            hold `predictions.png`.
+        repo_id: `'org/name'`.
+        token: Access token with the right to write; the stored one by default.
+        private: Visibility of a repository that is made now; an existing one keeps its own.
+        revision: Branch to commit to; the default branch when None.
+        commit_message: Title of the commit.
+        create_pr: Open a pull request instead of committing to the branch.
+        dry_run: Do not use the network; only tell what would be pushed.
+        card: Text of the card, instead of the folder's README.md.
+        check_card: Called with the card that is about to be committed, merged with the repository's; may refuse it.
+
+    Returns:
+        URL of the commit, or of the pull request; with `dry_run` the files instead.
+
+    Raises:
+        ValueError: The folder is not complete, the id is not valid, or the Hub refused the token, the branch
+            or the card.
+        ConnectionError: The Hub cannot be reached, or failed to answer. Pushing again is safe.
+    """
+    folder = Path(folder)
+    check_repo_id(repo_id)
+    if create_pr and revision is not None:
+        raise ValueError(
+            f'revision={revision!r} and create_pr=True exclude each other: a pull request is always opened '
+            'against the default branch. Give one of them.'
+        )
+    contents: dict[str, Path | bytes] = dict(_pushed_files(folder))
+    if card is not None:
+        contents[CARD_NAME] = card.encode('utf-8')
+    if dry_run:
+        return [PushedFile(name, _size(content)) for name, content in contents.items()]
+    api = HfApi(token=token, **LIBRARY)
+    at = f' at revision {revision!r}' if revision else ''
+    failed = f'cannot push to {repo_id!r} on the Hub{at}'
+    ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True), failed, repo_id)
+    if revision is not None:
+        ask(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), failed, repo_id)
+    message = commit_message or f'Upload with mbv3zoo {__version__}'
+    return ask(
+        lambda: _commit(api, repo_id, contents, revision, message, create_pr, check_card),
+        failed,
+        repo_id,
+        # When the answer is lost nothing tells us whether the pull request was opened, so no second one is.
+        attempts=1 if create_pr else ATTEMPTS,
+        passing=is_passing_push,
+    )
+
+
+def _pushed_files(folder: Path) -> dict[str, Path]:
+    """Name in the repository -> path."""
+    paths = {**saved_files(folder), CARD_NAME: folder / CARD_NAME}
+    if not paths[CARD_NAME].is_file():
+        raise ValueError(
+            f'the folder {str(folder)!r} has no {CARD_NAME}, and nothing is published without a card. Save '
+            'the detector again to get one, or write it.'
+        )
+    # A save that was killed has left it under another name.
+    paths[HEAD_NAME] = matching_head(paths[BACKBONE_NAME], paths[HEAD_NAME], 'Save the detector again.')
+    if (folder / PICTURE_NAME).is_file():
+        paths[PICTURE_NAME] = folder / PICTURE_NAME
+    return paths
+
+
+def _size(content: Path | bytes) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def _commit(
+    api: HfApi,
+    repo_id: str,
+    contents: Mapping[str, Path | bytes],
+    revision: str | None,
+    message: str,
+    create_pr: bool,
+    check_card: Callable[[str], None] | None,
+) -> str:
+    """Commits what differs from the newest commit; harmless to repeat."""
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=timeout)
+    stated = stated_files(info)
+    if info.sha and CARD_NAME in stated:
+        new = contents[CARD_NAME]
+        text = (new if isinstance(new, bytes) else new.read_bytes()).decode('utf-8-sig')
+        card = merge_card(_read_card(api, repo_id, info.sha), text)
+        if check_card is not None:
+            check_card(card)
+        contents = {**contents, CARD_NAME: card.encode('utf-8')}
+    # The client looks as well, but only if the Hub tells it the hashes once more. It matters where a commit was made
+    # and only the answer was lost.
+    if all(is_same(content, stated.get(name)) for name, content in contents.items()):
+        return f'{constants.ENDPOINT}/{repo_id}/commit/{info.sha}'
+    # upload_folder may split what it uploads into several commits; create_commit never does.
+    commit = api.create_commit(
+        repo_id,
+        [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in contents.items()],
+        commit_message=message,
+        revision=revision,
+        create_pr=create_pr,
+        # Were there a commit since, its changes to the card would be lost.
+        parent_commit=info.sha,
+    )
+    return commit.pr_url or commit.commit_url
+
+
+def _read_card(api: HfApi, repo_id: str, commit: str) -> str:
+    # Not by the usual cache: the client would hide behind it that the Hub failed.
+    with tempfile.TemporaryDirectory() as folder:
+        path = api.hf_hub_download(repo_id, CARD_NAME, revision=commit, cache_dir=folder)
+        return Path(path).read_bytes().decode('utf-8-sig')
