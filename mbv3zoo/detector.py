@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class Detector(DetectorNetwork):
         """
         if self.fused:
             raise ValueError('a fused detector cannot be saved; save it first, then call fuse()')
-        stock = {f'backbone.{own}': name for own, name in stock_names(self.backbone).items()}
+        stock = self._stock_names
         backbone, head = {}, {}
         for name, tensor in self._weights().items():
             stored = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
@@ -172,15 +173,20 @@ class Detector(DetectorNetwork):
         Raises:
             ValueError: Some do not fit, or are missing.
         """
-        own = {stock: f'backbone.{name}' for name, stock in stock_names(self.backbone).items()}
+        own = {stock: name for name, stock in self._stock_names.items()}
         state = {own.get(name, f'backbone ({name})'): tensor for name, tensor in saved.backbone.items()} | saved.head
         self._load(self._adapt_head(state, saved.config.class_names, source) if adapt_head else state, source)
 
     def stock_weights(self) -> list[str]:
         """timm's names of the backbone's weights and statistics: what model.safetensors has to hold."""
-        stock = {f'backbone.{own}': name for own, name in stock_names(self.backbone).items()}
+        stock = self._stock_names
         # Older files lack the counters, which only matter to a BatchNorm without momentum.
         return [stock[n] for n in self._weights() if n in stock and not n.endswith('num_batches_tracked')]
+
+    @cached_property
+    def _stock_names(self) -> dict[str, str]:
+        """Names in the state dict -> timm's, of the backbone. Kept: timm's whole model is built to find them."""
+        return {f'backbone.{own}': name for own, name in stock_names(self.backbone).items()}
 
     def _weights(self) -> dict[str, torch.Tensor]:
         """The state dict, with a tensor that layers share (as CoaT's do) once, under its first name."""

@@ -11,7 +11,7 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.licenses import fresh_record, license_rows, weights_license
 from mbv3zoo.models.operations import count_operations
 from mbv3zoo.models.timm_model import check_name
-from mbv3zoo.saved_detector import find_saved
+from mbv3zoo.saved_detector import find_saved, read_saved
 from mbv3zoo.timm_source import is_timm_source, read_timm_source
 
 
@@ -74,8 +74,8 @@ def _record(name: Any, config: DetectorConfig) -> LicenseRecord:
     if isinstance(name, DetectorConfig):
         known = name.licenses != LicenseRecord()
         return name.licenses if known else fresh_record(config.backbone, pretrained=True)
-    if find_saved(name) is not None:
-        return Detector.from_pretrained(name).config.licenses
+    if (place := find_saved(name)) is not None:
+        return read_saved(place).config.licenses
     if is_timm_source(name):
         args = {'pretrained_cfg': read_timm_source(name, pretrained=False).pretrained_cfg}
         return fresh_record(config.backbone, True, args, config.licenses, repository=name.partition(':')[2])

@@ -60,10 +60,7 @@ def published_card(folder: Path, repo_id: str, license: str | None = None, allow
     """
     path = folder / saved_folder.CARD_NAME
     if not path.is_file():
-        raise ValueError(
-            f'the folder {str(folder)!r} has no {path.name}, and nothing is published without a card. Save the '
-            'detector again to get one, or write it.'
-        )
+        raise saved_folder.no_card(folder)
     text = path.read_bytes().decode('utf-8-sig')
     if license and license != card_license(text):
         card = ModelCard(text, ignore_metadata_errors=True)

@@ -16,18 +16,16 @@ from mbv3zoo.folders import check_new_folder
 
 # Arguments of timm.create_model that say where weights come from or where the model is put: true of one build only.
 BUILD_ARGS = ('cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype')
+# Arguments of hub.pull; cache_dir is one of them too.
+HUB_ARGS = ('revision', 'token', 'local_files_only', 'force_download')
 # What nobody else's configuration may set, by how it begins: these read files, choose what is built, or are chosen by
 # whoever builds it.
-_REFUSED_ARGS = ('checkpoint', 'cache_', 'pretrained', 'features_only', 'out_indices', 'feature_c', 'device', 'dtype')
-_REFUSED_ARGS += ('in_chans',)
+_REFUSED_ARGS = (
+    'checkpoint', 'cache_', 'pretrained', 'features_only', 'out_indices', 'feature_c', 'device', 'dtype', 'in_chans',
+)  # fmt: skip
 # Bounds on numbers in it, far beyond any model.
 _DEEPEST = 512
 _WIDEST = 16384
-# Arguments of hub.pull; cache_dir is one of them too.
-HUB_ARGS = ('revision', 'token', 'local_files_only', 'force_download')
-
-
-_COPIED = (*saved_folder.LOADED_NAMES, saved_folder.CARD_NAME, saved_folder.PICTURE_NAME)
 
 
 class Saved(NamedTuple):
@@ -69,24 +67,7 @@ def read_saved(place: Path | zoo.HubWeights | str, revision: str | None = None, 
     Raises:
         ValueError: There is no detector, or one of its files is corrupt.
     """
-    if isinstance(place, Path):
-        if revision is not None:
-            raise ValueError(
-                f'revision={revision!r} was given for the folder {str(place)!r}, but only repositories on the Hub have '
-                'revisions: leave it out.'
-            )
-        files = saved_folder.saved_files(place)
-        advice = 'Save the detector again, or copy the file again from where it is whole.'
-    else:
-        files = _pull(place, revision=revision, **options)
-        advice = 'If the repository itself is whole, load it once more with force_download=True.'
-    source = place.repo_id if isinstance(place, zoo.HubWeights) else place
-    config = parse_config(saved_folder.read_config(files[saved_folder.CONFIG_NAME], advice), source)
-    backbone, head = files[saved_folder.BACKBONE_NAME], files[saved_folder.HEAD_NAME]
-    weights = saved_folder.read_weights(backbone, advice), saved_folder.read_weights(head, advice)
-    if (matching := saved_folder.matching_head(backbone, head, advice)) != head:
-        weights = weights[0], saved_folder.read_weights(matching, advice)
-    return Saved(config, *weights)
+    return _read_files(_find_files(place, revision, **options), place)
 
 
 def copy_saved(source: str | Path, folder: str | Path, **options: Any) -> Path:
@@ -107,14 +88,14 @@ def copy_saved(source: str | Path, folder: str | Path, **options: Any) -> Path:
         raise ValueError(
             f'no weights called {str(source)!r}; expected a folder, a name with a tag, or a Hub repository'
         )
-    read_saved(place, **options)  # a detector, and whole
+    files = _find_files(place, **options)
+    _read_files(files, place)  # a detector, and whole
     if isinstance(place, Path):
-        files = {path.name: path for path in map(place.joinpath, _COPIED) if path.is_file()}
+        files = saved_folder.all_files(place)
     else:
-        files = _pull(place, **options)
-        repo_id = place.repo_id if isinstance(place, zoo.HubWeights) else place
         options['revision'] = files[saved_folder.CONFIG_NAME].parent.name
-        for name in _COPIED[len(files) :]:
+        repo_id = place.repo_id if isinstance(place, zoo.HubWeights) else place
+        for name in (saved_folder.CARD_NAME, saved_folder.PICTURE_NAME):
             with contextlib.suppress(ValueError):  # there is none
                 files |= hub.pull(repo_id, (name,), **options)
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,5 +146,27 @@ def check_backbone_args(args: dict[str, Any], source: Any) -> None:
             raise ValueError(f'{source}: config.json sets {key}={value!r} for the backbone, expected at most {most}')
 
 
-def _pull(place: zoo.HubWeights | str, **options: Any) -> dict[str, Path]:
-    return (zoo.pull_weights if isinstance(place, zoo.HubWeights) else hub.pull)(place, **options)
+def _find_files(place: Path | zoo.HubWeights | str, revision: str | None = None, **options: Any) -> dict[str, Path]:
+    if not isinstance(place, Path):
+        pull = zoo.pull_weights if isinstance(place, zoo.HubWeights) else hub.pull
+        return pull(place, revision=revision, **options)
+    if revision is not None:
+        raise ValueError(
+            f'revision={revision!r} was given for the folder {str(place)!r}, but only repositories on the Hub have '
+            'revisions: leave it out.'
+        )
+    return saved_folder.saved_files(place)
+
+
+def _read_files(files: dict[str, Path], place: Path | zoo.HubWeights | str) -> Saved:
+    if isinstance(place, Path):
+        advice = 'Save the detector again, or copy the file again from where it is whole.'
+    else:
+        advice = 'If the repository itself is whole, load it once more with force_download=True.'
+    source = place.repo_id if isinstance(place, zoo.HubWeights) else place
+    config = parse_config(saved_folder.read_config(files[saved_folder.CONFIG_NAME], advice), source)
+    backbone, head = files[saved_folder.BACKBONE_NAME], files[saved_folder.HEAD_NAME]
+    weights = saved_folder.read_weights(backbone, advice), saved_folder.read_weights(head, advice)
+    if (matching := saved_folder.matching_head(backbone, head, advice)) != head:
+        weights = weights[0], saved_folder.read_weights(matching, advice)
+    return Saved(config, *weights)

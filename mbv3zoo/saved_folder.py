@@ -105,6 +105,26 @@ def saved_files(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in LOADED_NAMES}
 
 
+def all_files(folder: Path) -> dict[str, Path]:
+    """Name -> path of all files of a detector: those of `saved_files`, of one save; card and picture where they are.
+
+    Raises:
+        ValueError: As `saved_files`, or the two files of weights are of two different saves.
+    """
+    paths = saved_files(folder)
+    # A save that was killed has left it under another name.
+    paths[HEAD_NAME] = matching_head(paths[BACKBONE_NAME], paths[HEAD_NAME], 'Save the detector again.')
+    return paths | {name: folder / name for name in (CARD_NAME, PICTURE_NAME) if (folder / name).is_file()}
+
+
+def no_card(folder: Path) -> ValueError:
+    """The folder lacks the card that it would be published with."""
+    return ValueError(
+        f'the folder {str(folder)!r} has no {CARD_NAME}, and nothing is published without a card. Save the '
+        'detector again to get one, or write it.'
+    )
+
+
 def read_config(path: Path, advice: str = '') -> dict[str, Any]:
     """A configuration, which is a JSON object.
 

@@ -19,6 +19,7 @@ from mbv3zoo import Detections, Detector, DetectorConfig, config_loader, create_
 from mbv3zoo.data.letterbox import Letterbox
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.postprocess import postprocess
+from mbv3zoo.saved_detector import copy_saved
 
 CONFIG = DetectorConfig(
     backbone='mbv3_yolo_small',
@@ -443,6 +444,9 @@ def test_a_save_that_was_killed_between_its_files_is_whole(saved, tmp_path):
     (saved / '.detector.safetensors.1.tmp').write_bytes((other / 'detector.safetensors').read_bytes())
     (saved / 'model.safetensors').write_bytes((other / 'model.safetensors').read_bytes())
     assert_same_logits(Detector.from_pretrained(saved), new)
+    # A copy has the names it should have had.
+    copy = copy_saved(saved, tmp_path / 'copy')
+    assert (copy / 'detector.safetensors').read_bytes() == (other / 'detector.safetensors').read_bytes()
 
 
 def test_no_detector_there(tmp_path):

@@ -30,12 +30,12 @@ from huggingface_hub.hf_api import ModelInfo
 
 from mbv3zoo import zoo
 from mbv3zoo.atomic import atomic_write_all
-from mbv3zoo.card_merge import merge_card
-from mbv3zoo.hub import pull, push_folder
+from mbv3zoo.hub import pull
 from mbv3zoo.hub.errors import ask
 from mbv3zoo.hub.integrity import is_same, stated_files
+from mbv3zoo.hub.upload import merge_with_hub
 from mbv3zoo.publish import publish_folder, published_card
-from mbv3zoo.saved_folder import BACKBONE_NAME, CARD_NAME, CONFIG_NAME
+from mbv3zoo.saved_folder import BACKBONE_NAME, CARD_NAME, CONFIG_NAME, all_files
 from mbv3zoo.version import __version__
 
 BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'
@@ -49,12 +49,10 @@ class Item(NamedTuple):
     folder: Path
     is_detector: bool = True
 
-    def files(self) -> list[Path]:
+    def files(self) -> dict[str, Path]:
         if self.is_detector:
-            names = [file.name for file in push_folder(self.folder, 'org/name', dry_run=True)]
-        else:
-            names = [CONFIG_NAME, BACKBONE_NAME, CARD_NAME]
-        return [self.folder / name for name in names]
+            return all_files(self.folder)
+        return {name: self.folder / name for name in (CONFIG_NAME, BACKBONE_NAME, CARD_NAME)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -189,7 +187,7 @@ def push(item: Item, repo_id: str, args: argparse.Namespace) -> str:
         return publish_folder(item.folder, repo_id, private=private, allow_licenses=args.allow_license)
     api = HfApi(library_name='mbv3zoo', library_version=__version__)
     api.create_repo(repo_id, private=private, exist_ok=True)
-    operations = [CommitOperationAdd(path.name, path) for path in item.files()]
+    operations = [CommitOperationAdd(name, path) for name, path in item.files().items()]
     return api.create_commit(repo_id, operations, commit_message=f'Upload with mbv3zoo {__version__}').commit_url
 
 
@@ -208,19 +206,13 @@ def on_hub(api: HfApi, repo_id: str, revision: str | None = None) -> ModelInfo |
 def differing(api: HfApi, item: Item, found: ModelInfo | None, card: str | None) -> list[str]:
     """Names of the files that the Hub has not, or not so."""
     stated = stated_files(found) if found else {}
-    contents: dict[str, Path | bytes] = {path.name: path for path in item.files()}
+    contents: dict[str, Path | bytes] = dict(item.files())
     if card is not None:
         contents[CARD_NAME] = card.encode('utf-8')
-    if found and CARD_NAME in stated and card is not None:
+    if found and card is not None:
         # What people wrote into the card on the Hub stays there when the detector is pushed, and is no difference.
-        path = api.hf_hub_download(found.id, CARD_NAME, revision=found.sha)
-        merged = merge_card(read_text(Path(path)), card)
-        contents[CARD_NAME] = merged.encode('utf-8')
+        contents = merge_with_hub(api, contents, found)
     return [name for name, content in contents.items() if not is_same(content, stated.get(name))]
-
-
-def read_text(path: Path) -> str:
-    return path.read_bytes().decode('utf-8-sig')
 
 
 def write_table(path: Path, org: str | None) -> None:

@@ -147,7 +147,6 @@ class _Source:
 
     def commit(self, name: str, attempts: int) -> str:
         """The commit that the revision stands for now."""
-
         return ask(lambda: self._head(name, self.revision), self.failed(name), self.repo_id, attempts=attempts)
 
     def _head(self, name: str, revision: str | None) -> str:

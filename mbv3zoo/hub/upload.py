@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants
+from huggingface_hub.hf_api import ModelInfo
 
 from mbv3zoo.card_merge import merge_card
 from mbv3zoo.hub.download import LIBRARY, check_repo_id
 from mbv3zoo.hub.errors import ATTEMPTS, ask, is_passing_push
 from mbv3zoo.hub.integrity import is_same, stated_files
-from mbv3zoo.saved_folder import BACKBONE_NAME, CARD_NAME, HEAD_NAME, PICTURE_NAME, matching_head, saved_files
+from mbv3zoo.saved_folder import CARD_NAME, all_files, no_card
 from mbv3zoo.version import __version__
 
 
@@ -70,9 +71,11 @@ def push_folder(
             f'revision={revision!r} and create_pr=True exclude each other: a pull request is always opened '
             'against the default branch. Give one of them.'
         )
-    contents: dict[str, Path | bytes] = dict(_pushed_files(folder))
+    contents: dict[str, Path | bytes] = dict(all_files(folder))
     if card is not None:
         contents[CARD_NAME] = card.encode('utf-8')
+    if CARD_NAME not in contents:
+        raise no_card(folder)
     if dry_run:
         return [PushedFile(name, _size(content)) for name, content in contents.items()]
     api = HfApi(token=token, **LIBRARY)
@@ -92,19 +95,19 @@ def push_folder(
     )
 
 
-def _pushed_files(folder: Path) -> dict[str, Path]:
-    """Name in the repository -> path."""
-    paths = {**saved_files(folder), CARD_NAME: folder / CARD_NAME}
-    if not paths[CARD_NAME].is_file():
-        raise ValueError(
-            f'the folder {str(folder)!r} has no {CARD_NAME}, and nothing is published without a card. Save '
-            'the detector again to get one, or write it.'
-        )
-    # A save that was killed has left it under another name.
-    paths[HEAD_NAME] = matching_head(paths[BACKBONE_NAME], paths[HEAD_NAME], 'Save the detector again.')
-    if (folder / PICTURE_NAME).is_file():
-        paths[PICTURE_NAME] = folder / PICTURE_NAME
-    return paths
+def merge_with_hub(api: HfApi, contents: Mapping[str, Path | bytes], info: ModelInfo) -> dict[str, Path | bytes]:
+    """What is to be published, with the card merged with that of the repository, where it has one.
+
+    Args:
+        api: The client.
+        contents: Name -> file to publish.
+        info: The repository's newest commit, with its files.
+    """
+    if not info.sha or CARD_NAME not in stated_files(info):
+        return dict(contents)
+    card = contents[CARD_NAME]
+    text = (card if isinstance(card, bytes) else card.read_bytes()).decode('utf-8-sig')
+    return {**contents, CARD_NAME: merge_card(_read_card(api, info.id, info.sha), text).encode('utf-8')}
 
 
 def _size(content: Path | bytes) -> int:
@@ -124,21 +127,17 @@ def _commit(
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=timeout)
     stated = stated_files(info)
-    if info.sha and CARD_NAME in stated:
-        new = contents[CARD_NAME]
-        text = (new if isinstance(new, bytes) else new.read_bytes()).decode('utf-8-sig')
-        card = merge_card(_read_card(api, repo_id, info.sha), text)
-        if check_card is not None:
-            check_card(card)
-        contents = {**contents, CARD_NAME: card.encode('utf-8')}
+    merged = merge_with_hub(api, contents, info)
+    if check_card is not None and isinstance(merged[CARD_NAME], bytes):
+        check_card(merged[CARD_NAME].decode('utf-8'))
     # The client looks as well, but only if the Hub tells it the hashes once more. It matters where a commit was made
     # and only the answer was lost.
-    if all(is_same(content, stated.get(name)) for name, content in contents.items()):
+    if all(is_same(content, stated.get(name)) for name, content in merged.items()):
         return f'{constants.ENDPOINT}/{repo_id}/commit/{info.sha}'
     # upload_folder may split what it uploads into several commits; create_commit never does.
     commit = api.create_commit(
         repo_id,
-        [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in contents.items()],
+        [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in merged.items()],
         commit_message=message,
         revision=revision,
         create_pr=create_pr,
