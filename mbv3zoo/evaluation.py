@@ -160,6 +160,7 @@ def collect(
     image_size: tuple[int, int] | None = None,
     progress: Callable[[int], object] | None = None,
     indices: Sequence[int] | None = None,
+    max_detections: int = MAX_DETECTIONS,
 ) -> list[Detections]:
     """Detections of every picture, in the set's order, with the thresholds of COCO evaluation.
 
@@ -167,6 +168,7 @@ def collect(
         network, data, batch_size, workers, image_size, progress: As for `evaluate`.
         indices: The records to run on, where they are not all, so that processes may share a set; the result is
             then in this order.
+        max_detections: At most so many a picture; COCO's figures count no more than 100.
     """
     image_size = image_size or network.config.image_size
     samples = EvalSamples(data, image_size, network.config.in_chans)
@@ -175,7 +177,8 @@ def collect(
     found = []
     with evaluation_mode(network):
         for images, numbers in DataLoader(samples, batch_size, num_workers=workers):
-            for (boxes, scores, labels), number in zip(_detect(network, images), numbers.tolist(), strict=True):
+            kept = _detect(network, images, max_detections)
+            for (boxes, scores, labels), number in zip(kept, numbers.tolist(), strict=True):
                 record = data.records[number]
                 boxes = Letterbox.fit(record.size, image_size).boxes_to_original(boxes)
                 found.append(Detections(boxes, scores, labels, data.class_names, record.size, str(record.path)))
@@ -184,14 +187,14 @@ def collect(
     return found
 
 
-def _detect(network: DetectorNetwork, images: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+def _detect(network: DetectorNetwork, images: torch.Tensor, max_detections: int) -> list[tuple[torch.Tensor, ...]]:
     """Boxes (xyxy, input pixels), scores and labels of each picture of uint8 [B, C, H, W], on the CPU."""
     with torch.inference_mode():
         kept = network.postprocess(
             network(images.to(network.anchors.device).float() / 255),
             score_thresh=SCORE_THRESH,
             iou_thresh=IOU_THRESH,
-            max_detections=MAX_DETECTIONS,
+            max_detections=max_detections,
             multi_label=True,
         )
     # Cloned out here, the results are ordinary tensors, which may be changed and sent to other processes.

@@ -110,11 +110,15 @@ class Letterbox:
     def _ratios_and_pads(self, boxes: Tensor) -> tuple[Tensor, Tensor]:
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise ValueError(f'boxes have shape {tuple(boxes.shape)}; expected [N, 4] xyxy')
-        # The ratio of the whole-pixel sizes, not `scale`: the pixels moved by it, so the boxes must too.
-        ratio_y, ratio_x = (new / old for new, old in zip(self.resized, self.original, strict=True))
+        # The picture's pixels lie on whole numbers, so that its sides and the space around it are rounded. YOLOv5 maps
+        # boxes as if they were not. Halfway between, boxes are within half a pixel of both.
+        (height, width), (rows, columns) = self.original, self.resized
+        ratio_x, ratio_y = (columns / width + self.scale) / 2, (rows / height + self.scale) / 2
+        pad_x = (self.pad_left + (self.target[1] - columns) / 2) / 2
+        pad_y = (self.pad_top + (self.target[0] - rows) / 2) / 2
         dtype = boxes.dtype if boxes.dtype == torch.float64 else torch.float32
         ratios = torch.tensor([ratio_x, ratio_y] * 2, dtype=dtype, device=boxes.device)
-        pads = torch.tensor([self.pad_left, self.pad_top] * 2, dtype=dtype, device=boxes.device)
+        pads = torch.tensor([pad_x, pad_y] * 2, dtype=dtype, device=boxes.device)
         return ratios, pads
 
 

@@ -43,6 +43,7 @@ def assign(
     strides: Sequence[int],
     grid_sizes: Sequence[tuple[int, int]],
     anchor_ratio: float = 4.0,
+    as_yolov5: bool = False,
 ) -> list[Assignment]:
     """Assigns every box, on each level on its own, to the anchors of like shape around its centre (YOLOv5 v6.0).
 
@@ -55,17 +56,27 @@ def assign(
         strides: Pixels a cell of each level.
         grid_sizes: (rows, columns) of each level.
         anchor_ratio: Largest ratio of sides, exclusive.
+        as_yolov5: What boxes of whole pixels get. YOLOv5 gives one its own cell once more for each line between cells
+            that its centre lies on, and lets rounding decide whether it does, as the boxes are shares of the picture
+            there. Without it centres are exact, and no box gets an anchor of a cell twice.
 
     Returns:
-        One `Assignment` a level.
+        One `Assignment` a level: own cells first, then left, upper, right and lower neighbours; in each, in the order
+        of the boxes.
     """
     x1, y1, x2, y2 = targets.boxes.unbind(1)
     center = torch.stack([x1 + x2, y1 + y2], 1) / 2
     side = torch.stack([x2 - x1, y2 - y1], 1)
-    return [
-        _assign_level(targets, center / stride, side / stride, level_anchors / stride, grid_size, anchor_ratio)
-        for level_anchors, stride, grid_size in zip(anchors, strides, grid_sizes, strict=True)
-    ]
+    levels = []
+    for level_anchors, stride, (rows, columns) in zip(anchors, strides, grid_sizes, strict=True):
+        grid = center.new_tensor([columns, rows])
+        if as_yolov5:
+            picture = grid * stride
+            in_cells = center / picture * grid, side / picture * grid
+        else:
+            in_cells = center / stride, side / stride
+        levels.append(_assign_level(targets, *in_cells, level_anchors / stride, grid, anchor_ratio, as_yolov5))
+    return levels
 
 
 def _assign_level(
@@ -73,25 +84,30 @@ def _assign_level(
     center: torch.Tensor,
     side: torch.Tensor,
     anchors: torch.Tensor,
-    grid_size: tuple[int, int],
+    grid: torch.Tensor,
     anchor_ratio: float,
+    repeat: bool,
 ) -> Assignment:
-    """As `assign`, for one level; `center`, `side` [N, 2] and `anchors` [A, 2] in cells."""
+    """As `assign`, for one level; `center`, `side` [N, 2] and `anchors` [A, 2] in cells; `grid` (columns, rows)."""
     ratio = side[:, None] / anchors[None]
     like = torch.maximum(ratio, 1 / ratio).amax(2) < anchor_ratio
     box_index, anchor = like.nonzero(as_tuple=True)
     center, side = center[box_index], side[box_index]
 
-    columns_rows = center.new_tensor([grid_size[1], grid_size[0]])
-    # A box that ends at the picture's edge may have its centre on it.
-    own = center.floor().clamp(min=0).minimum(columns_rows - 1)
-    left_up = (center - own < 0.5) & (center > 1)
-    right_down = (center - own > 0.5) & (columns_rows - center > 1)
+    from_end = grid - center
+    left_up = (center % 1 < 0.5) & (center > 1)
+    right_down = (from_end % 1 < 0.5) & (from_end > 1)
     chosen = torch.cat([torch.ones_like(left_up[:, :1]), left_up, right_down], 1)
 
-    pair, step = chosen.nonzero(as_tuple=True)
+    # By step, as in YOLOv5: of several boxes on one anchor of a cell, the last decides the objectness.
+    step, pair = chosen.T.nonzero(as_tuple=True)
     center, side, box_index, anchor = center[pair], side[pair], box_index[pair], anchor[pair]
-    cell = own[pair] + center.new_tensor(_STEPS)[step]
+    # Half a step from the centre lies the neighbour; from a centre on a line, or on the picture's edge, the own cell.
+    own = _inside(center.floor(), grid)
+    cell = _inside((center + center.new_tensor(_STEPS)[step] / 2).floor(), grid)
+    if not repeat:
+        fresh = (step == 0) | (cell != own).any(1)
+        center, side, box_index, anchor, cell = (part[fresh] for part in (center, side, box_index, anchor, cell))
     column, row = cell.long().unbind(1)
     return Assignment(
         targets.image_index[box_index],
@@ -102,3 +118,8 @@ def _assign_level(
         targets.labels[box_index],
         box_index,
     )
+
+
+def _inside(cell: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Cells [M, 2], moved into the grid: a box that ends at the picture's edge may have its centre on it."""
+    return cell.clamp(min=0).minimum(grid - 1)

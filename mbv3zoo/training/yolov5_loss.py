@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
-from torchvision.ops import complete_box_iou_loss
 
 from mbv3zoo.config import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import Assignment, assign
-from mbv3zoo.training.loss_parts import Losses, paired_boxes, whole_batch
+from mbv3zoo.training.loss_parts import Losses, paired_ciou, predicted_boxes, whole_batch
 
-# Weights of the objectness of strides 8, 16, 32: small cells are many and mostly empty.
-_LEVEL_WEIGHTS = (4.0, 1.0, 0.4)
+# Weights of the objectness of each level, finest first: small cells are many and mostly empty.
+_THREE_LEVELS = (4.0, 1.0, 0.4)
+_OTHER_LEVELS = (4.0, 1.0, 0.25, 0.06, 0.02)
 
 
 class YOLOv5Loss(nn.Module):
@@ -49,6 +49,7 @@ class YOLOv5Loss(nn.Module):
         self.num_classes = num_classes
         self.anchor_ratio = config.anchor_ratio
         self.processes = processes
+        self.level_weights = _level_weights(len(self.strides))
         levels = 3 / len(self.strides)
         self.box_gain = config.box_gain * levels
         self.class_gain = config.class_gain * num_classes / 80 * levels
@@ -58,11 +59,12 @@ class YOLOv5Loss(nn.Module):
         """Args: raw logits, [B, A, H, W, 5 + K] a level; the batch's labels."""
         logits = [level.float() for level in logits]
         grid_sizes = [tuple(level.shape[2:4]) for level in logits]
-        assignments = assign(targets, self.anchors, self.strides, grid_sizes, self.anchor_ratio)
+        assignments = assign(targets, self.anchors, self.strides, grid_sizes, self.anchor_ratio, as_yolov5=True)
         counts = whole_batch(self.anchors.new_tensor([len(level.labels) for level in assignments]), self.processes)
         cell_anchors = [anchors / stride for anchors, stride in zip(self.anchors, self.strides, strict=True)]
         parts = [
-            self._level(*level) for level in zip(logits, assignments, cell_anchors, counts, _LEVEL_WEIGHTS, strict=True)
+            self._level(*level)
+            for level in zip(logits, assignments, cell_anchors, counts, self.level_weights, strict=True)
         ]
         box, objectness, classes = (torch.stack(part).sum() for part in zip(*parts, strict=True))
         box, objectness, classes = box * self.box_gain, objectness * self.objectness_gain, classes * self.class_gain
@@ -75,14 +77,21 @@ class YOLOv5Loss(nn.Module):
         """Unscaled parts of one level; `anchors` [A, 2] in cells; `count` is what the sums are divided by."""
         # Read once: each reading costs the backward pass a tensor of the level's size.
         assigned = logits[assignment.place]
-        one_minus_ciou = complete_box_iou_loss(*paired_boxes(assigned, assignment, anchors))
-        box = one_minus_ciou.sum() / count
+        ciou = paired_ciou(predicted_boxes(assigned, assignment, anchors), assignment.boxes)
+        box = (1 - ciou).sum() / count
         classes = box.new_zeros(())
         if self.num_classes > 1:
             expected = one_hot(assignment.labels, self.num_classes).to(assigned.dtype)
             classes = binary_cross_entropy_with_logits(assigned[:, 5:], expected, reduction='sum')
             classes = classes / (count * self.num_classes)
         expected_objectness = torch.zeros_like(logits[..., 4])
-        expected_objectness[assignment.place] = (1 - one_minus_ciou).detach().clamp(min=0)
+        expected_objectness[assignment.place] = ciou.detach().clamp(min=0)
         objectness = binary_cross_entropy_with_logits(logits[..., 4], expected_objectness)
         return box, objectness * weight, classes
+
+
+def _level_weights(levels: int) -> tuple[float, ...]:
+    """As many as there are levels; from the fifth on all the same."""
+    if levels == 3:
+        return _THREE_LEVELS
+    return (_OTHER_LEVELS + _OTHER_LEVELS[-1:] * levels)[:levels]

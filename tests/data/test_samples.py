@@ -47,7 +47,8 @@ def test_without_augmentation_a_sample_is_the_letterboxed_picture(data):
         pixels = letterbox.apply(torch.from_numpy(np.array(Image.open(known.path))).permute(2, 0, 1))
         if max(known.size) <= max(SIZE):
             assert torch.equal(image, pixels)
-            torch.testing.assert_close(boxes, letterbox.boxes_to_letterbox(known.boxes), atol=1e-3, rtol=1e-5)
+            # Labels go with the pixels; the letterbox maps boxes to within half a pixel of that.
+            torch.testing.assert_close(boxes, letterbox.boxes_to_letterbox(known.boxes), atol=0.5, rtol=0)
             exact += 1
         else:
             # Shrunk twice, once to be kept; that rounds its sides twice.
@@ -69,7 +70,8 @@ def test_boxes_of_large_pictures_are_shrunk_with_them(tmp_path, size, suffix):
     # Both ways of the box: by the sizes that the picture had on the way, and by what is to be seen.
     small = samples.pictures.sizes[0]
     ratio = known.boxes.new_tensor([small[1] / size[1], small[0] / size[0]] * 2)
-    torch.testing.assert_close(boxes, Letterbox.fit(small, SIZE).boxes_to_letterbox(known.boxes * ratio))
+    expected = Letterbox.fit(small, SIZE).boxes_to_letterbox(known.boxes * ratio)
+    torch.testing.assert_close(boxes, expected, atol=0.5, rtol=0)
     for box, label in zip(boxes.tolist(), labels.tolist(), strict=True):
         np.testing.assert_allclose(marker_box(image, label), box, atol=0.75)
 

@@ -219,6 +219,39 @@ def test_a_box_of_whole_pixels_takes_no_anchor_of_a_cell_twice():
         assert len(places) and len(places.unique(dim=0)) == len(places)
 
 
+def test_as_yolov5_the_own_cell_counts_once_more_for_each_line():
+    def cells(x, y):
+        found = assign(targets_of([[x - 8, y - 8, x + 8, y + 8]]), ANCHORS[:1], [8], [(8, 16)], as_yolov5=True)[0]
+        own = found.anchor == 0
+        return list(zip(found.column[own].tolist(), found.row[own].tolist(), strict=True))
+
+    # Own, left, upper, right, lower.
+    assert cells(40, 24) == [(5, 3), (4, 3), (5, 2), (5, 3), (5, 3)]
+    assert cells(40, 25) == [(5, 3), (4, 3), (5, 2), (5, 3)]
+    assert cells(44, 28) == [(5, 3)]
+    assert cells(41, 31) == [(5, 3), (4, 3), (5, 4)]
+    # On the picture's edge the own cell is the last inside.
+    assert cells(128, 28) == [(15, 3), (15, 3)]
+    assert cells(0, 28) == [(0, 3), (0, 3)]
+
+
+def test_as_yolov5_makes_no_difference_off_the_lines():
+    targets = random_targets(0, 40, 96, 96)
+    plain = assign(targets, ANCHORS, STRIDES, grids(96, 96))
+    same = assign(targets, ANCHORS, STRIDES, grids(96, 96), as_yolov5=True)
+    for level, other in zip(plain, same, strict=True):
+        assert len(level.row) and all(torch.equal(a, b) for a, b in zip(level.place, other.place, strict=True))
+        torch.testing.assert_close(level.boxes, other.boxes, atol=1e-4, rtol=0)
+
+
+def test_the_order_is_by_step_then_by_box():
+    found = assign(targets_of([[38, 30, 48, 44], [39, 31, 47, 43]]), ANCHORS, STRIDES, grids(96, 96))[0]
+    # Both centres lie at (5.375, 4.625) cells: the own cell, the left one, the one below.
+    own = found.anchor == 0
+    rows = list(zip(*(part[own].tolist() for part in (found.column, found.row, found.box_index)), strict=True))
+    assert rows == [(*cell, box) for cell in [(5, 4), (4, 4), (5, 5)] for box in range(2)]
+
+
 def test_box_index_names_the_box():
     targets = random_targets(3, 30, 96, 96)
     for level, stride in zip(assign(targets, ANCHORS, STRIDES, grids(96, 96)), STRIDES, strict=True):

@@ -202,6 +202,29 @@ def test_anchor_ratio_of_the_settings_counts():
     assert loss_of(anchor_ratio=2)(logits, TARGETS).box not in (0, loss_of()(logits, TARGETS).box)
 
 
+@pytest.mark.parametrize(
+    ('levels', 'weights'),
+    [(1, [4]), (2, [4, 1]), (3, [4, 1, 0.4]), (4, [4, 1, 0.25, 0.06]), (6, [4, 1, 0.25, 0.06, 0.02, 0.02])],
+)
+def test_any_number_of_levels(levels, weights):
+    strides = [8 * 2**i for i in range(levels)]
+    loss = YOLOv5Loss(torch.ones(levels, 3, 2), strides, 1, (640, 640), TrainConfig(assigner='shape'))
+    # Of logits of 0 each anchor costs log 2, whatever the level.
+    logits = [torch.zeros(1, 3, 2, 2, 6) for _ in strides]
+    expected = math.log(2) * sum(weights) * 3 / levels
+    assert loss(logits, NO_TARGETS).objectness.item() == pytest.approx(expected)
+
+
+def test_narrow_predictions_still_learn():
+    """A side of a thousandth of a cell, where a difference of corners would have lost the gradient."""
+    logits = [torch.full_like(level, -12.0).requires_grad_() for level in logits_of()]
+    loss_of()(logits, TARGETS).total.backward()
+    learned = [level.grad[(level.grad[..., :2] != 0).any(-1)][:, 2:4] for level in logits]
+    assert sum(len(level) for level in learned) > 10
+    for level in learned:
+        assert level.isfinite().all() and (level != 0).all()
+
+
 def test_extreme_logits_and_half_precision_stay_finite():
     for value in (60.0, -9.0, -20.0, -60.0):
         logits = [torch.full_like(level, value).detach().requires_grad_() for level in logits_of()]
