@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
+from mbv3zoo.config import STRIDES
 from mbv3zoo.models.layers import C3, SPPF, conv
-
-
-def scale_width(channels: int, width_multiple: float) -> int:
-    """YOLOv5's width scaling: the next multiple of 8 at or above `channels * width_multiple`."""
-    return math.ceil(channels * width_multiple / 8) * 8
-
-
-def scale_depth(repeats: int, depth_multiple: float) -> int:
-    """YOLOv5's depth scaling: at least one repeat."""
-    return max(round(repeats * depth_multiple), 1)
+from mbv3zoo.scaling import scale_depth, scale_width
 
 
 class PAN(nn.Module):
@@ -32,7 +23,10 @@ class PAN(nn.Module):
 
     Attributes:
         out_channels: Channels of P3, P4, P5.
+        strides: Pixels a cell of these.
     """
+
+    strides = STRIDES
 
     def __init__(
         self, in_channels: Sequence[int], depth_multiple: float, width_multiple: float, act: str = 'silu'
@@ -42,7 +36,7 @@ class PAN(nn.Module):
         p3, p4, p5 = self.out_channels = [scale_width(c, width_multiple) for c in (256, 512, 1024)]
         depth = scale_depth(3, depth_multiple)
 
-        self.sppf = SPPF(c5, p5, act)
+        self.sppf = SPPF(c5, p5, act=act)
         self.lateral5 = conv(p5, p4, act=act)
         self.top_down4 = C3(p4 + c4, p4, depth, shortcut=False, act=act)
         self.lateral4 = conv(p4, p3, act=act)

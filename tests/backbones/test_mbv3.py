@@ -430,7 +430,7 @@ def test_wrong_tag() -> None:
         timm.create_model('mbv3_yolo.lamb_in1k')
 
 
-def test_import_adds_one_module_to_timm_and_loads_nothing_else() -> None:
+def test_import_adds_two_modules_to_timm_and_loads_nothing_else() -> None:
     # A package of the same name without the root __init__, so that only the backbones are imported.
     code = f"""
 import json, sys, types, warnings
@@ -448,6 +448,7 @@ import mbv3zoo.backbones
 after = registry()
 print(json.dumps({{
     'ours': after.pop('mbv3'),
+    'yolov5': after.pop('cspdarknet'),
     'timm_unchanged': after == before,
     'pretrained_lost': sorted(set(pretrained) - set(timm.list_pretrained())),
     'loaded': sorted(set(sys.modules) - loaded),
@@ -458,7 +459,9 @@ print(json.dumps({{
     assert sorted(report['ours']) == sorted([*WEIGHTS, *(f'{name}.untrained' for name in EXACT_SE)])
     assert report['timm_unchanged']
     assert report['pretrained_lost'] == []
-    assert report['loaded'] == ['mbv3zoo.backbones', 'mbv3zoo.backbones.mbv3']
+    assert sorted(report['yolov5']) == [f'cspdarknet_v6_{size}.untrained' for size in 'lmnsx']
+    backbones = 'mbv3zoo.backbones'
+    assert report['loaded'] == [backbones, f'{backbones}.cspdarknet', f'{backbones}.mbv3', 'mbv3zoo.scaling']
 
 
 # --- weights ------------------------------------------------------------------------------------------------
