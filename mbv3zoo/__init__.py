@@ -16,6 +16,7 @@ if not (sys.argv and (sys.argv[0] == '-m' or Path(sys.argv[0]).stem == 'mbv3zoo'
     from mbv3zoo.create import create_detector, list_detectors
     from mbv3zoo.detections import Detections
     from mbv3zoo.detector import Detector
+    from mbv3zoo.models.blocks import register_block
     from mbv3zoo.zoo import register_detector
 
     __all__ = [
@@ -27,5 +28,6 @@ if not (sys.argv and (sys.argv[0] == '-m' or Path(sys.argv[0]).stem == 'mbv3zoo'
         'backbones',
         'create_detector',
         'list_detectors',
+        'register_block',
         'register_detector',
     ]

@@ -5,14 +5,14 @@ Each default is written here once. Everything below reads them from a config obj
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from mbv3zoo.config_base import Config
+from mbv3zoo.layer_rows import LayerRows
 from mbv3zoo.presets import ASSIGNERS, AUGMENTATIONS, OPTIMIZERS
 
 # YOLOv5's anchors: (width, height) in pixels of the network's input, for strides 8, 16 and 32.
@@ -25,37 +25,6 @@ STRIDES = (8, 16, 32)
 _MOST_CLASSES = 65536
 
 
-class Config(BaseModel):
-    """Base of all settings: frozen, and an unknown key is refused with the nearest known name."""
-
-    # No infinity or NaN: JSON, which configs are saved as, has neither.
-    model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode='before')
-    @classmethod
-    def _name_unknown_keys(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            for key in data:
-                if key not in cls.model_fields:
-                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
-                    hint = f'did you mean {near[0]!r}?' if near else f'known keys: {", ".join(cls.model_fields)}'
-                    raise ValueError(f'unknown key {key!r}; {hint}')
-        return data
-
-    @classmethod
-    def parse(cls, data: Mapping[str, Any], source: str | Path = '') -> Self:
-        """Validates `data`; a failure is one readable ValueError that names `source` and each bad key."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            lines = []
-            for item in error.errors(include_url=False):
-                place = '.'.join(map(str, item['loc'])) or cls.__name__
-                given = '' if isinstance(item['input'], Mapping) else f' (given: {item["input"]!r})'
-                lines.append(f'{place}: {item["msg"].removeprefix("Value error, ")}{given}')
-            raise ValueError((f'{source}: ' if str(source) else '') + '; '.join(lines)) from None
-
-
 def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -66,6 +35,7 @@ ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_pair)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Multiple = Annotated[float, Field(gt=0, le=4)]
+LevelAnchors = tuple[Annotated[tuple[tuple[Positive, Positive], ...], Field(max_length=64)], ...]
 
 
 def _license_id(value: Any) -> Any:
@@ -132,7 +102,10 @@ class DetectorConfig(Config):
         class_names: One unique name a class; `('0', '1', ...)` where only the number is known.
         in_chans: Channels of the input picture.
         image_size: (height, width) in pixels that pictures are letterboxed to; multiples of 32.
-        anchors: For strides 8, 16, 32 a list of (width, height) in pixels of the network's input.
+        anchors: For each stride a list of (width, height) in pixels of the network's input; a number alone asks for so
+            many a stride, of usual sides.
+        neck: Rows of a YOLOv5 layer list in place of the PAN (`mbv3zoo.layer_list` reads them); None is the PAN, with
+            strides 8, 16, 32.
         depth_multiple: Scales how often the neck's blocks repeat (YOLOv5's compound scaling).
         width_multiple: Scales the neck's channels.
         activation: Activation of the neck, by its name in timm.layers.
@@ -149,7 +122,11 @@ class DetectorConfig(Config):
     class_names: tuple[Annotated[str, AfterValidator(_one_line)], ...] = ()
     in_chans: Annotated[int, Field(ge=1, le=1024)] = 3
     image_size: ImageSize = (640, 640)
-    anchors: tuple[Annotated[tuple[tuple[Positive, Positive], ...], Field(max_length=64)], ...] = DEFAULT_ANCHORS
+    anchors: Annotated[
+        Annotated[int, Field(ge=1, le=64, strict=True), Tag('number')] | Annotated[LevelAnchors, Tag('levels')],
+        Discriminator(lambda value: 'number' if isinstance(value, (int, float)) else 'levels'),
+    ] = DEFAULT_ANCHORS
+    neck: LayerRows | None = None
     depth_multiple: Multiple = 0.33
     width_multiple: Multiple = 0.25
     activation: str = 'silu'
@@ -181,9 +158,10 @@ class DetectorConfig(Config):
             raise ValueError(f'class_names must be unique; given more than once: {sorted(twice)}')
         if any(side % STRIDES[-1] for side in self.image_size):
             raise ValueError(f'image_size must be multiples of {STRIDES[-1]}, given {self.image_size}')
-        counts = [len(level) for level in self.anchors]
-        if len(counts) != len(STRIDES) or len(set(counts)) != 1 or not counts[0]:
-            raise ValueError(f'anchors must hold {len(STRIDES)} lists of equal length, given lengths {counts}')
+        levels = len(self.neck.outputs) if self.neck else len(STRIDES)
+        counts = [self.anchors] * levels if isinstance(self.anchors, int) else [len(level) for level in self.anchors]
+        if len(counts) != levels or len(set(counts)) != 1 or not counts[0]:
+            raise ValueError(f'anchors must hold {levels} lists of equal length, given lengths {counts}')
         for name in ('mean', 'std'):
             value = getattr(self, name)
             if value is not None and len(value) != self.in_chans:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mbv3zoo.config import DetectorConfig
+from mbv3zoo.layer_list import is_layer_list, parse_layer_list, to_config
 from mbv3zoo.yaml_file import read_mapping
 
 _PACKAGE = Path(__file__).parent
@@ -27,8 +29,17 @@ def named_weights() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(folders)}
 
 
-def load_config(path: str | Path) -> DetectorConfig:
-    """Reads a detector's YAML file.
+def is_config_file(name: Any) -> bool:
+    """Whether a detector's name means a YAML file."""
+    return str(name).endswith(('.yaml', '.yml')) or (isinstance(name, Path) and not name.is_dir())
+
+
+def load_config(path: str | Path, **scaling: Any) -> DetectorConfig:
+    """Reads a detector's YAML file: settings, or a layer list of YOLOv5's.
+
+    Args:
+        path: The file.
+        **scaling: `depth_multiple`, `width_multiple`, `activation` to read a layer list with instead of its own.
 
     Raises:
         ValueError: The file is missing, is not YAML, or holds an unknown key or a bad value.
@@ -37,9 +48,6 @@ def load_config(path: str | Path) -> DetectorConfig:
     if not path.is_file():
         raise ValueError(f'{path}: no such configuration file; named detectors: {", ".join(named_configs())}')
     data = read_mapping(path)
-    if isinstance(data.get('backbone'), list):
-        raise ValueError(
-            f'{path}: this is a YOLOv5 layer list; expected native settings such as '
-            f'"backbone: mbv3_yolo_small" (see configs/mbv3_yolo_small.yaml)'
-        )
+    if is_layer_list(data):
+        return to_config(parse_layer_list({**data, **scaling}, path), path)
     return DetectorConfig.parse(data, path)

@@ -13,8 +13,9 @@ from timm.models import is_model
 
 from mbv3zoo import zoo
 from mbv3zoo.config import DetectorConfig
-from mbv3zoo.config_loader import load_config
+from mbv3zoo.config_loader import is_config_file, load_config
 from mbv3zoo.detector import Detector
+from mbv3zoo.layer_list import SCALING
 from mbv3zoo.licenses import check_allowed, fresh_record
 from mbv3zoo.models.sizes import takes
 from mbv3zoo.models.timm_model import default_image_size, make_plan
@@ -70,7 +71,7 @@ def create_detector(
         saved = read_saved(place, **hub_args)
         base = saved.config
     else:
-        base = _find_config(name)
+        base = _find_config(name, {k: v for k, v in settings.items() if k in SCALING and v is not None})
 
     # None, the way callers pass on what was not given, leaves a field as it is.
     own = {k: v for k, v in settings.items() if k in DetectorConfig.model_fields and v is not None}
@@ -88,7 +89,12 @@ def create_detector(
 
     if saved and pretrained:
         Detector.check_size(saved, name)
-    detector = Detector(config, pretrained=pretrained and not saved, **build_args)
+    try:
+        detector = Detector(config, pretrained=pretrained and not saved, **build_args)
+    except ValueError as error:
+        if is_config_file(name):
+            raise ValueError(f'{name}: {error}') from error
+        raise
     if device := build_args.get('device'):
         detector.to(device)
     if dtype := build_args.get('dtype'):
@@ -118,12 +124,12 @@ def list_detectors(filter: str = '', pretrained: bool = False) -> list[str]:
     return [name for name in names if fnmatch.fnmatch(name, filter or '*')]
 
 
-def _find_config(name: str | Path | DetectorConfig) -> DetectorConfig:
+def _find_config(name: str | Path | DetectorConfig, scaling: dict[str, Any]) -> DetectorConfig:
     if isinstance(name, DetectorConfig):
         return name
     text = str(name)
-    if isinstance(name, Path) or text.endswith(('.yaml', '.yml')):
-        return load_config(name)
+    if is_config_file(name):
+        return load_config(name, **scaling)
     architecture, _, tag = text.partition('.')
     if (config := zoo.find_config(text)) is not None:
         return config

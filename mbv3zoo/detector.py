@@ -152,14 +152,16 @@ class Detector(DetectorNetwork):
         Raises:
             ValueError: It would have more than twice as many parameters.
         """
-        if not saved.config.backbone_args:  # timm's own models have the size that their name says
+        # timm's own models have the size that their name says, and on them so has the PAN.
+        if not (saved.config.backbone_args or saved.config.neck):
             return
-        parameters = sum(p.numel() for p in cls(saved.config, device='meta').parameters())
+        with torch.device('meta'):
+            parameters = sum(p.numel() for p in cls(saved.config, device='meta').parameters())
         stored = sum(tensor.numel() for weights in saved[1:] for tensor in weights.values())
         if parameters > 2 * stored:
             raise ValueError(
-                f'{source}: the weights do not fit: config.json asks for {parameters} parameters by '
-                f'{saved.config.backbone_args}, and {stored} are stored'
+                f'{source}: the weights do not fit: by its backbone_args or neck, the config asks for {parameters} '
+                f'parameters, and {stored} are stored'
             )
 
     def load_saved(self, saved: Saved, source: Any, adapt_head: bool = False) -> None:
@@ -175,7 +177,7 @@ class Detector(DetectorNetwork):
         """
         own = {stock: name for name, stock in self._stock_names.items()}
         state = {own.get(name, f'backbone ({name})'): tensor for name, tensor in saved.backbone.items()} | saved.head
-        self._load(self._adapt_head(state, saved.config.class_names, source) if adapt_head else state, source)
+        self.load_weights(self._adapt_head(state, saved.config.class_names, source) if adapt_head else state, source)
 
     def stock_weights(self) -> list[str]:
         """timm's names of the backbone's weights and statistics: what model.safetensors has to hold."""
@@ -194,8 +196,16 @@ class Detector(DetectorNetwork):
         first = {id(tensor): name for name, tensor in reversed(state.items())}
         return {name: tensor.detach() for name, tensor in state.items() if first[id(tensor)] == name}
 
-    def _load(self, state: dict[str, torch.Tensor], source: Any) -> None:
-        """Loads weights; all must fit."""
+    def load_weights(self, state: dict[str, torch.Tensor], source: Any) -> None:
+        """Loads weights by their names in the state dict; all must be there, and fit.
+
+        Args:
+            state: Name -> tensor.
+            source: What errors call it.
+
+        Raises:
+            ValueError: Some do not fit, are missing, or unknown; the first of them are named. Nothing was loaded.
+        """
         own = self._weights()
         missing = sorted(own.keys() - state.keys())
         unknown = sorted(state.keys() - self.state_dict().keys())
@@ -223,7 +233,7 @@ class Detector(DetectorNetwork):
             head = {
                 name: transfer_head(state[name], fresh, trained_names, names)
                 for name, fresh in self._weights().items()
-                # Weights for another number of channels are told by `_load`, with all others that do not fit.
+                # Weights for another number of channels are told by `load_weights`, with all others that do not fit.
                 if name.startswith('head.') and name in state and state[name].shape[1:] == fresh.shape[1:]
             }
         except ValueError as error:

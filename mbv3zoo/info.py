@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 from mbv3zoo.backbone_table import backbone_row, weights_columns
 from mbv3zoo.config import DetectorConfig, LicenseRecord
+from mbv3zoo.config_loader import is_config_file
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
+from mbv3zoo.layer_table import layer_table, read_layer_table
 from mbv3zoo.licenses import fresh_record, license_rows, weights_license
 from mbv3zoo.models.operations import count_operations
 from mbv3zoo.models.timm_model import check_name
@@ -37,7 +39,7 @@ def _count(detector: Detector) -> Cost:
 
 
 def describe(name: Any) -> str:
-    """A table of a detector's settings, cost and licences, as text.
+    """A table of a detector's settings, cost and licences, as text; for a YOLOv5 layer list, its rows before that.
 
     Licences are those of the detector's weights, and where it has none, of its backbone's.
 
@@ -53,7 +55,7 @@ def describe(name: Any) -> str:
         'backbone': config.backbone,
         'route': f'{backbone.route}, from channels {backbone.map_channels} at strides {backbone.reductions}',
         'channels': f'{backbone.channels} at strides {list(detector.strides)}',
-        'neck': f'{detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}',
+        'neck': _neck(detector),
         'classes': f'{config.num_classes}: {names}',
         'image size': f'{config.image_size[0]} x {config.image_size[1]}',
         'mean, std': f'{[round(v, 3) for v in config.mean]}, {[round(v, 3) for v in config.std]}',
@@ -66,7 +68,16 @@ def describe(name: Any) -> str:
         rows['sizes'] = backbone_row(config.backbone).sizes
     lines = [*rows.items(), *_license_lines(_record(name, config))]
     width = max(len(key) for key, _ in lines)
-    return '\n'.join(f'{key:{width}}  {value}' for key, value in lines)
+    table = '\n'.join(f'{key:{width}}  {value}' for key, value in lines)
+    rows = read_layer_table(name) if is_config_file(name) else None
+    return table if rows is None else f'{layer_table(rows)}\n\n{table}'
+
+
+def _neck(detector: Detector) -> str:
+    config, neck = detector.config, 'PAN'
+    if config.neck is not None:
+        neck = f'rows {config.neck.first} to {config.neck.first + len(config.neck.rows) - 1} of a layer list'
+    return f'{neck}, to {detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}'
 
 
 def _record(name: Any, config: DetectorConfig) -> LicenseRecord:

@@ -46,7 +46,7 @@ An object detector for {{ config.num_classes }} classes: {{ classes }}.
 | | |
 |---|---|
 | backbone | `{{ config.backbone }}` (timm) |
-| neck, head | PAN with C3 and SPPF, anchors; depth {{ config.depth_multiple }}, width {{ config.width_multiple }} |
+| neck, head | {{ neck }}, anchors; depth {{ config.depth_multiple }}, width {{ config.width_multiple }} |
 | input | {{ config.image_size[0] }} x {{ config.image_size[1] }} pixels, letterboxed, in 0..1; normalised inside |
 | parameters | {{ '%.2f' % (parameters / 1e6) }} M |
 | data | {{ data }} |
@@ -170,6 +170,7 @@ def render_card(
         end=END,
         title=title,
         config=config,
+        neck='rows of a YOLOv5 layer list' if config.neck else 'PAN with C3 and SPPF',
         classes=_text(_some(config.class_names, 30)),
         picture=PICTURE_NAME if picture else '',
         parameters=parameters,

@@ -90,12 +90,6 @@ def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, text, words):
     assert str(caught.value).startswith(f'{path}: ') and words in str(caught.value)
 
 
-def test_a_layer_list_is_named(tmp_path):
-    path = write(tmp_path, 'backbone:\n  [[-1, 1, MobileNetV3, []],\n   [-1, 1, SPPF, [1024, 5]]]\nhead: []\n')
-    with pytest.raises(ValueError, match='YOLOv5 layer list'):
-        load_config(path)
-
-
 @pytest.mark.parametrize(
     'value',
     [

@@ -247,7 +247,7 @@ def test_unknown_names_are_refused_with_near_ones(name, near):
         ('resnet18', {'class_names': ['a'], 'num_classes': 2}, ['num_classes is 2', '1 names']),
         ('resnet18', {'class_names': 5}, ['class_names', '5']),
         ('resnet18', {'image_size': 100}, ['image_size', '100']),
-        ('resnet18', {'anchors': 3}, ['anchors', '3']),
+        ('resnet18', {'anchors': 2.5}, ['anchors', '2.5']),
         ('resnet18', {'activation': 'silly'}, ['silly']),
         ('none.yaml', {}, ['none.yaml', 'mbv3_yolo_small']),
         (Path('none'), {}, ['none', 'mbv3_yolo_small']),
@@ -406,7 +406,7 @@ def test_a_config_that_asks_for_far_more_than_was_saved(tmp_path):
     for args in ({'embed_dim': 16384, 'num_heads': 2}, {'depth': 500}, {'img_size': 16384}):
         change(folder, backbone_args=args)
         for load in (Detector.from_pretrained, lambda source: create_detector(source, pretrained=True)):
-            with pytest.raises(ValueError, match='do not fit: config.json asks for [0-9]+ parameters'):
+            with pytest.raises(ValueError, match='do not fit: .* asks for [0-9]+ parameters'):
                 load(folder)
     for args in ({'embed_dim': 10**6}, {'depth': 10**6}):
         change(folder, backbone_args=args)

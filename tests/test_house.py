@@ -13,13 +13,24 @@ PACKAGE = Path(__file__).resolve().parents[1] / ROOT
 
 # A part imports from its own layer or from lower ones.
 LAYERS = {
-    0: ['version', 'presets', 'config', 'drawing', 'detections', 'images']
+    0: [
+        'version',
+        'presets',
+        'config_base',
+        'layer_rows',
+        'config',
+        'drawing',
+        'scaling',
+        'official_rows',
+        'detections',
+        'images',
+    ]
     + ['atomic', 'folders', 'progress', 'yaml_file'],
-    1: ['backbones', 'card_merge', 'config_loader', 'hub', 'licenses', 'model_card']
+    1: ['backbones', 'card_merge', 'layer_list', 'config_loader', 'hub', 'licenses', 'model_card']
     + ['saved_folder', 'zoo', 'saved_detector', 'publish'],
     2: ['models', 'data'],
-    3: ['backbone_table', 'evaluation', 'predictor', 'timm_source'],
-    4: ['detector', 'create', 'info', 'plots'],
+    3: ['backbone_table', 'evaluation', 'predictor', 'timm_source', 'yolov5_ap'],
+    4: ['detector', 'create', 'layer_table', 'info', 'plots', 'convert'],
     5: ['training'],
     6: ['cli'],
     7: ['__main__'],

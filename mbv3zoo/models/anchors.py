@@ -6,6 +6,25 @@ from collections.abc import Sequence
 
 import torch
 
+from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES, LevelAnchors
+
+
+def default_anchors(strides: Sequence[int], count: int) -> LevelAnchors:
+    """Anchors for levels that nobody gave any; training fits others where these do not suit its boxes.
+
+    Args:
+        strides: Pixels a cell of each level.
+        count: Anchors a level.
+
+    Returns:
+        YOLOv5's own for three anchors at strides 8, 16 and 32. Else squares of about 2 to 6 cells a side, equally far
+        apart in ratio.
+    """
+    if tuple(strides) == STRIDES and count == len(DEFAULT_ANCHORS[0]):
+        return DEFAULT_ANCHORS
+    sides = [2 * 3 ** ((i + 0.5) / count) for i in range(count)]
+    return tuple(tuple((round(side * stride, 1),) * 2 for side in sides) for stride in strides)
+
 
 def cell_grid(height: int, width: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """Column and row of every cell: [H, W, 2] (x, y)."""
@@ -39,7 +58,8 @@ def decode(
         batch, num_anchors, height, width, _ = level.shape
         probability = level.sigmoid()
         grid = cell_grid(height, width, level.device, level.dtype)
-        center = (probability[..., 0:2] * 2 - 0.5 + grid) * stride
+        # Summed in this order, the boxes are YOLOv5's to the last bit.
+        center = (probability[..., 0:2] * 2 + (grid - 0.5)) * stride
         half = (probability[..., 2:4] * 2) ** 2 * level_anchors.view(num_anchors, 1, 1, 2) / 2
         boxes.append(torch.cat([center - half, center + half], -1).flatten(1, 3))
         scores.append((probability[..., 4:5] * probability[..., 5:]).flatten(1, 3))

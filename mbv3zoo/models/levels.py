@@ -21,8 +21,9 @@ PYRAMID_CHANNELS = 256
 class Route(StrEnum):
     """How a backbone comes to C3, C4, C5.
 
-    NATIVE: it has maps at strides 8, 16 and 32. COMPLETED: it has several strides, and each one missing is made from
-    the nearest. SIMPLE_PYRAMID: it has a single stride; all levels are made from its last map.
+    NATIVE: it has maps at the strides wanted: 8, 16 and 32, if a layer list does not ask for others. COMPLETED: it has
+    several strides, and each one missing is made from the nearest. SIMPLE_PYRAMID: it has a single stride; all levels
+    are made from its last map.
     """
 
     NATIVE = 'native'
@@ -40,22 +41,25 @@ class Level(NamedTuple):
     doublings: int
 
 
-def choose_levels(reductions: Sequence[float]) -> tuple[Route, list[Level]]:
-    """Chooses the maps for strides 8, 16 and 32, by reduction and never by position.
+def choose_levels(reductions: Sequence[float], strides: Sequence[int] | None = STRIDES) -> tuple[Route, list[Level]]:
+    """Chooses the maps for some strides, by reduction and never by position.
 
     Args:
         reductions: Pixels a cell of each of the backbone's maps, in timm's order. Of several maps with the same one the
             last is taken: the deepest.
+        strides: The strides wanted; None takes all maps as they are.
 
     Returns:
         The route, and a level a stride.
     """
+    if strides is None:
+        return Route.NATIVE, [Level(i, 0) for i in range(len(reductions))]
     distinct = set(reductions)
     route = Route.COMPLETED if len(distinct) > 1 else Route.SIMPLE_PYRAMID
-    if set(STRIDES) <= distinct:
+    if set(strides) <= distinct:
         route = Route.NATIVE
     levels = []
-    for stride in STRIDES:
+    for stride in strides:
         nearest = min(distinct, key=lambda reduction: (abs(math.log2(reduction / stride)), reduction))
         last = max(i for i, reduction in enumerate(reductions) if reduction == nearest)
         levels.append(Level(last, round(math.log2(nearest / stride))))

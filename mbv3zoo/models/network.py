@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from mbv3zoo.config import STRIDES, DetectorConfig
-from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.anchors import decode, default_anchors
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
+from mbv3zoo.models.layer_neck import LayerNeck
 from mbv3zoo.models.neck import PAN
 from mbv3zoo.models.postprocess import Kept, postprocess
 from mbv3zoo.models.pyramid import PyramidBackbone
@@ -27,39 +28,43 @@ class DetectorNetwork(nn.Module):
         **backbone_args: Arguments of `timm.create_model` for this one build (`cache_dir`, ...), not kept in the config.
 
     Attributes:
-        config: The config, with the backbone's mean and std filled in.
+        config: The config, with the backbone's mean and std, and the anchors, filled in.
         strides: Pixels a cell of each level.
         fused: Whether `fuse` was called.
     """
 
-    strides = STRIDES
     fused = False
 
     def __init__(self, config: DetectorConfig, pretrained: bool = False, **backbone_args: Any) -> None:
         super().__init__()
         self._backbone_args = {'in_chans': config.in_chans, **config.backbone_args, **backbone_args}
+        self._backbone_args['map_strides'] = config.neck.strides if config.neck else STRIDES
         try:
             self.backbone = PyramidBackbone(config.backbone, config.image_size, pretrained, **self._backbone_args)
         except ValueError as error:
             if reason := refusal(config.backbone, config.image_size, config.image_size, **self._backbone_args):
                 raise ValueError(reason) from error
             raise
-        self.neck = PAN(self.backbone.channels, config.depth_multiple, config.width_multiple, config.activation)
-        self.head = DetectHead(self.neck.out_channels, config.num_classes, len(config.anchors[0]), STRIDES)
+        self.neck = _make_neck(self.backbone, config)
+        self.strides = tuple(self.neck.strides)
+        anchors = config.anchors
+        if isinstance(anchors, int):
+            anchors = default_anchors(self.strides, anchors)
+        self.head = DetectHead(self.neck.out_channels, config.num_classes, len(anchors[0]), self.strides)
 
         mean = config.mean or _for_channels(self.backbone.mean, config.in_chans)
         std = config.std or _for_channels(self.backbone.std, config.in_chans)
-        self.config = config.model_copy(update={'mean': mean, 'std': std})
+        self.config = config.model_copy(update={'mean': mean, 'std': std, 'anchors': anchors})
         # Not in the state dict: the config holds them.
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer('anchors', torch.tensor(config.anchors), persistent=False)
+        self.register_buffer('anchors', torch.tensor(anchors), persistent=False)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Images to raw logits.
 
         Args:
-            images: float [B, C, H, W] in 0..1, not normalised; H and W multiples of 32.
+            images: float [B, C, H, W] in 0..1, not normalised; H and W multiples of the coarsest stride (32).
 
         Returns:
             One tensor a stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes.
@@ -99,7 +104,7 @@ class DetectorNetwork(nn.Module):
         """Gives the head other anchors; its weights stay, and mean other boxes from now on. Returns self.
 
         Args:
-            anchors: For strides 8, 16, 32 a list of (width, height) in pixels, as many as now.
+            anchors: For each stride a list of (width, height) in pixels, as many as now.
 
         Raises:
             ValueError: There are more or fewer, or one is not positive.
@@ -157,12 +162,20 @@ class DetectorNetwork(nn.Module):
         if not images.is_floating_point():
             raise ValueError(f'images must be float in 0..1, given {images.dtype}; divide by 255')
         height, width = images.shape[2:]
-        if not height or not width or height % STRIDES[-1] or width % STRIDES[-1]:
-            fit = [max(-(-side // STRIDES[-1]), 1) * STRIDES[-1] for side in (height, width)]
+        unit = max(*self.strides, STRIDES[-1])
+        if not height or not width or height % unit or width % unit:
+            fit = [max(-(-side // unit), 1) * unit for side in (height, width)]
             raise ValueError(
-                f'height and width must be multiples of {STRIDES[-1]}, given {height} x {width}; '
+                f'height and width must be multiples of {unit}, given {height} x {width}; '
                 f'pad to {fit[0]} x {fit[1]}, or use predict(), which does'
             )
+
+
+def _make_neck(backbone: PyramidBackbone, config: DetectorConfig) -> PAN | LayerNeck:
+    scaling = config.depth_multiple, config.width_multiple, config.activation
+    if config.neck is None:
+        return PAN(backbone.channels, *scaling)
+    return LayerNeck(config.neck, backbone.channels, backbone.strides, config.image_size, *scaling)
 
 
 def _for_channels(values: tuple[float, ...], in_chans: int) -> tuple[float, ...]:

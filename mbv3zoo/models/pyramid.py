@@ -1,7 +1,8 @@
-"""Any timm model as the source of C3, C4, C5."""
+"""Any timm model as the source of a neck's maps: C3, C4, C5, or others that a layer list asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import timm
@@ -10,6 +11,7 @@ from timm.layers import Format
 from timm.models._features import FeatureGetterNet
 from torch import nn
 
+import mbv3zoo.models.layer_backbone  # noqa: F401  registers yolov5_layers with timm
 from mbv3zoo.config import STRIDES
 from mbv3zoo.models.freezing import batch_norms, freeze, keep_frozen_in_evaluation
 from mbv3zoo.models.layer_groups import LayerGroups
@@ -19,7 +21,7 @@ from mbv3zoo.models.timm_model import check_name, create_on_meta, make_plan, see
 
 
 class PyramidBackbone(nn.Module):
-    """A timm model's feature maps at strides 8, 16 and 32, channels first.
+    """A timm model's feature maps at strides 8, 16 and 32 or at others, channels first.
 
     Maps are chosen by their reduction; where one is missing it is made from the nearest (`levels.py`), and a map that
     is not exactly 1 / stride of the picture is resampled to it.
@@ -29,12 +31,14 @@ class PyramidBackbone(nn.Module):
         image_size: (height, width) in pixels, for families that are built for one size.
         pretrained: Load the weights of the name's (default) tag.
         in_chans: Channels of the input.
+        map_strides: Strides of the maps, finest first; None takes all maps that the model has, as they are.
         **kwargs: Further arguments of `timm.create_model`.
 
     Attributes:
-        channels: Channels of C3, C4, C5.
+        strides: Pixels a cell of each map.
+        channels: Channels of each map.
         route: How the backbone comes to its levels.
-        reductions: Pixels a cell of the map that each of C3, C4, C5 is made from, as timm rounds them.
+        reductions: Pixels a cell of the timm map that each is made from, as timm rounds them.
         map_channels: Channels of these maps.
         bound: Whether it takes pictures of `image_size` only, as far as timm says.
         mean, std: What the backbone's weights expect to be normalised with, for pictures in 0..1.
@@ -52,10 +56,11 @@ class PyramidBackbone(nn.Module):
         image_size: tuple[int, int],
         pretrained: bool = False,
         in_chans: int = 3,
+        map_strides: Sequence[int] | None = STRIDES,
         **kwargs: Any,
     ) -> None:
         super().__init__()
-        plan = make_plan(name, image_size, in_chans, **kwargs)
+        plan = make_plan(name, image_size, in_chans, map_strides, **kwargs)
         self.name, self.unit, self.bound = name, plan.unit, plan.bound
         self.mean, self.std = plan.mean, plan.std
         self.build_args = plan.build_args
@@ -64,6 +69,7 @@ class PyramidBackbone(nn.Module):
         indices = sorted({level.index for level in plan.levels})
         self.positions = [indices.index(level.index) for level in plan.levels]
         self.reductions = [round(plan.reductions[level.index]) for level in plan.levels]
+        self.strides = self.reductions if map_strides is None else list(map_strides)
         self.map_channels = [plan.channels[level.index] for level in plan.levels]
         self.model = self._build(pretrained, indices)
         prune_unused(self.model)
@@ -74,13 +80,13 @@ class PyramidBackbone(nn.Module):
         self.channels = [channels for _, channels in made]
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """[B, C, H, W], H and W multiples of 32 -> C3, C4, C5: [B, channels, H / stride, W / stride]."""
+        """[B, C, H, W], H and W multiples of the coarsest stride -> maps [B, channels, H / stride, W / stride]."""
         height, width = images.shape[2:]
         seen = seen_size((height, width), self.unit)
         features = self.model(resize(images, seen))
         levels = []
         for layers, position, reduction, stride in zip(
-            self.levels, self.positions, self.reductions, STRIDES, strict=True
+            self.levels, self.positions, self.reductions, self.strides, strict=True
         ):
             x = layers(self._channels_first(features[position], reduction, seen))
             self._check_map(x, seen, stride)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -46,13 +47,20 @@ class Plan(NamedTuple):
     std: tuple[float, ...]
 
 
-def make_plan(name: str, image_size: tuple[int, int], in_chans: int = 3, **kwargs: Any) -> Plan:
+def make_plan(
+    name: str,
+    image_size: tuple[int, int],
+    in_chans: int = 3,
+    map_strides: Sequence[int] | None = STRIDES,
+    **kwargs: Any,
+) -> Plan:
     """Plans a timm model as a source of feature maps for pictures of `image_size`.
 
     Args:
         name: A timm model name, with or without a tag.
         image_size: (height, width) in pixels.
         in_chans: Channels of the picture.
+        map_strides: Strides of the maps that are wanted; None for all that the model has.
         **kwargs: Further arguments of `timm.create_model`.
 
     Raises:
@@ -60,7 +68,7 @@ def make_plan(name: str, image_size: tuple[int, int], in_chans: int = 3, **kwarg
     """
     record = check_name(name)
     if ours := sorted({'features_only', 'out_indices', 'feature_cls'} & kwargs.keys()):
-        raise ValueError(f'{", ".join(ours)}: not to be set, a detector always takes strides {list(STRIDES)}')
+        raise ValueError(f'{", ".join(ours)}: not to be set, a detector chooses the maps itself')
     fixed = record.fixed_input_size
     asked = {'dynamic_img_size', 'strict_img_size'} & kwargs.keys()
     model, flexible = _build_meta(name, in_chans, kwargs, fixed and not asked)
@@ -72,7 +80,7 @@ def make_plan(name: str, image_size: tuple[int, int], in_chans: int = 3, **kwarg
     weights = getattr(model, 'pretrained_cfg', None) or PretrainedCfg().to_dict()
     own_size = weights['input_size'][1:] if fixed else None
     reductions = _exact_reductions([info['reduction'] for info in model.feature_info.info], own_size)
-    route, levels = choose_levels(reductions)
+    route, levels = choose_levels(reductions, map_strides)
     unit = _unit(reductions, levels)
 
     build_args = {'in_chans': in_chans, **flexible, **_adjustments(model), **kwargs}

@@ -53,7 +53,7 @@ def test_activations():
 
 @pytest.mark.parametrize('shortcut', [True, False])
 def test_bottleneck(shortcut):
-    block = randomised(Bottleneck(4, shortcut))
+    block = randomised(Bottleneck(4, 4, shortcut, expansion=1.0))
     x = torch.randn(2, 4, 5, 6)
     expected = plain_conv(block.conv2, plain_conv(block.conv1, x))
     assert_close(block(x), x + expected if shortcut else expected)
@@ -84,6 +84,6 @@ def test_sppf():
 
 
 def test_one_cell_and_no_pictures():
-    for block in (Bottleneck(4), C3(4, 8), SPPF(4, 8)):
+    for block in (Bottleneck(4, 4), C3(4, 8), SPPF(4, 8)):
         assert block.eval()(torch.randn(1, 4, 1, 1)).shape[2:] == (1, 1)
         assert block(torch.randn(0, 4, 2, 3)).shape[0] == 0

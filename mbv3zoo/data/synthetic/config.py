@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from mbv3zoo.config import Config
+from mbv3zoo.config_base import Config
 
 # The smallest side, in pixels, of an object's visible part: below it nobody could name the class.
 MIN_VISIBLE_SIDE = 6

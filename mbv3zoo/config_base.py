@@ -1,0 +1,41 @@
+"""The base of all settings: typed, immutable, and clear about what is wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, and an unknown key is refused with the nearest known name."""
+
+    # No infinity or NaN: JSON, which configs are saved as, has neither.
+    model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode='before')
+    @classmethod
+    def _name_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
+                    hint = f'did you mean {near[0]!r}?' if near else f'known keys: {", ".join(cls.model_fields)}'
+                    raise ValueError(f'unknown key {key!r}; {hint}')
+        return data
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], source: str | Path = '') -> Self:
+        """Validates `data`; a failure is one readable ValueError that names `source` and each bad key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            lines = []
+            for item in error.errors(include_url=False):
+                place = '.'.join(map(str, item['loc'])) or cls.__name__
+                given = '' if isinstance(item['input'], Mapping) else f' (given: {item["input"]!r})'
+                lines.append(f'{place}: {item["msg"].removeprefix("Value error, ")}{given}')
+            raise ValueError((f'{source}: ' if str(source) else '') + '; '.join(lines)) from None

@@ -1,0 +1,62 @@
+"""Activations by name."""
+
+from __future__ import annotations
+
+import ast
+from functools import partial
+from typing import Any
+
+from timm.layers import get_act_layer
+from torch import nn
+
+# YOLOv5 files write the activation as a call, such as nn.LeakyReLU(0.1).
+_TORCH = {
+    name: getattr(nn, name)
+    for name in (
+        'SiLU',
+        'ReLU',
+        'ReLU6',
+        'LeakyReLU',
+        'ELU',
+        'GELU',
+        'Mish',
+        'Hardswish',
+        'Identity',
+    )
+}
+
+
+def activation_layer(name: str) -> Any:
+    """The class of an activation, or what builds it.
+
+    Args:
+        name: A name in timm.layers ('silu', 'relu', 'hard_swish'), or a call with plain values as YOLOv5 files have it
+            ('nn.SiLU()', 'nn.LeakyReLU(0.1)'); the call is read, never run.
+
+    Raises:
+        ValueError: There is no such activation.
+    """
+    if name.endswith(')'):
+        return _from_call(name)
+    try:
+        return get_act_layer(name)
+    except KeyError:
+        raise ValueError(
+            f'unknown activation {name!r}: timm.layers has none such; take silu, relu, hard_swish'
+        ) from None
+
+
+def _from_call(text: str) -> Any:
+    try:
+        call = ast.parse(text, mode='eval').body
+        layer = _TORCH[ast.unparse(call.func).removeprefix('torch.').removeprefix('nn.')]
+        args = [ast.literal_eval(arg) for arg in call.args]
+        kwargs = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        layer(*args, **kwargs)
+    except (SyntaxError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'unknown activation {text!r}: expected one of {", ".join(_TORCH)} with plain values, such as '
+            "'nn.LeakyReLU(0.1)'"
+        ) from error
+    kwargs.pop('inplace', None)  # the layers that take one set it themselves
+    return partial(layer, *args, **kwargs) if args or kwargs else layer

@@ -1,0 +1,60 @@
+"""A neck from the rows of a YOLOv5 layer list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mbv3zoo.layer_rows import LayerRows
+from mbv3zoo.models.layer_graph import LayerGraph, MapShape
+
+
+class LayerNeck(LayerGraph):
+    """The backbone's maps -> the maps that the head looks at.
+
+    Args:
+        rows: The rows between the backbone and the head.
+        in_channels: Channels of the backbone's maps.
+        in_strides: Pixels a cell of these.
+        image_size: (height, width) in pixels that the rows are tried on.
+        depth_multiple, width_multiple: Compound scaling.
+        act: Activation of blocks that take one.
+
+    Attributes:
+        strides: Pixels a cell of the maps that `forward` returns, finest first.
+
+    Raises:
+        ValueError: As `LayerGraph`; or `image_size` is no multiple of the strides, or the outputs are not the finest
+            first.
+    """
+
+    def __init__(
+        self,
+        rows: LayerRows,
+        in_channels: Sequence[int],
+        in_strides: Sequence[int],
+        image_size: tuple[int, int],
+        depth_multiple: float,
+        width_multiple: float,
+        act: str = 'silu',
+    ) -> None:
+        height, width = image_size
+        if any(side % stride for side in image_size for stride in in_strides):
+            raise ValueError(f'image_size must be multiples of {max(in_strides)} with these rows, given {image_size}')
+        shapes = [MapShape(c, height // s, width // s) for c, s in zip(in_channels, in_strides, strict=True)]
+        super().__init__(rows, shapes, depth_multiple, width_multiple, act)
+        self.strides = [_stride(number, self.shapes[number], image_size) for number in rows.outputs]
+        if self.strides != sorted(self.strides):
+            raise ValueError(
+                f'Detect takes the rows {list(rows.outputs)} of strides {self.strides}; expected the finest first'
+            )
+
+
+def _stride(number: int, shape: MapShape, image_size: tuple[int, int]) -> int:
+    """Pixels a cell of a map, which must be the same whole number in height and width."""
+    (height, width), (_, rows, columns) = image_size, shape
+    if height % rows or width % columns or height // rows != width // columns:
+        raise ValueError(
+            f'row {number} gives a map of {rows} x {columns} cells on a picture of {height} x {width} pixels; Detect '
+            'takes maps with one whole number of pixels a cell'
+        )
+    return height // rows
