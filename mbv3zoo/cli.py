@@ -51,7 +51,9 @@ def list_(
 
 
 @app.command()
-def info(name: Annotated[str, typer.Argument(help='What create_detector takes.')]) -> None:
+def info(
+    name: Annotated[str, typer.Argument(help='What create_detector takes; a YOLOv5 YAML file shows its layers.')],
+) -> None:
     """Show a detector's settings, strides, parameters and operations."""
     from mbv3zoo.info import describe
 
@@ -228,6 +230,22 @@ def predict(
     detector = Detector.from_pretrained(model).fuse()
     for line in write_predictions(detector, source, out, image_size=image_size, **options):
         typer.echo(line)
+
+
+@app.command()
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help='A .pt file of YOLOv5 v6 or v7, or of a tree patched from it.')],
+    folder: Annotated[Path, typer.Argument(help='New folder for the detector.')],
+    license: Annotated[str | None, typer.Option(help='Licence of the weights, for the record.')] = None,
+) -> None:
+    """Turn a YOLOv5 checkpoint into a detector with the same numbers; nothing in the file is run."""
+    from mbv3zoo.convert.convert import convert_checkpoint
+
+    detector, read = convert_checkpoint(checkpoint, folder, **given(license=license))
+    config, weights = detector.config, 'EMA weights' if read.source == 'ema' else 'weights'
+    height, width = config.image_size
+    typer.echo(f'{weights} on {config.backbone}, {config.num_classes} classes, pictures of {height} x {width}')
+    typer.echo(f'saved in {folder}, under the licence {config.licenses.imported.license}')
 
 
 @app.command()

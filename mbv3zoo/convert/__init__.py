@@ -1,0 +1,1 @@
+"""YOLOv5 checkpoints -> detector folders, without running anything that a checkpoint holds."""

@@ -1,0 +1,246 @@
+"""A YOLOv5 checkpoint as plain data: layer list, tensors, modules, classes, anchors, strides."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import Any, Literal
+
+import torch
+
+from mbv3zoo.convert.inert_pickle import Record
+from mbv3zoo.convert.module_tree import (
+    ModuleInfo,
+    as_mapping,
+    child_modules,
+    is_module,
+    module_info,
+    plain_copy,
+    read_tensors,
+    walk_modules,
+)
+from mbv3zoo.convert.torch_file import TorchFile, is_tensor
+
+_EXPECTED = "expected a checkpoint of YOLOv5's detection model, as its train.py saves it"
+_OTHER_MODELS = {
+    'SegmentationModel': 'a segmentation model',
+    'Segment': 'a segmentation model',
+    'ClassificationModel': 'a classification model',
+    'Classify': 'a classification model',
+}
+_MAX_IMAGE_SIZE = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a YOLOv5 checkpoint holds that a detector needs.
+
+    Attributes:
+        layers: The model's own YAML mapping: nc, depth_multiple, width_multiple, anchors, backbone and head rows,
+            as it stands in the checkpoint.
+        tensors: State-dict name ('model.0.conv.weight', ...) -> parameter or persistent buffer, in the order of the
+            state dict; floating-point ones as float32.
+        modules: Module name ('model.0', 'model.0.conv', ...) -> its class and plain attributes, parents first.
+        num_classes: At least 1.
+        class_names: One name a class. Where the file names too few, a class is called by its number; names beyond
+            the number of classes are dropped.
+        anchors: [levels][A] (width, height) in pixels, positive. Those of the layer list where the model holds the
+            same up to the rounding of half precision, so that a checkpoint saved in half precision loses nothing.
+        strides: One a level, in pixels, positive.
+        image_size: The side that it was trained at, in pixels, if the file says so.
+        data: Name of the data set's file without folder and suffix ('coco'), or ''.
+        source: Which of the file's models was read: the running average ('ema') if there is one.
+        epoch: The epoch it was saved after, counted from 0; -1 in finished checkpoints; None if not said.
+        date: When it was saved, as the file says it, or ''.
+        version: The version that wrote it, as the file says it, or ''.
+    """
+
+    layers: dict[str, Any]
+    tensors: dict[str, torch.Tensor]
+    modules: dict[str, ModuleInfo]
+    num_classes: int
+    class_names: tuple[str, ...]
+    anchors: list[list[tuple[float, float]]]
+    strides: tuple[int, ...]
+    image_size: int | None
+    data: str
+    source: Literal['ema', 'model']
+    epoch: int | None
+    date: str
+    version: str
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads a checkpoint of YOLOv5 6.0 to 7.0, or of a tree patched from it, without running anything in it.
+
+    Args:
+        path: The .pt file.
+
+    Raises:
+        ValueError: It is no such checkpoint, or damaged. The message names the file, what it is and what to do.
+    """
+    with TorchFile(path) as file:
+        try:
+            return _read(file)
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+
+
+def _read(file: TorchFile) -> Checkpoint:
+    saved = {'model': file.root} if is_module(file.root) else as_mapping(file.root)
+    source, model = _find_model(saved)
+    detect = _find_detect(model)
+    layers = plain_copy(model.attributes['yaml'])
+    modules = {name: module_info(module) for name, module in walk_modules(model) if name}
+    _check_not_fused(model)
+    num_classes = _num_classes(detect, layers)
+    strides = _strides(file, detect, model)
+    options = as_mapping(saved.get('opt'))
+    return Checkpoint(
+        layers=layers,
+        tensors=read_tensors(file, model),
+        modules=modules,
+        num_classes=num_classes,
+        class_names=_class_names(model.attributes.get('names'), num_classes),
+        anchors=_anchors(file, detect, layers, strides),
+        strides=strides,
+        image_size=_image_size(options),
+        data=_file_stem(options.get('data')),
+        source=source,
+        epoch=saved['epoch'] if type(saved.get('epoch')) is int else None,
+        date=_text(saved.get('date')),
+        version=_text(saved.get('version')),
+    )
+
+
+def _find_model(saved: dict[Any, Any]) -> tuple[Literal['ema', 'model'], Record]:
+    """The detection model in what was saved, out of any wrapper."""
+    source: Literal['ema', 'model'] = 'ema' if is_module(saved.get('ema')) else 'model'
+    model = saved.get(source)
+    if not is_module(model):
+        inner = next((as_mapping(saved[key]) for key in ('model', 'state_dict') if key in saved), saved)
+        if any(map(is_tensor, inner.values())):
+            raise ValueError(
+                'it holds tensors only (a state dict) and not the model that they belong to; load it into its model in '
+                "the tree that it comes from, and save that: torch.save({'model': model}, path)"
+            )
+        raise ValueError(f"it holds no model under 'ema' or 'model'; {_EXPECTED}")
+    while 'DataParallel' in model.class_name and 'module' in child_modules(model):
+        model = child_modules(model)['module']
+    if model.class_name.startswith('ultralytics.'):
+        raise ValueError(
+            f'it holds an {model.class_name}, a model of the ultralytics package (YOLOv8 or newer, or its anchor-free '
+            f'YOLOv5u), which is another network; {_EXPECTED}'
+        )
+    _check_task(model)
+    if not as_mapping(model.attributes.get('yaml')):
+        raise ValueError(f'its model, a {model.class_name}, has no layer list (`yaml`); {_EXPECTED}')
+    return source, model
+
+
+def _find_detect(model: Record) -> Record:
+    """The last layer, which must be YOLOv5's Detect or like it."""
+    rows = list(child_modules(child_modules(model)['model']).values()) if 'model' in child_modules(model) else []
+    if not rows:
+        raise ValueError(f'its model, a {model.class_name}, has no layers; {_EXPECTED}')
+    _check_task(rows[-1])
+    if not is_tensor(as_mapping(rows[-1].attributes.get('_buffers')).get('anchors')):
+        raise ValueError(f'its last layer, a {rows[-1].class_name}, has no anchors; {_EXPECTED}')
+    return rows[-1]
+
+
+def _check_task(module: Record) -> None:
+    kind = _OTHER_MODELS.get(module.class_name.rpartition('.')[2])
+    if kind is not None:
+        raise ValueError(f'it holds {kind} ({module.class_name}); {_EXPECTED}')
+
+
+def _check_not_fused(model: Record) -> None:
+    for name, module in walk_modules(model):
+        children = child_modules(module)
+        if module.class_name.rpartition('.')[2] in ('Conv', 'DWConv') and 'conv' in children and 'bn' not in children:
+            raise ValueError(
+                f'its model was fused: {name} has no batch norm any more. Give the checkpoint from before fuse() or '
+                'export'
+            )
+
+
+def _num_classes(detect: Record, layers: dict[str, Any]) -> int:
+    found = [value for value in (detect.attributes.get('nc'), layers.get('nc')) if value is not None]
+    if not found or any(type(value) is not int or value < 1 for value in found) or len(set(found)) > 1:
+        raise ValueError(f'the number of classes is unclear: expected one positive whole number, found {found}')
+    return found[0]
+
+
+def _class_names(names: Any, num_classes: int) -> tuple[str, ...]:
+    found = dict(enumerate(names)) if isinstance(names, (list, tuple)) else as_mapping(names)
+    plain = {key: str(name) for key, name in found.items() if isinstance(name, (str, int))}
+    return tuple(plain.get(number, str(number)) for number in range(num_classes))
+
+
+def _strides(file: TorchFile, detect: Record, model: Record) -> tuple[int, ...]:
+    records = [module.attributes.get('stride') for module in (detect, model)]
+    record = next(filter(is_tensor, records), None)
+    values = file.tensor(record).flatten().tolist() if record is not None else []
+    if not values or not all(math.isfinite(value) and value >= 1 and value == int(value) for value in values):
+        raise ValueError(f'the strides are not positive whole numbers: {values}')
+    return tuple(map(int, values))
+
+
+def _anchors(
+    file: TorchFile, detect: Record, layers: dict[str, Any], strides: tuple[int, ...]
+) -> list[list[tuple[float, float]]]:
+    # Stored in units of the level's stride, [levels, A, 2].
+    stored = file.tensor(as_mapping(detect.attributes['_buffers'])['anchors'])
+    if stored.ndim != 3 or stored.shape[0] != len(strides) or stored.shape[1] < 1 or stored.shape[2] != 2:
+        raise ValueError(
+            f'the anchors are of shape {tuple(stored.shape)}; expected ({len(strides)}, anchors a cell, 2)'
+        )
+    stored = stored.double()
+    if not (stored.isfinite() & (stored > 0)).all():
+        raise ValueError(
+            'it has an anchor without a positive, finite width and height, as an untrained model has whose layer list '
+            'gives the number of anchors only; give a trained checkpoint'
+        )
+    stride = torch.tensor(strides, dtype=torch.float64)[:, None, None]
+    written = _written_anchors(layers.get('anchors'), stored.shape)
+    if written is not None:
+        exact = written / stride
+        same = (stored - exact).abs() <= 1e-6 * exact
+        if (same | (stored == exact.float().half().double())).all():
+            return _pairs(written)
+    return _pairs(stored * stride)
+
+
+def _written_anchors(rows: Any, shape: torch.Size) -> torch.Tensor | None:
+    """The layer list's anchors, [levels, A, 2] pixels, if it has such ones: it may give their number alone."""
+    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+        return None
+    numbers = [number for row in rows for number in row]
+    if not all(type(number) in (int, float) for number in numbers) or len(numbers) != shape.numel():
+        return None
+    return torch.tensor(numbers, dtype=torch.float64).reshape(shape)
+
+
+def _pairs(anchors: torch.Tensor) -> list[list[tuple[float, float]]]:
+    return [[(width, height) for width, height in level] for level in anchors.tolist()]
+
+
+def _image_size(options: dict[Any, Any]) -> int | None:
+    size = options.get('imgsz', options.get('img_size'))
+    if isinstance(size, (list, tuple)) and size:
+        size = size[0]
+    return size if type(size) is int and 32 <= size <= _MAX_IMAGE_SIZE else None
+
+
+def _file_stem(path: Any) -> str:
+    # A pathlib path is a record that would have been made of its parts.
+    if isinstance(path, Record) and path.class_name.startswith('pathlib.') and path.args:
+        path = path.args[-1]
+    # A Windows path splits at both kinds of slash.
+    return PureWindowsPath(path).stem if isinstance(path, str) else ''
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ''

@@ -1,0 +1,149 @@
+"""The records of a pickled torch.nn.Module: its children, parameters, buffers and plain attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+
+from mbv3zoo.convert.inert_pickle import Record
+from mbv3zoo.convert.torch_file import TorchFile, is_tensor
+
+# YOLOv5x6 has about 900 modules, 8 levels deep. A file can name one module in any number of places, even in itself.
+MAX_MODULES = 20_000
+MAX_DEPTH = 40
+MAX_VALUES = 100_000
+
+
+class ModuleInfo(NamedTuple):
+    """What a checkpoint says of one module.
+
+    Attributes:
+        class_name: Its class by full dotted name, such as 'models.common.Conv'.
+        attributes: Its public attributes that are None, bools, numbers, short strings or short tuples and lists of
+            these (both as tuples): kernel_size, stride, eps, momentum, i, f, inplace and the like.
+    """
+
+    class_name: str
+    attributes: dict[str, Any]
+
+
+def is_module(value: Any) -> bool:
+    """Whether a part of a file's object graph describes a torch.nn.Module."""
+    return isinstance(value, Record) and '_modules' in value.attributes
+
+
+def as_mapping(value: Any) -> dict[Any, Any]:
+    """The entries of a dict, an OrderedDict or the like; the attributes of another object, such as a Namespace."""
+    if isinstance(value, Record):
+        return value.entries or value.attributes
+    return value if isinstance(value, dict) else {}
+
+
+def child_modules(module: Record) -> dict[str, Record]:
+    """The children by name, in their order; entries that are no modules are left out."""
+    children = as_mapping(module.attributes.get('_modules'))
+    return {name: child for name, child in children.items() if isinstance(name, str) and is_module(child)}
+
+
+def walk_modules(root: Record) -> Iterator[tuple[str, Record]]:
+    """All modules with their dotted names, each before its children, in the order of `nn.Module.named_modules`.
+
+    A module that stands in several places comes once for each.
+
+    Raises:
+        ValueError: There are more, or more deeply nested ones, than any detector has.
+    """
+    waiting = [('', root)]
+    count = 0
+    while waiting:
+        name, module = waiting.pop()
+        count += 1
+        if count > MAX_MODULES or name.count('.') > MAX_DEPTH:
+            raise ValueError(f'the model has more than {MAX_MODULES} modules, or they stand in a circle')
+        yield name, module
+        children = child_modules(module)
+        waiting += [(f'{name}.{key}'.removeprefix('.'), child) for key, child in reversed(children.items())]
+
+
+def read_tensors(file: TorchFile, root: Record) -> dict[str, torch.Tensor]:
+    """Parameters and persistent buffers under their names in the state dict, and in its order.
+
+    Returns:
+        Name -> tensor of its own memory; floating-point ones as float32.
+
+    Raises:
+        ValueError: A tensor cannot be read.
+    """
+    tensors = {}
+    for prefix, module in walk_modules(root):
+        found = _own_tensors(module)
+        for name, value in found.items():
+            full_name = f'{prefix}.{name}'.removeprefix('.')
+            if not is_tensor(value):
+                raise ValueError(f'{full_name} is {value!r}, and a tensor was expected')
+            try:
+                tensor = file.tensor(value)
+            except ValueError as error:
+                raise ValueError(f'{full_name}: {error}') from error
+            tensors[full_name] = tensor.float() if tensor.is_floating_point() else tensor
+    return tensors
+
+
+def module_info(module: Record) -> ModuleInfo:
+    """The class and the plain attributes of one module."""
+    plain = {}
+    for name, value in module.attributes.items():
+        if not isinstance(name, str) or name.startswith('_'):
+            continue
+        # Some patched trees keep the whole printed module in an attribute.
+        if _is_scalar(value) and not (isinstance(value, str) and len(value) > 200):
+            plain[name] = value
+        elif isinstance(value, (list, tuple)) and len(value) <= 16 and all(map(_is_scalar, value)):
+            plain[name] = tuple(value)
+    return ModuleInfo(module.class_name, plain)
+
+
+def plain_copy(value: Any) -> Any:
+    """A copy of nested dicts, lists and tuples (as lists) of plain values, as a YAML file holds them.
+
+    Raises:
+        ValueError: There is something else in it, or more than any layer list has.
+    """
+    count = 0
+
+    def copied(part: Any, depth: int) -> Any:
+        nonlocal count
+        count += 1
+        if count > MAX_VALUES or depth > MAX_DEPTH:
+            raise ValueError('the layer list is too large, or holds itself')
+        if _is_scalar(part):
+            return part
+        if isinstance(part, (list, tuple)):
+            return [copied(inner, depth + 1) for inner in part]
+        if isinstance(part, dict) or (isinstance(part, Record) and part.entries):
+            return {key: copied(inner, depth + 1) for key, inner in as_mapping(part).items()}
+        raise ValueError(f'the layer list holds {part!r}; expected numbers, texts, lists and mappings')
+
+    return copied(value, 0)
+
+
+def _own_tensors(module: Record) -> dict[str, Any]:
+    """Parameters, then persistent buffers, without those that are None."""
+    own = {**as_mapping(module.attributes.get('_parameters'))}
+    passing = _members(module.attributes.get('_non_persistent_buffers_set'))
+    buffers = as_mapping(module.attributes.get('_buffers'))
+    own |= {name: value for name, value in buffers.items() if name not in passing}
+    return {name: value for name, value in own.items() if value is not None}
+
+
+def _members(value: Any) -> set[str]:
+    """The names in a set, which the older protocols write as a call with a list."""
+    if isinstance(value, Record):
+        value = value.args[0] if value.args else ()
+    return {name for name in value if isinstance(name, str)} if isinstance(value, (set, list, tuple)) else set()
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))

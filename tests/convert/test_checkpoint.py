@@ -1,0 +1,410 @@
+import argparse
+import sys
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from reference_weights import reference_value
+from torch import nn
+from yolov5_tree import (
+    ANCHORS,
+    MULTIPLES,
+    OFFICIAL_LAYERS,
+    PATCHED_LAYERS,
+    PATCHED_SMALL_LAYERS,
+    DetectionModel,
+    tree_imported,
+    yolov5_checkpoint,
+)
+
+from mbv3zoo.convert import module_tree
+from mbv3zoo.convert.checkpoint import read_checkpoint
+
+# A tree of a few layers, for what does not depend on the rest of them.
+TINY = {
+    'nc': 3,
+    'depth_multiple': 1.0,
+    'width_multiple': 0.25,
+    'anchors': [[8, 9, 20, 30], [40, 30, 61.5, 119.25]],
+    'backbone': [[-1, 1, 'Conv', [32, 3, 2]], [-1, 1, 'C3', [64]]],
+    'head': [[[0, 1], 1, 'Detect', ['nc', 'anchors']]],
+}
+TINY_ANCHORS = [[(8.0, 9.0), (20.0, 30.0)], [(40.0, 30.0), (61.5, 119.25)]]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'best.pt'
+
+
+def save(path, model, **entries):
+    with tree_imported():
+        torch.save({'model': model, 'ema': None} | entries, path)
+
+
+def equal(tensors, expected):
+    assert list(tensors) == list(expected)
+    for name, value in expected.items():
+        value = value.float() if value.is_floating_point() else value
+        assert tensors[name].dtype == value.dtype and torch.equal(tensors[name], value), name
+
+
+@pytest.mark.parametrize('half', [False, True])
+@pytest.mark.parametrize('layers', [OFFICIAL_LAYERS, PATCHED_LAYERS, PATCHED_SMALL_LAYERS], ids=['n', 'large', 'small'])
+def test_a_checkpoint_comes_back_whole(layers, half, path):
+    saved = yolov5_checkpoint(path, layers, half=half)
+    found = read_checkpoint(path)
+    equal(found.tensors, saved)
+    assert found.layers == layers | {'ch': 3}
+    assert found.num_classes == 80 and found.class_names == tuple(map(str, range(80)))
+    assert found.anchors == [list(zip(row[::2], row[1::2], strict=True)) for row in ANCHORS]
+    assert found.strides == (8, 16, 32)
+    assert (found.image_size, found.data, found.epoch) == (640, 'coco128', -1)
+    assert (found.source, found.date, found.version) == ('ema', '2022-11-22T09:30:00', '')
+
+
+def test_the_modules_come_with_their_attributes(path):
+    yolov5_checkpoint(path, PATCHED_SMALL_LAYERS)
+    modules = read_checkpoint(path).modules
+    assert list(modules)[:4] == ['model', 'model.0', 'model.0.model', 'model.0.model.0']
+    assert modules['model.1'].class_name == 'models.common.SPPF'
+    # The row's number in YOLOv5's count goes on at 5 after a whole network, the tensors' names do not.
+    assert modules['model.1'].attributes['i'] == 5
+    assert modules['model.4'].attributes['f'] == (-1, 3)
+    conv = modules['model.0.model.0.conv'].attributes
+    assert (conv['kernel_size'], conv['stride'], conv['padding'], conv['groups']) == ((3, 3), (2, 2), (1, 1), 1)
+    assert modules['model.0.model.0.norm'].attributes['eps'] == 1e-3
+    assert modules['model.0.model.0.activation'].class_name == 'torch.nn.modules.activation.Hardswish'
+    assert not any(name.startswith('_') for module in modules.values() for name in module.attributes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('size', MULTIPLES)
+def test_all_sizes_come_back(size, path):
+    saved = yolov5_checkpoint(path, OFFICIAL_LAYERS | MULTIPLES[size])
+    equal(read_checkpoint(path).tensors, saved)
+
+
+def test_the_running_average_is_preferred(path):
+    saved = yolov5_checkpoint(path, TINY)
+    equal(read_checkpoint(path).tensors, saved)
+    saved = yolov5_checkpoint(path, TINY, ema=False)
+    found = read_checkpoint(path)
+    assert found.source == 'model'
+    equal(found.tensors, saved)
+
+
+def test_the_tensors_are_usable_after_the_file_is_gone(path):
+    yolov5_checkpoint(path, TINY)
+    tensors = read_checkpoint(path).tensors
+    path.unlink()
+    value = reference_value('model.0.conv.weight', (8, 3, 3, 3))
+    assert torch.equal(tensors['model.0.conv.weight'], torch.from_numpy(value))
+    tensors['model.0.conv.weight'].zero_()
+
+
+def test_passing_buffers_and_empty_parameters_are_left_out(path):
+    def change(model):
+        model.model[0].register_buffer('seen', torch.ones(1), persistent=False)
+        model.model[0].register_buffer('kept', torch.ones(1))
+        model.model[0].register_parameter('none', None)
+
+    saved = yolov5_checkpoint(path, TINY, change=change)
+    tensors = read_checkpoint(path).tensors
+    equal(tensors, saved)
+    assert 'model.0.kept' in tensors and 'model.0.seen' not in tensors and 'model.0.none' not in tensors
+
+
+@pytest.mark.parametrize(
+    ('names', 'expected'),
+    [
+        (['cat', 'dog', 'cow'], ('cat', 'dog', 'cow')),
+        ({0: 'cat', 1: 'dog', 2: 'cow'}, ('cat', 'dog', 'cow')),
+        (OrderedDict({2: 'cow', 0: 'cat'}), ('cat', '1', 'cow')),
+        (['cat'], ('cat', '1', '2')),
+        (['cat', 'dog', 'cow', 'hen'], ('cat', 'dog', 'cow')),
+        ([0, 1, 7], ('0', '1', '7')),
+        ('abc', ('0', '1', '2')),
+        ([], ('0', '1', '2')),
+    ],
+)
+def test_each_class_has_a_name(names, expected, path):
+    yolov5_checkpoint(path, TINY, names)
+    assert read_checkpoint(path).class_names == expected
+
+
+@pytest.mark.parametrize(
+    ('entries', 'expected'),
+    [
+        ({'opt': {'data': 'a/b.c/my.data.yaml', 'imgsz': 320}}, (320, 'my.data')),
+        ({'opt': {'data': 'C:\\sets\\mine.yaml', 'imgsz': [416, 640]}}, (416, 'mine')),
+        ({'opt': argparse.Namespace(data=Path('sets') / 'mine.yaml', img_size=[512, 512])}, (512, 'mine')),
+        ({'opt': {'data': {'nc': 3}, 'imgsz': 0}}, (None, '')),
+        ({'opt': {'data': None, 'imgsz': 10**9}}, (None, '')),
+        ({'opt': {'imgsz': True}}, (None, '')),
+        ({'opt': None}, (None, '')),
+    ],
+)
+def test_the_settings_are_read_where_they_make_sense(entries, expected, path):
+    yolov5_checkpoint(path, TINY, **entries)
+    found = read_checkpoint(path)
+    assert (found.image_size, found.data) == expected
+
+
+def test_epoch_date_and_version_may_lack(path):
+    yolov5_checkpoint(path, TINY, epoch=None, date=None, version='7.0')
+    found = read_checkpoint(path)
+    assert (found.epoch, found.date, found.version) == (None, '', '7.0')
+
+
+@pytest.mark.parametrize('half', [False, True])
+def test_the_written_anchors_undo_the_rounding_of_half_precision(half, path):
+    layers = TINY | {'anchors': [[10, 13, 16, 30], [373, 326, 59, 1003]]}
+    yolov5_checkpoint(path, layers, half=half)
+    assert read_checkpoint(path).anchors == [[(10, 13), (16, 30)], [(373, 326), (59, 1003)]]
+    # Rounded once and saved in full precision, as by a run that was resumed.
+    yolov5_checkpoint(path, layers, half=True, change=lambda model: model.float())
+    assert read_checkpoint(path).anchors == [[(10, 13), (16, 30)], [(373, 326), (59, 1003)]]
+
+
+def test_anchors_fitted_to_the_data_are_kept(path):
+    def change(model):
+        model.model[-1].anchors[0, 0] = torch.tensor([1.125, 1.25])
+
+    yolov5_checkpoint(path, TINY, change=change)
+    assert read_checkpoint(path).anchors == [[(9.0, 10.0), TINY_ANCHORS[0][1]], TINY_ANCHORS[1]]
+    yolov5_checkpoint(path, TINY, change=lambda model: model.yaml.update(anchors=2))
+    assert read_checkpoint(path).anchors == TINY_ANCHORS
+
+
+def test_a_model_saved_alone_or_in_a_wrapper_is_read(path):
+    saved = yolov5_checkpoint(path, TINY, change=nn.DataParallel)
+    found = read_checkpoint(path)
+    equal(found.tensors, {name.removeprefix('module.'): value for name, value in saved.items()})
+    model = DetectionModel(TINY)
+    with tree_imported():
+        torch.save(model, path)
+    equal(read_checkpoint(path).tensors, model.state_dict())
+
+
+def test_a_checkpoint_written_by_an_older_python_and_torch_is_read(path):
+    """Dicts of modules were OrderedDicts before torch 2; protocols up to 2 know no sets."""
+    yolov5_checkpoint(path, TINY)
+    expected = read_checkpoint(path).tensors
+
+    def change(model):
+        for module in model.modules():
+            for name in ('_parameters', '_buffers', '_modules'):
+                vars(module)[name] = OrderedDict(vars(module)[name])
+
+    yolov5_checkpoint(path, TINY, change=change)
+    equal(read_checkpoint(path).tensors, expected)
+
+
+def _set_stride(*values):
+    def change(model):
+        model.model[-1].stride = torch.tensor(values)
+
+    return change
+
+
+def _set_anchor(value):
+    def change(model):
+        model.model[-1].anchors[1, 0, 1] = value
+
+    return change
+
+
+def _without_norm(model):
+    del model.model[1].cv1.bn
+    model.model[1].cv1.conv.bias = nn.Parameter(torch.zeros(8))
+
+
+def _in_itself(model):
+    model.model[0].add_module('again', model.model[0])
+
+
+def _odd_parameter(model):
+    model.model[0].conv._parameters['weight'] = nn.Identity()
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (_without_norm, 'was fused: model.1.cv1 has no batch norm'),
+        (_in_itself, 'modules, or they stand in a circle'),
+        (_odd_parameter, r"model.0.conv.weight is Record\('torch.nn.modules.linear.Identity'\)"),
+        (_set_anchor(0.0), 'an anchor without a positive, finite'),
+        (_set_anchor(-2.0), 'an anchor without a positive, finite'),
+        (_set_anchor(float('nan')), 'an anchor without a positive, finite'),
+        (_set_anchor(float('inf')), 'an anchor without a positive, finite'),
+        (_set_stride(8.0, 0.0), r'strides .* \[8.0, 0.0\]'),
+        (_set_stride(8.0, -16.0), 'strides'),
+        (_set_stride(8.0, 16.5), 'strides'),
+        (_set_stride(8.0, float('nan')), 'strides'),
+        (_set_stride(8.0, 16.0, 32.0), r'anchors are of shape \(2, 2, 2\); expected \(3,'),
+        (lambda model: vars(model.model[-1]).update(nc=4), r'number of classes is unclear.*\[4, 3\]'),
+        (lambda model: (vars(model.model[-1]).update(nc=0), model.yaml.update(nc=0)), 'number of classes'),
+        (lambda model: (vars(model.model[-1]).update(nc='3'), model.yaml.update(nc='3')), 'number of classes'),
+        (lambda model: vars(model).pop('yaml'), 'no layer list'),
+        (lambda model: model.yaml.update(head=[Path('a')]), r"layer list holds Record\('pathlib"),
+        (lambda model: model.yaml.update(head=model.yaml), 'layer list is too large, or holds itself'),
+        (lambda model: model.model[-1]._buffers.clear(), 'Detect, has no anchors'),
+        (lambda model: model._modules.clear(), 'has no layers'),
+    ],
+)
+def test_what_cannot_be_converted_says_why(change, message, path):
+    model = DetectionModel(TINY)
+    change(model)
+    save(path, model)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_checkpoint(path)
+    assert str(caught.value).startswith(f'{path}: ')
+
+
+def test_a_layer_list_that_doubles_itself_is_refused(path):
+    """35 lists that each hold the former one twice fill the memory when they are copied."""
+    model, row = DetectionModel(TINY), []
+    for _ in range(35):
+        row = [row, row]
+    model.yaml['head'] = row
+    save(path, model)
+    with pytest.raises(ValueError, match='too large'):
+        read_checkpoint(path)
+
+
+def test_modules_that_double_themselves_are_refused(path, monkeypatch):
+    monkeypatch.setattr(module_tree, 'MAX_MODULES', 500)
+    model, inner = DetectionModel(TINY), nn.Identity()
+    for _ in range(20):
+        inner = nn.Sequential(OrderedDict(a=inner, b=inner))
+    model.model[0].add_module('inner', inner)
+    save(path, model)
+    with pytest.raises(ValueError, match='more than 500 modules'):
+        read_checkpoint(path)
+
+
+@pytest.fixture
+def rename(monkeypatch):
+    """Gives a module a class of another name."""
+
+    def renamed(module, package, name):
+        cls = type(name, (type(module),), {'__module__': package})
+        for part in (package.rsplit('.', count)[0] for count in range(package.count('.') + 1)):
+            monkeypatch.setitem(sys.modules, part, ModuleType(part))
+        setattr(sys.modules[package], name, cls)
+        module.__class__ = cls
+
+    return renamed
+
+
+@pytest.mark.parametrize(
+    ('package', 'name', 'message'),
+    [
+        ('yolo.models', 'SegmentationModel', r'a segmentation model \(yolo.models.SegmentationModel\)'),
+        ('yolo.models', 'ClassificationModel', 'a classification model'),
+        ('ultralytics.nn.tasks', 'DetectionModel', 'ultralytics.nn.tasks.DetectionModel.*another network'),
+    ],
+)
+def test_other_models_are_told_apart(package, name, message, path, rename):
+    model = DetectionModel(TINY)
+    rename(model, package, name)
+    save(path, model)
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(path)
+
+
+def test_a_last_layer_of_another_kind_is_told_apart(path, rename):
+    model = DetectionModel(TINY)
+    rename(model.model[-1], 'yolo.models', 'Segment')
+    save(path, model)
+    with pytest.raises(ValueError, match=r'a segmentation model \(yolo.models.Segment\)'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize('key', [None, 'model', 'state_dict'])
+def test_a_state_dict_is_told_apart(key, path):
+    state = DetectionModel(TINY).state_dict()
+    torch.save(state if key is None else {key: state}, path)
+    with pytest.raises(ValueError, match='holds tensors only .a state dict.*torch.save'):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize('content', [{}, {'model': None, 'ema': None}, [1, 2], None, {'model': 3}, 'text'])
+def test_a_file_without_a_model_is_told_apart(content, path):
+    torch.save(content, path)
+    with pytest.raises(ValueError, match="no model under 'ema' or 'model'"):
+        read_checkpoint(path)
+
+
+def test_a_torchscript_file_is_told_apart(path):
+    # torch.jit is on its way out, so only the parts by which its files are known.
+    yolov5_checkpoint(path, TINY)
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('best/constants.pkl', b'N.')
+    with pytest.raises(ValueError, match='TorchScript.*exported from'):
+        read_checkpoint(path)
+
+
+class Attack:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        import os
+
+        return os.system, (self.command,)
+
+
+def test_a_checkpoint_with_an_attack_in_it_is_harmless(path, tmp_path):
+    hit = tmp_path / 'hit'
+    attack = Attack(f'touch {hit}')
+    model = DetectionModel(TINY)
+    model.note = model.model[0].act.hook = attack
+    save(path, model, note=attack)
+    equal(read_checkpoint(path).tensors, model.state_dict())
+    assert not hit.exists()
+    # The file is as harmful as it looks.
+    with tree_imported():
+        torch.load(path, weights_only=False)
+    assert hit.exists()
+
+
+def test_an_attack_in_the_place_of_a_part_is_harmless(path, tmp_path):
+    hit = tmp_path / 'hit'
+    attack = Attack(f'touch {hit}')
+    places = {
+        'yaml': lambda model: vars(model).update(yaml=attack),
+        'names': lambda model: vars(model).update(names=attack),
+        'weight': lambda model: model.model[0].conv._parameters.update(weight=attack),
+        'stride': lambda model: vars(model.model[-1]).update(stride=attack),
+        'buffer': lambda model: model.model[-1]._buffers.update(anchors=attack),
+        'children': lambda model: vars(model.model[1]).update(_modules=attack),
+    }
+    for name, change in places.items():
+        model = DetectionModel(TINY)
+        change(model)
+        save(path, model)
+        if name in ('names', 'children', 'stride'):
+            read_checkpoint(path)
+        else:
+            with pytest.raises(ValueError, match='best.pt'):
+                read_checkpoint(path)
+    save(path, attack, ema=attack, opt=attack)
+    with pytest.raises(ValueError, match='no model'):
+        read_checkpoint(path)
+    assert not hit.exists()
+
+
+def test_a_damaged_checkpoint_is_refused(path):
+    yolov5_checkpoint(path, TINY)
+    data = path.read_bytes()
+    for length in range(0, len(data), len(data) // 50):
+        path.write_bytes(data[:length])
+        with pytest.raises(ValueError, match='best.pt'):
+            read_checkpoint(path)
