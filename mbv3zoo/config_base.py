@@ -35,7 +35,7 @@ class Config(BaseModel):
         except ValidationError as error:
             lines = []
             for item in error.errors(include_url=False):
-                place = '.'.join(map(str, item['loc'])) or cls.__name__
+                place = ''.join(f'{part}.' for part in item['loc'])[:-1]
                 given = '' if isinstance(item['input'], Mapping) else f' (given: {item["input"]!r})'
-                lines.append(f'{place}: {item["msg"].removeprefix("Value error, ")}{given}')
+                lines.append((f'{place}: ' if place else '') + item['msg'].removeprefix('Value error, ') + given)
             raise ValueError((f'{source}: ' if str(source) else '') + '; '.join(lines)) from None

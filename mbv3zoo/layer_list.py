@@ -20,6 +20,7 @@ SCALING = ('depth_multiple', 'width_multiple', 'activation')
 KEYS = ('nc', *SCALING, 'anchors', 'ch', 'inplace', 'backbone', 'head')
 # Names that hand-patched trees give to a whole network.
 _NETWORKS = {'MobileNetV3': 'mbv3_yolo_large', 'MobileNetV3Small': 'mbv3_yolo_small'}
+_OWN_NAMES = ' or '.join(_NETWORKS)
 # A whole network stands for the rows 0 to 4: its maps at strides 2, 4, 8, 16, 32.
 NETWORK_STRIDES = {number: 2 ** (number + 1) for number in range(5)}
 _STAGE_STRIDES = dict(zip(BACKBONE_STAGES, (4, 8, 16, 32), strict=True))
@@ -143,16 +144,16 @@ def to_config(layers: LayerList, source: Any, named: bool = True) -> DetectorCon
                 raise ValueError(
                     f'{source}: {_first_user(rows, first, number)} {unknown_source(number, list(strides))}'
                 )
-    neck = LayerRows.parse(
-        {
-            'rows': rows,
-            'first': first,
-            'inputs': inputs,
-            'strides': None if strides is None else [strides[number] for number in inputs],
-            'outputs': layers.detect,
-        },
-        source,
-    )
+    neck = {'rows': rows, 'first': first, 'inputs': inputs, 'outputs': layers.detect}
+    neck['strides'] = None if strides is None else [strides[number] for number in inputs]
+    try:
+        neck = LayerRows.parse(neck, source)
+    except ValueError as error:
+        if layers.first or layers.rows[0].args:
+            raise
+        # All numbers are off by four where a network was not recognised.
+        hint = f'row 0 ({layers.rows[0].block}) counts as one row; a whole network is a timm model, {_OWN_NAMES}'
+        raise ValueError(f'{error}. {hint}') from error
     if network is None:
         backbone = {'rows': layers.rows[: layers.backbone], 'first': 0, 'inputs': (-1,), 'outputs': inputs}
         args = {'rows': LayerRows.parse(backbone, source).model_dump(mode='json'), 'act_layer': layers.activation}
@@ -190,7 +191,7 @@ class _Reader:
         if any(source < -1 for source in sources):
             raise ValueError(f'{place}: from {row[0]!r} is before the picture')
         values = [self.value(arg, place) for arg in args]
-        if block == 'Detect':
+        if block in ('Detect', 'Segment'):
             # Anchors are not bounded like other numbers; the config checks them.
             return LayerRow.model_construct(sources=tuple(sources), repeats=1, block=block, args=tuple(values))
         return LayerRow.parse({'sources': sources, 'repeats': repeats, 'block': block, 'args': values}, place)

@@ -72,7 +72,7 @@ class LayerRows(Config):
             known.add(number)
         for output in self.outputs:
             if output not in known:
-                raise ValueError(f'the output {unknown_source(output, sorted(known))}')
+                raise ValueError(f'Detect {unknown_source(output, sorted(known))}')
         return self
 
 

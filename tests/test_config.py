@@ -178,7 +178,7 @@ def test_bad_settings_of_the_backbone_in_training_are_named(name, given):
 def test_parse_names_a_missing_key_and_a_wrong_type():
     with pytest.raises(ValueError, match='^backbone: Field required$'):
         DetectorConfig.parse({})
-    with pytest.raises(ValueError, match='^a.yaml: DetectorConfig: .*dictionary'):
+    with pytest.raises(ValueError, match='^a.yaml: Input should be .*dictionary'):
         DetectorConfig.parse(['resnet18'], 'a.yaml')
 
 

@@ -63,20 +63,7 @@ class GhostBottleneck(nn.Module):
 
 
 class C3Ghost(C3):
-    """C3 with GhostBottlenecks; [B, in, H, W] -> [B, out, H, W]."""
+    """C3 with GhostBottlenecks, which always have their shortcut; [B, in, H, W] -> [B, out, H, W]."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        depth: int = 1,
-        shortcut: bool = True,
-        groups: int = 1,
-        expansion: float = 0.5,
-        *,
-        act: str = 'silu',
-    ) -> None:
-        super().__init__(in_channels, out_channels, 0, shortcut, groups, expansion, act=act)
-        hidden = int(out_channels * expansion)
-        # GhostBottlenecks always have their shortcut, whatever `shortcut` says.
-        self.blocks = nn.Sequential(*(GhostBottleneck(hidden, hidden, act=act) for _ in range(depth)))
+    def _block(self, channels: int, shortcut: bool, groups: int, act: str) -> nn.Module:
+        return GhostBottleneck(channels, channels, act=act)

@@ -109,7 +109,10 @@ class C3(nn.Module):
         self.conv1 = conv(in_channels, hidden, act=act)
         self.conv2 = conv(in_channels, hidden, act=act)
         self.conv3 = conv(2 * hidden, out_channels, act=act)
-        self.blocks = nn.Sequential(*(Bottleneck(hidden, hidden, shortcut, groups, 1.0, act=act) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(self._block(hidden, shortcut, groups, act) for _ in range(depth)))
+
+    def _block(self, channels: int, shortcut: bool, groups: int, act: str) -> nn.Module:
+        return Bottleneck(channels, channels, shortcut, groups, 1.0, act=act)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.conv3(torch.cat([self.blocks(self.conv1(x)), self.conv2(x)], 1))
