@@ -47,7 +47,8 @@ programs. By route: {routes}.
   package ships no ImageNet accuracies; its repository's `results` folder has them by these names.
 
 - **stock timm**: from what a detector saves or pushes, timm alone loads the backbone, in every family; not so for
-  `mbv3_yolo_large_exact_se` and `mbv3_yolo_small_exact_se`, networks that timm does not have ([hub.md](hub.md)).
+  `mbv3_yolo_large_exact_se`, `mbv3_yolo_small_exact_se`, `cspdarknet_v6_*` (YOLOv5's own) and `yolov5_layers` (rows of
+  a YOLOv5 file, [from_yolov5.md](from_yolov5.md)), networks that timm does not have ([hub.md](hub.md)).
 
 [backbones_checked.md](backbones_checked.md): one of each family trained, fused, saved, loaded by timm and exported.
 
@@ -72,7 +73,8 @@ def main() -> None:
 
 def page(rows: list[BackboneRow], failures: list[str], names: list[str]) -> str:
     """docs/backbones.md."""
-    ours, composed = set(timm.list_models('mbv3*')), {row.name for row in rows}
+    ours = {name for name in names if not timm.models.model_entrypoint(name).__module__.startswith('timm.')}
+    composed = {row.name for row in rows}
     theirs = set(names) - ours
     routes = Counter(row.route for row in rows).most_common()
     introduction = _INTRODUCTION.format(

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES
-from mbv3zoo.models.anchors import cell_grid, decode
+from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES, DetectorConfig
+from mbv3zoo.create import create_detector
+from mbv3zoo.models.anchors import cell_grid, decode, default_anchors
 
 
 def sigmoid(x):
@@ -94,3 +95,19 @@ def test_cell_grid_is_x_then_y():
     grid = cell_grid(2, 3, torch.device('cpu'), torch.float64)
     assert grid.dtype == torch.float64
     assert grid.tolist() == [[[0, 0], [1, 0], [2, 0]], [[0, 1], [1, 1], [2, 1]]]
+
+
+def test_default_anchors():
+    assert default_anchors((8, 16, 32), 3) == DEFAULT_ANCHORS
+    for strides, count in (((8, 16, 32), 2), ((4, 8, 16, 32), 3), ((8, 16, 32, 64), 1), ((16, 32), 3)):
+        anchors = torch.tensor(default_anchors(strides, count))
+        assert anchors.shape == (len(strides), count, 2)
+        cells = anchors / torch.tensor(strides).view(-1, 1, 1)
+        assert (cells > 2).all() and (cells < 6).all()
+        assert (anchors.diff(dim=1) > 0).all()
+
+
+def test_a_detector_with_a_number_of_anchors():
+    detector = create_detector('mbv3_yolo_small', num_classes=2, anchors=4, device='meta')
+    assert detector.head.num_anchors == 4 and len(detector.config.anchors[0]) == 4
+    assert DetectorConfig.parse(detector.config.model_dump()) == detector.config

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn.functional import max_pool2d, silu
 
-from mbv3zoo.models.layers import C3, SPPF, Bottleneck, conv
+from mbv3zoo.models.layers import C3, SPP, SPPF, Bottleneck, conv, depthwise_conv
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +87,41 @@ def test_one_cell_and_no_pictures():
     for block in (Bottleneck(4, 4), C3(4, 8), SPPF(4, 8)):
         assert block.eval()(torch.randn(1, 4, 1, 1)).shape[2:] == (1, 1)
         assert block(torch.randn(0, 4, 2, 3)).shape[0] == 0
+
+
+@pytest.mark.parametrize(('kernel_size', 'padding'), [(6, 2), (5, None), (4, None), (2, None)])
+def test_padding_of_a_convolution(kernel_size, padding):
+    block = randomised(conv(4, 6, kernel_size, 2, padding))
+    expected = kernel_size // 2 if padding is None else padding
+    assert block.conv.padding == (expected, expected)
+    x = torch.randn(1, 4, 16, 16)
+    plain = nn.functional.conv2d(x, block.conv.weight, stride=2, padding=expected)
+    assert block(x).shape == plain.shape
+
+
+def test_groups_dilation_and_no_activation():
+    block = randomised(conv(4, 8, 3, 1, None, 2, 2, False))
+    x, norm = torch.randn(1, 4, 9, 9), block.bn
+    plain = nn.functional.conv2d(x, block.conv.weight, padding=2, dilation=2, groups=2)
+    plain = nn.functional.batch_norm(plain, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=1e-3)
+    assert_close(block(x), plain)
+
+
+@pytest.mark.parametrize(('channels', 'groups'), [((8, 8), 8), ((8, 12), 4), ((8, 3), 1)])
+def test_depthwise_conv(channels, groups):
+    assert depthwise_conv(*channels, 3).conv.groups == groups
+
+
+def test_spp_is_three_pools_side_by_side_and_sppf_the_same_in_a_chain():
+    spp, sppf = randomised(SPP(8, 6)), randomised(SPPF(8, 6))
+    sppf.load_state_dict(spp.state_dict())
+    x = torch.randn(2, 8, 20, 17)
+    y = plain_conv(spp.conv1, x)
+    pools = [max_pool2d(y, size, 1, size // 2) for size in (5, 9, 13)]
+    assert_close(spp(x), plain_conv(spp.conv2, torch.cat([y, *pools], 1)))
+    # Pools of 5 one after the other see 5, 9 and 13 cells.
+    assert_close(spp(x), sppf(x))
+
+
+def test_a_shortcut_needs_equal_widths():
+    assert Bottleneck(8, 8).shortcut and not Bottleneck(8, 6).shortcut and not Bottleneck(8, 8, False).shortcut

@@ -170,3 +170,9 @@ def test_resize_goes_from_corner_to_corner(old, new):
 def test_resize_of_no_pictures_and_half_precision():
     assert resize(torch.randn(0, 2, 3, 4), (6, 7)).shape == (0, 2, 6, 7)
     assert resize(torch.randn(1, 2, 3, 4).bfloat16(), (6, 7)).dtype == torch.bfloat16
+
+
+def test_other_strides():
+    assert choose_levels((2, 4, 8, 16, 32), (4, 8, 64)) == (COMPLETED, [Level(1, 0), Level(2, 0), Level(4, -1)])
+    assert choose_levels((2, 4, 8, 16, 32), (4, 16)) == (NATIVE, [Level(1, 0), Level(3, 0)])
+    assert choose_levels((8, 8, 16), None) == (NATIVE, [Level(0, 0), Level(1, 0), Level(2, 0)])

@@ -32,18 +32,6 @@ def test_compound_scaling(name):
     assert [x.shape for x in outputs] == [(1, widths[0], 8, 12), (1, widths[1], 4, 6), (1, widths[2], 2, 3)]
 
 
-@pytest.mark.parametrize(
-    ('width', 'multiple', 'expected'), [(256, 0.25, 64), (256, 0.26, 72), (256, 0.001, 8), (100, 1, 104), (8, 1, 8)]
-)
-def test_widths_are_rounded_up_to_eight(width, multiple, expected):
-    assert scale_width(width, multiple) == expected
-
-
-@pytest.mark.parametrize(('repeats', 'multiple', 'expected'), [(3, 0.01, 1), (3, 0.33, 1), (1, 0.33, 1), (3, 2, 6)])
-def test_at_least_one_repeat(repeats, multiple, expected):
-    assert scale_depth(repeats, multiple) == expected
-
-
 def parameters_by_formula(in_channels, depth_multiple, width_multiple):
     """Layers 9 to 23 of YOLOv5's table: each Conv has k*k*in*out weights and a BatchNorm of 2*out."""
 

@@ -215,6 +215,18 @@ def test_a_native_backbone_has_timms_weights_and_no_others(name):
     assert keys == {f'model.{key}' for key in timms}
 
 
+@torch.no_grad()
+def test_maps_at_other_strides():
+    pyramid = PyramidBackbone('resnet18', SIZE, map_strides=(4, 16, 64)).eval()
+    reference = timm.create_model('resnet18', features_only=True).eval()
+    reference.load_state_dict(pyramid.model.state_dict())
+    images = torch.randn(2, 3, 128, 192)
+    maps = reference(images)
+    assert pyramid.strides == [4, 16, 64] and pyramid.channels == [64, 256, 512]
+    for own, expected in zip(pyramid(images), (maps[1], maps[3], F.max_pool2d(maps[4], 2)), strict=True):
+        assert torch.equal(own, expected)
+
+
 @pytest.mark.parametrize(('stride', 'reductions'), [(16, [8, 16, 16]), (8, [8, 8, 8])])
 @torch.no_grad()
 def test_dilated_backbones_are_completed_by_pooling(stride, reductions):
