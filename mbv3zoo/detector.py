@@ -130,6 +130,8 @@ class Detector(DetectorNetwork):
             ValueError: There is no detector there, or its weights do not fit its config.
         """
         place = find_saved(source)
+        if place is None and str(source).endswith('.pt'):
+            raise ValueError(f'{source}: a YOLOv5 checkpoint is converted first: mbv3zoo convert {source} FOLDER')
         if place is None:
             raise ValueError(
                 f'no weights called {str(source)!r}; expected a folder that save_pretrained wrote, a Hub repository '

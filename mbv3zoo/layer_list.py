@@ -94,6 +94,9 @@ def parse_layer_list(data: Mapping[str, Any], source: Any) -> LayerList:
         advice = 'Segmentation is not supported.' if last == 'Segment' else 'Add [[...], 1, Detect, [nc, anchors]].'
         raise ValueError(f'{source}: the last row must be Detect, given {last}. {advice}')
     *rows, detect = rows
+    for number, row in enumerate(rows, first):
+        if row.block in ('Detect', 'Segment'):
+            raise ValueError(f'{source}: row {number} ({row.block}) must be the last row, and the only one of its kind')
     args = (*detect.args, *(data['nc'], anchors)[len(detect.args) :])
     if len(args) != 2:
         raise ValueError(f'{source}: Detect takes [nc, anchors], given {list(detect.args)}')

@@ -238,6 +238,17 @@ def test_frozen_and_grouped_like_any_other(build):
         ('[17, 20, 23]', '[23, 20, 17]', ['[32, 16, 8]', 'finest first']),
         ('[17, 20, 23]', '[17, 20]', ['anchors must hold 2 lists']),
         ('Detect, [nc, anchors]', 'Segment, [nc, anchors, 32, 256]', ['Segment', 'not supported']),
+        ('[-1, 1, SPPF, [1024, 5]]', '[[4, 6, 8], 1, Detect, [nc, anchors]]', ['row 9 (Detect) must be the last row']),
+        (
+            '[-1, 1, Conv, [128, 3, 2]]',
+            '[-1, 1, Conv, [128, [1, 3], 2]]',
+            ['row 1 (Conv', 'one whole number', '[1, 3]'],
+        ),
+        (
+            '[-1, 1, Conv, [128, 3, 2]]',
+            '[-1, 1, Conv, [128, 3, 3]]',
+            ['row 4 gives a map of', 'whole number of pixels'],
+        ),
         ('Detect, [nc, anchors]', 'Conv, [64]', ['last row must be Detect, given Conv']),
         ('Detect, [nc, anchors]', 'Detect, [nc, anchors, 1]', ['Detect takes [nc, anchors]']),
         ('[-1, 3, C3, [128]]', '[-1, 3, C3]', ['row 2 must be [from, number, module, args]']),

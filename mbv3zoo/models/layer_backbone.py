@@ -37,7 +37,8 @@ class LayerListNet(nn.Module):
         drop_rate: Dropout before the classifier.
 
     Raises:
-        ValueError: As `LayerGraph`; or a feature map is finer than the one before it.
+        ValueError: As `LayerGraph`; or a feature map is finer than the one before it, or its cells are no whole number
+            of pixels.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class LayerListNet(nn.Module):
         self.feature_info = [
             {
                 'num_chs': self.graph.shapes[number].channels,
-                'reduction': _SIDE // self.graph.shapes[number].height,
+                'reduction': self.graph.stride(number, (_SIDE, _SIDE)),
                 'module': f'graph.layers.{number}',
             }
             for number in self.rows.outputs

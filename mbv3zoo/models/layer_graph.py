@@ -76,6 +76,24 @@ class LayerGraph(nn.Module):
                 del known[source]
         return [known[number] for number in self.rows.outputs]
 
+    def stride(self, number: int, image_size: tuple[int, int]) -> int:
+        """Pixels a cell of a row's map.
+
+        Args:
+            number: The row's.
+            image_size: (height, width) in pixels of the picture that `shapes` are for.
+
+        Raises:
+            ValueError: It is not one whole number for height and width.
+        """
+        (height, width), (_, rows, columns) = image_size, self.shapes[number]
+        if height % rows or width % columns or height // rows != width // columns:
+            raise ValueError(
+                f'row {number} gives a map of {rows} x {columns} cells on a picture of {height} x {width} pixels; '
+                'expected one whole number of pixels a cell'
+            )
+        return height // rows
+
     def _build(self, number: int, row: LayerRow, taken: Mapping[int, MapShape]) -> nn.Module:
         channels = [taken[source].channels for source in row.sources]
         try:

@@ -42,19 +42,8 @@ class LayerNeck(LayerGraph):
             raise ValueError(f'image_size must be multiples of {max(in_strides)} with these rows, given {image_size}')
         shapes = [MapShape(c, height // s, width // s) for c, s in zip(in_channels, in_strides, strict=True)]
         super().__init__(rows, shapes, depth_multiple, width_multiple, act)
-        self.strides = [_stride(number, self.shapes[number], image_size) for number in rows.outputs]
+        self.strides = [self.stride(number, image_size) for number in rows.outputs]
         if self.strides != sorted(self.strides):
             raise ValueError(
                 f'Detect takes the rows {list(rows.outputs)} of strides {self.strides}; expected the finest first'
             )
-
-
-def _stride(number: int, shape: MapShape, image_size: tuple[int, int]) -> int:
-    """Pixels a cell of a map, which must be the same whole number in height and width."""
-    (height, width), (_, rows, columns) = image_size, shape
-    if height % rows or width % columns or height // rows != width // columns:
-        raise ValueError(
-            f'row {number} gives a map of {rows} x {columns} cells on a picture of {height} x {width} pixels; Detect '
-            'takes maps with one whole number of pixels a cell'
-        )
-    return height // rows

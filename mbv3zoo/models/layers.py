@@ -36,7 +36,12 @@ def conv(
         padding: Cells on each side; None is half the kernel, rounded down.
         apply_act: Whether the activation follows.
         act: The activation; see `mbv3zoo.models.activations`.
+
+    Raises:
+        TypeError: The kernel is not square.
     """
+    if not isinstance(kernel_size, int):
+        raise TypeError(f'the kernel size is one whole number here, given {kernel_size!r}')
     return ConvNormAct(
         in_channels,
         out_channels,

@@ -292,3 +292,10 @@ def test_tensors_of_no_row(tmp_path):
     yolov5_checkpoint(tmp_path / 'best.pt', SMALL, change=longer)
     with pytest.raises(ValueError, match='best.pt: '):
         load_yolov5(tmp_path / 'best.pt')
+
+
+def test_whoever_takes_a_checkpoint_for_a_detector_is_told(tmp_path):
+    yolov5_checkpoint(tmp_path / 'best.pt', SMALL)
+    for load in (mbv3zoo.create_detector, mbv3zoo.Detector.from_pretrained):
+        with pytest.raises(ValueError, match='converted first: mbv3zoo convert .*best.pt FOLDER'):
+            load(str(tmp_path / 'best.pt'))

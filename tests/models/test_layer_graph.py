@@ -115,5 +115,7 @@ def test_a_necks_own_mistakes():
         neck((96, 96), conv, outputs=(2,))
     with pytest.raises(ValueError, match=r'Detect takes the rows \[1, 2\] of strides \[64, 16\]; expected the finest'):
         neck((64, 64), conv, outputs=(1, 2))
-    with pytest.raises(ValueError, match='row 2 gives a map of 3 x 3 cells on a picture of 64 x 64'):
+    with pytest.raises(
+        ValueError, match='row 2 gives a map of 3 x 3 cells on a picture of 64 x 64 pixels; expected one whole'
+    ):
         neck((64, 64), ((0,), 1, 'nn.MaxPool2d', (3, 2, 0)), outputs=(2,))
