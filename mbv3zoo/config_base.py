@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+# What errors show of a value: it may come from anywhere, and be of any size.
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 4, 10, 10, 10
+_SHORT.maxstring = _SHORT.maxother = 200
 
 
 class Config(BaseModel):
@@ -36,6 +42,6 @@ class Config(BaseModel):
             lines = []
             for item in error.errors(include_url=False):
                 place = ''.join(f'{part}.' for part in item['loc'])[:-1]
-                given = '' if isinstance(item['input'], Mapping) else f' (given: {item["input"]!r})'
+                given = '' if isinstance(item['input'], Mapping) else f' (given: {_SHORT.repr(item["input"])})'
                 lines.append((f'{place}: ' if place else '') + item['msg'].removeprefix('Value error, ') + given)
             raise ValueError((f'{source}: ' if str(source) else '') + '; '.join(lines)) from None

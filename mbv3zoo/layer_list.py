@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from timm.models import is_model
 
+from mbv3zoo.backbone_args import check_backbone_args
 from mbv3zoo.backbones import cspdarknet
 from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES, DetectorConfig
 from mbv3zoo.layer_rows import LayerRow, LayerRows, unknown_source
@@ -141,6 +142,8 @@ def to_config(layers: LayerList, source: Any, named: bool = True) -> DetectorCon
         rows, first = rows[layers.backbone :], layers.backbone
 
     inputs = _taken_from_outside(rows, first, layers.detect)
+    if not inputs:
+        raise ValueError(f'{source}: no row of head takes a map of the backbone. {_hint(layers)}')
     if strides is not None:
         for number in inputs:
             if number not in strides:
@@ -152,11 +155,7 @@ def to_config(layers: LayerList, source: Any, named: bool = True) -> DetectorCon
     try:
         neck = LayerRows.parse(neck, source)
     except ValueError as error:
-        if layers.first or layers.rows[0].args:
-            raise
-        # All numbers are off by four where a network was not recognised.
-        hint = f'row 0 ({layers.rows[0].block}) counts as one row; a whole network is a timm model, {_OWN_NAMES}'
-        raise ValueError(f'{error}. {hint}') from error
+        raise ValueError(f'{error}. {_hint(layers)}' if _hint(layers) else str(error)) from error
     if network is None:
         backbone = {'rows': layers.rows[: layers.backbone], 'first': 0, 'inputs': (-1,), 'outputs': inputs}
         args = {'rows': LayerRows.parse(backbone, source).model_dump(mode='json'), 'act_layer': layers.activation}
@@ -208,7 +207,9 @@ class _Reader:
                 f'{self.source}: row 0 ({name}) is a whole network: its args must be [], or a mapping of arguments for '
                 f'timm.create_model such as [{{drop_path_rate: 0.1}}]; given {args!r}'
             )
-        return dict(args[0]) if args else {}
+        arguments = dict(args[0]) if args else {}
+        check_backbone_args(arguments, f'{self.source}: row 0 ({name})')
+        return arguments
 
     def value(self, value: Any, place: str) -> Any:
         """An argument: a plain value, or 'nc' or 'anchors'. A text may hold a plain value, as YAML's `None` does."""
@@ -273,6 +274,13 @@ def _cspdarknet_size(layers: LayerList) -> str | None:
 def _taken_from_outside(rows: Iterable[LayerRow], first: int, outputs: Iterable[int]) -> list[int]:
     sources = {source for row in rows for source in row.sources} | set(outputs)
     return sorted(source for source in sources if source < first)
+
+
+def _hint(layers: LayerList) -> str:
+    """Says what may be the cause where all numbers are off by four: a network that was not recognised."""
+    if layers.first or layers.rows[0].args:
+        return ''
+    return f'Row 0 ({layers.rows[0].block}) counts as one row; a whole network is a timm model, {_OWN_NAMES}.'
 
 
 def _first_user(rows: Iterable[LayerRow], first: int, source: int) -> str:

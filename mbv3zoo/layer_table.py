@@ -78,7 +78,8 @@ def _network_row(detector: Detector) -> TableRow:
     operations = count_operations(backbone, size, detector.config.in_chans)
     numbers = detector.config.neck.inputs
     shown = ', '.join(f'{number}: {shape}' for number, shape in zip(numbers, maps, strict=True))
-    return TableRow('0-4', '-1', backbone.name, '', shown, _parameters(backbone), f'{operations / 1e9:.3f}')
+    args = ', '.join(f'{key}={value}' for key, value in detector.config.backbone_args.items())
+    return TableRow('0-4', '-1', backbone.name, args, shown, _parameters(backbone), f'{operations / 1e9:.3f}')
 
 
 def _graph_rows(graph: LayerGraph, config: DetectorConfig) -> list[TableRow]:

@@ -11,6 +11,7 @@ from timm.models import is_model
 
 from mbv3zoo import hub, saved_folder, zoo
 from mbv3zoo.atomic import atomic_write_all
+from mbv3zoo.backbone_args import check_backbone_args
 from mbv3zoo.config import DetectorConfig
 from mbv3zoo.folders import check_new_folder
 
@@ -18,14 +19,6 @@ from mbv3zoo.folders import check_new_folder
 BUILD_ARGS = ('cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype')
 # Arguments of hub.pull; cache_dir is one of them too.
 HUB_ARGS = ('revision', 'token', 'local_files_only', 'force_download')
-# What nobody else's configuration may set, by how it begins: these read files, choose what is built, or are chosen by
-# whoever builds it.
-_REFUSED_ARGS = (
-    'checkpoint', 'cache_', 'pretrained', 'features_only', 'out_indices', 'feature_c', 'device', 'dtype', 'in_chans',
-)  # fmt: skip
-# Bounds on numbers in it, far beyond any model.
-_DEEPEST = 512
-_WIDEST = 16384
 
 
 class Saved(NamedTuple):
@@ -126,24 +119,8 @@ def parse_config(data: dict[str, Any], source: Any) -> DetectorConfig:
             'expected what mbv3zoo saves'
         )
     config = DetectorConfig.parse(data['detector'], source)
-    check_backbone_args(config.backbone_args, source)
+    check_backbone_args(config.backbone_args, f'{source}: config.json')
     return config
-
-
-def check_backbone_args(args: dict[str, Any], source: Any) -> None:
-    """Raises ValueError where somebody else's configuration asks timm for what it must not, or for the impossible.
-
-    Args:
-        args: Arguments of `timm.create_model`.
-        source: What errors call the configuration.
-    """
-    if refused := sorted(key for key in args if key.startswith(_REFUSED_ARGS)):
-        raise ValueError(f'{source}: config.json sets {", ".join(refused)} for the backbone, which it has no say in')
-    for key, value in args.items():
-        most = _DEEPEST if 'depth' in key or 'layers' in key else _WIDEST
-        numbers = value if isinstance(value, (list, tuple)) else [value]
-        if any(isinstance(number, (int, float)) and not abs(number) <= most for number in numbers):
-            raise ValueError(f'{source}: config.json sets {key}={value!r} for the backbone, expected at most {most}')
 
 
 def _find_files(place: Path | zoo.HubWeights | str, revision: str | None = None, **options: Any) -> dict[str, Path]:

@@ -11,9 +11,9 @@ import safetensors
 from timm.models import PretrainedCfg, is_model
 
 from mbv3zoo import hub, saved_folder
+from mbv3zoo.backbone_args import check_backbone_args
 from mbv3zoo.config import DetectorConfig
 from mbv3zoo.models.timm_model import check_name, default_image_size
-from mbv3zoo.saved_detector import check_backbone_args
 
 PREFIXES = ('hf-hub:', 'local-dir:')
 
@@ -132,5 +132,5 @@ def _detector_config(name: str, architecture: str, arguments: Any) -> DetectorCo
     arguments = {key: value for key, value in arguments.items() if key not in _CLASSIFIER}
     size = arguments.pop('img_size', None) or default_image_size(architecture)
     data = {'in_chans': arguments.pop('in_chans', 3), 'image_size': size, 'backbone_args': arguments}
-    check_backbone_args(arguments, name)
+    check_backbone_args(arguments, f'{name}: config.json')
     return DetectorConfig.parse({'backbone': architecture, **data}, name)

@@ -7,17 +7,39 @@ from typing import Any
 
 import yaml
 
+# Far beyond any file of settings. Aliases let a small file stand for a huge one, or for one that holds itself.
+_MOST_BYTES = 4 * 2**20
+_MOST_VALUES = 500_000
+_DEEPEST = 50
+
 
 def read_mapping(path: Path) -> dict[Any, Any]:
     """Reads a YAML file of plain values; nothing in it is evaluated.
 
     Raises:
-        ValueError: The file is not YAML, or holds something else than a mapping.
+        ValueError: The file is not YAML, is far larger than any settings, or holds something else than a mapping.
     """
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(f'{path}: has {path.stat().st_size} bytes, expected at most {_MOST_BYTES} of settings')
     try:
         data = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f'{path}: not a YAML file: {error}') from error
+    _check_extent(data, path)
     if not isinstance(data, dict):
         raise ValueError(f'{path}: expected a mapping of settings, given {type(data).__name__}')
     return data
+
+
+def _check_extent(data: Any, path: Path) -> None:
+    """Counts the values as often as they stand somewhere, aliases included."""
+    waiting, count = [(data, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count > _MOST_VALUES or depth > _DEEPEST:
+            raise ValueError(
+                f'{path}: its lists and mappings are nested too deeply, repeat too much or hold themselves'
+            )
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        waiting += [(item, depth + 1) for item in inner]

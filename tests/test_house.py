@@ -22,6 +22,7 @@ LAYERS = {
         'drawing',
         'scaling',
         'official_rows',
+        'backbone_args',
         'detections',
         'images',
     ]

@@ -279,7 +279,7 @@ def test_more_mistakes(build):
         build(patched().replace('[[-1, 2], 1', '[[-1, 13], 1'))
     with pytest.raises(ValueError, match='row 0 .* whole network: its args must be'):
         build(patched('resnet18', '[3]'))
-    with pytest.raises(ValueError, match=r'row 0 \(MobileNetV9\) counts as one row; a whole network is a timm model'):
+    with pytest.raises(ValueError, match=r'Row 0 \(MobileNetV9\) counts as one row; a whole network is a timm model'):
         build(patched('MobileNetV9'))
     with pytest.raises(ValueError, match=r'image_size must be multiples of 64|multiples of the coarsest stride'):
         build(P6, image_size=416)
@@ -317,3 +317,37 @@ def test_a_file_may_hold_every_kind_of_plain_value(tmp_path):
 def test_the_table_of_blocks():
     wanted = 'Conv DWConv Bottleneck C3 C3Ghost GhostConv SPP SPPF Concat Upsample nn.Upsample'
     assert set(wanted.split()) <= set(block_names())
+
+
+# Each list stands for eight of the one before it.
+LAUGHS = (
+    '[&a [1], '
+    + ', '.join(f'&{new} [{", ".join([f"*{old}"] * 8)}]' for old, new in zip('abcdefg', 'bcdefgh', strict=False))
+    + ']'
+)
+
+
+@pytest.mark.parametrize(
+    'args',
+    [
+        "[&a [*a]]",
+        '[' * 3000 + ']' * 3000,
+        '[' + '[' * 60 + '1' + ']' * 60 + ']',
+        LAUGHS,
+    ],
+    ids=['itself', 'deep', 'nested', 'laughs'],
+)  # fmt: skip
+def test_files_that_repeat_or_nest_without_end(build, args):
+    with pytest.raises(ValueError, match='my.yaml: (not a YAML file|its lists and mappings)'):
+        build(edited('[-1, 3, C3, [128]]', f'[-1, 3, C3, {args}]'))
+
+
+def test_a_file_far_larger_than_any_settings(build):
+    with pytest.raises(ValueError, match='my.yaml: has [0-9]+ bytes, expected at most'):
+        build(official('n', 3) + '# ' + 'a' * 2**22)
+
+
+def test_a_file_has_no_say_in_where_weights_come_from(build):
+    for args in ('[{checkpoint_path: /tmp/a.pth}]', '[{pretrained: true}]', '[{out_indices: [1]}]'):
+        with pytest.raises(ValueError, match=r'my.yaml: row 0 \(resnet18\) sets .* which it has no say in'):
+            build(patched('resnet18', args))

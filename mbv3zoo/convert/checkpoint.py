@@ -30,6 +30,7 @@ _OTHER_MODELS = {
     'Classify': 'a classification model',
 }
 _MAX_IMAGE_SIZE = 8192
+_LONGEST_MESSAGE = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +84,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     with TorchFile(path) as file:
         try:
             return _read(file)
-        except ValueError as error:
-            raise ValueError(f'{path}: {error}') from error
+        # A file may hold anything anywhere, and what was not thought of must not look like a mistake of the program.
+        except Exception as error:
+            raise ValueError(f'{path}: {str(error)[:_LONGEST_MESSAGE]}') from error
 
 
 def _read(file: TorchFile) -> Checkpoint:

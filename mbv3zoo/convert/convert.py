@@ -13,7 +13,7 @@ from timm.models import is_model
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mbv3zoo.config import STRIDES, DetectorConfig, LicensedPart, LicenseRecord
+from mbv3zoo.config import STRIDES, DetectorConfig
 from mbv3zoo.convert.checkpoint import Checkpoint, read_checkpoint
 from mbv3zoo.convert.weights import match_network, rename
 from mbv3zoo.detector import Detector
@@ -28,6 +28,8 @@ _logger = logging.getLogger(__name__)
 
 # The licence that YOLOv5 and its weights are published under.
 YOLOV5_LICENSE = 'agpl-3.0'
+_LONGEST_MESSAGE = 1000
+_LONGEST_NAME = 200
 # What the MobileNetV3 of a hand-patched tree may be: with squeeze channels as the paper's figure reads, and as its
 # authors' code has them.
 _MOBILENETS = ('mbv3_yolo_large_exact_se', 'mbv3_yolo_small_exact_se', 'mbv3_yolo_large', 'mbv3_yolo_small')
@@ -75,9 +77,10 @@ def load_yolov5(path: str | Path, license: str = YOLOV5_LICENSE) -> Converted:
             raise ValueError(f'its layer list makes the strides {found}')
         state, eps = _make_state(checkpoint, layers, detector)
         _adapt_eps(detector, state, eps)
-    except ValueError as error:
-        raise error if str(error).startswith(str(path)) else ValueError(f'{path}: {error}') from error
-    detector.load_weights(state, path)
+        detector.load_weights(state, path)
+    # As in `read_checkpoint`; a block of a user's own may raise anything too.
+    except Exception as error:
+        raise ValueError(f'{path}: {str(error).removeprefix(f"{path}: ")[:_LONGEST_MESSAGE]}') from error
     return Converted(detector.eval(), checkpoint)
 
 
@@ -118,11 +121,11 @@ def _read_layers(checkpoint: Checkpoint, network: str | None, path: str | Path) 
 def _make_config(checkpoint: Checkpoint, layers: LayerList, path: str | Path, license: str) -> DetectorConfig:
     unit = max(*checkpoint.strides, STRIDES[-1])
     side = checkpoint.image_size or (1280 if unit > STRIDES[-1] else 640)
-    record = LicenseRecord(
-        backbone=NO_WEIGHTS,
-        imported=LicensedPart(license=license, source=f'YOLOv5 checkpoint {Path(path).name}'),
-        data=(LicensedPart(source=checkpoint.data),) if checkpoint.data else (),
-    )
+    record = {
+        'backbone': NO_WEIGHTS,
+        'imported': {'license': license, 'source': f'YOLOv5 checkpoint {_printable(Path(path).name)}'},
+        'data': ({'source': _printable(checkpoint.data)},) if checkpoint.data else (),
+    }
     config = to_config(layers, path).model_dump() | {
         'class_names': _unique(checkpoint.class_names),
         'image_size': -(-side // unit) * unit,
@@ -171,20 +174,29 @@ def _first_layer(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 def _norms(checkpoint: Checkpoint, inside: bool | None = None) -> list[dict[str, Any]]:
     """The attributes of all BatchNorms, or of those inside the first layer, or of those outside it."""
-    return [
-        info.attributes
+    norms = {
+        name: info.attributes
         for name, info in checkpoint.modules.items()
         if {'eps', 'momentum'} <= info.attributes.keys() and inside in (None, name.startswith('model.0.'))
-    ]
+    }
+    for name, norm in norms.items():
+        for key in ('eps', 'momentum'):
+            if not isinstance(norm[key], float) or not 0 < norm[key] <= 1:
+                raise ValueError(f'the BatchNorm {name} has {key}={norm[key]!r}, expected a number from 0 to 1')
+    return list(norms.values())
 
 
 def _feature_model(name: str) -> torch.nn.Module:
     return PyramidBackbone(name, (640, 640), device='meta').model
 
 
+def _printable(text: str) -> str:
+    return ''.join(c if c.isprintable() else ' ' for c in text[:_LONGEST_NAME])
+
+
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
     """Names as a config takes them: one line of printable characters each, and none twice."""
-    names = tuple(''.join(c if c.isprintable() else ' ' for c in name) for name in names)
+    names = tuple(map(_printable, names))
     seen: Counter[str] = Counter()
     unique = []
     for name in names:

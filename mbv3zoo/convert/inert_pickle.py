@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # A training checkpoint of YOLOv5x takes about 150,000; one opcode makes a few hundred bytes at most.
-MAX_OPCODES = 4_000_000
-MAX_NAME_LENGTH = 1000
+MAX_OPCODES = 1_000_000
+MAX_NAME_LENGTH = 200
 
 _VALUES = {
     *('INT', 'BININT', 'BININT1', 'BININT2', 'LONG', 'LONG1', 'LONG4', 'FLOAT', 'BINFLOAT'),

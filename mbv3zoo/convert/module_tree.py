@@ -14,6 +14,9 @@ from mbv3zoo.convert.torch_file import TorchFile, is_tensor
 MAX_MODULES = 20_000
 MAX_DEPTH = 40
 MAX_VALUES = 100_000
+# Of names and texts: one that stands in many places would fill the memory once it is copied.
+MAX_LENGTH = 200
+MAX_NUMBER = 10**9
 
 
 class ModuleInfo(NamedTuple):
@@ -42,8 +45,13 @@ def as_mapping(value: Any) -> dict[Any, Any]:
 
 
 def child_modules(module: Record) -> dict[str, Record]:
-    """The children by name, in their order; entries that are no modules are left out."""
+    """The children by name, in their order; entries that are no modules are left out.
+
+    Raises:
+        ValueError: A name is far too long.
+    """
     children = as_mapping(module.attributes.get('_modules'))
+    _check_names(children)
     return {name: child for name, child in children.items() if isinstance(name, str) and is_module(child)}
 
 
@@ -79,6 +87,7 @@ def read_tensors(file: TorchFile, root: Record) -> dict[str, torch.Tensor]:
     tensors = {}
     for prefix, module in walk_modules(root):
         found = _own_tensors(module)
+        _check_names(found)
         for name, value in found.items():
             full_name = f'{prefix}.{name}'.removeprefix('.')
             if not is_tensor(value):
@@ -98,7 +107,7 @@ def module_info(module: Record) -> ModuleInfo:
         if not isinstance(name, str) or name.startswith('_'):
             continue
         # Some patched trees keep the whole printed module in an attribute.
-        if _is_scalar(value) and not (isinstance(value, str) and len(value) > 200):
+        if _is_scalar(value) and not (isinstance(value, str) and len(value) > MAX_LENGTH):
             plain[name] = value
         elif isinstance(value, (list, tuple)) and len(value) <= 16 and all(map(_is_scalar, value)):
             plain[name] = tuple(value)
@@ -118,6 +127,10 @@ def plain_copy(value: Any) -> Any:
         count += 1
         if count > MAX_VALUES or depth > MAX_DEPTH:
             raise ValueError('the layer list is too large, or holds itself')
+        if isinstance(part, str) and len(part) > MAX_LENGTH:
+            raise ValueError(f'the layer list holds a text of {len(part)} characters, expected at most {MAX_LENGTH}')
+        if isinstance(part, int) and abs(part) > MAX_NUMBER:
+            raise ValueError(f'the layer list holds a number of {part.bit_length()} bits')
         if _is_scalar(part):
             return part
         if isinstance(part, (list, tuple)):
@@ -136,6 +149,11 @@ def _own_tensors(module: Record) -> dict[str, Any]:
     buffers = as_mapping(module.attributes.get('_buffers'))
     own |= {name: value for name, value in buffers.items() if name not in passing}
     return {name: value for name, value in own.items() if value is not None}
+
+
+def _check_names(named: dict[Any, Any]) -> None:
+    if any(isinstance(name, str) and len(name) > MAX_LENGTH for name in named):
+        raise ValueError(f'a name in the model has more than {MAX_LENGTH} characters')
 
 
 def _members(value: Any) -> set[str]:

@@ -12,7 +12,7 @@ import torch
 
 from mbv3zoo.convert.inert_pickle import Global, Record, Reference, read_pickle
 
-MAX_PICKLE_BYTES = 64 * 2**20
+MAX_PICKLE_BYTES = 16 * 2**20
 _CHUNK_BYTES = 2**20
 
 _DTYPES = {

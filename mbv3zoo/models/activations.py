@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import reprlib
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,8 @@ _TORCH = {
         'Identity',
     )
 }
+# Far beyond any name: the parser of Python recurses, and texts may come from anywhere.
+_LONGEST = 100
 
 
 def activation_layer(name: str) -> Any:
@@ -36,6 +39,8 @@ def activation_layer(name: str) -> Any:
     Raises:
         ValueError: There is no such activation.
     """
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST:
+        raise ValueError(f'an activation is a name of at most {_LONGEST} characters, given {reprlib.repr(name)}')
     if name.endswith(')'):
         return _from_call(name)
     try:

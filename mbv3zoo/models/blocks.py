@@ -109,7 +109,7 @@ def register_block(
     Raises:
         ValueError: The name is one of the table's own, or `channels` is none of the three.
     """
-    if is_built_in(name):
+    if is_built_in(name) or name in ('Detect', 'Segment'):
         raise ValueError(f'cannot register a block as {name!r}: it is one of the table. Choose another name.')
     if channels not in ('none', 'in', 'in_out'):
         raise ValueError(

@@ -21,6 +21,8 @@ from mbv3zoo.official_rows import BACKBONE_ROWS, BACKBONE_STAGES
 
 # Pixels that the rows are tried on: a multiple of all usual strides.
 _SIDE = 640
+# As in DetectorConfig: a backbone's arguments may come from anywhere.
+_LARGEST_MULTIPLE = 4
 
 
 class LayerListNet(nn.Module):
@@ -37,8 +39,8 @@ class LayerListNet(nn.Module):
         drop_rate: Dropout before the classifier.
 
     Raises:
-        ValueError: As `LayerGraph`; or a feature map is finer than the one before it, or its cells are no whole number
-            of pixels.
+        ValueError: As `LayerGraph`; or a multiple is not above 0 and at most 4, a feature map is finer than the one
+            before it, or its cells are no whole number of pixels.
     """
 
     def __init__(
@@ -55,6 +57,9 @@ class LayerListNet(nn.Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        for name, value in (('depth_multiple', depth_multiple), ('width_multiple', width_multiple)):
+            if not isinstance(value, (int, float)) or not 0 < value <= _LARGEST_MULTIPLE:
+                raise ValueError(f'{name} must be above 0 and at most {_LARGEST_MULTIPLE}, given {value!r}')
         self.rows = _parse(rows)
         picture = MapShape(in_chans, _SIDE, _SIDE)
         with torch.device(device) if device is not None else nullcontext():

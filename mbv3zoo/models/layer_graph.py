@@ -10,6 +10,10 @@ from torch import nn
 
 from mbv3zoo.layer_rows import LayerRow, LayerRows
 from mbv3zoo.models.blocks import Concat, build_block, find_block
+from mbv3zoo.scaling import scale_depth
+
+# Far beyond any use: rows may come from anywhere, and are built before anybody looks at them.
+_MOST_LAYERS = 1024
 
 
 class MapShape(NamedTuple):
@@ -54,6 +58,11 @@ class LayerGraph(nn.Module):
         act: str = 'silu',
     ) -> None:
         super().__init__()
+        layers = sum(scale_depth(row.repeats, depth_multiple) for row in rows.rows)
+        if layers > _MOST_LAYERS:
+            raise ValueError(
+                f'the rows make {layers} layers with depth_multiple {depth_multiple}, expected at most {_MOST_LAYERS}'
+            )
         self.rows = rows
         self.scaling = (depth_multiple, width_multiple, act)
         self.shapes: dict[int, MapShape] = dict(zip(rows.inputs, shapes, strict=True))

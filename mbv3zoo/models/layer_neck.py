@@ -38,6 +38,11 @@ class LayerNeck(LayerGraph):
         act: str = 'silu',
     ) -> None:
         height, width = image_size
+        if len(rows.inputs) != len(in_channels):
+            raise ValueError(
+                f'the rows take {len(rows.inputs)} maps from outside, {list(rows.inputs)}; the backbone gives '
+                f'{len(in_channels)}'
+            )
         if any(side % stride for side in image_size for stride in in_strides):
             raise ValueError(f'image_size must be multiples of {max(in_strides)} with these rows, given {image_size}')
         shapes = [MapShape(c, height // s, width // s) for c, s in zip(in_channels, in_strides, strict=True)]

@@ -299,3 +299,35 @@ def test_whoever_takes_a_checkpoint_for_a_detector_is_told(tmp_path):
     for load in (mbv3zoo.create_detector, mbv3zoo.Detector.from_pretrained):
         with pytest.raises(ValueError, match='converted first: mbv3zoo convert .*best.pt FOLDER'):
             load(str(tmp_path / 'best.pt'))
+
+
+@pytest.mark.parametrize('value', [-1e-3, 'a', 10**400, float('nan'), (1, 2)])
+def test_a_batch_norm_of_nonsense(tmp_path, value):
+    def change(model):
+        next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d)).eps = value
+
+    yolov5_checkpoint(tmp_path / 'best.pt', SMALL, change=change)
+    with pytest.raises(ValueError, match='best.pt: the BatchNorm model.0.bn has eps='):
+        load_yolov5(tmp_path / 'best.pt')
+
+
+def test_texts_from_the_file_stay_short_and_on_one_line(tmp_path):
+    options = {'imgsz': 640, 'data': 'a\n---\nlicense: mit\n' + 'x' * 10**5}
+    yolov5_checkpoint(tmp_path / 'best.pt', SMALL, opt=options, names=['cat', 'd' * 10**5])
+    config = load_yolov5(tmp_path / 'best.pt').detector.config
+    assert config.licenses.data[0].source.isprintable() and len(config.licenses.data[0].source) <= 200
+    assert len(config.class_names[1]) == 200
+
+    def huge(model):
+        model.yaml = {**SMALL, 'backbone': [[-1, 1, 'A' * 10**6, []]]}
+
+    yolov5_checkpoint(tmp_path / 'huge.pt', SMALL, change=huge)
+    with pytest.raises(ValueError, match='a text of 1000000 characters') as caught:
+        load_yolov5(tmp_path / 'huge.pt')
+    assert len(str(caught.value)) < 1500
+
+
+def test_a_licence_that_is_none(tmp_path):
+    yolov5_checkpoint(tmp_path / 'best.pt', SMALL)
+    with pytest.raises(ValueError, match='best.pt: .*licenses.imported.license.*given'):
+        load_yolov5(tmp_path / 'best.pt', license='§')
