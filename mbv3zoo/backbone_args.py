@@ -8,6 +8,7 @@ from typing import Any
 # whoever builds it.
 _REFUSED_ARGS = (
     'checkpoint', 'cache_', 'pretrained', 'features_only', 'out_indices', 'feature_c', 'device', 'dtype', 'in_chans',
+    'name', 'image_size', 'map_strides',
 )  # fmt: skip
 # Bounds on numbers in it, far beyond any model.
 _DEEPEST = 512

@@ -22,7 +22,7 @@ DEFAULT_ANCHORS = (
     ((116.0, 90.0), (156.0, 198.0), (373.0, 326.0)),
 )
 STRIDES = (8, 16, 32)
-_MOST_CLASSES = 65536
+MOST_CLASSES = 65536
 
 
 def _pair(value: Any) -> Any:
@@ -118,7 +118,7 @@ class DetectorConfig(Config):
     backbone_args: dict[str, Any] = {}
     # Upper bounds, here and below, are far beyond any use: a config may come from anywhere, and is built before its
     # weights are looked at.
-    num_classes: Annotated[int, Field(ge=1, le=_MOST_CLASSES, strict=True)] = 80
+    num_classes: Annotated[int, Field(ge=1, le=MOST_CLASSES, strict=True)] = 80
     class_names: tuple[Annotated[str, AfterValidator(_one_line)], ...] = ()
     in_chans: Annotated[int, Field(ge=1, le=1024)] = 3
     image_size: ImageSize = (640, 640)
@@ -147,7 +147,7 @@ class DetectorConfig(Config):
             data.setdefault('num_classes', len(names))
             if data['num_classes'] != len(names):
                 raise ValueError(f'num_classes is {data["num_classes"]!r}, but class_names has {len(names)} names')
-        elif isinstance(count := data.get('num_classes', 80), int) and count <= _MOST_CLASSES:
+        elif isinstance(count := data.get('num_classes', 80), int) and count <= MOST_CLASSES:
             data['class_names'] = tuple(str(i) for i in range(count))
         return data
 

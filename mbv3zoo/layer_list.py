@@ -101,7 +101,7 @@ def parse_layer_list(data: Mapping[str, Any], source: Any) -> LayerList:
     args = (*detect.args, *(data['nc'], anchors)[len(detect.args) :])
     if len(args) != 2:
         raise ValueError(f'{source}: Detect takes [nc, anchors], given {list(detect.args)}')
-    activation = str(data.get('activation') or 'silu')
+    activation = 'silu' if data.get('activation') is None else data['activation']
     return LayerList(
         num_classes=args[0],
         in_chans=data.get('ch', 3),

@@ -11,6 +11,7 @@ from mbv3zoo.config_base import Config
 # Far beyond any use: rows may come from anywhere, and are built before anybody looks at them.
 _MOST_ROWS = 1024
 _LARGEST_NUMBER = 16384
+_LONGEST_TEXT = 200
 
 
 def _bounded(value: JsonValue) -> JsonValue:
@@ -19,6 +20,8 @@ def _bounded(value: JsonValue) -> JsonValue:
         _bounded(item)
     if isinstance(value, (int, float)) and abs(value) > _LARGEST_NUMBER:
         raise ValueError(f'numbers must be at most {_LARGEST_NUMBER}')
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise ValueError(f'texts must have at most {_LONGEST_TEXT} characters')
     return value
 
 

@@ -262,6 +262,8 @@ def test_frozen_and_grouped_like_any_other(build):
         ('nc: 3\n', '', ["needs 'nc'"]),
         ('nc: 3', 'nc: 3\nscales: {}', ['YOLOv8']),
         ('nc: 3', 'nc: 3\nflip: 1', ['unknown key flip', 'depth_multiple']),
+        ('nc: 3', 'nc: 3\nactivation: []', ['activation', 'valid string']),
+        ('nc: 3', 'nc: 3\nactivation: false', ['activation', 'valid string']),
         ('nc: 3', 'nc: 3\nactivation: nn.Sily()', ['nn.Sily()', 'nn.LeakyReLU(0.1)']),
         ('[10,13, 16,30, 33,23]', '[10,13, 16,30, 33]', ['anchors', 'width, height']),
         ('depth_multiple: 0.33', 'depth_multiple: deep', ['depth_multiple', "'deep'"]),
@@ -348,6 +350,12 @@ def test_a_file_far_larger_than_any_settings(build):
 
 
 def test_a_file_has_no_say_in_where_weights_come_from(build):
-    for args in ('[{checkpoint_path: /tmp/a.pth}]', '[{pretrained: true}]', '[{out_indices: [1]}]'):
+    for args in (
+        '[{checkpoint_path: /tmp/a.pth}]',
+        '[{pretrained: true}]',
+        '[{out_indices: [1]}]',
+        '[{name: a}]',
+        '[{image_size: 64}]',
+    ):
         with pytest.raises(ValueError, match=r'my.yaml: row 0 \(resnet18\) sets .* which it has no say in'):
             build(patched('resnet18', args))

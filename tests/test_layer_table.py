@@ -63,3 +63,36 @@ def test_info_shows_it(write):
 def test_a_mistake_is_told(write):
     with pytest.raises(ValueError, match=r'my.yaml: row 12 \(Concat\) joins'):
         describe(write(official('n', 3).replace('[[-1, 6], 1', '[[-1, 4], 1')))
+
+
+def test_arguments_of_a_network_are_shown(write):
+    first, *_ = read_layer_table(write(patched('resnet18', '[{output_stride: 32, act_layer: gelu}]')))
+    assert first[:4] == ('0-4', '-1', 'resnet18', 'output_stride=32, act_layer=gelu')
+
+
+def test_small_file_by_hand(write):
+    """Every row's parameters and operations by formula, on a rectangle: 2 x k x k x in x out x cells."""
+    text = """nc: 2
+anchors: [[10, 10], [40, 40]]
+backbone:
+  [[-1, 1, Conv, [8, 3, 2]],
+   [-1, 1, Conv, [16, 3, 4]]]
+head:
+  [[-1, 1, nn.Upsample, [null, 4]],
+   [[-1, 0], 1, Concat, [1]],
+   [-1, 2, Bottleneck, [24]],
+   [[4, 1], 1, Detect, [nc, anchors]]]
+"""
+    rows = read_layer_table(write(text))
+    fine, coarse = 320 * 320, 80 * 80
+    weights = [9 * 3 * 8, 9 * 8 * 16, 0, 0, 2 * (24 * 12 + 9 * 12 * 24), None]
+    cells = [fine, coarse, 0, 0, fine]
+    norms = [8, 16, 0, 0, 2 * (12 + 24)]
+    for row, weight, cell, norm in zip(rows[:5], weights[:5], cells, norms, strict=True):
+        assert (row.parameters, row.gflops) == (f'{weight + 2 * norm:,}', f'{2 * weight * cell / 1e9:.3f}')
+    # 7 values of each of one anchor, with a bias.
+    assert rows[5].parameters == f'{(24 + 1) * 7 + (16 + 1) * 7:,}'
+    assert rows[5].gflops == f'{2 * 7 * (24 * fine + 16 * coarse) / 1e9:.3f}'
+    assert [row.output for row in rows[:5]] == [
+        '8 x 320 x 320', '16 x 80 x 80', '16 x 320 x 320', '24 x 320 x 320', '24 x 320 x 320'
+    ]  # fmt: skip

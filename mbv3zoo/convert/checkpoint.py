@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from mbv3zoo.config import MOST_CLASSES
 from mbv3zoo.convert.inert_pickle import Record
 from mbv3zoo.convert.module_tree import (
     ModuleInfo,
@@ -172,6 +173,8 @@ def _num_classes(detect: Record, layers: dict[str, Any]) -> int:
     found = [value for value in (detect.attributes.get('nc'), layers.get('nc')) if value is not None]
     if not found or any(type(value) is not int or value < 1 for value in found) or len(set(found)) > 1:
         raise ValueError(f'the number of classes is unclear: expected one positive whole number, found {found}')
+    if found[0] > MOST_CLASSES:
+        raise ValueError(f'it has {found[0]} classes, expected at most {MOST_CLASSES}')
     return found[0]
 
 

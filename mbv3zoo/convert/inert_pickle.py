@@ -9,6 +9,7 @@ from typing import Any
 # A training checkpoint of YOLOv5x takes about 150,000; one opcode makes a few hundred bytes at most.
 MAX_OPCODES = 1_000_000
 MAX_NAME_LENGTH = 200
+MAX_KEY = 2**31
 
 _VALUES = {
     *('INT', 'BININT', 'BININT1', 'BININT2', 'LONG', 'LONG1', 'LONG4', 'FLOAT', 'BINFLOAT'),
@@ -81,7 +82,7 @@ def read_pickle(data: bytes) -> Any:
 
     Raises:
         ValueError: The bytes are no pickle, are damaged, or use something that torch does not write: extension
-            codes, bytearrays, buffers outside the pickle, nested tuples as keys.
+            codes, bytearrays, buffers outside the pickle, keys other than texts and small whole numbers.
     """
     machine = _Machine()
     try:
@@ -271,7 +272,8 @@ def _store(target: Any, pairs: list[Any]) -> None:
 
 
 def _key(value: Any) -> Any:
-    # Python hashes a tuple within a tuple by recursion in C without a limit: 200,000 levels end the process.
-    if isinstance(value, tuple) and any(isinstance(part, tuple) for part in value):
-        raise ValueError('a nested tuple is used as a key')
+    # Large numbers, floats and tuples can be chosen so that all have one hash, and a dict of them takes hours. (Nested
+    # tuples are worse: Python hashes them by recursion in C without a limit.)
+    if isinstance(value, (float, complex, tuple, frozenset)) or (isinstance(value, int) and abs(value) > MAX_KEY):
+        raise ValueError(f'a {type(value).__name__} is used as a key, which torch.save never needs')
     return value

@@ -68,10 +68,10 @@ def walk_modules(root: Record) -> Iterator[tuple[str, Record]]:
     while waiting:
         name, module = waiting.pop()
         count += 1
-        if count > MAX_MODULES or name.count('.') > MAX_DEPTH:
+        children = child_modules(module)
+        if count + len(waiting) + len(children) > MAX_MODULES or name.count('.') > MAX_DEPTH:
             raise ValueError(f'the model has more than {MAX_MODULES} modules, or they stand in a circle')
         yield name, module
-        children = child_modules(module)
         waiting += [(f'{name}.{key}'.removeprefix('.'), child) for key, child in reversed(children.items())]
 
 

@@ -175,6 +175,8 @@ def build_block(
         number = 1
     kwargs = {'act': act} if _takes_act(block.build) else {}
     built = [block.build(*before, *args, **kwargs) for _ in range(number)]
+    if not all(isinstance(module, nn.Module) for module in built):
+        raise TypeError(f'it gives a {type(built[0]).__name__}, expected a torch.nn.Module')
     return built[0] if number == 1 else nn.Sequential(*built)
 
 

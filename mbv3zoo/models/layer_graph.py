@@ -13,7 +13,7 @@ from mbv3zoo.models.blocks import Concat, build_block, find_block
 from mbv3zoo.scaling import scale_depth
 
 # Far beyond any use: rows may come from anywhere, and are built before anybody looks at them.
-_MOST_LAYERS = 1024
+_MOST_LAYERS = 512
 
 
 class MapShape(NamedTuple):
@@ -67,10 +67,14 @@ class LayerGraph(nn.Module):
         self.scaling = (depth_multiple, width_multiple, act)
         self.shapes: dict[int, MapShape] = dict(zip(rows.inputs, shapes, strict=True))
         self.layers = nn.ModuleDict()
+        # Looked up once: a block may be registered anew, under the name that a row has.
+        self.many: set[int] = set()
         for number, row in enumerate(rows.rows, rows.first):
             taken = {source: self.shapes[source] for source in row.sources}
             with torch.device('meta'):
                 trial = self._build(number, row, taken)
+            if find_block(row.block).many:
+                self.many.add(number)
             self.shapes[number] = _output_shape(number, row, trial, taken)
             self.layers[str(number)] = self._build(number, row, taken)
         self.out_channels = [self.shapes[number].channels for number in rows.outputs]
@@ -80,7 +84,7 @@ class LayerGraph(nn.Module):
         """The maps from outside, in the order of the rows' inputs -> the outputs' maps; all [B, channels, H, W]."""
         known = dict(zip(self.rows.inputs, maps, strict=True))
         for number, row in enumerate(self.rows.rows, self.rows.first):
-            known[number] = self.layers[str(number)](_take(row, known))
+            known[number] = self.layers[str(number)](_take(row, known, number in self.many))
             for source in self.done[number]:
                 del known[source]
         return [known[number] for number in self.rows.outputs]
@@ -116,9 +120,9 @@ class LayerGraph(nn.Module):
             raise ValueError(f'{given} cannot be built on {_listed(row, taken)}: {error}') from error
 
 
-def _take(row: LayerRow, known: Mapping[int, torch.Tensor]) -> torch.Tensor | list[torch.Tensor]:
+def _take(row: LayerRow, known: Mapping[int, torch.Tensor], many: bool) -> torch.Tensor | list[torch.Tensor]:
     maps = [known[source] for source in row.sources]
-    return maps if find_block(row.block).many else maps[0]
+    return maps if many else maps[0]
 
 
 def _done_after(rows: LayerRows) -> dict[int, set[int]]:
@@ -140,7 +144,7 @@ def _output_shape(number: int, row: LayerRow, layer: nn.Module, taken: Mapping[i
     maps = {source: torch.empty(1, *shape, device='meta') for source, shape in taken.items()}
     try:
         with torch.no_grad(), torch.device('meta'):
-            output = layer.eval()(_take(row, maps))
+            output = layer.eval()(_take(row, maps, find_block(row.block).many))
     except Exception as error:
         raise ValueError(f'row {number} ({row.block}) fails on {_listed(row, taken)}: {error}') from error
     if not isinstance(output, torch.Tensor) or output.dim() != 4 or len(output) != 1 or 0 in output.shape:

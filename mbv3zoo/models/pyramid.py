@@ -152,6 +152,8 @@ class PyramidBackbone(nn.Module):
         except (AssertionError, KeyError, TypeError) as error:
             raise ValueError(f'backbone {self.name!r} cannot be built with {self.build_args}: {error}') from error
         except RuntimeError as error:
+            if pretrained and 'No pretrained weights exist' in str(error):
+                raise ValueError(f'backbone {self.name!r} has no weights; build it with pretrained=False') from error
             if not pretrained or 'size mismatch' not in str(error):
                 raise
             trained_at = '{1} x {2}'.format(*check_name(self.name).input_size)

@@ -408,3 +408,13 @@ def test_a_damaged_checkpoint_is_refused(path):
         path.write_bytes(data[:length])
         with pytest.raises(ValueError, match='best.pt'):
             read_checkpoint(path)
+
+
+def test_a_model_with_a_hundred_million_classes(tmp_path):
+    def change(model):
+        model.yaml = {**model.yaml, 'nc': 10**8}
+        model.model[-1].nc = 10**8
+
+    yolov5_checkpoint(tmp_path / 'best.pt', change=change)
+    with pytest.raises(ValueError, match='best.pt: it has 100000000 classes, expected at most 65536'):
+        read_checkpoint(tmp_path / 'best.pt')

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from yolov5_yamls import official
 
 import mbv3zoo
 from mbv3zoo.layer_rows import LayerRow, LayerRows
@@ -56,6 +57,11 @@ def test_concat():
     assert torch.equal(built('Concat', [2, 4], 1)(maps), torch.cat(maps, 1))
 
 
+def test_attention_squeezes_as_told():
+    assert built('SE', 128, 128, 2).fc1.out_channels == 64 and built('SE', 128, 128, 8).fc1.out_channels == 16
+    assert built('SE', 128).fc1.out_channels == built('SE', 128, 128, 16).fc1.out_channels == 8
+
+
 def test_widths_depths_and_repeats_are_scaled():
     assert built('Conv', 8, 64, width=0.25).conv.out_channels == 16
     assert len(built('C3', 8, 8, repeats=9, depth=0.33).blocks) == 3
@@ -106,10 +112,15 @@ def test_a_registered_block_in_a_graph():
     graph = LayerGraph(rows, [MapShape(4, 8, 8), MapShape(4, 8, 8)], 1.0, 1.0)
     first, second = torch.rand(1, 4, 8, 8), torch.rand(1, 4, 8, 8)
     torch.testing.assert_close(graph([first, second])[0], first + second)
+    # What is built stays as it is when its name comes to mean something else, or nothing.
+    register_block('Sum', nn.Identity, channels='none')
+    torch.testing.assert_close(graph([first, second])[0], first + second)
+    blocks._registered.clear()
+    torch.testing.assert_close(graph([first, second])[0], first + second)
 
 
 def test_names_are_kept_apart():
-    for name in ('Conv', 'C3', 'Upsample', 'nn.Upsample'):
+    for name in ('Conv', 'C3', 'Upsample', 'nn.Upsample', 'Detect', 'Segment'):
         with pytest.raises(ValueError, match=f'cannot register a block as {name!r}'):
             register_block(name, Scale)
     with pytest.raises(ValueError, match="channels is 'out', expected 'none', 'in', 'in_out'"):
@@ -120,7 +131,47 @@ def test_names_are_kept_apart():
         find_block('Zyx')
 
 
+def test_a_function_that_gives_no_module():
+    register_block('Nothing', lambda in_channels, out_channels: None)
+    with pytest.raises(TypeError, match='gives a NoneType, expected a torch.nn.Module'):
+        built('Nothing', 8, 8)
+
+
 @pytest.mark.parametrize('args', [(), ('a',), (None,), (True,), (-8,), (2.5,)])
 def test_output_channels_must_be_there(args):
     with pytest.raises(TypeError, match='number of output channels'):
         built('Conv', 8, *args)
+
+
+def test_a_detector_with_a_block_of_ones_own_is_saved_and_loaded(tmp_path):
+    class Gate(nn.Module):
+        def __init__(self, in_channels, out_channels, kernel_size, act='none'):
+            super().__init__()
+            assert act == 'relu'
+            self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+
+        def forward(self, x):
+            return self.conv(x).sigmoid()
+
+    register_block('Gate', Gate)
+    text = official('n', 2).replace('[-1, 3, C3, [128]]', '[-1, 1, Gate, [128, 3]]')
+    text = text.replace('[-1, 1, Conv, [512, 1, 1]]', '[-1, 1, Gate, [512, 1]]')
+    (tmp_path / 'my.yaml').write_text('activation: relu\n' + text, encoding='utf-8')
+    detector = mbv3zoo.create_detector(tmp_path / 'my.yaml', image_size=64)
+    # In the backbone and in the neck, at n's width.
+    gates = [m.conv for m in detector.modules() if type(m) is Gate]
+    assert [(gate.in_channels, gate.out_channels) for gate in gates] == [(32, 32), (256, 128)]
+    images = torch.rand(2, 3, 64, 64)
+    sum(level.square().mean() for level in detector(images)).backward()
+    assert all(parameter.grad is not None for parameter in detector.parameters())
+
+    detector.eval().save_pretrained(tmp_path / 'saved')
+    loaded = mbv3zoo.Detector.from_pretrained(tmp_path / 'saved')
+    with torch.no_grad():
+        for own, expected in zip(loaded(images), detector(images), strict=True):
+            assert torch.equal(own, expected)
+
+    # Somebody else, who has not registered it, is told what to do.
+    blocks._registered.clear()
+    with pytest.raises(ValueError, match=r"row 2 \(Gate.* unknown block 'Gate'.*mbv3zoo.register_block"):
+        mbv3zoo.Detector.from_pretrained(tmp_path / 'saved')

@@ -3,6 +3,7 @@ import timm
 import torch
 
 from mbv3zoo.layer_rows import LayerRow, LayerRows
+from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.pyramid import PyramidBackbone
 
 
@@ -90,3 +91,35 @@ def test_device_and_type():
 def test_bad_rows(rows, words):
     with pytest.raises(ValueError, match=words):
         timm.create_model('yolov5_layers', features_only=True, rows=rows)
+
+
+@pytest.mark.parametrize('name', ['depth_multiple', 'width_multiple'])
+@pytest.mark.parametrize('value', [0, -1, 4.5, 1e9, float('nan'), '1'])
+def test_multiples_have_bounds(name, value):
+    with pytest.raises(ValueError, match=f'{name} must be above 0 and at most 4, given'):
+        timm.create_model('yolov5_layers', **{**ARGS, name: value})
+
+
+def test_norms_are_folded_where_they_can_be_and_kept_where_they_cannot():
+    rows = rows_of(
+        ((-1,), 'Conv', (16, 3, 2)),
+        ((0,), 'nn.BatchNorm2d', ()),  # after an activation
+        ((1,), 'GhostConv', (16, 3, 2)),
+        ((2,), 'Conv', (16, 3, 2, None, 1, 1, False)),
+        ((3,), 'nn.BatchNorm2d', ()),  # after another one
+        ((4,), 'DWConv', (16, 3, 2)),
+        outputs=(3, 4, 5),  # row 3 is looked at itself
+    )
+    args = {**ARGS, 'rows': rows.model_dump(mode='json')}
+    pyramid = PyramidBackbone('yolov5_layers', (64, 64), map_strides=None, **args).eval()
+    torch.manual_seed(0)
+    for norm in pyramid.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            for tensor in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
+                tensor.uniform_(0.5, 1.5)
+    x = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = pyramid(x)
+        fuse_batch_norms(pyramid, x)
+        for own, other in zip(pyramid(x), expected, strict=True):
+            torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4)

@@ -119,3 +119,21 @@ def test_a_necks_own_mistakes():
         ValueError, match='row 2 gives a map of 3 x 3 cells on a picture of 64 x 64 pixels; expected one whole'
     ):
         neck((64, 64), ((0,), 1, 'nn.MaxPool2d', (3, 2, 0)), outputs=(2,))
+
+
+def test_a_stride_is_the_same_down_and_across():
+    rows = rows_of(((0,), 1, 'nn.MaxPool2d', ([1, 2],)), first=1, inputs=(0,))
+    with pytest.raises(ValueError, match='row 1 gives a map of 8 x 4 cells on a picture of 64 x 64 pixels'):
+        LayerNeck(rows, [4], [8], (64, 64), 1.0, 1.0)
+
+
+def test_a_neck_for_another_number_of_maps():
+    rows = rows_of(((0,), 1, 'Conv', (8, 3, 2)), first=2, inputs=(0, 1))
+    with pytest.raises(ValueError, match=r'take 2 maps from outside, \[0, 1\]; the backbone gives 3'):
+        LayerNeck(rows, [4, 4, 4], [8, 16, 32], (64, 64), 1.0, 1.0)
+
+
+def test_layers_without_end_are_refused_before_one_is_built():
+    row = ((-1,), 300, 'Bottleneck', (8,))
+    with pytest.raises(ValueError, match='make 600 layers with depth_multiple 2.0, expected at most 512'):
+        LayerGraph(rows_of(row), [MapShape(3, 8, 8)], 2.0, 1.0)

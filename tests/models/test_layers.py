@@ -125,3 +125,21 @@ def test_spp_is_three_pools_side_by_side_and_sppf_the_same_in_a_chain():
 
 def test_a_shortcut_needs_equal_widths():
     assert Bottleneck(8, 8).shortcut and not Bottleneck(8, 6).shortcut and not Bottleneck(8, 8, False).shortcut
+
+
+def test_groups_and_expansion():
+    """A C3's hidden channels, and the groups of its 3x3 convolutions."""
+    block = randomised(C3(8, 16, 2, True, 2, 0.25))
+    assert block.conv1.conv.out_channels == block.conv2.conv.out_channels == 4
+    x = torch.randn(2, 8, 6, 5)
+    deep = plain_conv(block.conv1, x)
+    for bottleneck in block.blocks:
+        conv2, norm = bottleneck.conv2.conv, bottleneck.conv2.bn
+        y = nn.functional.conv2d(plain_conv(bottleneck.conv1, deep), conv2.weight, padding=1, groups=2)
+        y = nn.functional.batch_norm(y, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=1e-3)
+        deep = deep + silu(y)
+    assert_close(block(x), plain_conv(block.conv3, torch.cat([deep, plain_conv(block.conv2, x)], 1)))
+    # Alone, a bottleneck squeezes to half.
+    assert (
+        Bottleneck(8, 16).conv1.conv.out_channels == 8 and Bottleneck(8, 16, True, 1, 0.25).conv1.conv.out_channels == 4
+    )

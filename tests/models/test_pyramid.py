@@ -570,3 +570,8 @@ def test_a_model_that_cannot_checkpoint_says_so(name):
     pyramid = PyramidBackbone(name, (224, 224), device='meta')
     with pytest.raises(ValueError, match=f"'{name}' cannot checkpoint"):
         pyramid.set_grad_checkpointing()
+
+
+def test_weights_that_do_not_exist_are_told():
+    with pytest.raises(ValueError, match="backbone 'cspdarknet_v6_n' has no weights; build it with pretrained=False"):
+        PyramidBackbone('cspdarknet_v6_n', SIZE, pretrained=True)
