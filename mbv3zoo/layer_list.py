@@ -81,7 +81,7 @@ def parse_layer_list(data: Mapping[str, Any], source: Any) -> LayerList:
     for key, rows in sections.items():
         if not isinstance(rows, list) or not rows:
             raise ValueError(f'{source}: {key} must be a list of rows [from, number, module, args], given {rows!r}')
-    anchors = _anchors(data.get('anchors', DEFAULT_ANCHORS), source)
+    anchors = _anchors(DEFAULT_ANCHORS if data.get('anchors') is None else data['anchors'], source)
     reader = _Reader(source, {'nc': data['nc'], 'anchors': anchors})
 
     raw = [*sections['backbone'], *sections['head']]

@@ -235,7 +235,8 @@ def test_frozen_and_grouped_like_any_other(build):
         ('[[-1, 6], 1,', '[[-1, 40], 1,', ['row 12 (Concat)', 'row 40, which gives no map']),
         ('[[-1, 6], 1,', '[[-1, 12], 1,', ['row 12 (Concat)', 'row 12, which gives no map']),
         ('[-1, 1, Conv, [256, 1, 1]]', '[[-1, 6], 1, Conv, [256, 1, 1]]', ['row 14 (Conv', 'takes one map, given 2']),
-        ('[17, 20, 23]', '[23, 20, 17]', ['[32, 16, 8]', 'finest first']),
+        ('[17, 20, 23]', '[23, 20, 17]', ['[32, 16, 8]', 'each once, finest first']),
+        ('[17, 20, 23]', '[17, 20, 20]', ['[8, 16, 16]', 'each once']),
         ('[17, 20, 23]', '[17, 20]', ['anchors must hold 2 lists']),
         ('Detect, [nc, anchors]', 'Segment, [nc, anchors, 32, 256]', ['Segment', 'not supported']),
         ('[-1, 1, SPPF, [1024, 5]]', '[[4, 6, 8], 1, Detect, [nc, anchors]]', ['row 9 (Detect) must be the last row']),
@@ -359,3 +360,14 @@ def test_a_file_has_no_say_in_where_weights_come_from(build):
     ):
         with pytest.raises(ValueError, match=r'my.yaml: row 0 \(resnet18\) sets .* which it has no say in'):
             build(patched('resnet18', args))
+
+
+def test_rows_of_too_many_parameters_are_told_before_they_take_memory(build):
+    with pytest.raises(ValueError, match=r'my.yaml: row 1 \(Conv, .*parameters of the rows up to it, expected at most'):
+        build(edited('[-1, 1, Conv, [128, 3, 2]]', '[-1, 1, Conv, [128, 9999, 2]]'), device='cpu')
+
+
+def test_an_empty_key_is_a_missing_one(build):
+    text = official('n', 3)
+    start, end = text.index('anchors:'), text.index('backbone:')
+    assert build(text[:start] + 'anchors:\n' + text[end:]).config.anchors == DEFAULT_ANCHORS

@@ -129,7 +129,7 @@ def _find_model(saved: dict[Any, Any]) -> tuple[Literal['ema', 'model'], Record]
                 "the tree that it comes from, and save that: torch.save({'model': model}, path)"
             )
         raise ValueError(f"it holds no model under 'ema' or 'model'; {_EXPECTED}")
-    while 'DataParallel' in model.class_name and 'module' in child_modules(model):
+    if 'DataParallel' in model.class_name and 'module' in child_modules(model):
         model = child_modules(model)['module']
     if model.class_name.startswith('ultralytics.'):
         raise ValueError(
@@ -180,8 +180,8 @@ def _num_classes(detect: Record, layers: dict[str, Any]) -> int:
 
 def _class_names(names: Any, num_classes: int) -> tuple[str, ...]:
     found = dict(enumerate(names)) if isinstance(names, (list, tuple)) else as_mapping(names)
-    plain = {key: str(name) for key, name in found.items() if isinstance(name, (str, int))}
-    return tuple(plain.get(number, str(number)) for number in range(num_classes))
+    plain = {str(key): str(name) for key, name in found.items() if isinstance(name, (str, int))}
+    return tuple(plain.get(str(number)) or str(number) for number in range(num_classes))
 
 
 def _strides(file: TorchFile, detect: Record, model: Record) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mbv3zoo.config import STRIDES, DetectorConfig
 from mbv3zoo.convert.checkpoint import Checkpoint, read_checkpoint
+from mbv3zoo.convert.same_modules import activation_of, check_network, check_rows
 from mbv3zoo.convert.weights import match_network, rename
 from mbv3zoo.detector import Detector
 from mbv3zoo.folders import check_new_folder
@@ -64,6 +65,10 @@ def convert_checkpoint(path: str | Path, folder: str | Path, license: str = YOLO
 
 def load_yolov5(path: str | Path, license: str = YOLOV5_LICENSE) -> Converted:
     """As `convert_checkpoint`, without writing anything."""
+    if license.strip().lower() == NO_WEIGHTS.license:
+        raise ValueError(
+            f"license={license!r} would say that there are no imported weights; give their licence, or 'unknown'"
+        )
     checkpoint = read_checkpoint(path)
     try:
         network = _find_network(checkpoint)
@@ -75,6 +80,7 @@ def load_yolov5(path: str | Path, license: str = YOLOV5_LICENSE) -> Converted:
         if detector.strides != checkpoint.strides:
             found = f'{list(detector.strides)}, but its Detect has {list(checkpoint.strides)}'
             raise ValueError(f'its layer list makes the strides {found}')
+        _check_modules(checkpoint, layers, detector, path)
         state, eps = _make_state(checkpoint, layers, detector)
         _adapt_eps(detector, state, eps)
         detector.load_weights(state, path)
@@ -107,7 +113,9 @@ def _read_layers(checkpoint: Checkpoint, network: str | None, path: str | Path) 
     data = {key: value for key, value in checkpoint.layers.items() if key in KEYS}
     if network is not None:
         data['backbone'] = [[-1, 1, network, []], *data['backbone'][1:]]
-    layers = parse_layer_list({**data, 'nc': checkpoint.num_classes}, path)
+    # The tree's code may have set another activation than the layer list.
+    data |= {'nc': checkpoint.num_classes, 'activation': activation_of(checkpoint.modules, network is not None)}
+    layers = parse_layer_list(data, path)
     # Training may have fitted them to the data.
     layers = layers._replace(num_classes=checkpoint.num_classes, anchors=tuple(map(tuple, checkpoint.anchors)))
     if network in _MOBILENETS:
@@ -135,6 +143,18 @@ def _make_config(checkpoint: Checkpoint, layers: LayerList, path: str | Path, li
         'licenses': record,
     }
     return DetectorConfig.parse(config, path)
+
+
+def _check_modules(checkpoint: Checkpoint, layers: LayerList, detector: Detector, path: str | Path) -> None:
+    """Refuses a checkpoint whose modules are not what its layer list says: the numbers would be others."""
+    rows = Detector(to_config(layers, path, named=False), device='meta')
+    built = {int(number): layer for number, layer in rows.neck.layers.items()}
+    if layers.network:
+        check_network(checkpoint.modules, detector.backbone.model)
+    else:
+        graph = rows.backbone.model.model.graph
+        built |= {int(number): layer for number, layer in graph.layers.items()}
+    check_rows(checkpoint.modules, layers, built)
 
 
 def _make_state(

@@ -82,7 +82,7 @@ def read_tensors(file: TorchFile, root: Record) -> dict[str, torch.Tensor]:
         Name -> tensor of its own memory; floating-point ones as float32.
 
     Raises:
-        ValueError: A tensor cannot be read.
+        ValueError: A tensor cannot be read, or holds nan or infinity.
     """
     tensors = {}
     for prefix, module in walk_modules(root):
@@ -96,6 +96,9 @@ def read_tensors(file: TorchFile, root: Record) -> dict[str, torch.Tensor]:
                 tensor = file.tensor(value)
             except ValueError as error:
                 raise ValueError(f'{full_name}: {error}') from error
+            # Anchors are no weights; they are checked where they are read.
+            if (name != 'anchors' and not tensor.isfinite().all()) or (name == 'running_var' and (tensor < 0).any()):
+                raise ValueError(f'{full_name} holds numbers that no trained network has: nan, infinity or less than 0')
             tensors[full_name] = tensor.float() if tensor.is_floating_point() else tensor
     return tensors
 

@@ -111,6 +111,10 @@ def register_block(
     """
     if is_built_in(name) or name in ('Detect', 'Segment'):
         raise ValueError(f'cannot register a block as {name!r}: it is one of the table. Choose another name.')
+    if not isinstance(name, str) or not callable(block):
+        raise ValueError(
+            f'cannot register the block {name!r}: expected a name and a class or function, given {block!r}'
+        )
     if channels not in ('none', 'in', 'in_out'):
         raise ValueError(
             f"cannot register the block {name!r}: channels is {channels!r}, expected 'none', 'in', 'in_out'"

@@ -14,6 +14,7 @@ from mbv3zoo.scaling import scale_depth
 
 # Far beyond any use: rows may come from anywhere, and are built before anybody looks at them.
 _MOST_LAYERS = 512
+_MOST_PARAMETERS = 2**29
 
 
 class MapShape(NamedTuple):
@@ -69,10 +70,17 @@ class LayerGraph(nn.Module):
         self.layers = nn.ModuleDict()
         # Looked up once: a block may be registered anew, under the name that a row has.
         self.many: set[int] = set()
+        parameters = 0
         for number, row in enumerate(rows.rows, rows.first):
             taken = {source: self.shapes[source] for source in row.sources}
             with torch.device('meta'):
                 trial = self._build(number, row, taken)
+            parameters += sum(parameter.numel() for parameter in trial.parameters())
+            if parameters > _MOST_PARAMETERS:
+                raise ValueError(
+                    f'row {number} ({row.block}, arguments {list(row.args)}) on {_listed(row, taken)} makes '
+                    f'{parameters} parameters of the rows up to it, expected at most {_MOST_PARAMETERS}'
+                )
             if find_block(row.block).many:
                 self.many.add(number)
             self.shapes[number] = _output_shape(number, row, trial, taken)

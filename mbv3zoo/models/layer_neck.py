@@ -48,7 +48,7 @@ class LayerNeck(LayerGraph):
         shapes = [MapShape(c, height // s, width // s) for c, s in zip(in_channels, in_strides, strict=True)]
         super().__init__(rows, shapes, depth_multiple, width_multiple, act)
         self.strides = [self.stride(number, image_size) for number in rows.outputs]
-        if self.strides != sorted(self.strides):
+        if self.strides != sorted(set(self.strides)):
             raise ValueError(
-                f'Detect takes the rows {list(rows.outputs)} of strides {self.strides}; expected the finest first'
+                f'Detect takes rows {list(rows.outputs)} of strides {self.strides}; expected each once, finest first'
             )

@@ -149,11 +149,11 @@ class PyramidBackbone(nn.Module):
         create = create_on_meta if str(self.build_args.get('device')) == 'meta' else timm.create_model
         try:
             model = create(self.name, features_only=True, pretrained=pretrained, out_indices=indices, **self.build_args)
-        except (AssertionError, KeyError, TypeError) as error:
+        except (AssertionError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'backbone {self.name!r} cannot be built with {self.build_args}: {error}') from error
         except RuntimeError as error:
             if pretrained and 'No pretrained weights exist' in str(error):
-                raise ValueError(f'backbone {self.name!r} has no weights; build it with pretrained=False') from error
+                raise ValueError(f'backbone {self.name!r} has no weights; leave pretrained out') from error
             if not pretrained or 'size mismatch' not in str(error):
                 raise
             trained_at = '{1} x {2}'.format(*check_name(self.name).input_size)

@@ -158,7 +158,7 @@ def _build_meta(name: str, in_chans: int, kwargs: dict[str, Any], fixed: bool) -
             model = create_on_meta(name, features_only=True, out_indices=(-1,), in_chans=in_chans, **args, **flexible)
             return model, flexible
         # timm's families check arguments by assert, and look names up in tables.
-        except (TypeError, AssertionError, RuntimeError, KeyError) as error:
+        except (TypeError, AssertionError, RuntimeError, KeyError, AttributeError) as error:
             if not any(key in str(error) for key in flexible):
                 near = [difflib.get_close_matches(key, DetectorConfig.model_fields, n=1) for key in kwargs]
                 hint = ''.join(f'; did you mean {match[0]!r}?' for match in near if match)

@@ -113,7 +113,9 @@ def test_a_necks_own_mistakes():
     assert neck((128, 64), conv, outputs=(0, 2, 1)).strides == [8, 16, 64]
     with pytest.raises(ValueError, match='multiples of 64'):
         neck((96, 96), conv, outputs=(2,))
-    with pytest.raises(ValueError, match=r'Detect takes the rows \[1, 2\] of strides \[64, 16\]; expected the finest'):
+    with pytest.raises(
+        ValueError, match=r'Detect takes rows \[1, 2\] of strides \[64, 16\]; expected each once, finest first'
+    ):
         neck((64, 64), conv, outputs=(1, 2))
     with pytest.raises(
         ValueError, match='row 2 gives a map of 3 x 3 cells on a picture of 64 x 64 pixels; expected one whole'

@@ -573,5 +573,5 @@ def test_a_model_that_cannot_checkpoint_says_so(name):
 
 
 def test_weights_that_do_not_exist_are_told():
-    with pytest.raises(ValueError, match="backbone 'cspdarknet_v6_n' has no weights; build it with pretrained=False"):
+    with pytest.raises(ValueError, match="backbone 'cspdarknet_v6_n' has no weights; leave pretrained out"):
         PyramidBackbone('cspdarknet_v6_n', SIZE, pretrained=True)

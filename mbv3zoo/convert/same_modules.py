@@ -1,0 +1,150 @@
+"""Whether a checkpoint's modules are what its layer list says: trees are patched in the code as well as in the YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from mbv3zoo.convert.module_tree import ModuleInfo
+from mbv3zoo.layer_list import LayerList
+from mbv3zoo.models.blocks import is_built_in
+from mbv3zoo.models.layers import Bottleneck
+
+# What of a module changes its numbers, by the last part of its class's name. Tensors tell the rest by their shapes.
+_SETTINGS = {
+    'Conv2d': ('kernel_size', 'stride', 'padding', 'dilation', 'groups'),
+    'ConvTranspose2d': ('kernel_size', 'stride', 'padding', 'output_padding', 'dilation', 'groups'),
+    'MaxPool2d': ('kernel_size', 'stride', 'padding', 'dilation', 'ceil_mode'),
+    'AvgPool2d': ('kernel_size', 'stride', 'padding', 'ceil_mode'),
+    'Upsample': ('scale_factor', 'mode'),
+}
+_ACTIVATIONS = (
+    'SiLU', 'ReLU', 'ReLU6', 'LeakyReLU', 'ELU', 'GELU', 'Mish', 'Hardswish', 'Hardsigmoid', 'Sigmoid', 'Tanh',
+)  # fmt: skip
+_SLOPES = {'LeakyReLU': 'negative_slope', 'ELU': 'alpha'}
+
+
+def activation_of(modules: dict[str, ModuleInfo], network: bool) -> str:
+    """The activation of the rows' convolutions, as `mbv3zoo.models.activations` takes it.
+
+    Args:
+        modules: The checkpoint's modules.
+        network: Whether the first layer is a whole network, which has its own.
+
+    Raises:
+        ValueError: They have several.
+    """
+    found = set()
+    for name, info in modules.items():
+        kind = _kind(info.class_name)
+        if not name.endswith('.act') or kind not in _ACTIVATIONS or (network and name.startswith('model.0.')):
+            continue
+        found.add(f'nn.{kind}({info.attributes.get(_SLOPES[kind])!r})' if kind in _SLOPES else f'nn.{kind}()')
+    if len(found) > 1:
+        raise ValueError(f'its convolutions have several activations, {", ".join(sorted(found))}; expected one')
+    return found.pop() if found else 'nn.SiLU()'
+
+
+def check_rows(modules: dict[str, ModuleInfo], layers: LayerList, built: dict[int, nn.Module]) -> None:
+    """Compares the modules of each row with those that the row becomes here.
+
+    Args:
+        modules: The checkpoint's modules.
+        layers: Its layer list.
+        built: Row number -> what it was built to.
+
+    Raises:
+        ValueError: One differs; its row, what it is and what the layer list says are named.
+    """
+    shift = layers.first - 1 if layers.network else 0
+    for number, row in enumerate(layers.rows, layers.first):
+        if not is_built_in(row.block):
+            continue
+        prefix = f'model.{number - shift}'
+        inside = [info for name, info in modules.items() if name == prefix or name.startswith(f'{prefix}.')]
+        _compare(f'row {number} ({row.block})', _settings_of_records(inside), _settings_of_modules(built[number]))
+        shortcuts = [info.attributes['add'] for info in inside if _kind(info.class_name) == 'Bottleneck' and
+                     'add' in info.attributes]  # fmt: skip
+        own = [module.shortcut for module in built[number].modules() if isinstance(module, Bottleneck)]
+        if shortcuts and shortcuts != own:
+            raise ValueError(
+                f'row {number} ({row.block}): its bottlenecks add their input: {shortcuts}, by the list {own}'
+            )
+
+
+def check_network(modules: dict[str, ModuleInfo], network: nn.Module) -> None:
+    """Compares the modules of a whole network, the first layer, with the timm model that its tensors fit.
+
+    Raises:
+        ValueError: One differs.
+    """
+    inside = [info for name, info in modules.items() if name.startswith('model.0.')]
+
+    # Squeeze-and-excitation has linear layers there and 1x1 convolutions here.
+    def spatial(settings: Iterable[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+        return [item for item in settings if item[0] != 'Conv2d' or item[1]['kernel_size'] != (1, 1)]
+
+    _compare('the network', spatial(_settings_of_records(inside)), spatial(_settings_of_modules(network)))
+    theirs = [kind for info in inside if (kind := _kind(info.class_name)) in _ACTIVATIONS]
+    own = [kind for module in network.modules() if (kind := _own_kind(module)) in _ACTIVATIONS]
+    # Trees may also call functions, which leave no module behind.
+    if theirs and theirs != own:
+        first = next((i for i, pair in enumerate(zip(theirs, own, strict=False)) if pair[0] != pair[1]), 'last')
+        raise ValueError(
+            f'the activations of its network are not those of {type(network).__name__} here: number {first} of '
+            f'{len(theirs)} differs ({len(own)} expected)'
+        )
+
+
+def _compare(place: str, theirs: list[tuple[str, dict[str, Any]]], own: list[tuple[str, dict[str, Any]]]) -> None:
+    if [kind for kind, _ in theirs] != [kind for kind, _ in own]:
+        raise ValueError(
+            f'{place}: it holds {len(theirs)} layers ({_some(theirs)}), its layer list says {len(own)} ({_some(own)})'
+        )
+    for (kind, given), (_, expected) in zip(theirs, own, strict=True):
+        if given != expected:
+            raise ValueError(f'{place}: a {kind} of it has {given}, its layer list says {expected}')
+
+
+def _some(settings: list[tuple[str, dict[str, Any]]]) -> str:
+    return ', '.join(kind for kind, _ in settings[:5]) or 'none'
+
+
+def _settings_of_records(records: Iterable[ModuleInfo]) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for info in records:
+        kind = _kind(info.class_name)
+        if kind in _SETTINGS and info.class_name.startswith('torch.nn.'):
+            # An attribute that older versions of torch lack is as it always was.
+            found.append(
+                (kind, {key: _pair(info.attributes[key]) for key in _SETTINGS[kind] if key in info.attributes})
+            )
+    return found
+
+
+def _settings_of_modules(module: nn.Module) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for inner in module.modules():
+        for kind, keys in _SETTINGS.items():
+            if isinstance(inner, getattr(nn, kind)):
+                found.append((kind, {key: _pair(getattr(inner, key)) for key in keys}))
+    return found
+
+
+def _pair(value: Any) -> Any:
+    """One number for both sides is the same as two of it."""
+    if isinstance(value, (list, tuple)):
+        return tuple(value)
+    return (value, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _kind(class_name: str) -> str:
+    return class_name.rpartition('.')[2]
+
+
+def _own_kind(module: nn.Module) -> str:
+    """timm has activations of its own, by names that differ in case."""
+    name = type(module).__name__.lower()
+    return next((kind for kind in _ACTIVATIONS if kind.lower() == name), '')
