@@ -141,8 +141,6 @@ def _find_config(name: str | Path | DetectorConfig, scaling: dict[str, Any]) -> 
     known |= {*timm.list_pretrained(f'{architecture}*')}
     near = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
     hint = f'did you mean {", ".join(near)}?' if near else 'list_detectors() and timm.list_models() name all.'
-    if text.endswith('.pt'):
-        hint = f'a YOLOv5 checkpoint is converted first: mbv3zoo convert {text} FOLDER'
     raise ValueError(f'unknown detector or backbone {text!r}; {hint}')
 
 

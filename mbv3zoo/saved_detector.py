@@ -13,6 +13,7 @@ from mbv3zoo import hub, saved_folder, zoo
 from mbv3zoo.atomic import atomic_write_all
 from mbv3zoo.backbone_args import check_backbone_args
 from mbv3zoo.config import DetectorConfig
+from mbv3zoo.config_loader import is_config_file
 from mbv3zoo.folders import check_new_folder
 
 # Arguments of timm.create_model that say where weights come from or where the model is put: true of one build only.
@@ -36,7 +37,11 @@ class Saved(NamedTuple):
 
 
 def find_saved(name: Any) -> Path | zoo.HubWeights | str | None:
-    """Where a detector's weights are, for names that stand for weights: a folder, or a repository on the Hub."""
+    """Where a detector's weights are, for names that stand for weights: a folder, or a repository on the Hub.
+
+    Raises:
+        ValueError: The name is a tag that there is not, or a checkpoint of YOLOv5's.
+    """
     if isinstance(name, DetectorConfig):
         return None
     text = str(name)
@@ -45,8 +50,10 @@ def find_saved(name: Any) -> Path | zoo.HubWeights | str | None:
     # A folder that happens to be called like a model does not stand in its way; './name' is the folder.
     if Path(text).is_dir() and not (text in zoo.detector_names() or is_model(text)):
         return Path(text)
-    is_repository = isinstance(name, str) and text.count('/') == 1
-    return text if is_repository and not text.endswith(('.yaml', '.yml')) and ':' not in text else None
+    is_repository = isinstance(name, str) and text.count('/') == 1 and ':' not in text and not is_config_file(text)
+    if text.endswith('.pt') and (Path(text).is_file() or not is_repository):
+        raise ValueError(f'{text}: a YOLOv5 checkpoint is converted first: mbv3zoo convert {text} FOLDER')
+    return text if is_repository else None
 
 
 def read_saved(place: Path | zoo.HubWeights | str, revision: str | None = None, **options: Any) -> Saved:

@@ -420,3 +420,11 @@ def test_a_wrapper_of_itself(tmp_path):
     torch.save({'model': wrapper, 'ema': None}, tmp_path / 'best.pt')
     with pytest.raises(ValueError, match='best.pt: '):
         load_yolov5(tmp_path / 'best.pt')
+
+
+def test_a_checkpoint_in_a_folder_is_not_taken_for_a_repository(tmp_path, monkeypatch):
+    (tmp_path / 'weights').mkdir()
+    yolov5_checkpoint(tmp_path / 'weights' / 'best.pt', SMALL)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match='converted first: mbv3zoo convert weights/best.pt FOLDER'):
+        mbv3zoo.Detector.from_pretrained('weights/best.pt')
