@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.folders import next_folder
+from mbv3zoo.text_table import aligned
 from mbv3zoo.training.failures import TrainingStopped
 
 app = typer.Typer(
@@ -40,9 +41,7 @@ def list_(
         from mbv3zoo.backbone_table import BackboneRow, backbone_rows
 
         rows = list(backbone_rows(filter, pretrained))
-        rows = [BackboneRow._fields, *rows] if rows else []
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        lines = aligned([BackboneRow._fields, *rows]) if rows else []
     else:
         from mbv3zoo.create import list_detectors
 

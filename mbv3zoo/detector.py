@@ -130,8 +130,6 @@ class Detector(DetectorNetwork):
             ValueError: There is no detector there, or its weights do not fit its config.
         """
         place = find_saved(source)
-        if place is None and str(source).endswith('.pt'):
-            raise ValueError(f'{source}: a YOLOv5 checkpoint is converted first: mbv3zoo convert {source} FOLDER')
         if place is None:
             raise ValueError(
                 f'no weights called {str(source)!r}; expected a folder that save_pretrained wrote, a Hub repository '
@@ -157,8 +155,7 @@ class Detector(DetectorNetwork):
         # timm's own models have the size that their name says, and on them so has the PAN.
         if not (saved.config.backbone_args or saved.config.neck):
             return
-        with torch.device('meta'):
-            parameters = sum(p.numel() for p in cls(saved.config, device='meta').parameters())
+        parameters = sum(p.numel() for p in cls(saved.config, device='meta').parameters())
         stored = sum(tensor.numel() for weights in saved[1:] for tensor in weights.values())
         if parameters > 2 * stored:
             raise ValueError(

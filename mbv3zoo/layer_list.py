@@ -54,6 +54,11 @@ class LayerList(NamedTuple):
     backbone: int
     detect: tuple[int, ...]
 
+    @property
+    def shift(self) -> int:
+        """What a layer's number in YOLOv5's tensors lacks to its row's: a network is one layer there, and five rows."""
+        return self.first - 1 if self.network else 0
+
 
 def is_layer_list(data: Mapping[str, Any]) -> bool:
     """Whether what stands in a YAML file is a layer list, and not settings of a DetectorConfig."""

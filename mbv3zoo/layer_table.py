@@ -7,14 +7,12 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from mbv3zoo.config import DetectorConfig
 from mbv3zoo.detector import Detector
 from mbv3zoo.layer_list import is_layer_list, parse_layer_list, to_config
-from mbv3zoo.models.blocks import find_block
 from mbv3zoo.models.layer_graph import LayerGraph, MapShape
-from mbv3zoo.models.operations import count_operations
+from mbv3zoo.models.operations import count_of, count_operations
+from mbv3zoo.text_table import aligned
 from mbv3zoo.yaml_file import read_mapping
 
 
@@ -54,19 +52,16 @@ def read_layer_table(path: str | Path) -> list[TableRow] | None:
         return None
     layers = parse_layer_list(data, path)
     # Rows that have a name of their own are shown as rows too.
-    config = to_config(layers, path, named=False)
-    detector = Detector(config, device='meta').to('meta')
-    rows = [_network_row(detector)] if layers.network else _graph_rows(detector.backbone.model.model.graph, config)
-    rows += _graph_rows(detector.neck, config)
+    detector = Detector(to_config(layers, path, named=False), device='meta')
+    rows = [_network_row(detector)] if layers.network else _graph_rows(detector.backbone.model.model.graph)
+    rows += _graph_rows(detector.neck)
     number = layers.first + len(layers.rows)
     return [*rows, _detect_row(number, layers.detect, detector)]
 
 
 def layer_table(rows: list[TableRow]) -> str:
     """The table as text, under a line of headings."""
-    lines = [('row', 'from', 'module', 'args', 'output', 'parameters', 'GFLOPs'), *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return '\n'.join('  '.join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return '\n'.join(aligned([('row', 'from', 'module', 'args', 'output', 'parameters', 'GFLOPs'), *rows]))
 
 
 def _network_row(detector: Detector) -> TableRow:
@@ -82,7 +77,7 @@ def _network_row(detector: Detector) -> TableRow:
     return TableRow('0-4', '-1', backbone.name, args, shown, _parameters(backbone), f'{operations / 1e9:.3f}')
 
 
-def _graph_rows(graph: LayerGraph, config: DetectorConfig) -> list[TableRow]:
+def _graph_rows(graph: LayerGraph) -> list[TableRow]:
     return [
         TableRow(
             str(number),
@@ -91,7 +86,7 @@ def _graph_rows(graph: LayerGraph, config: DetectorConfig) -> list[TableRow]:
             ', '.join(map(str, row.args)),
             str(graph.shapes[number]),
             _parameters(layer := graph.layers[str(number)]),
-            _gflops(layer, [graph.shapes[source] for source in row.sources], find_block(row.block).many),
+            _gflops(layer, [graph.shapes[source] for source in row.sources], number in graph.many),
         )
         for number, row in enumerate(graph.rows.rows, graph.rows.first)
     ]
@@ -111,9 +106,5 @@ def _parameters(module: nn.Module) -> str:
 
 
 def _gflops(module: nn.Module, shapes: list[MapShape], many: bool) -> str:
-    module.requires_grad_(False).eval()
     maps = [torch.empty(1, *shape, device='meta') for shape in shapes]
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        module(maps if many else maps[0])
-    return f'{counter.get_total_flops() / 1e9:.3f}'
+    return f'{count_of(module, maps if many else maps[0]) / 1e9:.3f}'

@@ -22,6 +22,7 @@ LAYERS = {
         'drawing',
         'scaling',
         'official_rows',
+        'text_table',
         'backbone_args',
         'detections',
         'images',

@@ -58,11 +58,10 @@ def check_rows(modules: dict[str, ModuleInfo], layers: LayerList, built: dict[in
     Raises:
         ValueError: One differs; its row, what it is and what the layer list says are named.
     """
-    shift = layers.first - 1 if layers.network else 0
     for number, row in enumerate(layers.rows, layers.first):
         if not is_built_in(row.block):
             continue
-        prefix = f'model.{number - shift}'
+        prefix = f'model.{number - layers.shift}'
         inside = [info for name, info in modules.items() if name == prefix or name.startswith(f'{prefix}.')]
         _compare(f'row {number} ({row.block})', _settings_of_records(inside), _settings_of_modules(built[number]))
         shortcuts = [info.attributes['add'] for info in inside if _kind(info.class_name) == 'Bottleneck' and

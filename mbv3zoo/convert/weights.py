@@ -39,14 +39,11 @@ def rename(tensors: Mapping[str, Tensor], layers: LayerList, config: DetectorCon
     Raises:
         ValueError: A tensor belongs to no row.
     """
-    # A whole network is one layer of YOLOv5's, and stands for five rows.
-    shift = layers.first - 1 if layers.network else 0
     detect = layers.first + len(layers.rows)
-    pan_shift = None if config.neck else (layers.first - 9 if layers.network else 0)
     renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         match = re.fullmatch(r'model\.(\d+)\.(.+)', name)
-        number, rest = (int(match[1]) + shift, match[2]) if match else (-1, '')
+        number, rest = (int(match[1]) + layers.shift, match[2]) if match else (-1, '')
         if match is None or number > detect:
             raise ValueError(f'its tensor {name} belongs to none of the {len(layers.rows) + 1} rows of its layer list')
         if number < layers.first:
@@ -58,7 +55,7 @@ def rename(tensors: Mapping[str, Tensor], layers: LayerList, config: DetectorCon
             renamed[f'backbone.model.{_CSPNET[number]}.{_in_cspnet(rest)}'] = tensor
         else:
             rest = _in_block(rest) if is_built_in(layers.rows[number - layers.first].block) else rest
-            renamed[_place(number, layers, config, pan_shift) + rest] = tensor
+            renamed[_place(number, layers, config) + rest] = tensor
     return _join_openings(renamed)
 
 
@@ -92,11 +89,14 @@ def _without_ones(tensor: Tensor) -> list[int]:
     return shape[:2] if shape[2:] == [1, 1] else shape
 
 
-def _place(number: int, layers: LayerList, config: DetectorConfig, pan_shift: int | None) -> str:
+def _place(number: int, layers: LayerList, config: DetectorConfig) -> str:
     if config.backbone == 'yolov5_layers' and number < layers.backbone:
         return f'backbone.model.model.graph.layers.{number}.'
+    if config.neck:
+        return f'neck.layers.{number}.'
+    official = number - layers.first + min(_PAN) if layers.network else number
     # Rows that have no weights here get a name that is not known, which loading tells.
-    return f'neck.layers.{number}.' if pan_shift is None else f'neck.{_PAN.get(number - pan_shift, f"row {number}")}.'
+    return f'neck.{_PAN.get(official, f"row {number}")}.'
 
 
 def _in_block(rest: str) -> str:

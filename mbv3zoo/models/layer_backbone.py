@@ -155,7 +155,8 @@ def yolov5_layers(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """The backbone that `rows` describe (see `LayerListNet`); YOLOv5n's by default."""
     # timm's default asks for five maps; here there are as many as outputs.
     out_indices = kwargs.pop('out_indices', None)
+    kwargs['rows'] = _parse(kwargs.get('rows'))
     if out_indices is None:
-        out_indices = tuple(range(len(_parse(kwargs.get('rows')).outputs)))
+        out_indices = tuple(range(len(kwargs['rows'].outputs)))
     feature_cfg = {'feature_cls': 'getter', 'out_indices': out_indices}
     return build_model_with_cfg(LayerListNet, 'yolov5_layers', pretrained, feature_cfg=feature_cfg, **kwargs)

@@ -83,7 +83,7 @@ class LayerGraph(nn.Module):
                 )
             if find_block(row.block).many:
                 self.many.add(number)
-            self.shapes[number] = _output_shape(number, row, trial, taken)
+            self.shapes[number] = _output_shape(number, row, trial, taken, number in self.many)
             self.layers[str(number)] = self._build(number, row, taken)
         self.out_channels = [self.shapes[number].channels for number in rows.outputs]
         self.done = _done_after(rows)
@@ -145,14 +145,14 @@ def _done_after(rows: LayerRows) -> dict[int, set[int]]:
     return done
 
 
-def _output_shape(number: int, row: LayerRow, layer: nn.Module, taken: Mapping[int, MapShape]) -> MapShape:
+def _output_shape(number: int, row: LayerRow, layer: nn.Module, taken: Mapping[int, MapShape], many: bool) -> MapShape:
     """What a row gives, found by running it on the meta device."""
     if isinstance(layer, Concat):
         _check_concat(number, row, taken)
     maps = {source: torch.empty(1, *shape, device='meta') for source, shape in taken.items()}
     try:
         with torch.no_grad(), torch.device('meta'):
-            output = layer.eval()(_take(row, maps, find_block(row.block).many))
+            output = layer.eval()(_take(row, maps, many))
     except Exception as error:
         raise ValueError(f'row {number} ({row.block}) fails on {_listed(row, taken)}: {error}') from error
     if not isinstance(output, torch.Tensor) or output.dim() != 4 or len(output) != 1 or 0 in output.shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -45,12 +46,14 @@ class DetectorNetwork(nn.Module):
             if reason := refusal(config.backbone, config.image_size, config.image_size, **self._backbone_args):
                 raise ValueError(reason) from error
             raise
-        self.neck = _make_neck(self.backbone, config)
-        self.strides = tuple(self.neck.strides)
-        anchors = config.anchors
-        if isinstance(anchors, int):
-            anchors = default_anchors(self.strides, anchors)
-        self.head = DetectHead(self.neck.out_channels, config.num_classes, len(anchors[0]), self.strides)
+        # Like the backbone, they never have storage where none is asked for.
+        with torch.device('meta') if str(backbone_args.get('device')) == 'meta' else nullcontext():
+            self.neck = _make_neck(self.backbone, config)
+            self.strides = tuple(self.neck.strides)
+            anchors = config.anchors
+            if isinstance(anchors, int):
+                anchors = default_anchors(self.strides, anchors)
+            self.head = DetectHead(self.neck.out_channels, config.num_classes, len(anchors[0]), self.strides)
 
         mean = config.mean or _for_channels(self.backbone.mean, config.in_chans)
         std = config.std or _for_channels(self.backbone.std, config.in_chans)

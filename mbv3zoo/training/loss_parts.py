@@ -39,8 +39,7 @@ def paired_boxes(
     Returns:
         Two of xyxy [M, 4] in cells, from the corner of each anchor's own cell.
     """
-    center = assigned[:, 0:2].sigmoid() * 2 - 0.5
-    side = (assigned[:, 2:4].sigmoid() * 2) ** 2 * anchors[assignment.anchor]
+    center, side = predicted_boxes(assigned, assignment, anchors).split(2, 1)
     # A side that rounds to nothing (logits under -9) would make the aspect ratio, and the gradient, nan.
     predicted = torch.cat([center, side.clamp(min=_MIN_SIDE)], 1)
     return box_convert(predicted, 'cxcywh', 'xyxy'), box_convert(assignment.boxes, 'cxcywh', 'xyxy')

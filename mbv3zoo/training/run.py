@@ -9,6 +9,7 @@ import yaml
 
 from mbv3zoo.atomic import atomic_write
 from mbv3zoo.config import DataConfig, RunConfig
+from mbv3zoo.config_loader import is_config_file
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_split
@@ -90,7 +91,7 @@ def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
     # A run may be resumed from another working folder than it was started from.
     paths = {key: _absolute(value) for key, value in config.data if value is not None and key != 'license'}
-    is_path = config.model.endswith(('.yaml', '.yml')) or find_saved(config.model) == Path(config.model)
+    is_path = is_config_file(config.model) or find_saved(config.model) == Path(config.model)
     model = str(Path(config.model).resolve()) if is_path else config.model
     return config.model_copy(update={'model': model, 'data': config.data.model_copy(update=paths)})
 
