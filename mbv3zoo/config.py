@@ -53,6 +53,7 @@ def _one_line(value: str) -> str:
     return value
 
 
+ClassNames = tuple[Annotated[str, AfterValidator(_one_line)], ...]
 # A licence as the Hub spells it, such as 'apache-2.0'. Two words of our own: 'none' where there is nothing that could
 # have a licence, and 'unknown' where nobody said.
 LicenseId = Annotated[str, BeforeValidator(_license_id), Field(pattern=r'^[a-z0-9][a-z0-9.+_-]*$', max_length=100)]
@@ -104,8 +105,9 @@ class DetectorConfig(Config):
         image_size: (height, width) in pixels that pictures are letterboxed to; multiples of 32.
         anchors: For each stride a list of (width, height) in pixels of the network's input; a number alone asks for so
             many a stride, of usual sides.
-        neck: Rows of a YOLOv5 layer list in place of the PAN (`mbv3zoo.layer_list` reads them); None is the PAN, with
-            strides 8, 16, 32.
+        neck: What stands in place of YOLOv5's PAN: 'light', one of depthwise separable convolutions
+            (`mbv3zoo.models.light_pan`), or rows of a YOLOv5 layer list (`mbv3zoo.layer_list` reads them). None is the
+            PAN. Strides are 8, 16, 32 but for rows.
         depth_multiple: Scales how often the neck's blocks repeat (YOLOv5's compound scaling).
         width_multiple: Scales the neck's channels.
         activation: Activation of the neck, by its name in timm.layers.
@@ -119,14 +121,20 @@ class DetectorConfig(Config):
     # Upper bounds, here and below, are far beyond any use: a config may come from anywhere, and is built before its
     # weights are looked at.
     num_classes: Annotated[int, Field(ge=1, le=MOST_CLASSES, strict=True)] = 80
-    class_names: tuple[Annotated[str, AfterValidator(_one_line)], ...] = ()
+    class_names: ClassNames = ()
     in_chans: Annotated[int, Field(ge=1, le=1024)] = 3
     image_size: ImageSize = (640, 640)
     anchors: Annotated[
         Annotated[int, Field(ge=1, le=64, strict=True), Tag('number')] | Annotated[LevelAnchors, Tag('levels')],
         Discriminator(lambda value: 'number' if isinstance(value, (int, float)) else 'levels'),
     ] = DEFAULT_ANCHORS
-    neck: LayerRows | None = None
+    neck: (
+        Annotated[
+            Annotated[LayerRows, Tag('rows')] | Annotated[Literal['light'], Tag('name')],
+            Discriminator(lambda value: 'name' if isinstance(value, str) else 'rows'),
+        ]
+        | None
+    ) = None
     depth_multiple: Multiple = 0.33
     width_multiple: Multiple = 0.25
     activation: str = 'silu'
@@ -158,7 +166,7 @@ class DetectorConfig(Config):
             raise ValueError(f'class_names must be unique; given more than once: {sorted(twice)}')
         if any(side % STRIDES[-1] for side in self.image_size):
             raise ValueError(f'image_size must be multiples of {STRIDES[-1]}, given {self.image_size}')
-        levels = len(self.neck.outputs) if self.neck else len(STRIDES)
+        levels = len(self.neck.outputs) if isinstance(self.neck, LayerRows) else len(STRIDES)
         counts = [self.anchors] * levels if isinstance(self.anchors, int) else [len(level) for level in self.anchors]
         if len(counts) != levels or len(set(counts)) != 1 or not counts[0]:
             raise ValueError(f'anchors must hold {levels} lists of equal length, given lengths {counts}')

@@ -75,7 +75,9 @@ def describe(name: Any) -> str:
 
 def _neck(detector: Detector) -> str:
     config, neck = detector.config, 'PAN'
-    if config.neck is not None:
+    if config.neck == 'light':
+        neck = 'light PAN'
+    elif config.neck is not None:
         neck = f'rows {config.neck.first} to {config.neck.first + len(config.neck.rows) - 1} of a layer list'
     return f'{neck}, to {detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}'
 

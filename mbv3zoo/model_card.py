@@ -11,6 +11,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from mbv3zoo.card_merge import BEGIN, END
 from mbv3zoo.config import DetectorConfig, TrainConfig
+from mbv3zoo.layer_rows import LayerRows
 from mbv3zoo.licenses import NO_WEIGHTS, UNKNOWN, hub_license, license_rows, weights_license
 from mbv3zoo.saved_folder import PICTURE_NAME
 
@@ -46,7 +47,7 @@ An object detector for {{ config.num_classes }} classes: {{ classes }}.
 | | |
 |---|---|
 | backbone | `{{ config.backbone }}` (timm) |
-| neck, head | {{ neck }}, anchors; depth {{ config.depth_multiple }}, width {{ config.width_multiple }} |
+| neck, head | {{ neck }} |
 | input | {{ config.image_size[0] }} x {{ config.image_size[1] }} pixels, letterboxed, in 0..1; normalised inside |
 | parameters | {{ '%.2f' % (parameters / 1e6) }} M |
 | data | {{ data }} |
@@ -170,7 +171,7 @@ def render_card(
         end=END,
         title=title,
         config=config,
-        neck='rows of a YOLOv5 layer list' if config.neck else 'PAN with C3 and SPPF',
+        neck=_neck(config),
         classes=_text(_some(config.class_names, 30)),
         picture=PICTURE_NAME if picture else '',
         parameters=parameters,
@@ -196,6 +197,12 @@ def _figures(metrics: Any) -> list[tuple[str, str, float]]:
         return []
     rows = [(metric_type, shown, getattr(metrics, field)) for field, (metric_type, shown) in _FIGURES.items()]
     return [row for row in rows if not math.isnan(row[2])]
+
+
+def _neck(config: DetectorConfig) -> str:
+    kinds = {None: 'PAN with C3 and SPPF', 'light': 'light PAN, depthwise 5 x 5 kernels'}
+    neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else kinds[config.neck]
+    return f'{neck}; anchors; depth {config.depth_multiple}, width {config.width_multiple}'
 
 
 def _settings(train: TrainConfig | None) -> list[tuple[str, str]]:

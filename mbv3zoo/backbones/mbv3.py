@@ -8,6 +8,8 @@ The blocks, the classifier and the feature extractor are timm's own, so a state 
 - `features_only=True` gives the four maps a detector takes, strides 4, 8, 16, 32 (timm: five, from 2).
 - `*_exact_se`: squeeze channels are exactly expansion // 4, as in many hand-patched YOLO trees. timm,
   torchvision and the authors' TensorFlow code round them to a multiple of 8.
+- `last_expansion=False` leaves out the last 1x1 convolution (160 -> 960 channels, or 96 -> 576), which a classifier
+  needs and a detector may do without. Weights of the whole network fit.
 - Weights come from the Hugging Face Hub only.
 
 The file is not called mobilenetv3.py because timm groups models by the last part of the module's name.
@@ -71,6 +73,7 @@ def _gen_mbv3(
     depth_multiplier: float = 1.0,
     group_size: int | None = None,
     pretrained: bool = False,
+    last_expansion: bool = True,
     **kwargs: Any,
 ) -> MobileNetV3 | MobileNetV3Features:
     """Build any variant of this file; `variant` names the table ('small' or not), 'minimal' and 'exact_se'.
@@ -83,6 +86,7 @@ def _gen_mbv3(
         depth_multiplier: blocks a stage relative to the table, rounded up.
         group_size: channels a group in the pointwise convs; None for ordinary ones.
         pretrained: load the weights of the variant's pretrained cfg.
+        last_expansion: whether the last stage ends in its 1x1 convolution to six times the channels.
         **kwargs: what timm's MobileNetV3 or, with `features_only`, MobileNetV3Features takes.
 
     Returns:
@@ -92,6 +96,8 @@ def _gen_mbv3(
     arch_def = _SMALL if small else _LARGE
     if minimal:
         arch_def = _minimal(arch_def)
+    if not last_expansion:
+        arch_def = arch_def[:-1]
     if kwargs.get('features_only') and 'out_indices' not in (kwargs.get('feature_cfg') or {}):
         kwargs.setdefault('out_indices', _DETECTOR_LEVELS)
     return _create_mnv3(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mbv3zoo.config import DetectorConfig
 from mbv3zoo.layer_list import LayerList
+from mbv3zoo.layer_rows import LayerRows
 from mbv3zoo.models.blocks import is_built_in
 
 # A layer's number in YOLOv5 -> what it is in the PAN, and in timm's CspNet.
@@ -92,7 +93,7 @@ def _without_ones(tensor: Tensor) -> list[int]:
 def _place(number: int, layers: LayerList, config: DetectorConfig) -> str:
     if config.backbone == 'yolov5_layers' and number < layers.backbone:
         return f'backbone.model.model.graph.layers.{number}.'
-    if config.neck:
+    if isinstance(config.neck, LayerRows):
         return f'neck.layers.{number}.'
     official = number - layers.first + min(_PAN) if layers.network else number
     # Rows that have no weights here get a name that is not known, which loading tells.

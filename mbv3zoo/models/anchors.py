@@ -36,6 +36,26 @@ def cell_grid(height: int, width: int, device: torch.device, dtype: torch.dtype)
     return torch.stack([x, y], -1)
 
 
+def decode_boxes(
+    probability: torch.Tensor, cells: torch.Tensor, anchors: torch.Tensor, stride: torch.Tensor | int
+) -> torch.Tensor:
+    """Boxes of cells; see `decode`.
+
+    Args:
+        probability: [..., 4], the sigmoid of tx, ty, tw, th.
+        cells: [..., 2], column and row.
+        anchors: [..., 2], (width, height) in pixels.
+        stride: Pixels a cell.
+
+    Returns:
+        [..., 4] xyxy pixels.
+    """
+    # Summed in this order, the boxes are YOLOv5's to the last bit.
+    center = (probability[..., 0:2] * 2 + (cells - 0.5)) * stride
+    half = (probability[..., 2:4] * 2) ** 2 * anchors / 2
+    return torch.cat([center - half, center + half], -1)
+
+
 def decode(
     logits: Sequence[torch.Tensor], anchors: torch.Tensor, strides: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,9 +78,7 @@ def decode(
         batch, num_anchors, height, width, _ = level.shape
         probability = level.sigmoid()
         grid = cell_grid(height, width, level.device, level.dtype)
-        # Summed in this order, the boxes are YOLOv5's to the last bit.
-        center = (probability[..., 0:2] * 2 + (grid - 0.5)) * stride
-        half = (probability[..., 2:4] * 2) ** 2 * level_anchors.view(num_anchors, 1, 1, 2) / 2
-        boxes.append(torch.cat([center - half, center + half], -1).flatten(1, 3))
+        own = decode_boxes(probability[..., :4], grid, level_anchors.view(num_anchors, 1, 1, 2), stride)
+        boxes.append(own.flatten(1, 3))
         scores.append((probability[..., 4:5] * probability[..., 5:]).flatten(1, 3))
     return torch.cat(boxes, 1), torch.cat(scores, 1)

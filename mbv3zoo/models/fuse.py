@@ -50,6 +50,32 @@ def fuse_batch_norms(model: nn.Module, example: torch.Tensor) -> None:
             model.set_submodule(name, replacements[norm])
 
 
+def first_convolution(model: nn.Module, example: torch.Tensor) -> nn.Conv2d | None:
+    """The plain convolution that alone takes a model's input; None where there is none, as in some transformers.
+
+    Args:
+        model: The model.
+        example: An input that it takes.
+    """
+    uses = _Uses()
+    uses.watched[id(example)] = example
+    takers: list[nn.Conv2d] = []
+
+    def hook(module: nn.Module, args: tuple) -> None:
+        if args[0] is example:
+            takers.append(module)
+
+    handles = [m.register_forward_pre_hook(hook) for m in model.modules() if isinstance(m, nn.Conv2d)]
+    try:
+        with torch.no_grad(), evaluation_mode(model), uses:
+            model(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    alone = len(takers) == 1 == uses.counts[id(example)]
+    return takers[0] if alone and takers[0].groups == 1 and not isinstance(takers[0], _STANDARDISED) else None
+
+
 def _replacement(norm: _BatchNorm, conv: nn.Conv2d | None) -> nn.Module:
     """What stands in for a norm; its scale and shift go into `conv` where there is one."""
     if conv is None:

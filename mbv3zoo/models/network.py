@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from mbv3zoo.config import STRIDES, DetectorConfig
-from mbv3zoo.models.anchors import decode, default_anchors
+from mbv3zoo.layer_rows import LayerRows
+from mbv3zoo.models.anchors import default_anchors
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.layer_neck import LayerNeck
+from mbv3zoo.models.light_pan import LightPAN
 from mbv3zoo.models.neck import PAN
-from mbv3zoo.models.postprocess import Kept, postprocess
+from mbv3zoo.models.postprocess import Kept, postprocess_logits
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.sizes import refusal
 
@@ -39,7 +41,7 @@ class DetectorNetwork(nn.Module):
     def __init__(self, config: DetectorConfig, pretrained: bool = False, **backbone_args: Any) -> None:
         super().__init__()
         self._backbone_args = {'in_chans': config.in_chans, **config.backbone_args, **backbone_args}
-        self._backbone_args['map_strides'] = config.neck.strides if config.neck else STRIDES
+        self._backbone_args['map_strides'] = config.neck.strides if isinstance(config.neck, LayerRows) else STRIDES
         try:
             self.backbone = PyramidBackbone(config.backbone, config.image_size, pretrained, **self._backbone_args)
         except ValueError as error:
@@ -92,9 +94,9 @@ class DetectorNetwork(nn.Module):
 
         Args:
             logits: What `forward` returned.
-            **thresholds: Those of `mbv3zoo.models.postprocess.postprocess`.
+            **thresholds: Those of `mbv3zoo.models.postprocess.postprocess_logits`.
         """
-        return postprocess(*decode([x.float() for x in logits], self.anchors, self.strides), **thresholds)
+        return postprocess_logits(logits, self.anchors.float(), self.strides, **thresholds)
 
     def fuse(self) -> DetectorNetwork:
         """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self."""
@@ -174,10 +176,12 @@ class DetectorNetwork(nn.Module):
             )
 
 
-def _make_neck(backbone: PyramidBackbone, config: DetectorConfig) -> PAN | LayerNeck:
+def _make_neck(backbone: PyramidBackbone, config: DetectorConfig) -> PAN | LightPAN | LayerNeck:
     scaling = config.depth_multiple, config.width_multiple, config.activation
     if config.neck is None:
         return PAN(backbone.channels, *scaling)
+    if config.neck == 'light':
+        return LightPAN(backbone.channels, *scaling)
     return LayerNeck(config.neck, backbone.channels, backbone.strides, config.image_size, *scaling)
 
 

@@ -171,7 +171,8 @@ class PyramidBackbone(nn.Module):
         # Convolutions without padding lose a few cells at the border, and a made level is off by up to the square root
         # of two. What is further off is no map of this stride, and boxes would silently be put in wrong places.
         for cells, side in zip(x.shape[2:], seen, strict=True):
-            if not side / stride / 1.5 - 4 <= cells <= side / stride * 1.5 + 1:
+            # In whole numbers: side / stride / 1.5 - 4 <= cells <= side / stride * 1.5 + 1.
+            if not (2 * side - 12 * stride <= 3 * stride * cells and 2 * stride * cells <= 3 * side + 2 * stride):
                 raise ValueError(
                     f'backbone {self.name!r}: the map for stride {stride} has {cells} cells on {side} pixels; the '
                     f"reductions in the model's feature_info are wrong"

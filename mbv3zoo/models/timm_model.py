@@ -101,7 +101,8 @@ def make_plan(
 
 def seen_size(image_size: tuple[int, int], unit: int) -> tuple[int, int]:
     """The multiples of `unit` nearest to a picture's sides: what the model sees of it."""
-    height, width = (max(math.floor(side / unit + 0.5), 1) * unit for side in image_size)
+    # In whole numbers, which torch.export takes for sizes that are not known.
+    height, width = (max((2 * side + unit) // (2 * unit), 1) * unit for side in image_size)
     return height, width
 
 

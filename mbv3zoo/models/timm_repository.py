@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import timm
@@ -28,13 +30,16 @@ _STOCK = {
 _NOT_RECORDED = ('in_chans', 'feature_cls', 'cache_dir', 'checkpoint_path', 'device', 'dtype', 'pretrained_cfg')
 
 
-def stock_architecture(name: str) -> str | None:
+def stock_architecture(name: str, arguments: Mapping[str, Any] = MappingProxyType({})) -> str | None:
     """timm's own name for a backbone's network; None where only another package has it.
 
     Args:
         name: A timm model name, with or without a tag.
+        arguments: Those that it is built with.
     """
     architecture = name.split('.')[0]
+    if architecture in _STOCK and not arguments.get('last_expansion', True):
+        return None
     architecture = _STOCK.get(architecture, architecture)
     return architecture if timm.models.model_entrypoint(architecture).__module__.startswith('timm.') else None
 
@@ -61,7 +66,7 @@ def timm_config(backbone: PyramidBackbone, config: DetectorConfig) -> dict[str, 
     record['license'] = weights_license(config.licenses)
     record |= {'input_size': (config.in_chans, *size), 'mean': config.mean, 'std': config.std}
     return {
-        'architecture': stock_architecture(config.backbone) or config.backbone.split('.')[0],
+        'architecture': stock_architecture(config.backbone, config.backbone_args) or config.backbone.split('.')[0],
         'num_classes': record['num_classes'],
         'model_args': arguments,
         'pretrained_cfg': record,

@@ -527,3 +527,21 @@ def test_weights_from_a_file_and_a_folder(tmp_path: Path) -> None:
     from_folder = timm.create_model(f'local-dir:{tmp_path / "folder"}', pretrained=True, features_only=True).eval()
     assert from_folder.feature_info.reduction() == [4, 8, 16, 32]
     assert_same(from_folder(images)[-1], source.forward_features(images))
+
+
+@pytest.mark.parametrize(('ours', 'timms'), [('mbv3_yolo_large', 'large'), ('mbv3_yolo_small', 'small')])
+def test_without_the_last_expansion_the_maps_are_those_before_it(ours, timms, tmp_path):
+    torch.manual_seed(0)
+    whole = timm.create_model(f'mobilenetv3_{timms}_100').eval()
+    save_file(whole.state_dict(), tmp_path / 'whole.safetensors')
+    overlay = {'file': str(tmp_path / 'whole.safetensors')}
+    model = timm.create_model(
+        ours, features_only=True, last_expansion=False, pretrained=True, pretrained_cfg_overlay=overlay
+    ).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        x = whole.bn1(whole.conv_stem(images))
+        for stage in whole.blocks[:-1]:
+            x = stage(x)
+        assert torch.allclose(model(images)[-1], x, atol=1e-6)
+    assert model.feature_info.channels()[-1] == x.shape[1] == {'large': 160, 'small': 96}[timms]

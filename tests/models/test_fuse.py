@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mbv3zoo.config import DetectorConfig
-from mbv3zoo.models.fuse import ChannelAffine, fuse_batch_norms
+from mbv3zoo.models.fuse import ChannelAffine, first_convolution, fuse_batch_norms
 from mbv3zoo.models.network import DetectorNetwork
 
 
@@ -248,3 +248,29 @@ def test_hooks_and_gradients_are_as_before():
     with pytest.raises(RuntimeError):
         fuse_batch_norms(nn.Sequential(broken := nn.Conv2d(4, 6, 1), nn.BatchNorm2d(5)), torch.zeros(1, 4, 2, 2))
     assert not broken._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ('model', 'found'),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)), '0'),
+        (nn.Sequential(nn.ReLU(), nn.Conv2d(3, 4, 3)), None),
+        (nn.Sequential(nn.Conv2d(3, 6, 3, groups=3)), None),
+        (nn.Sequential(StdConv2d(3, 4, 3)), None),
+    ],
+)
+def test_first_convolution(model, found):
+    conv = first_convolution(model, torch.zeros(1, 3, 8, 8))
+    assert conv is (None if found is None else model.get_submodule(found))
+
+
+def test_an_input_that_is_used_twice_has_no_first_convolution():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            return self.conv(x) + x
+
+    assert first_convolution(Twice(), torch.zeros(1, 3, 8, 8)) is None

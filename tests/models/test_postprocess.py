@@ -1,7 +1,10 @@
+import itertools
+
 import pytest
 import torch
 
-from mbv3zoo.models.postprocess import Kept, postprocess
+from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.postprocess import Kept, postprocess, postprocess_logits
 
 THRESHOLDS = {'score_thresh': 0.25, 'iou_thresh': 0.4512}
 
@@ -204,3 +207,138 @@ def test_degenerate_boxes_do_not_suppress():
     boxes = torch.tensor([[[5.0, 5, 5, 5], [5, 5, 5, 5], [0, 0, 10, 10]]])
     scores = torch.tensor([[[0.9], [0.8], [0.7]]])
     assert len(postprocess(boxes, scores)[0].scores) == 3
+
+
+# From logits
+
+STRIDES = (8, 16, 32)
+ANCHORS = torch.tensor([[[4.0, 3], [8, 6], [9, 15]]]) * torch.tensor(STRIDES).view(3, 1, 1)
+
+
+def random_logits(seed, num_classes=4, batch=2, size=(64, 96), spread=3.0, shift=-1.0):
+    """As a head gives them: views of NCHW maps."""
+    generator = torch.Generator().manual_seed(seed)
+    maps = [
+        torch.randn(batch, 3, 5 + num_classes, size[0] // stride, size[1] // stride, generator=generator)
+        for stride in STRIDES
+    ]
+    return [(x * spread + shift).permute(0, 1, 3, 4, 2) for x in maps]
+
+
+def check_logits(logits, anchors=ANCHORS, strides=STRIDES, **options):
+    """Decoding everything first keeps the same; returns how many."""
+    boxes, scores = decode([level.float() for level in logits], anchors, strides)
+    expected = postprocess(boxes, scores, **options)
+    found = postprocess_logits(logits, anchors, strides, **options)
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert isinstance(ours, Kept)
+        assert torch.equal(ours.labels, theirs.labels)
+        # A sigmoid may differ in its last digit by the place of a number in its tensor.
+        torch.testing.assert_close(ours.boxes, theirs.boxes, rtol=1e-6, atol=1e-4)
+        torch.testing.assert_close(ours.scores, theirs.scores, rtol=1e-6, atol=0)
+    return sum(len(ours.scores) for ours in found)
+
+
+@pytest.mark.parametrize('multi_label', [False, True])
+@pytest.mark.parametrize('class_agnostic', [False, True])
+@pytest.mark.parametrize('score_thresh', [0, 0.001, 0.25, 0.5])
+@pytest.mark.parametrize('num_classes', [1, 20])
+def test_logits_as_everything_decoded(num_classes, score_thresh, class_agnostic, multi_label):
+    options = {'score_thresh': score_thresh, 'class_agnostic': class_agnostic, 'multi_label': multi_label}
+    # With an iou_thresh of 1 all that passes is kept.
+    counts = [
+        check_logits(random_logits(1, num_classes), iou_thresh=iou_thresh, max_detections=100_000, **options)
+        for iou_thresh in (0.45, 1)
+    ]
+    assert 0 < counts[0] < counts[1]
+    if score_thresh == 0:
+        assert counts[1] == 2 * 3 * (8 * 12 + 4 * 6 + 2 * 3) * (num_classes if multi_label else 1)
+
+
+@pytest.mark.parametrize('options', [{'max_detections': 3}, {'max_candidates': 7}, {'iou_thresh': 0}, {}])
+@pytest.mark.parametrize('size', [(32, 32), (32, 160), (96, 32)])
+def test_logits_of_other_sizes_and_limits(size, options):
+    assert check_logits(random_logits(2, size=size), **options)
+    assert check_logits([level.contiguous() for level in random_logits(2, size=size)], **options)
+
+
+@pytest.mark.parametrize('multi_label', [False, True])
+def test_logits_of_nothing(multi_label):
+    options = {'multi_label': multi_label}
+    assert check_logits(random_logits(3), score_thresh=1, **options) == 0
+    assert check_logits(random_logits(3, shift=-100.0), **options) == 0
+    assert check_logits(random_logits(3, shift=-100.0), score_thresh=1, **options) == 0
+    assert postprocess_logits(random_logits(3, batch=0), ANCHORS, STRIDES, **options) == []
+    (kept,) = postprocess_logits(random_logits(3, batch=1, shift=-100.0), ANCHORS, STRIDES, **options)
+    assert [tuple(part.shape) for part in kept] == [(0, 4), (0,), (0,)] and kept.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize('multi_label', [False, True])
+@pytest.mark.parametrize('score_thresh', [0, 0.25, 1])
+def test_extreme_logits(score_thresh, multi_label):
+    """Infinite and large logits, probabilities of exactly 0 and 1, in every combination."""
+    values = torch.tensor([-torch.inf, -1e30, -200, -100, -1, 0, 2, 100, 1e30, torch.inf])
+    # A row of cells: their objectness and two classes; each in another place, so that no ties are suppressed.
+    trios = torch.tensor(list(itertools.product(values.tolist(), repeat=3)))
+    level = torch.cat([torch.zeros(len(trios), 4), trios], 1).view(1, 1, 1, -1, 7)
+    options = {'score_thresh': score_thresh, 'multi_label': multi_label, 'max_detections': 10_000}
+    boxes, scores = decode([level], torch.tensor([[[8.0, 8]]]), [8])
+    (expected,) = postprocess(boxes, scores, **options)
+    (found,) = postprocess_logits([level], torch.tensor([[[8.0, 8]]]), [8], **options)
+    rows = [
+        sorted(zip(k.boxes.tolist(), k.labels.tolist(), [round(s, 6) for s in k.scores.tolist()], strict=True))
+        for k in (expected, found)
+    ]
+    assert rows[0] == rows[1] and bool(rows[0]) == (score_thresh < 1)
+    assert torch.isfinite(found.boxes).all()
+    check_logits(random_logits(4, spread=80.0), score_thresh=score_thresh, iou_thresh=1, multi_label=multi_label)
+
+
+@pytest.mark.parametrize('score_thresh', [1e-6, 0.001, 0.25, 0.5, 0.999, 1 - 1.78e-7, 1 - 6e-8])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
+def test_what_lies_just_above_the_threshold_is_not_lost(score_thresh, dtype):
+    """The threshold's logit is rounded: what passes by the last digit still passes, in coarse types as well."""
+    number = torch.tensor(score_thresh, dtype=torch.float64).logit().to(dtype)
+    around = max(0.02, 3 * abs(number.item()) * torch.finfo(dtype).eps)
+    objectness = (number.double() + torch.linspace(-around, around, 6001)).to(dtype).unique()
+    level = torch.full((1, 1, 1, len(objectness), 6), 60.0, dtype=dtype)
+    level[..., 4] = objectness
+    anchors = torch.tensor([[[8.0, 8]]])
+    _, scores = decode([level.float()], anchors, [8])
+    expected = (scores > score_thresh).sum().item()
+    (kept,) = postprocess_logits([level], anchors, [8], score_thresh=score_thresh, iou_thresh=1, max_detections=9999)
+    assert abs(len(kept.scores) - expected) <= (1 if dtype == torch.float32 else 0)
+    assert 0 < expected < len(objectness)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_logits_of_other_types_are_reckoned_in_float32(dtype):
+    logits = [level.to(dtype) for level in random_logits(5)]
+    assert check_logits(logits, score_thresh=0.1) > 10
+    (kept, _) = postprocess_logits(logits, ANCHORS, STRIDES, score_thresh=0.1)
+    assert kept.boxes.dtype == kept.scores.dtype == torch.float32
+
+
+def test_logits_are_not_changed_and_levels_must_match():
+    logits = random_logits(6)
+    copies = [level.clone() for level in logits]
+    postprocess_logits(logits, ANCHORS, STRIDES)
+    assert all(torch.equal(a, b) for a, b in zip(logits, copies, strict=True))
+    for parts in [(logits[:2], ANCHORS, STRIDES), (logits, ANCHORS[:2], STRIDES), (logits, ANCHORS, STRIDES[:2])]:
+        with pytest.raises(ValueError):
+            postprocess_logits(*parts)
+
+
+def test_only_what_may_pass_is_decoded(monkeypatch):
+    decoded = []
+
+    def count(probability, *args):
+        decoded.append(len(probability))
+        return probability
+
+    monkeypatch.setattr('mbv3zoo.models.postprocess.decode_boxes', count)
+    logits = random_logits(7, shift=-100.0, batch=1)
+    logits[1][0, 2, 1, 3, 4:] = 5
+    postprocess_logits(logits, ANCHORS, STRIDES)
+    assert decoded == [1]
