@@ -1,33 +1,74 @@
 """mbv3zoo: any timm backbone as a small, fast object detector.
 
-Importing it registers the MobileNetV3 backbones (`mbv3_yolo`, ...) with timm.
+Importing it registers the MobileNetV3 backbones (`mbv3_yolo`, ...) with timm: at once where timm is imported already,
+else together with timm. Neither torch nor timm is imported before something needs it, and a detector in an exported
+file (`mbv3zoo.load('model.onnx')`) never does.
 """
 
-import sys
-from pathlib import Path
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wrapt import when_imported
 
 from mbv3zoo.version import __version__
 
-# The program `mbv3zoo` answers --help before torch and timm are imported, which takes seconds; its commands import what
-# they need. ('-m' stands in sys.argv[0] while `python -m mbv3zoo` finds its module.)
-if not (sys.argv and (sys.argv[0] == '-m' or Path(sys.argv[0]).stem == 'mbv3zoo')):
+if TYPE_CHECKING:
     from mbv3zoo import backbones
     from mbv3zoo.config import DetectorConfig, TrainConfig
     from mbv3zoo.create import create_detector, list_detectors
     from mbv3zoo.detections import Detections
     from mbv3zoo.detector import Detector
+    from mbv3zoo.exported.detector import ExportedDetector
+    from mbv3zoo.loading import load
     from mbv3zoo.models.blocks import register_block
     from mbv3zoo.zoo import register_detector
 
-    __all__ = [
-        'Detections',
-        'Detector',
-        'DetectorConfig',
-        'TrainConfig',
-        '__version__',
-        'backbones',
-        'create_detector',
-        'list_detectors',
-        'register_block',
-        'register_detector',
-    ]
+# Name -> the module that has it.
+_HOMES = {
+    'Detections': 'detections',
+    'Detector': 'detector',
+    'DetectorConfig': 'config',
+    'ExportedDetector': 'exported.detector',
+    'TrainConfig': 'config',
+    'create_detector': 'create',
+    'list_detectors': 'create',
+    'load': 'loading',
+    'register_block': 'models.blocks',
+    'register_detector': 'zoo',
+}
+
+__all__ = [
+    'Detections',
+    'Detector',
+    'DetectorConfig',
+    'ExportedDetector',
+    'TrainConfig',
+    '__version__',
+    'backbones',
+    'create_detector',
+    'list_detectors',
+    'load',
+    'register_block',
+    'register_detector',
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == 'backbones':
+        return import_module('mbv3zoo.backbones')
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    value = getattr(import_module(f'mbv3zoo.{_HOMES[name]}'), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+@when_imported('timm')
+def _register_backbones(timm: Any) -> None:
+    import_module('mbv3zoo.backbones')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,11 @@ app = typer.Typer(
 Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub repository organisation/name.')]
 _DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO per split), or hub:org/name.'
 Data = Annotated[str, typer.Option(help=_DATA_HELP)]
+Runtime = Annotated[
+    str | None, typer.Option(help='eager, compile, onnxruntime, openvino, or auto: the fastest that is installed.')
+]
+Threads = Annotated[int | None, typer.Option(help='Threads of the runtime.')]
+Device = Annotated[str | None, typer.Option(help='Device of the runtime, such as cpu, cuda or GPU.')]
 Images = Annotated[str | None, typer.Option(help="Folder of a COCO file's pictures.")]
 
 
@@ -212,23 +218,136 @@ def val(
 
 @app.command()
 def predict(
-    model: Model,
-    source: Annotated[str, typer.Argument(help='A picture, a folder, or a quoted glob pattern.')],
+    model: Annotated[
+        str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
+    ],
+    source: Annotated[
+        str, typer.Argument(help='A picture, a folder, a quoted glob pattern, a video, or a camera (its number).')
+    ],
     out: Annotated[Path | None, typer.Option(help='Folder of the results; by default the next runs/predict-N.')] = None,
-    score_thresh: Annotated[float, typer.Option(help='Lowest score, 0..1.')] = 0.25,
-    iou_thresh: Annotated[float, typer.Option(help='Overlap at which the lower scored box is dropped, 0..1.')] = 0.45,
+    score_thresh: Annotated[float | None, typer.Option(help='Lowest score, 0..1; 0.25 by default.')] = None,
+    iou_thresh: Annotated[
+        float | None, typer.Option(help='Overlap at which the lower scored box is dropped, 0..1; 0.45 by default.')
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
     batch_size: int = 8,
+    runtime: Runtime = None,
+    threads: Threads = None,
+    device: Device = None,
+    draw: Annotated[bool, typer.Option(help='Write each picture with its boxes, beside the JSON.')] = True,
 ) -> None:
     """Find objects; writes each picture with its boxes, and one JSON of all detections."""
-    from mbv3zoo.detector import Detector
-    from mbv3zoo.predictor import write_predictions
+    from mbv3zoo.loading import load
+    from mbv3zoo.video import is_video
 
     out = out or next_folder(Path('runs'), 'predict')
-    options = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'batch_size': batch_size}
-    detector = Detector.from_pretrained(model).fuse()
-    for line in write_predictions(detector, source, out, image_size=image_size, **options):
+    options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
+    detector = load(model, runtime=runtime, threads=threads, device=device)
+    if runtime is None and hasattr(detector, 'fuse'):
+        detector.fuse()
+    if is_video(source):
+        from mbv3zoo.video import write_video_predictions
+
+        lines = write_video_predictions(detector, source, out, progress=sys.stderr.isatty(), **options)
+    else:
+        from mbv3zoo.prediction_folder import write_predictions
+
+        lines = write_predictions(
+            detector, source, out, draw=draw, progress=sys.stderr.isatty(), batch_size=batch_size, **options
+        )
+    for line in lines:
         typer.echo(line)
+
+
+@app.command()
+def export(
+    model: Model,
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help='The file; its end names the format: .onnx, .xml (OpenVINO), .torchscript, .pt2, '
+            '.ncnn.param, .mlpackage (Core ML).'
+        ),
+    ],
+    image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels; the model's own.")] = None,
+    batch_size: Annotated[int, typer.Option(help='Pictures a call.')] = 1,
+    dynamic: Annotated[bool, typer.Option('--dynamic', help='Take any batch, and any size in steps of 32.')] = False,
+    nms: Annotated[bool, typer.Option('--nms', help='Suppress inside the graph.')] = False,
+    score_thresh: Annotated[float, typer.Option(help='Lowest score inside the graph, with --nms.')] = 0.25,
+    iou_thresh: Annotated[float, typer.Option(help='Overlap inside the graph, with --nms.')] = 0.45,
+    precision: Annotated[str, typer.Option(help='float32, float16 or int8.')] = 'float32',
+    calibration: Annotated[str | None, typer.Option(help='Data set or folder of pictures for int8.')] = None,
+    data: Annotated[str | None, typer.Option(help='Also measure AP before and after. ' + _DATA_HELP)] = None,
+    split: Annotated[str, typer.Option(help='Split for that.')] = 'val',
+    tolerance: Annotated[
+        float | None, typer.Option(help='Largest difference of the logits, relative to theirs.')
+    ] = None,
+    overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.')] = False,
+) -> None:
+    """Write a detector for another runtime, with a certificate (FILE.json) of how far it agrees with PyTorch."""
+    from mbv3zoo.detector import Detector
+
+    path = Detector.from_pretrained(model).export(
+        out,
+        image_size=image_size,
+        batch_size=batch_size,
+        dynamic=dynamic,
+        nms=nms,
+        score_thresh=score_thresh,
+        iou_thresh=iou_thresh,
+        precision=precision,
+        calibration=calibration,
+        data=data,
+        split=split,
+        tolerance=tolerance,
+        overwrite=overwrite,
+    )
+    from mbv3zoo.export.certificate import read_certificate
+
+    typer.echo(read_certificate(path).summary())
+    typer.echo(f'saved in {path}')
+
+
+@app.command()
+def benchmark(
+    models: Annotated[list[str], typer.Argument(help='Names, YAML files, saved folders, or exported files.')],
+    runtime: Annotated[
+        list[str] | None, typer.Option(help='eager, compile, onnxruntime or openvino; may be given several times.')
+    ] = None,
+    size: Annotated[list[str] | None, typer.Option(help='Side in pixels, or HEIGHTxWIDTH; may be repeated.')] = None,
+    batch: Annotated[list[int] | None, typer.Option(help='Pictures a call; may be repeated.')] = None,
+    against: Annotated[list[Path] | None, typer.Option(help='An exported file, also of another library.')] = None,
+    rounds: Annotated[int, typer.Option(help='Turns that each model gets.')] = 15,
+    seconds: Annotated[float, typer.Option(help='Length of a turn.')] = 0.2,
+    threads: Threads = None,
+    device: Device = None,
+    memory: Annotated[bool, typer.Option('--memory', help='Also measure peak memory, in a process each.')] = False,
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the report; by default the next runs/benchmark-N.')
+    ] = None,
+) -> None:
+    """Time models, runtimes, sizes and batches against one another, in turns; writes a table, CSV and picture."""
+    from mbv3zoo.benchmark.report import write_report
+    from mbv3zoo.benchmark.rows import parse_size
+    from mbv3zoo.benchmark.run import benchmark as run_benchmark
+    from mbv3zoo.folders import check_new_folder
+
+    out = out or next_folder(Path('runs'), 'benchmark')
+    check_new_folder(out)
+    rows = run_benchmark(
+        models,
+        rounds=rounds,
+        seconds=seconds,
+        threads=threads,
+        device=device,
+        memory=memory,
+        show_progress=True,
+        **given(runtimes=runtime, sizes=[parse_size(text) for text in size] if size else None, batches=batch),
+        **given(against=against),
+    )
+    typer.echo(write_report(rows, out, threads=threads, command=shlex.join(['mbv3zoo', *sys.argv[1:]])))
+    if all(row.error for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()

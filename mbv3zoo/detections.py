@@ -1,21 +1,29 @@
 """What a detector found in one picture."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from mbv3zoo.drawing import class_colour, draw_caption
 from mbv3zoo.images import read_image
+from mbv3zoo.tensors import is_tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(eq=False)
 class Detections:
     """The objects found in one picture, N of them, N may be 0.
+
+    `boxes`, `scores` and `labels` are torch tensors; where numpy arrays are given, as an exported file's detector does,
+    which works without torch, they stay arrays.
 
     Attributes:
         boxes: float32 `[N, 4]` xyxy in pixels of the original picture, on the CPU.
@@ -30,18 +38,20 @@ class Detections:
         ValueError: if shapes disagree or a label has no class name.
     """
 
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
+    boxes: Tensor | np.ndarray
+    scores: Tensor | np.ndarray
+    labels: Tensor | np.ndarray
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     path: str | None = None
     error: str | None = None
 
     def __post_init__(self) -> None:
-        self.boxes = torch.as_tensor(self.boxes, dtype=torch.float32, device='cpu').detach()
-        self.scores = torch.as_tensor(self.scores, dtype=torch.float32, device='cpu').detach()
-        self.labels = torch.as_tensor(self.labels, dtype=torch.int64, device='cpu').detach()
+        parts = (self.boxes, self.scores, self.labels)
+        as_own = np.asarray if all(isinstance(part, np.ndarray) for part in parts) else _as_tensor
+        self.boxes = as_own(self.boxes, 'float32')
+        self.scores = as_own(self.scores, 'float32')
+        self.labels = as_own(self.labels, 'int64')
         self.class_names = tuple(self.class_names)
         self.image_size = (int(self.image_size[0]), int(self.image_size[1]))
         shapes = [tuple(part.shape) for part in (self.boxes, self.scores, self.labels)]
@@ -64,30 +74,24 @@ class Detections:
         image_size: tuple[int, int] = (0, 0),
         path: str | None = None,
         error: str | None = None,
-    ) -> 'Detections':
-        """Detections with N = 0; the image size is (0, 0) where it is not known."""
-        return cls(
-            boxes=torch.zeros(0, 4),
-            scores=torch.zeros(0),
-            labels=torch.zeros(0, dtype=torch.int64),
-            class_names=tuple(class_names),
-            image_size=image_size,
-            path=path,
-            error=error,
-        )
+    ) -> Detections:
+        """Detections with N = 0, as numpy arrays; the image size is (0, 0) where it is not known."""
+        none = np.zeros(0, np.float32)
+        return cls(none.reshape(0, 4), none, none, tuple(class_names), image_size, path, error)
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, index: Any) -> 'Detections':
+    def __getitem__(self, index: Any) -> Detections:
         """Picks detections by a slice, a boolean mask `[N]`, a list of indices or one index.
 
         The result is a `Detections` in every case, also for one index.
         """
         if not isinstance(index, slice):
-            index = torch.as_tensor(index, device='cpu').reshape(-1)
-            # An empty list becomes a float tensor, which cannot be an index.
-            index = index if index.numel() else index.long()
+            index = np.asarray(index.cpu() if is_tensor(index) else index).reshape(-1)
+            # An empty list becomes an array of floats, which cannot be an index.
+            index = index if len(index) else index.astype(np.int64)
+            index = index if isinstance(self.scores, np.ndarray) else _as_tensor(index)
         return replace(self, boxes=self.boxes[index], scores=self.scores[index], labels=self.labels[index])
 
     @property
@@ -123,14 +127,13 @@ class Detections:
         font = ImageFont.load_default(size=max(10, round(longest / 45)))
         painter = ImageDraw.Draw(canvas)
         # The surest last, so that it stays on top.
-        for index in self.scores.argsort(stable=True).tolist():
-            label = int(self.labels[index])
+        for box, score, label in sorted(self._rows(), key=lambda row: row[1]):
             colour = class_colour(label)
-            left, top, right, bottom = self.boxes[index].round().int().tolist()
+            left, top, right, bottom = map(round, box)
             # Edges lie between pixels, and the rectangle includes its last pixel.
             right, bottom = max(left, right - 1), max(top, bottom - 1)
             painter.rectangle((left, top, right, bottom), outline=colour, width=line_width)
-            caption = f'{self.class_names[label]} {self.scores[index]:.2f}'
+            caption = f'{self.class_names[label]} {score:.2f}'
             draw_caption(painter, caption, (left, top), canvas.size, colour, font)
         return canvas
 
@@ -192,14 +195,28 @@ class Detections:
             raise ImportError(
                 'to_supervision() needs the package supervision: pip install "mbv3zoo[supervision]"'
             ) from error
-        import numpy
-
         return supervision.Detections(
-            xyxy=self.boxes.numpy().copy(),
-            confidence=self.scores.numpy().copy(),
-            class_id=self.labels.numpy().copy(),
-            data={'class_name': numpy.array(self.names, dtype=str)},
+            xyxy=np.asarray(self.boxes).copy(),
+            confidence=np.asarray(self.scores).copy(),
+            class_id=np.asarray(self.labels).copy(),
+            data={'class_name': np.array(self.names, dtype=str)},
         )
+
+    def torch(self) -> Detections:
+        """Returns the same detections as torch tensors."""
+        parts = {name: _as_tensor(getattr(self, name)) for name in ('boxes', 'scores', 'labels')}
+        return replace(self, **parts)
+
+    def numpy(self) -> Detections:
+        """Returns the same detections as numpy arrays."""
+        parts = {name: np.asarray(getattr(self, name)).copy() for name in ('boxes', 'scores', 'labels')}
+        return replace(self, **parts)
 
     def _rows(self) -> zip:
         return zip(self.boxes.tolist(), self.scores.tolist(), self.labels.tolist(), strict=True)
+
+
+def _as_tensor(values: Any, dtype: str | None = None) -> Tensor:
+    import torch
+
+    return torch.as_tensor(values, dtype=dtype and getattr(torch, dtype), device='cpu').detach()

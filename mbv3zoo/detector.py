@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from timm.layers import to_2tuple
 
 from mbv3zoo import saved_folder
+from mbv3zoo.deploy import check_options, kept_live
 from mbv3zoo.detections import Detections
 from mbv3zoo.model_card import render_card
 from mbv3zoo.models.head_transfer import kept_classes, transfer_head
@@ -33,18 +35,47 @@ class Detector(DetectorNetwork):
     builds one, `Detector.from_pretrained` loads one.
     """
 
-    def predict(self, source: Any, **options: Any) -> Detections | list[Detections]:
+    def predict(
+        self,
+        source: Any,
+        *,
+        runtime: str | None = None,
+        threads: int | None = None,
+        device: str | None = None,
+        **options: Any,
+    ) -> Detections | list[Detections]:
         """Finds objects in one picture or many.
 
         Args:
             source: A path, PIL image, array [H, W, 3] uint8 RGB, tensor [3, H, W]; or a list, folder or glob of them.
+            runtime: 'eager', 'compile', 'onnxruntime', 'openvino' or 'auto'; see `mbv3zoo.deploy.open_live`. It is
+                built at the first call and kept while the weights stay the same. None runs the network as it is.
+            threads, device: The runtime's.
             **options: `score_thresh` (0.25), `iou_thresh` (0.45), `max_detections` (300), `batch_size` (8),
                 `image_size`; see `mbv3zoo.predictor.predict`.
 
         Returns:
             `Detections` of one picture, a list of them for many; boxes in pixels of the original picture.
         """
-        return predict(self, source, **options)
+        if runtime is None:
+            check_options({'threads': threads, 'device': device})
+            return predict(self, source, **options)
+        size = to_2tuple(options.get('image_size') or self.config.image_size)
+        return predict(kept_live(self, runtime, image_size=size, threads=threads, device=device), source, **options)
+
+    def export(self, path: str | Path, **options: Any) -> Path:
+        """Writes the detector for another runtime, with a certificate of how far that agrees with PyTorch.
+
+        Args:
+            path: The file; its end names the format ('model.onnx', 'model.xml', ...).
+            **options: `dynamic`, `nms`, `precision`, `data`, ...; see `mbv3zoo.export.export.export`, also for errors.
+
+        Returns:
+            The file, which `mbv3zoo.load` opens.
+        """
+        from mbv3zoo.export.export import export
+
+        return export(self, path, **options)
 
     def save_pretrained(
         self,
@@ -83,7 +114,10 @@ class Detector(DetectorNetwork):
             'library_version': __version__,
             'detector': self.config.model_dump(mode='json'),
         }
-        facts = {'stock': stock_architecture(self.config.backbone) is not None, 'picture': picture is not None}
+        facts = {
+            'stock': stock_architecture(self.config.backbone, self.config.backbone_args) is not None,
+            'picture': picture is not None,
+        }
         card = render_card(self.config, sum(p.numel() for p in self.parameters()), **facts, **(card_data or {}))
         pictures = {saved_folder.PICTURE_NAME: picture} if picture else {}
         return saved_folder.save_folder(folder, config, backbone, head, card, pictures=pictures, keep_card=keep_card)

@@ -1,13 +1,19 @@
 """Reading one picture, from wherever it comes, as upright 8-bit pixels."""
 
+from __future__ import annotations
+
 import os
 import struct
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import torch
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
+
+from mbv3zoo.tensors import is_tensor
+
+if TYPE_CHECKING:
+    import torch
 
 IMAGE_SUFFIXES = frozenset(
     ['.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'],
@@ -65,8 +71,8 @@ def read_image(source: Any, channels: int = 3, at_least: tuple[int, int] | None 
         name = f'{source.mode} PIL image of {source.width} x {source.height} pixels'
         _check_has_colours(name, channels)
         image = _pil_to_rgb(source, name)
-    elif isinstance(source, (np.ndarray, torch.Tensor)):
-        pixels = _tensor_to_array(source) if isinstance(source, torch.Tensor) else _array_to_8_bit(source)
+    elif isinstance(source, np.ndarray) or is_tensor(source):
+        pixels = _tensor_to_array(source) if is_tensor(source) else _array_to_8_bit(source)
         if channels not in (1, 3):
             if pixels.shape[2] != channels:
                 raise ValueError(
@@ -247,8 +253,8 @@ def _tensor_to_array(tensor: torch.Tensor) -> np.ndarray:
                 f'cannot read {_describe(tensor)}: its values {low:g}..{high:g} are outside 0..1; '
                 'pass raw pixels, not normalised ones, as uint8 or divided by 255'
             )
-        tensor = (tensor.clamp(0, 1) * 255).round().to(torch.uint8)
-    elif tensor.dtype != torch.uint8:
+        tensor = (tensor.clamp(0, 1) * 255).round().byte()
+    elif str(tensor.dtype) != 'torch.uint8':
         raise ValueError(f'cannot read {_describe(tensor)}: expected uint8 (0..255) or float (0..1)')
     return tensor.permute(1, 2, 0).numpy()
 
@@ -256,7 +262,7 @@ def _tensor_to_array(tensor: torch.Tensor) -> np.ndarray:
 def _array_to_rgb(pixels: np.ndarray, source: np.ndarray | torch.Tensor) -> Image.Image:
     channels = pixels.shape[2]
     if channels not in (1, 3, 4):
-        layout = '[C, H, W]' if isinstance(source, torch.Tensor) else '[H, W, C]'
+        layout = '[C, H, W]' if is_tensor(source) else '[H, W, C]'
         raise ValueError(
             f'cannot read {_describe(source)}: expected 1, 3 or 4 channels laid out {layout}, got {channels}'
         )
@@ -267,5 +273,5 @@ def _array_to_rgb(pixels: np.ndarray, source: np.ndarray | torch.Tensor) -> Imag
 
 
 def _describe(image: np.ndarray | torch.Tensor) -> str:
-    kind = 'tensor' if isinstance(image, torch.Tensor) else 'array'
+    kind = 'tensor' if is_tensor(image) else 'array'
     return f'{kind} of shape {tuple(image.shape)} and type {image.dtype}'

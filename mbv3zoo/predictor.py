@@ -1,69 +1,67 @@
 """From sources to detections: read, letterbox, batch, run the detector, map boxes back."""
 
-import json
-import os
+from __future__ import annotations
+
 import warnings
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain, count
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
-import torch
-from PIL import Image
-from torch import Tensor, nn
+import numpy as np
 
-from mbv3zoo.atomic import atomic_write
-from mbv3zoo.data.letterbox import Letterbox
 from mbv3zoo.data.sources import expand_source
 from mbv3zoo.detections import Detections
-from mbv3zoo.folders import check_new_folder
-from mbv3zoo.images import read_image
-from mbv3zoo.models.modes import evaluation_mode
+from mbv3zoo.picture_reader import Picture, read_pictures
+
+_DEFAULTS = {'score_thresh': 0.25, 'iou_thresh': 0.45, 'max_detections': 300}
 
 
-@dataclass(frozen=True)
-class _Settings:
-    score_thresh: float
-    iou_thresh: float
-    max_detections: int
+class Engine(Protocol):
+    """What runs pictures: `mbv3zoo.exported.detector.ExportedDetector`, or a torch detector in a `TorchEngine`.
+
+    Attributes:
+        info: Has `class_names`, `in_chans` and `image_size`.
+        tensors: Whether detections are to hold tensors, not arrays.
+    """
+
+    info: Any
+    tensors: bool
+
+    def detect(self, images: np.ndarray, **thresholds: Any) -> Sequence[tuple[Any, Any, Any]]:
+        """Boxes (xyxy, letterbox pixels), scores and labels of each picture of uint8 [B, C, H, W]."""
+
+
+class _Settings(NamedTuple):
+    thresholds: dict[str, Any]
     batch_size: int
     image_size: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """One item on its way through: either its letterboxed pixels or the reason there are none."""
-
-    path: str | None
-    letterbox: Letterbox | None = None
-    pixels: Tensor | None = None
-    error: str | None = None
-
-
 def predict(
-    detector: nn.Module,
+    detector: Any,
     source: Any,
     *,
-    score_thresh: float = 0.25,
-    iou_thresh: float = 0.45,
-    max_detections: int = 300,
+    score_thresh: float | None = None,
+    iou_thresh: float | None = None,
+    max_detections: int | None = None,
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
 ) -> Detections | list[Detections]:
     """Finds objects in one picture or in many.
 
-    The detector runs in evaluation mode and without gradients; its training flags are as before afterwards.
+    A torch detector runs in evaluation mode and without gradients; its training flags are as before afterwards.
 
     Args:
-        detector: a detector; its `config` says the image size, the input channels and the class names.
+        detector: a `Detector`; its `config` says the image size, the input channels and the class names. Or an
+            `Engine`, such as an exported detector.
         source: what `mbv3zoo.data.sources.expand_source` takes: a path, PIL image, array or tensor for one
             picture; a list of those, a directory, a glob pattern or a batch for many.
-        score_thresh: detections scored lower are dropped, 0..1.
-        iou_thresh: of two boxes of a class that overlap more than this, the lower scored is dropped, 0..1.
-        max_detections: the most detections kept for one picture.
-        batch_size: how many pictures are read and run at a time.
+        score_thresh: detections scored lower are dropped, 0..1; 0.25 when left out.
+        iou_thresh: of two boxes of a class that overlap more than this, the lower scored is dropped, 0..1; 0.45 when
+            left out.
+        max_detections: the most detections kept for one picture; 300 when left out. An exported graph that suppresses
+            by itself has thresholds of its own in place of these three.
+        batch_size: how many pictures are run at a time.
         image_size: side, or (height, width), in pixels that pictures are letterboxed to; the detector's own
             when left out.
 
@@ -76,147 +74,82 @@ def predict(
         ValueError: if a single picture cannot be read, an array or tensor is not an image, there are no
             pictures, or a setting is out of range.
     """
-    settings = _settings(detector, score_thresh, iou_thresh, max_detections, batch_size, image_size)
+    engine = as_engine(detector)
+    settings = _settings(engine, score_thresh, iou_thresh, max_detections, batch_size, image_size)
     items, is_single = expand_source(source)
-    found = list(_run(detector, items, settings, raise_unreadable=is_single))
+    found = list(_run(engine, items, settings, raise_unreadable=is_single))
     return found[0] if is_single else found
 
 
 def iter_predict(
-    detector: nn.Module,
+    detector: Any,
     source: Any,
     *,
-    score_thresh: float = 0.25,
-    iou_thresh: float = 0.45,
-    max_detections: int = 300,
+    score_thresh: float | None = None,
+    iou_thresh: float | None = None,
+    max_detections: int | None = None,
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
 ) -> Iterator[Detections]:
     """Like `predict`, but yields the `Detections` of one picture after the other, in order.
 
-    Pictures are read a batch at a time, so that any number of them fits in memory. Settings and the source
-    are checked at once, before the first picture is asked for. A single picture is yielded alone.
+    Threads read a few batches ahead and no more, so that any number of pictures fits in memory. Settings and the
+    source are checked at once, before the first picture is asked for. A single picture is yielded alone.
     """
-    settings = _settings(detector, score_thresh, iou_thresh, max_detections, batch_size, image_size)
+    engine = as_engine(detector)
+    settings = _settings(engine, score_thresh, iou_thresh, max_detections, batch_size, image_size)
     items, is_single = expand_source(source)
-    return _run(detector, items, settings, raise_unreadable=is_single)
+    return _run(engine, items, settings, raise_unreadable=is_single)
+
+
+def as_engine(detector: Any) -> Engine:
+    """A detector, torch's or another, as what runs pictures."""
+    if hasattr(detector, 'detect'):
+        return detector
+    from mbv3zoo.torch_engine import TorchEngine
+
+    return TorchEngine(detector)
 
 
 def _settings(
-    detector: nn.Module,
-    score_thresh: float,
-    iou_thresh: float,
-    max_detections: int,
+    engine: Engine,
+    score_thresh: float | None,
+    iou_thresh: float | None,
+    max_detections: int | None,
     batch_size: int,
     image_size: int | tuple[int, int] | None,
 ) -> _Settings:
-    for name, value in (('score_thresh', score_thresh), ('iou_thresh', iou_thresh)):
-        if not 0 <= value <= 1:
-            raise ValueError(f'{name} is {value}; expected a number in 0..1')
-    for name, value in (('max_detections', max_detections), ('batch_size', batch_size)):
+    given = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
+    defaults = {name: getattr(engine.info, name, None) or value for name, value in _DEFAULTS.items()}
+    thresholds = {name: defaults[name] if value is None else value for name, value in given.items()}
+    for name in ('score_thresh', 'iou_thresh'):
+        if not 0 <= thresholds[name] <= 1:
+            raise ValueError(f'{name} is {thresholds[name]}; expected a number in 0..1')
+    for name, value in (('max_detections', thresholds['max_detections']), ('batch_size', batch_size)):
         if value < 1:
             raise ValueError(f'{name} is {value}; expected at least 1')
     if image_size is None:
-        image_size = detector.config.image_size
+        image_size = engine.info.image_size
     elif isinstance(image_size, int):
         image_size = (image_size, image_size)
-    return _Settings(score_thresh, iou_thresh, max_detections, batch_size, tuple(image_size))
+    return _Settings(thresholds, batch_size, tuple(image_size))
 
 
-def _run(detector: nn.Module, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Detections]:
-    config = detector.config
-    for start in range(0, len(items), settings.batch_size):
-        batch = items[start : start + settings.batch_size]
-        pictures = [_read(item, config.in_chans, settings.image_size, raise_unreadable) for item in batch]
-        readable = [picture.pixels for picture in pictures if picture.error is None]
-        kept = iter(_detect(detector, torch.stack(readable), settings) if readable else ())
-        for picture in pictures:
-            if picture.error is not None:
-                yield Detections.empty(config.class_names, path=picture.path, error=picture.error)
-                continue
-            boxes, scores, labels = next(kept)
-            yield Detections(
-                boxes=picture.letterbox.boxes_to_original(boxes),
-                scores=scores,
-                labels=labels,
-                class_names=config.class_names,
-                image_size=picture.letterbox.original,
-                path=picture.path,
-            )
+def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Detections]:
+    info, size = engine.info, settings.batch_size
+    pictures = read_pictures(items, info.in_chans, settings.image_size, 2 * size, raise_unreadable)
+    while batch := list(islice(pictures, size)):
+        readable = [picture.pixels for picture in batch if picture.error is None]
+        kept = iter(engine.detect(np.stack(readable), **settings.thresholds) if readable else ())
+        for picture in batch:
+            if picture.error is None:
+                found = _detections(picture, *next(kept), info.class_names)
+            else:
+                warnings.warn(f'{picture.error}; its detections are empty', stacklevel=2)
+                found = Detections.empty(info.class_names, path=picture.path, error=picture.error)
+            yield found.torch() if engine.tensors else found
 
 
-def _read(item: Any, in_chans: int, image_size: tuple[int, int], raise_unreadable: bool) -> _Picture:
-    path = os.fspath(item) if isinstance(item, (str, os.PathLike)) else None
-    try:
-        pixels = read_image(item, channels=in_chans)
-    except ValueError as error:
-        # A damaged file is an accident in a large folder. An array of the wrong kind, or files for a detector
-        # that does not take colours, are mistakes of the caller that every further item would repeat.
-        in_file = isinstance(item, (str, os.PathLike, Image.Image)) and in_chans in (1, 3)
-        if raise_unreadable or not in_file:
-            raise
-        warnings.warn(f'{error}; its detections are empty', stacklevel=2)
-        return _Picture(path, error=str(error))
-    letterbox = Letterbox.fit(pixels.shape[:2], image_size)
-    return _Picture(path, letterbox, letterbox.apply(torch.from_numpy(pixels).permute(2, 0, 1)))
-
-
-def _detect(detector: nn.Module, pixels: Tensor, settings: _Settings) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Boxes (xyxy, letterbox pixels), scores and labels of each picture of uint8 [B, C, H, W], on the CPU."""
-    # The detector's device and type; one without weights or buffers runs on the CPU.
-    weight = next(
-        (part for part in chain(detector.parameters(), detector.buffers()) if part.is_floating_point()),
-        torch.zeros(0),
-    )
-    with evaluation_mode(detector), torch.inference_mode():
-        images = (pixels.to(weight.device).float() / 255).to(weight.dtype)
-        kept = detector.postprocess(
-            detector(images),
-            score_thresh=settings.score_thresh,
-            iou_thresh=settings.iou_thresh,
-            max_detections=settings.max_detections,
-        )
-    # Cloned out here, the results are ordinary tensors that may be changed and used in autograd.
-    return [tuple(part.cpu().clone() for part in parts) for parts in kept]
-
-
-def write_predictions(detector: nn.Module, source: Any, out: str | Path, **settings: Any) -> Iterator[str]:
-    """Predicts, writes each picture with its boxes and one `predictions.json`, and tells of each picture in a line.
-
-    Args:
-        detector, source, **settings: As for `predict`.
-        out: Folder for the results; must not exist yet, or be empty.
-
-    Yields:
-        For each picture what was found in it; last, where everything is.
-
-    Raises:
-        ValueError: As `predict`, or the folder is in use.
-    """
-    out = Path(out)
-    check_new_folder(out)
-    found = iter_predict(detector, source, **settings)
-    out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for detections in found:
-        row = detections.to_dict()
-        if detections.error is None:
-            # Two folders may hold pictures of one name.
-            name = _next_name(out, Path(detections.path).stem)
-            detections.draw().save(out / name, quality=92)
-            row['drawn'] = name
-        rows.append(row)
-        yield f'{detections.path}: {detections.error or _count_by_name(detections)}'
-    atomic_write(out / 'predictions.json', (json.dumps(rows, indent=2) + '\n').encode('utf-8'))
-    yield f'{len(rows)} pictures; results in {out}'
-
-
-def _count_by_name(detections: Detections) -> str:
-    counts = Counter(detections.names)
-    return ', '.join(f'{number} {name}' for name, number in counts.most_common()) or 'nothing found'
-
-
-def _next_name(folder: Path, stem: str) -> str:
-    """The first of stem.jpg, stem-2.jpg, ... that is free in a folder."""
-    names = chain([f'{stem}.jpg'], (f'{stem}-{i}.jpg' for i in count(2)))
-    return next(name for name in names if not (folder / name).exists())
+def _detections(picture: Picture, boxes: Any, scores: Any, labels: Any, class_names: tuple[str, ...]) -> Detections:
+    letterbox = picture.letterbox
+    return Detections(letterbox.boxes_to_original(boxes), scores, labels, class_names, letterbox.original, picture.path)

@@ -18,6 +18,7 @@ LAYERS = {
         'presets',
         'config_base',
         'layer_rows',
+        'tensors',
         'config',
         'drawing',
         'scaling',
@@ -31,9 +32,10 @@ LAYERS = {
     1: ['backbones', 'card_merge', 'layer_list', 'config_loader', 'hub', 'licenses', 'model_card']
     + ['saved_folder', 'zoo', 'saved_detector', 'publish'],
     2: ['models', 'data'],
-    3: ['backbone_table', 'evaluation', 'predictor', 'timm_source', 'yolov5_ap'],
-    4: ['detector', 'create', 'layer_table', 'info', 'plots', 'convert'],
-    5: ['training'],
+    3: ['backbone_table', 'evaluation', 'predictor', 'picture_reader', 'torch_engine', 'prediction_folder', 'video']
+    + ['timm_source', 'yolov5_ap', 'exported', 'runtimes', 'export', 'deploy'],
+    4: ['detector', 'loading', 'create', 'layer_table', 'info', 'plots', 'convert'],
+    5: ['training', 'benchmark'],
     6: ['cli'],
     7: ['__main__'],
 }

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from mbv3zoo.images import IMAGE_SUFFIXES
+from mbv3zoo.tensors import is_tensor
 
 _EXPECTED = (
     'a path, a directory, a glob pattern, a PIL image, an array [H, W, C], a tensor [C, H, W] or '
@@ -46,15 +46,16 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
         return _expand_path(source)
     if isinstance(source, (list, tuple)):
         for index, item in enumerate(source):
-            if not isinstance(item, (str, os.PathLike, Image.Image, np.ndarray, torch.Tensor)):
+            if not (isinstance(item, (str, os.PathLike, Image.Image, np.ndarray)) or is_tensor(item)):
                 raise ValueError(
                     f'item {index} of the source list is a {type(item).__name__}; expected a path, '
                     'a PIL image, an array [H, W, C] or a tensor [C, H, W]'
                 )
         return list(source), False
-    if isinstance(source, (np.ndarray, torch.Tensor)) and source.ndim == 4:
+    in_memory = isinstance(source, np.ndarray) or is_tensor(source)
+    if in_memory and source.ndim == 4:
         return list(source), False
-    if isinstance(source, (Image.Image, np.ndarray, torch.Tensor)):
+    if in_memory or isinstance(source, Image.Image):
         return [source], True
     raise ValueError(f'cannot take pictures from {type(source).__name__}; expected {_EXPECTED}')
 

@@ -135,7 +135,7 @@ def test_one_channel_and_extreme_upscaling():
 def test_wrong_input():
     letterbox = Letterbox.fit((10, 20), (32, 32))
     for image in (torch.zeros(3, 10, 20), torch.zeros(3, 20, 10, dtype=torch.uint8), torch.zeros(10, 20)):
-        with pytest.raises(ValueError, match=r'expected uint8 \[C, 10, 20\]'):
+        with pytest.raises(ValueError, match='expected uint8 pixels of a picture of 10 x 20'):
             letterbox.apply(image)
     for boxes in (torch.zeros(4), torch.zeros(2, 5)):
         with pytest.raises(ValueError, match=r'expected \[N, 4\]'):

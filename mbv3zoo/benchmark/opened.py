@@ -1,0 +1,132 @@
+"""Opens anything that can be timed: a detector in a runtime, or an exported file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mbv3zoo.benchmark.graph_input import USUAL_SIZE, noise, read_input
+from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.runtimes import open_session, runtimes_for
+
+# Runtimes of detectors that run a file: what writes it, and its name.
+FILE_RUNTIMES = {'onnxruntime': ('onnx', 'model.onnx'), 'openvino': ('openvino', 'model.xml')}
+
+
+class Opened(NamedTuple):
+    """A model that is ready to be timed.
+
+    Attributes:
+        call: Runs it once, on pixels that are already of the type that it takes.
+        size: (height, width) in pixels that it runs at.
+    """
+
+    call: Callable[[], object]
+    size: tuple[int, int]
+
+
+def open_model(
+    name: str,
+    runtime: str,
+    size: tuple[int, int] | None = None,
+    batch: int = 1,
+    threads: int | None = None,
+    device: str | None = None,
+) -> Opened:
+    """Opens a model.
+
+    Args:
+        name: What `mbv3zoo.create_detector` takes, with its weights where that stands for some, else with random ones;
+            or an exported file.
+        runtime: Name of the runtime.
+        size: (height, width) in pixels; None takes its own.
+        batch: Pictures a call.
+        threads, device: As for `mbv3zoo.runtimes.open_session`.
+
+    Raises:
+        ValueError: There is no such model, or it does not run so.
+        ImportError: The runtime is not installed.
+    """
+    options = {'threads': threads, 'device': device}
+    if runtimes_for(Path(name)):
+        return _open_file(Path(name), runtime, size, batch, options)
+    return _open_detector(name, runtime, size, batch, options)
+
+
+def count(name: str, size: tuple[int, int]) -> tuple[int | None, float | None]:
+    """Parameters and GFLOPs of a model at a size, as in `mbv3zoo.benchmark.rows.Row`; of files they are not known."""
+    if runtimes_for(Path(name)):
+        return None, None
+    from mbv3zoo.info import cost
+
+    parameters, operations = cost(name, image_size=size)
+    return parameters, operations / 1e9
+
+
+def write_live(name: str, runtime: str, size: tuple[int, int] | None, batch: int, folder: Path) -> Path:
+    """Writes the file that a runtime opens for a detector, without opening it.
+
+    Args:
+        name, runtime, size, batch: As for `open_model`.
+        folder: Where.
+    """
+    from mbv3zoo.export.graph import DeployedNetwork
+    from mbv3zoo.version import __version__
+
+    detector = build(name, size)
+    fields = {'image_size': detector.config.image_size, 'batch_size': batch}
+    if runtime == 'openvino':
+        fields['input_dtype'] = 'float32'  # as in mbv3zoo.deploy.open_live
+    info = ExportInfo.of(detector.config, detector.strides, __version__).model_copy(update=fields)
+    module, file = FILE_RUNTIMES[runtime]
+    import_module(f'mbv3zoo.export.{module}').write(DeployedNetwork(detector, info), folder / file)
+    return folder / file
+
+
+def build(name: str, size: tuple[int, int] | None) -> Any:
+    """A detector by its name, at a size."""
+    import torch
+
+    from mbv3zoo.create import create_detector
+    from mbv3zoo.saved_detector import find_saved
+
+    torch.manual_seed(0)
+    return create_detector(name, pretrained=find_saved(name) is not None, image_size=size)
+
+
+def _open_detector(
+    name: str, runtime: str, size: tuple[int, int] | None, batch: int, options: dict[str, Any]
+) -> Opened:
+    # Here, so that whoever opens a file needs no torch.
+    from mbv3zoo.deploy import open_live
+
+    detector = build(name, size)
+    size, in_chans = detector.config.image_size, detector.config.in_chans
+    live = open_live(detector, runtime, image_size=size, batch_size=batch, **options)
+    images = noise((batch, in_chans, *size), live.info.input_dtype)
+    return Opened(lambda: live.session(images), size)
+
+
+def _open_file(path: Path, runtime: str, size: tuple[int, int] | None, batch: int, options: dict[str, Any]) -> Opened:
+    session = open_session(path, runtime, **options)
+    info = _read_info(path, session.metadata)
+    graph = read_input(session, path, info)
+    shape = graph.fill(size, batch, info.image_size if info else USUAL_SIZE)
+    # Other programs' graphs take floats from 0 to 1.
+    images = noise(shape, graph.dtype, 255 if info else 1)
+    height, width = (shape[side] for side in graph.sides)
+    return Opened(lambda: session(images), (height, width))
+
+
+def _read_info(path: Path, metadata: str | None) -> ExportInfo | None:
+    """What a file of ours says about itself, inside or in the certificate beside it; None of other programs' files."""
+    certificate = path.with_name(f'{path.name}.json')
+    if metadata is not None:
+        return ExportInfo.parse(json.loads(metadata), path)
+    if not certificate.is_file():
+        return None
+    data = json.loads(certificate.read_text(encoding='utf-8'))
+    return ExportInfo.parse(data['info'], certificate) if isinstance(data, dict) and 'info' in data else None

@@ -1,0 +1,94 @@
+"""What is measured together: the models that run in one runtime, at one size and batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mbv3zoo.deploy import LIVE_RUNTIMES
+from mbv3zoo.runtimes import RUNTIMES, runtimes_for
+from mbv3zoo.runtimes.table import missing
+
+
+class Group(NamedTuple):
+    """What one process measures.
+
+    Attributes:
+        runtime: Name of the runtime.
+        size: (height, width) in pixels; None takes each model's own.
+        batch: Pictures a call.
+        models: Names and files.
+    """
+
+    runtime: str
+    size: tuple[int, int] | None
+    batch: int
+    models: tuple[str, ...]
+
+
+def make_plan(
+    models: Sequence[str],
+    runtimes: Sequence[str] = (),
+    sizes: Sequence[tuple[int, int] | None] = (),
+    batches: Sequence[int] = (1,),
+) -> list[Group]:
+    """Every model in every runtime, at every size and batch.
+
+    A runtime that a model cannot run in is left out for that model, where another one that is asked for can: a detector
+    has no 'torchscript' and a file no 'eager'. Where none can, the runtime itself says so when it is measured.
+
+    Args:
+        models: What `mbv3zoo.create_detector` takes, and exported files.
+        runtimes: Names; by default the usual ones of the files, so that detectors are compared with them in the same
+            runtime, and without files 'eager'.
+        sizes: (height, width) in pixels; by default each model's own.
+        batches: Pictures a call.
+
+    Raises:
+        ValueError: There is no model, no such runtime, or a size or batch below 1.
+    """
+    models = tuple(dict.fromkeys(map(str, models)))
+    if not models:
+        raise ValueError('no models; expected at least one name or exported file')
+    runtimes = tuple(dict.fromkeys(runtimes)) or _usual_runtimes(models)
+    known = tuple(dict.fromkeys((*LIVE_RUNTIMES, *RUNTIMES)))
+    if unknown := [name for name in runtimes if name not in known]:
+        raise ValueError(f'unknown runtime {", ".join(unknown)}; expected one of {", ".join(known)}')
+    sizes = tuple(dict.fromkeys(sizes)) or (None,)
+    for size in sizes:
+        if size is not None and min(size) < 1:
+            raise ValueError(f'size is {size}; expected height and width in pixels')
+    if not batches or min(batches) < 1:
+        raise ValueError(f'batches are {tuple(batches)}; expected numbers of pictures, at least 1')
+    return [
+        Group(runtime, size, batch, tuple(model for model in models if _takes_part(model, runtime, runtimes)))
+        for runtime in runtimes
+        for size in sizes
+        for batch in dict.fromkeys(batches)
+        if any(_takes_part(model, runtime, runtimes) for model in models)
+    ]
+
+
+def is_file(model: str) -> bool:
+    """Whether a model is an exported file, by its name."""
+    return bool(runtimes_for(Path(model)))
+
+
+def _able(model: str) -> Sequence[str]:
+    return runtimes_for(Path(model)) or LIVE_RUNTIMES
+
+
+def _takes_part(model: str, runtime: str, runtimes: Sequence[str]) -> bool:
+    able = _able(model)
+    return runtime in able or not set(able) & set(runtimes)
+
+
+def _usual_runtimes(models: Sequence[str]) -> tuple[str, ...]:
+    usual = []
+    for model in filter(is_file, models):
+        able = _able(model)
+        usual.append(next((name for name in able if not missing(name)), able[0]))
+    if not all(map(is_file, models)) and not set(usual) & set(LIVE_RUNTIMES):
+        usual.insert(0, 'eager')
+    return tuple(dict.fromkeys(usual))

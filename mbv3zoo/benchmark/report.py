@@ -1,0 +1,113 @@
+"""What a benchmark leaves: a table as text with what it was measured on, the rows as CSV, a picture."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from mbv3zoo.atomic import atomic_write
+from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
+from mbv3zoo.folders import check_new_folder
+from mbv3zoo.text_table import aligned
+from mbv3zoo.version import __version__
+
+PICTURE_NAME, TABLE_NAME = 'latency.png', 'results.txt'
+_PACKAGES = ('torch', 'onnxruntime', 'openvino')
+
+# Heading -> how a row shows it. A column that is empty all the way down is left out.
+_COLUMNS: dict[str, Callable[[Row], str]] = {
+    'model': lambda row: row.model,
+    'runtime': lambda row: row.runtime,
+    'size': lambda row: shown_size(row.size),
+    'batch': lambda row: str(row.batch),
+    'ms': lambda row: _number(row.ms, 2),
+    '10-90%': lambda row: '' if row.ms is None else f'{row.ms_low:.2f}-{row.ms_high:.2f}',
+    'relative': lambda row: _number(row.relative, 3),
+    'images/s': lambda row: _number(row.images_per_second, 1),
+    'disturbed': lambda row: '' if row.disturbed is None else f'{row.disturbed:.0%}',
+    'memory MB': lambda row: _number(row.peak_memory_mb, 0),
+    'parameters': lambda row: '' if row.parameters is None else f'{row.parameters / 1e6:.2f} M',
+    'GFLOPs': lambda row: _number(row.gflops, 2),
+    'error': lambda row: row.error,
+}
+
+
+def format_rows(rows: Sequence[Row]) -> str:
+    """Rows as a table of text; what is not known is '-'."""
+    columns = {heading: [show(row) for row in rows] for heading, show in _COLUMNS.items()}
+    columns = {heading: cells for heading, cells in columns.items() if any(cells)}
+    lines = [[*columns], *([cell or '-' for cell in cells] for cells in zip(*columns.values(), strict=True))]
+    if 'error' in columns:
+        # The last column; no dashes under it.
+        lines[1:] = [[*cells[:-1], row.error] for cells, row in zip(lines[1:], rows, strict=True)]
+    return '\n'.join(aligned(lines))
+
+
+def describe_machine(threads: int | None = None, command: str = '') -> str:
+    """What figures were measured on, a line each.
+
+    Args:
+        threads: As for `mbv3zoo.benchmark.run.benchmark`.
+        command: The command that measured them.
+    """
+    facts = {
+        'command': command,
+        'CPU': f'{_cpu_name()}, {_cores()} cores',
+        'threads': str(threads) if threads else "each runtime's own choice",
+        'versions': ', '.join([f'mbv3zoo {__version__}', *(f'{name} {_version(name)}' for name in _PACKAGES)]),
+        'system': f'{platform.platform()}, Python {platform.python_version()}',
+    }
+    return '\n'.join(aligned([(name, fact) for name, fact in facts.items() if fact]))
+
+
+def write_report(rows: Sequence[Row], folder: str | Path, *, threads: int | None = None, command: str = '') -> str:
+    """Writes results.txt, results.csv and latency.png into a new folder.
+
+    Args:
+        rows: As from `mbv3zoo.benchmark.run.benchmark`.
+        folder: Must not exist yet, or be empty.
+        threads, command: As for `describe_machine`.
+
+    Returns:
+        The text of results.txt.
+
+    Raises:
+        ValueError: The folder is in use.
+    """
+    from mbv3zoo.benchmark.picture import draw_latency
+
+    folder = Path(folder)
+    check_new_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = f'{describe_machine(threads, command)}\n\n{format_rows(rows)}\n'
+    write_rows(rows, folder / RESULTS_NAME)
+    atomic_write(folder / TABLE_NAME, text.encode('utf-8'))
+    draw_latency(rows, folder / PICTURE_NAME)
+    return text
+
+
+def _number(value: float | None, digits: int) -> str:
+    return '' if value is None else f'{value:.{digits}f}'
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return 'not installed'
+
+
+def _cpu_name() -> str:
+    cpus = Path('/proc/cpuinfo')
+    if cpus.is_file() and (found := re.search(r'^model name\s*:\s*(.+)$', cpus.read_text(), re.MULTILINE)):
+        return found[1]
+    return platform.processor() or platform.machine()
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -1,0 +1,112 @@
+"""What was measured, a row each, and the CSV file of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from mbv3zoo.atomic import atomic_write
+
+RESULTS_NAME = 'results.csv'
+
+
+class Row(NamedTuple):
+    """One model in one runtime, at one size and batch. What is not known is None.
+
+    Attributes:
+        model: As it was asked for.
+        runtime: Name of the runtime.
+        size: (height, width) in pixels.
+        batch: Pictures a call.
+        ms: Milliseconds a call takes, of the whole batch: the median over the rounds of each block's median.
+        ms_low, ms_high: 10th and 90th percentile of the blocks' medians.
+        images_per_second: Pictures in a second of such calls.
+        relative: The time over the first model's: the median over the rounds of the ratio within a round.
+        disturbed: Share of the calls, 0..1, in which a thread had to wait for a CPU; they do not count where a block
+            has others. None where the system does not tell.
+        peak_memory_mb: Most resident memory, in 10^6 bytes, of a process that only opens this model and runs it.
+        parameters: Their number.
+        gflops: 10^9 floating point operations of one picture; a multiply-add counts as two.
+        error: Why there are no figures; '' where there are.
+    """
+
+    model: str
+    runtime: str
+    size: tuple[int, int] | None
+    batch: int
+    ms: float | None = None
+    ms_low: float | None = None
+    ms_high: float | None = None
+    images_per_second: float | None = None
+    relative: float | None = None
+    disturbed: float | None = None
+    peak_memory_mb: float | None = None
+    parameters: int | None = None
+    gflops: float | None = None
+    error: str = ''
+
+
+_WHOLE = ('batch', 'parameters')
+_TEXT = ('model', 'runtime', 'error')
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """'320' -> (320, 320); '320x640', height first -> (320, 640).
+
+    Raises:
+        ValueError: It is neither.
+    """
+    sides = text.lower().split('x')
+    if len(sides) > 2 or not all(side.strip().isdecimal() and int(side) for side in sides):
+        raise ValueError(f'size {text!r}: expected pixels, such as 320, or height and width, such as 320x640')
+    return int(sides[0]), int(sides[-1])
+
+
+def shown_size(size: tuple[int, int] | None) -> str:
+    """(320, 640) -> '320x640'; a square by one side; None -> ''."""
+    if size is None:
+        return ''
+    return str(size[0]) if size[0] == size[1] else f'{size[0]}x{size[1]}'
+
+
+def write_rows(rows: Iterable[Row], path: str | Path) -> None:
+    """Writes rows as CSV, whole or not at all; what is not known is an empty cell."""
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(Row._fields)
+    writer.writerows(row._replace(size=shown_size(row.size)) for row in rows)
+    atomic_write(path, text.getvalue().encode('utf-8'))
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Reads what `write_rows` wrote; columns in any order, unknown ones are left out.
+
+    Raises:
+        ValueError: There is no such file, or it is not a benchmark's.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f'{path}: no such file; expected the results.csv of a benchmark')
+    with open(path, newline='', encoding='utf-8') as file:
+        reader = csv.DictReader(file)
+        if missing := {*Row._fields[:5]} - {*(reader.fieldnames or ())}:
+            raise ValueError(
+                f'{path}: has no column {", ".join(sorted(missing))}; expected a results.csv of a benchmark'
+            )
+        try:
+            return [Row(**{name: _read(name, cells.get(name) or '') for name in Row._fields}) for cells in reader]
+        except ValueError as error:
+            raise ValueError(f'{path}, line {reader.line_num}: {error}') from error
+
+
+def _read(name: str, cell: str) -> str | int | float | tuple[int, int] | None:
+    if name in _TEXT:
+        return cell
+    if not cell:
+        return None
+    if name == 'size':
+        return parse_size(cell)
+    return int(cell) if name in _WHOLE else float(cell)

@@ -1,0 +1,106 @@
+"""Measures everything that was asked for, a process for each runtime, size and batch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mbv3zoo.benchmark.plan import Group, is_file, make_plan
+from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
+from mbv3zoo.benchmark.rows import Row
+from mbv3zoo.progress import bar
+from mbv3zoo.runtimes import RUNTIMES
+
+
+def benchmark(
+    models: Sequence[str | Path],
+    *,
+    runtimes: Sequence[str] = (),
+    sizes: Sequence[tuple[int, int] | int] = (),
+    batches: Sequence[int] = (1,),
+    rounds: int = 15,
+    seconds: float = 0.2,
+    threads: int | None = None,
+    device: str | None = None,
+    against: Sequence[str | Path] = (),
+    memory: bool = False,
+    show_progress: bool = False,
+) -> list[Row]:
+    """Measures how fast models are on this machine: the graph alone, from pixels to raw outputs.
+
+    For each runtime, size and batch one process opens all models and lets them take turns in short blocks. Compare what
+    stands in one such group, by `Row.relative` first; a machine's speed changes from one minute to the next.
+
+    Args:
+        models: What `mbv3zoo.create_detector` takes, with its weights where that stands for some, else with random
+            ones; and exported files, from whatever program. All are compared with the first.
+        runtimes: 'eager', 'compile', 'onnxruntime' and 'openvino' for detectors, and for files those that open them. By
+            default the usual ones of the files, and without files 'eager'.
+        sizes: Sides in pixels, or (height, width); by default each model's own. Files that take one size keep to it.
+        batches: Pictures a call.
+        rounds: Blocks that each model gets.
+        seconds: Length of a block.
+        threads, device: As for `mbv3zoo.deploy.open_live`.
+        against: Further exported files.
+        memory: Measure peak memory too, which takes another process or two a row.
+        show_progress: Whether to show a progress bar.
+
+    Returns:
+        A row for each model in each group, in the order asked for. What could not be measured has `Row.error`.
+
+    Raises:
+        ValueError: There is no model, no such runtime or file, or a number is too small.
+    """
+    if rounds < 1:
+        raise ValueError(f'rounds is {rounds}; expected at least 1')
+    if not seconds > 0:
+        raise ValueError(f'seconds is {seconds}; expected more than 0')
+    if threads is not None and threads < 1:
+        raise ValueError(f'threads is {threads}; expected at least 1')
+    for path in against:
+        if not is_file(str(path)):
+            ends = ', '.join(sorted({end for runtime in RUNTIMES.values() for end in runtime.suffixes}))
+            raise ValueError(f'{path}: not an exported file; expected one that ends in {ends}')
+    names = [str(name) for name in (*models, *against)]
+    for name in filter(is_file, names):
+        if not Path(name).exists():
+            raise ValueError(f'{name}: there is no such file')
+    plan = make_plan(names, runtimes, [(size, size) if isinstance(size, int) else size for size in sizes], batches)
+    options = {'threads': threads, 'device': device}
+    rows = []
+    with bar(plan, 'benchmark', show_progress) as groups:
+        for group in groups:
+            groups.set_postfix_str(group.runtime)
+            measured = _time(group, names[0], rounds=rounds, seconds=seconds, **options)
+            rows += [_with_memory(row, options) for row in measured] if memory else measured
+    return rows
+
+
+def _time(group: Group, first: str, **options: Any) -> list[Row]:
+    rows = [Row(name, group.runtime, group.size, group.batch) for name in group.models]
+    job = {'runtime': group.runtime, 'size': group.size, 'batch': group.batch, **options}
+    try:
+        found = run_in_process('time', models=group.models, first=first, **job)
+    except ProcessFailed as error:
+        return [row._replace(error=str(error)) for row in rows]
+    rows = [row._replace(**own) for row, own in zip(rows, found, strict=True)]
+    # JSON has no tuples.
+    return [row._replace(size=tuple(row.size)) if row.size else row for row in rows]
+
+
+def _with_memory(row: Row, options: dict[str, Any]) -> Row:
+    """Measures a row's peak memory, in a process that does what one of its users' does: it only opens and runs it."""
+    if row.error:
+        return row
+    job = {'runtime': row.runtime, 'size': row.size, 'batch': row.batch}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            name = row.model
+            # A detector's file is written by another process, whose torch does not count.
+            if not is_file(name) and row.runtime in RUNTIMES:
+                name = run_in_process('write', name=name, folder=folder, **job)
+            return row._replace(peak_memory_mb=run_in_process('memory', name=name, **job, **options))
+    except ProcessFailed as error:
+        return row._replace(error=f'memory was not measured: {error}')

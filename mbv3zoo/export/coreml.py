@@ -1,0 +1,51 @@
+"""Core ML programs, for Apple's devices."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import coremltools
+import numpy as np
+import torch
+
+from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.exported.info import METADATA_KEY
+
+
+def write(graph: DeployedNetwork, path: Path) -> None:
+    """Writes a graph as an .mlpackage, with its record in the metadata. Any system can; running it needs macOS.
+
+    Args:
+        graph: The graph.
+        path: The package, a folder.
+
+    Raises:
+        ValueError: coremltools cannot convert it.
+    """
+    logger = logging.getLogger('coremltools')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        # It draws progress bars, whatever it is told.
+        with torch.no_grad(), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter('ignore')
+            traced = torch.jit.freeze(torch.jit.trace(graph, graph.example()))
+            model = coremltools.convert(
+                traced,
+                inputs=[coremltools.TensorType('images', shape=tuple(graph.example().shape), dtype=np.float32)],
+                outputs=[coremltools.TensorType(name) for name in graph.output_names()],
+                convert_to='mlprogram',
+                compute_precision=coremltools.precision.FLOAT32,
+            )
+    except (NotImplementedError, RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'coremltools {coremltools.__version__} cannot convert the network of torch {torch.__version__}: {error}'
+        ) from error
+    finally:
+        logger.setLevel(level)
+    model.user_defined_metadata[METADATA_KEY] = graph.info.model_dump_json()
+    model.save(str(path))

@@ -1,0 +1,74 @@
+"""ONNX, by PyTorch's exporter of torch.export graphs."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+
+from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.exported.info import METADATA_KEY
+
+
+def write(graph: DeployedNetwork, path: Path) -> None:
+    """Writes a graph as one .onnx file, with its record in the metadata.
+
+    Args:
+        graph: The graph.
+        path: The file.
+    """
+    with _quiet():
+        program = torch.onnx.export(
+            graph,
+            (graph.example(),),
+            dynamo=True,
+            verbose=False,
+            input_names=['images'],
+            output_names=graph.output_names(),
+            dynamic_shapes=graph.dynamic_shapes(),
+        )
+    model = program.model_proto
+    _pool_globally(model)
+    model.metadata_props.append(onnx.StringStringEntryProto(key=METADATA_KEY, value=graph.info.model_dump_json()))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _pool_globally(model: onnx.ModelProto) -> None:
+    """Squeeze-excite's mean over a map as the operator for it.
+
+    ONNX Runtime keeps maps in blocks of channels, and for a general mean would have to put them in order first.
+    """
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != 'ReduceMean' or len(node.input) != 2 or node.input[1] not in constants:
+            continue
+        axes = sorted(int(axis) % 4 for axis in np.atleast_1d(numpy_helper.to_array(constants[node.input[1]])))
+        if axes == [2, 3] and all(attribute.i for attribute in node.attribute if attribute.name == 'keepdims'):
+            node.op_type = 'GlobalAveragePool'
+            del node.input[1:]
+            del node.attribute[:]
+    used = {name for node in model.graph.node for name in node.input}
+    for name in constants.keys() - used:
+        model.graph.initializer.remove(constants[name])
+
+
+@contextmanager
+def _quiet() -> Any:
+    """The exporter tells of its own versions and of what it takes for mistakes of its caller."""
+    logger = logging.getLogger('torch.onnx')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)

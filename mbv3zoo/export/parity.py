@@ -1,0 +1,95 @@
+"""How far an exported file agrees with the detector that it was made from, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torchvision.ops import box_iou
+
+from mbv3zoo.data.letterbox import Letterbox
+from mbv3zoo.export.certificate import PictureParity
+from mbv3zoo.export.evaluate_file import to_logits
+from mbv3zoo.exported.detector import ExportedDetector
+from mbv3zoo.images import read_image
+from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.modes import evaluation_mode
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.predictor import as_engine
+
+# Boxes of cells that are surer than this of an object are compared: others are in nobody's results.
+_LIVE = 0.01
+# Two detections are the same one where they have one label and overlap more than this.
+_SAME = 0.9
+
+
+def compare(
+    detector: DetectorNetwork, exported: ExportedDetector, image: Any, thresholds: dict[str, float]
+) -> PictureParity:
+    """Compares both on one picture.
+
+    Args:
+        detector: The detector, not folded.
+        exported: The file, open in its runtime.
+        image: What `mbv3zoo.images.read_image` takes.
+        thresholds: Those at which kept detections are compared; where the graph suppresses, its own.
+    """
+    info = exported.info
+    pixels = read_image(image, info.in_chans)
+    letterbox = Letterbox.fit(pixels.shape[:2], info.image_size)
+    ours = letterbox.apply(torch.from_numpy(pixels).permute(2, 0, 1))
+    theirs = letterbox.apply_without_torch(pixels)
+    with evaluation_mode(detector), torch.inference_mode():
+        logits = [x.float() for x in detector(ours[None].to(detector.mean) / 255)]
+    # The same pixels for both, so that each stage is compared by itself; kept detections are those of the whole way.
+    found = {} if info.outputs == 'detections' else _compare_maps(detector, logits, exported, ours.numpy())
+    (kept,) = as_engine(detector).detect(ours[None].numpy(), **thresholds)
+    (own,) = exported.detect(theirs[None], **thresholds)
+    return PictureParity(
+        size=pixels.shape[:2],
+        letterbox=int(np.abs(ours.numpy().astype(int) - theirs).max()),
+        **found,
+        **_compare_kept(kept, tuple(map(torch.from_numpy, own))),
+    )
+
+
+def _compare_maps(
+    detector: DetectorNetwork, logits: Sequence[torch.Tensor], exported: ExportedDetector, pixels: np.ndarray
+) -> dict[str, float]:
+    own = to_logits(exported.run(pixels[None]), detector.anchors.shape[1])
+    flat, own_flat = (torch.cat([x.flatten() for x in levels]) for levels in (logits, own))
+    difference = (flat - own_flat).abs()
+    live = torch.cat([x[..., 4].flatten() for x in logits]).sigmoid() > _LIVE
+    boxes, own_boxes = (decode(levels, detector.anchors, detector.strides)[0][0] for levels in (logits, own))
+    apart = (boxes - own_boxes)[live].abs()
+    return {
+        'logits_max': float(difference.max()),
+        'logits_mean': float(difference.mean()),
+        'logits_relative': float(difference.mean() / flat.std().clamp(min=1e-6)),
+        'boxes_max': float(apart.max()) if len(apart) else 0.0,
+        'boxes_compared': len(apart),
+    }
+
+
+def _compare_kept(kept: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> dict[str, float]:
+    (boxes, scores, labels), (own_boxes, own_scores, own_labels) = kept, own
+    same = box_iou(boxes, own_boxes) * (labels[:, None] == own_labels[None, :])
+    apart, box_apart, score_apart = 0, 0.0, 0.0
+    taken = torch.zeros(len(own_boxes), dtype=torch.bool)
+    for index in range(len(boxes)):
+        row = torch.where(taken, -1.0, same[index]) if len(own_boxes) else torch.zeros(0)
+        if not len(row) or row.max() < _SAME:
+            apart += 1
+            continue
+        match = int(row.argmax())
+        taken[match] = True
+        box_apart = max(box_apart, float((boxes[index] - own_boxes[match]).abs().max()))
+        score_apart = max(score_apart, float((scores[index] - own_scores[match]).abs()))
+    return {
+        'kept': len(boxes),
+        'kept_apart': apart + int((~taken).sum()),
+        'kept_boxes_max': box_apart,
+        'kept_scores_max': score_apart,
+    }

@@ -1,0 +1,117 @@
+"""Exported files in int8: post-training static quantisation, calibrated on pictures."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mbv3zoo.data.load import load_split
+from mbv3zoo.data.sources import expand_source
+from mbv3zoo.export.formats import check_installed, format_of
+from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.picture_reader import read_pictures
+
+# Pictures that are read before they are asked for.
+_AHEAD = 8
+
+
+def quantize(path: str | Path, info: ExportInfo, pixels: Sequence[np.ndarray]) -> None:
+    """Replaces an exported float file by its int8 version.
+
+    Weights have one scale a channel, maps one scale each. Some layers stay in float: see
+    `mbv3zoo.export.float_layers.float_layers`.
+
+    Args:
+        path: The float file, .onnx, or .xml with its .bin beside it; it gives maps.
+        info: Its record; the int8 file gets it with `precision` 'int8'.
+        pixels: Pictures to calibrate on, letterboxed to `info.image_size`: uint8 [1, C, H, W] each. A few hundred.
+
+    Raises:
+        ValueError: There are no pictures, one has another size or type, or the format has no int8.
+        ImportError: A package is missing; it is named.
+    """
+    path = Path(path)
+    name = format_of(path)
+    if name not in ('onnx', 'openvino'):
+        raise ValueError(f'{path}: {name} files cannot be int8; expected .onnx or .xml')
+    if info.outputs != 'maps':
+        raise ValueError(f'{path}: a graph that suppresses inside cannot be int8; export it without nms')
+    check_installed(name, 'int8')
+    _check(info, pixels)
+    info = info.model_copy(update={'precision': 'int8'})
+    batches = _batches(info, pixels)
+    if name == 'onnx':
+        from mbv3zoo.export.quantize_onnx import quantize_onnx
+
+        quantize_onnx(path, info, batches)
+    else:
+        from mbv3zoo.export.quantize_openvino import quantize_openvino
+
+        quantize_openvino(path, info, batches)
+
+
+def calibration_pixels(
+    data: str | Path, split: str, info: ExportInfo, count: int = 300, seed: int = 0
+) -> list[np.ndarray]:
+    """Pictures to calibrate on.
+
+    Args:
+        data: A data set as of `mbv3zoo.data.load.load_split`, or a folder of pictures.
+        split: The data set's split that is taken where it has no 'train'.
+        info: What pictures the graph takes.
+        count: At most so many, drawn at random.
+        seed: For the draw.
+
+    Returns:
+        uint8 [1, C, H, W] each, letterboxed to `info.image_size`.
+
+    Raises:
+        ValueError: There are no pictures.
+    """
+    items = _named_files(data, split)
+    chosen = sorted(random.Random(seed).sample(range(len(items)), min(count, len(items))))
+    pictures = read_pictures([items[i] for i in chosen], info.in_chans, info.image_size, _AHEAD, raise_unreadable=False)
+    found = [picture.pixels[None] for picture in pictures if picture.pixels is not None]
+    if not found:
+        raise ValueError(f'{data}: no picture of it can be read; expected pictures to calibrate on')
+    return found
+
+
+def _named_files(data: str | Path, split: str) -> list[Path | str]:
+    """A data set's pictures; else those of a folder."""
+    errors = []
+    # Pictures that AP is measured on later stay unseen, where there are others.
+    for name in dict.fromkeys(('train', split)):
+        try:
+            return [record.path for record in load_split(data, name).records]
+        except ValueError as error:
+            errors.append(error)
+    try:
+        return expand_source(str(data))[0]
+    except ValueError:
+        raise ValueError(
+            f'{data}: expected a data set or a folder of pictures to calibrate on: {errors[-1]}'
+        ) from errors[-1]
+
+
+def _check(info: ExportInfo, pixels: Sequence[np.ndarray]) -> None:
+    expected = (1, info.in_chans, *info.image_size)
+    if not len(pixels):
+        raise ValueError('there are no pictures to calibrate on; give at least one, better a few hundred')
+    for index, picture in enumerate(pixels):
+        if picture.shape != expected or picture.dtype != np.uint8:
+            raise ValueError(
+                f'picture {index} of the calibration is {picture.dtype} {picture.shape}; expected uint8 {expected}, '
+                "letterboxed to the file's image_size"
+            )
+
+
+def _batches(info: ExportInfo, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """As the graph takes them; the last batch is filled up with its last picture."""
+    size = 1 if info.dynamic else info.batch_size
+    chunks = [pixels[start : start + size] for start in range(0, len(pixels), size)]
+    chunks = [[*chunk, *[chunk[-1]] * (size - len(chunk))] for chunk in chunks]
+    return [np.concatenate(chunk).astype(info.input_dtype, copy=False) for chunk in chunks]

@@ -1,0 +1,124 @@
+"""ONNX files in int8, by ONNX Runtime's static quantisation, with ranges of our own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from mbv3zoo.export.float_layers import Operation, first_layers, float_layers
+from mbv3zoo.exported.info import METADATA_KEY, ExportInfo
+
+_WEIGHTED = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
+# Those between them too, so that maps stay in int8 from one to the next.
+_QUANTIZED = (*_WEIGHTED, 'Relu', 'Add', 'MaxPool', 'Concat', 'Resize', 'Mul', 'Sigmoid')
+_POOLS = ('GlobalAveragePool', 'GlobalMaxPool')
+
+
+def quantize_onnx(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> None:
+    """Replaces an .onnx file by its int8 version.
+
+    Args:
+        path: The file.
+        info: What the int8 file says about itself.
+        batches: Pictures as the graph takes them.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, _quiet():
+        prepared, written = Path(folder) / 'prepared.onnx', Path(folder) / path.name
+        # Its optimisation stays off: it takes hard-swish apart, which the runtime has an operator for.
+        quant_pre_process(path, prepared, skip_optimization=True, skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        ranges = _ranges(model, batches)
+        quantize_static(
+            prepared,
+            written,
+            # One batch, as it asks for some: the ranges are given.
+            _Reader(model.graph.input[0].name, batches[0]),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(_QUANTIZED),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=float_layers_of(model),
+            extra_options={
+                'TensorQuantOverrides': {name: [{'rmin': low, 'rmax': high}] for name, (low, high) in ranges.items()},
+                'MatMulConstBOnly': True,
+            },
+        )
+        quantized = onnx.load(written)
+        del quantized.metadata_props[:]
+        quantized.metadata_props.append(onnx.StringStringEntryProto(key=METADATA_KEY, value=info.model_dump_json()))
+        onnx.save(quantized, written)
+        os.replace(written, path)
+
+
+def float_layers_of(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes of an ONNX model that stay in float; see `mbv3zoo.export.float_layers`."""
+    constants = {tensor.name for tensor in model.graph.initializer} | {''}
+    operations = []
+    for node in model.graph.node:
+        varying = tuple(name for name in node.input if name not in constants)
+        if not varying:
+            constants.update(node.output)
+            continue
+        weighted = node.op_type in _WEIGHTED and len(varying) == 1
+        operations.append(Operation(node.name, tuple(node.output), varying, weighted, node.op_type in _POOLS))
+    return [*float_layers(operations, [output.name for output in model.graph.output]), *first_layers(operations)]
+
+
+def _ranges(model: onnx.ModelProto, batches: Sequence[np.ndarray]) -> dict[str, tuple[np.float32, np.float32]]:
+    """Lowest and highest value of each tensor that a quantised operation takes or gives: means over the pictures.
+
+    ONNX Runtime's own are those of all pictures together: one odd picture widens them for all others.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer} | {''}
+    used = [name for node in model.graph.node if node.op_type in _QUANTIZED for name in (*node.input, *node.output)]
+    names = [name for name in dict.fromkeys(used) if name not in constants]
+    shown = deepcopy(model)
+    del shown.graph.output[:]
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    session = onnxruntime.InferenceSession(shown.SerializeToString(), providers=['CPUExecutionProvider'])
+    source = model.graph.input[0].name
+    sums = np.zeros((len(names), 2))
+    for batch in batches:
+        values = session.run(names, {source: batch})
+        sums += [[_mean_extreme(value, np.min), _mean_extreme(value, np.max)] for value in values]
+    means = (sums / len(batches)).astype(np.float32)
+    return dict(zip(names, map(tuple, means), strict=True))
+
+
+def _mean_extreme(value: np.ndarray, extreme: Any) -> float:
+    """Of each picture's values, then the mean over the pictures of a batch."""
+    return float(extreme(value.reshape(len(value), -1), axis=1).mean())
+
+
+class _Reader(CalibrationDataReader):
+    def __init__(self, name: str, batch: np.ndarray) -> None:
+        self.items = iter([{name: batch}])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.items, None)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """It advises on the root logger, and its runtime warns of constants that are not used any more."""
+    disabled = logging.root.manager.disable
+    onnxruntime.set_default_logger_severity(3)
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        onnxruntime.set_default_logger_severity(2)  # its default

@@ -1,0 +1,98 @@
+"""OpenVINO IR in int8, by NNCF."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import openvino
+
+from mbv3zoo.export.float_layers import Operation, float_layers
+from mbv3zoo.exported.info import METADATA_KEY, ExportInfo
+
+_CONVOLUTIONS = ('Convolution', 'GroupConvolution', 'ConvolutionBackpropData', 'GroupConvolutionBackpropData')
+
+
+def quantize_openvino(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> None:
+    """Replaces an .xml file and its .bin by their int8 version.
+
+    Args:
+        path: The .xml file.
+        info: What the int8 file says about itself.
+        batches: Pictures as the graph takes them.
+    """
+    with _quiet():
+        import nncf
+
+        model = openvino.Core().read_model(path)
+        model = nncf.quantize(
+            model,
+            nncf.Dataset(batches),
+            # Symmetric where that is exact enough, as for ReLU; hard-swish and SiLU reach little below zero, and half
+            # of a symmetric range would be lost.
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(batches),
+            ignored_scope=nncf.IgnoredScope(names=float_layers_of(model), validate=False),
+        )
+        model.set_rt_info(info.model_dump_json(), METADATA_KEY)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            openvino.save_model(model, Path(folder) / path.name, compress_to_fp16=False)
+            for suffix in ('.bin', '.xml'):
+                os.replace(Path(folder, path.name).with_suffix(suffix), path.with_suffix(suffix))
+
+
+def float_layers_of(model: openvino.Model) -> list[str]:
+    """Names of the nodes of an OpenVINO model that stay in float; see `mbv3zoo.export.float_layers`.
+
+    Depthwise convolutions besides: NNCF gives their input a scale a channel, and OpenVINO computes them in float then,
+    so that all that is left of it is the rounding.
+    """
+    operations, constants, depthwise = [], set(), []
+    for node in model.get_ordered_ops():
+        name, kind = node.get_friendly_name(), node.get_type_name()
+        if kind in ('Result', 'Parameter'):
+            continue
+        sources = [node.input_value(i).get_node() for i in range(node.get_input_size())]
+        inputs = tuple(source.get_friendly_name() for source in sources)
+        varying = tuple(source for source in inputs if source not in constants)
+        # Weights may be stored in float16, so that an operation on constants stands before them; shapes are no maps.
+        if not varying or kind == 'ShapeOf':
+            constants.add(name)
+            continue
+        if kind == 'GroupConvolution':
+            depthwise.append(name)
+        weighted = kind in _CONVOLUTIONS or (kind == 'MatMul' and len(varying) == 1)
+        operations.append(Operation(name, (name,), varying, weighted, _pools(node)))
+    return depthwise + float_layers(
+        operations, [node.input_value(0).get_node().get_friendly_name() for node in model.get_results()]
+    )
+
+
+def _pools(node: openvino.Node) -> bool:
+    """Whether one cell is left of a map; the axes of a mean may be computed."""
+    given, left = node.get_input_partial_shape(0), node.get_output_partial_shape(0)
+    if node.get_type_name() != 'ReduceMean' or given.rank.is_dynamic or left.rank.is_dynamic or len(left) != 4:
+        return False
+    return all(left[axis] == 1 and given[axis] != 1 for axis in (2, 3))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """NNCF logs each step, and draws progress bars."""
+    logger = logging.getLogger('nncf')
+    level, before = logger.level, os.environ.get('NNCF_CI')
+    # Read when it is first imported: it then tells its makers nothing of this machine.
+    os.environ['NNCF_CI'] = '1'
+    try:
+        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
+            logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        logger.setLevel(level)
+        if before is None:
+            del os.environ['NNCF_CI']

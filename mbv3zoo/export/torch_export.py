@@ -1,0 +1,21 @@
+"""PyTorch's own exported programs, .pt2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.exported.info import METADATA_KEY
+
+
+def write(graph: DeployedNetwork, path: Path) -> None:
+    """Writes a graph as a .pt2 file, with its record as a further file inside.
+
+    Args:
+        graph: The graph.
+        path: The file.
+    """
+    program = torch.export.export(graph, (graph.example(),), dynamic_shapes=graph.dynamic_shapes())
+    torch.export.save(program, path, extra_files={METADATA_KEY: graph.info.model_dump_json()})

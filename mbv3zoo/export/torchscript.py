@@ -1,0 +1,27 @@
+"""TorchScript, by tracing."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+
+from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.exported.info import METADATA_KEY
+
+
+def write(graph: DeployedNetwork, path: Path) -> None:
+    """Writes a graph as a .torchscript file, with its record as a further file inside.
+
+    Args:
+        graph: The graph.
+        path: The file.
+    """
+    with torch.no_grad(), warnings.catch_warnings():
+        # The sizes that it warns of are those that the file is made for.
+        warnings.simplefilter('ignore', torch.jit.TracerWarning)
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.simplefilter('ignore', category)
+        traced = torch.jit.freeze(torch.jit.trace(graph, graph.example()))
+        torch.jit.save(traced, str(path), _extra_files={METADATA_KEY: graph.info.model_dump_json()})

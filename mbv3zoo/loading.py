@@ -1,0 +1,54 @@
+"""The one way to open any detector that there is: a name, a folder, a repository, an exported file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mbv3zoo.deploy import check_options, open_file, open_live
+from mbv3zoo.runtimes import runtimes_for
+
+if TYPE_CHECKING:
+    from mbv3zoo.detector import Detector
+    from mbv3zoo.exported.detector import ExportedDetector
+
+
+def load(
+    source: str | Path,
+    *,
+    runtime: str | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    **options: Any,
+) -> Detector | ExportedDetector:
+    """Opens a detector that is ready to predict.
+
+    Args:
+        source: An exported file ('model.onnx', 'model.xml', ...), which is opened without torch; or what
+            `Detector.from_pretrained` takes: a name with a tag, a saved folder, a Hub repository.
+        runtime: What runs it. For a file one of `mbv3zoo.runtimes.RUNTIMES` that opens it, for other sources one of
+            `mbv3zoo.deploy.open_live`; 'auto' takes the fastest that is installed. By default a file's usual one, and
+            PyTorch.
+        threads: Threads that a call may use.
+        device: As the runtime names it.
+        **options: For other sources those of `Detector.from_pretrained`.
+
+    Returns:
+        An `ExportedDetector` of a file, or where a runtime is named; else a `Detector`. Both have `predict`.
+
+    Raises:
+        ValueError: There is no detector there, or the runtime does not open it.
+        ImportError: The runtime is not installed.
+    """
+    path = Path(source)
+    if runtimes_for(path):
+        if options:
+            raise ValueError(f'{source}: an exported file takes no {", ".join(options)}')
+        return open_file(path, runtime, threads=threads, device=device)
+    from mbv3zoo.detector import Detector
+
+    detector = Detector.from_pretrained(source, **options)
+    if runtime is not None:
+        return open_live(detector, runtime, threads=threads, device=device)
+    check_options({'threads': threads, 'device': device})
+    return detector

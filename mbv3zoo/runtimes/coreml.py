@@ -1,0 +1,42 @@
+"""Core ML, on .mlpackage folders; macOS only."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import coremltools
+import numpy as np
+
+from mbv3zoo.exported.info import METADATA_KEY
+
+_UNITS = {'cpu': 'CPU_ONLY', 'gpu': 'CPU_AND_GPU', 'ane': 'CPU_AND_NE', 'all': 'ALL'}
+
+
+class CoreMlSession:
+    """A package open in Core ML; see `mbv3zoo.runtimes.session.Session`."""
+
+    runtime = 'coreml'
+
+    def __init__(self, model: coremltools.models.MLModel) -> None:
+        self.model = model
+        self.metadata = model.user_defined_metadata.get(METADATA_KEY)
+        self.outputs = [output.name for output in model.get_spec().description.output]
+
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        found = self.model.predict({'images': images.astype(np.float32)})
+        return [np.asarray(found[name], np.float32) for name in self.outputs]
+
+
+def open(path: Path, threads: int | None, device: str | None) -> CoreMlSession:
+    """Opens a package; a device is 'cpu', 'gpu', 'ane' or 'all' (the default).
+
+    Raises:
+        NotImplementedError: This is not macOS.
+    """
+    if platform.system() != 'Darwin':
+        raise NotImplementedError('Core ML runs on macOS only')
+    unit = _UNITS.get((device or 'all').lower())
+    if unit is None:
+        raise ValueError(f'device {device!r}: Core ML has {", ".join(_UNITS)}')
+    return CoreMlSession(coremltools.models.MLModel(str(path), compute_units=coremltools.ComputeUnit[unit]))

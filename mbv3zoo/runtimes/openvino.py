@@ -1,0 +1,53 @@
+"""OpenVINO, on its own .xml files and on .onnx files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openvino
+
+from mbv3zoo.exported.info import METADATA_KEY
+
+
+class OpenVinoSession:
+    """A file open in OpenVINO; see `mbv3zoo.runtimes.session.Session`."""
+
+    runtime = 'openvino'
+
+    def __init__(self, model: openvino.CompiledModel, metadata: str | None) -> None:
+        self.request = model.create_infer_request()
+        self.count = len(model.outputs)
+        self.metadata = metadata
+
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        # The outputs' memory is the request's own, which the next call writes over.
+        found = self.request.infer({0: images}, share_inputs=True, share_outputs=True)
+        return [np.array(found[i], np.float32) for i in range(self.count)]
+
+
+def open(path: Path, threads: int | None, device: str | None) -> OpenVinoSession:
+    """Opens a file; a device is one of OpenVINO's, 'CPU' (the default), 'GPU', 'NPU' or 'AUTO'.
+
+    On the CPU it computes in float32, like the other runtimes, also where the CPU has bfloat16: that is faster and
+    loses digits. `device='CPU:bf16'` asks for it.
+    """
+    core = openvino.Core()
+    name, _, precision = (device or 'CPU').upper().partition(':')
+    settings: dict[str, object] = {'PERFORMANCE_HINT': 'LATENCY'}
+    if name == 'CPU':
+        settings |= {'NUM_STREAMS': 1, 'INFERENCE_PRECISION_HINT': (precision or 'f32').lower()}
+        if threads:
+            settings['INFERENCE_NUM_THREADS'] = threads
+    elif name.split('.')[0] not in {*(known.split('.')[0] for known in core.available_devices), 'AUTO'}:
+        raise ValueError(f'device {device!r}: OpenVINO finds {", ".join(core.available_devices)} on this machine')
+    model = core.read_model(path)
+    metadata = _metadata(model)
+    return OpenVinoSession(core.compile_model(model, name, settings), metadata)
+
+
+def _metadata(model: openvino.Model) -> str | None:
+    for place in ([METADATA_KEY], ['framework', METADATA_KEY]):  # its own files; where its ONNX reader puts metadata
+        if model.has_rt_info(place):
+            return str(model.get_rt_info(place).astype(str))
+    return None

@@ -1,0 +1,42 @@
+"""PyTorch itself as a runtime: a graph module, eager or compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class TorchGraphSession:
+    """A module that takes pixels and gives maps; see `mbv3zoo.runtimes.session.Session`.
+
+    Args:
+        graph: The module, in evaluation mode.
+        runtime: What it calls itself; 'compile' compiles it.
+        threads: Threads of all of torch's work in this process; None leaves them as they are.
+        device: One of torch's.
+        metadata: The record in the file that it comes from.
+    """
+
+    def __init__(
+        self, graph: nn.Module, runtime: str, threads: int | None, device: str | None, metadata: str | None = None
+    ) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            self.device = torch.device(device or 'cpu')
+            # Convolutions are faster so, on CPUs with vector units and on GPUs; what is no map stays as it is.
+            graph = graph.to(self.device, memory_format=torch.channels_last)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f'device {device!r}: torch cannot use it: {str(error).splitlines()[0]}') from error
+        self.graph = torch.compile(graph, dynamic=False) if runtime == 'compile' else graph
+        self.runtime = runtime
+        self.metadata = metadata
+
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        # Not inference mode, which torch.compile does not take its constants in.
+        with torch.no_grad():
+            pixels = torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
+            outputs = self.graph(pixels)
+            outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
+            return [output.float().contiguous().cpu().numpy() for output in outputs]

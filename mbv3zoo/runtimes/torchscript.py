@@ -1,0 +1,26 @@
+"""TorchScript files. Like any program, open only those that you trust."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+
+from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.torch_graph import TorchGraphSession
+
+
+def open(path: Path, threads: int | None, device: str | None) -> TorchGraphSession:
+    """Opens a file; a device is one of torch's, threads are the whole process's."""
+    files = {METADATA_KEY: ''}
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.simplefilter('ignore', category)
+        module = torch.jit.load(str(path), map_location=device or 'cpu', _extra_files=files)
+    # Empty where it holds none.
+    return TorchGraphSession(module, 'torchscript', threads, device, _text(files[METADATA_KEY]))
+
+
+def _text(value: str | bytes) -> str | None:
+    return (value.decode('utf-8') if isinstance(value, bytes) else value) or None

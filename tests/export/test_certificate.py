@@ -1,0 +1,69 @@
+import math
+
+import pytest
+
+from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, PictureParity, read_certificate
+from mbv3zoo.exported.info import ExportInfo
+
+INFO = ExportInfo(
+    library_version='0', backbone='b', class_names=('a',), in_chans=3, image_size=32, strides=(8,), anchors=(((8, 8),),)
+)
+GOOD = {
+    'size': (480, 480), 'letterbox': 0, 'logits_max': 1e-4, 'logits_mean': 1e-5, 'logits_relative': 1e-6,
+    'boxes_max': 0.01, 'boxes_compared': 10, 'kept': 100, 'kept_apart': 0, 'kept_boxes_max': 0.0,
+    'kept_scores_max': 0.0,
+}  # fmt: skip
+
+
+def certificate(precision='float32', ap=None, **parity):
+    return Certificate(
+        info=INFO, format='onnx', runtime='onnxruntime', versions={}, tolerance=TOLERANCES[precision],
+        pictures=(PictureParity(**GOOD | parity),), ap=ap,
+    )  # fmt: skip
+
+
+def ap(before, after):
+    return ApParity(data='d', split='val', images=5, ap=before, ap50=0.8, ap_exported=after, ap50_exported=0.8)
+
+
+@pytest.mark.parametrize(
+    ('parity', 'said'),
+    [
+        ({'letterbox': 2}, 'letterboxed pixels differ by 2 on a picture of 480 x 480, allowed are 1'),
+        ({'logits_relative': 2e-4}, 'logits differ'),
+        ({'boxes_max': 0.2}, 'boxes differ, in pixels, by 0.2'),
+        ({'kept_apart': 3}, 'kept detections differ in a share of 0.03'),
+    ],
+)
+def test_each_stage_can_fail(parity, said):
+    (failure,) = certificate(**parity).failures()
+    assert said in failure
+
+
+@pytest.mark.parametrize('parity', [{}, {'letterbox': 1}, {'kept_apart': 2}, {'kept': 2, 'kept_apart': 1}])
+def test_what_passes(parity):
+    assert certificate(**parity).failures() == []
+
+
+def test_graphs_that_suppress_have_no_logits():
+    assert certificate(logits_max=None, logits_mean=None, logits_relative=None, boxes_max=None).failures() == []
+
+
+def test_ap():
+    assert certificate('int8', ap(0.5, 0.4901)).failures() == []
+    assert certificate('int8', ap(0.5, 0.6)).failures() == []
+    assert 'AP falls from 0.5000 to 0.4800' in certificate('int8', ap(0.5, 0.48)).failures()[0]
+    # What cannot be computed does not pass.
+    nan = ApParity.model_construct(data='d', split='val', images=0, ap=math.nan, ap50=0, ap_exported=0, ap50_exported=0)
+    assert certificate().model_copy(update={'ap': nan}).failures()
+
+
+def test_reading(tmp_path):
+    with pytest.raises(ValueError, match='no certificate m.onnx.json'):
+        read_certificate(tmp_path / 'm.onnx')
+    written = certificate(ap=ap(0.5, 0.5))
+    (tmp_path / 'm.onnx.json').write_text(written.model_dump_json())
+    assert read_certificate(tmp_path / 'm.onnx') == written
+    (tmp_path / 'm.onnx.json').write_text('{')
+    with pytest.raises(ValueError, match='not JSON'):
+        read_certificate(tmp_path / 'm.onnx')

@@ -1,0 +1,64 @@
+"""What is imported when: in processes of their own, since pytest has imported everything."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = 'torch', 'torchvision', 'timm', 'matplotlib', 'huggingface_hub'
+
+
+def run(code):
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def loaded(code):
+    return run(f'{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])')
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert loaded('import mbv3zoo; dir(mbv3zoo); mbv3zoo.__version__') == []
+    assert loaded('import mbv3zoo.cli') == []
+
+
+@pytest.mark.parametrize(
+    'code', ['import mbv3zoo, timm', 'import timm, mbv3zoo', 'import mbv3zoo.loading, timm.layers']
+)
+def test_backbones_are_in_timms_registry_in_either_order(code):
+    assert 'mbv3_yolo_small' in run(f'{code}\nimport timm\nprint(*timm.list_models("mbv3*"))')
+    assert run(
+        f'{code}\nimport timm\nm = timm.create_model("mbv3_yolo", features_only=True)\nprint(type(m).__name__)'
+    ) == ['MobileNetV3Features']
+
+
+def test_public_names_are_there():
+    assert run('import mbv3zoo\nprint(*[n for n in mbv3zoo.__all__ if getattr(mbv3zoo, n) is None])') == []
+    assert (
+        run('import mbv3zoo\ntry:\n    mbv3zoo.nothing\nexcept AttributeError as e:\n    print(e)')[-1] == "'nothing'"
+    )
+
+
+def test_an_exported_file_predicts_without_torch(exported_file, scene):
+    code = f'import mbv3zoo\nd = mbv3zoo.load({str(exported_file)!r})\nfound = d.predict({str(scene)!r})\n'
+    assert loaded(f'{code}assert len(found) >= 3, found') == []
+    code = f'from mbv3zoo.cli import app\napp(["predict", {str(exported_file)!r}, {str(scene)!r}, "--out", '
+    assert set(loaded(f'{code}{str(exported_file.parent / "out")!r}], standalone_mode=False)')) & set(HEAVY) == set()
+
+
+@pytest.fixture(scope='module')
+def exported_file(tmp_path_factory):
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    import mbv3zoo
+
+    path = tmp_path_factory.mktemp('exported') / 'model.onnx'
+    return mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth').export(path)
+
+
+@pytest.fixture(scope='module')
+def scene():
+    from pathlib import Path
+
+    return Path(__file__).parents[1] / 'docs' / 'scene.jpg'

@@ -1,0 +1,44 @@
+"""Our detectors' networks as functions of the picture's side, for the peers' timing programs (docs/performance.md).
+
+`bench_infer.py --models yolov5n,py:tools/bench_models.py:large` calls `large(640)` and times the module that it gives:
+the network as it is exported, folded, with pixels of 0..255 coming in, the normalisation included, and raw maps going
+out.
+"""
+
+import torch
+
+from mbv3zoo.create import create_detector
+from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.version import __version__
+
+
+def _network(name: str, side: int) -> DeployedNetwork:
+    torch.manual_seed(0)
+    detector = create_detector(name, image_size=side)
+    info = ExportInfo.of(detector.config, detector.strides, __version__, input_dtype='float32')
+    return DeployedNetwork(detector, info).eval()
+
+
+def large(side: int) -> DeployedNetwork:
+    return _network('mbv3_yolo_large', side)
+
+
+def small(side: int) -> DeployedNetwork:
+    return _network('mbv3_yolo_small', side)
+
+
+def large_light(side: int) -> DeployedNetwork:
+    return _network('mbv3_yolo_large_light', side)
+
+
+def large_075(side: int) -> DeployedNetwork:
+    return _network('mbv3_yolo_large_075', side)
+
+
+def large_075_light(side: int) -> DeployedNetwork:
+    return _network('mbv3_yolo_large_075_light', side)
+
+
+def small_light(side: int) -> DeployedNetwork:
+    return _network('mbv3_yolo_small_light', side)
