@@ -18,7 +18,7 @@ for _ in range(10):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 # After the imports that a training has done: a heap that is still small may have no room to grow.
-_KEEP = 'import timm; from mbv3zoo.training.memory import keep_freed_memory; keep_freed_memory()'
+_KEEP = 'from mbv3zoo.training.trainer import keep_freed_memory; keep_freed_memory()'
 _PAGES = 40_000_000 * 4 // resource.getpagesize()
 
 
