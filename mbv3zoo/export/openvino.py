@@ -10,6 +10,7 @@ import openvino
 from mbv3zoo.export import onnx
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.openvino import shared_core
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -22,6 +23,6 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / 'model.onnx'
         onnx.write(graph, source)
-        model = openvino.Core().read_model(source)
+        model = shared_core().read_model(source)
         model.set_rt_info(graph.info.model_dump_json(), METADATA_KEY)
         openvino.save_model(model, path, compress_to_fp16=graph.info.precision == 'float16')

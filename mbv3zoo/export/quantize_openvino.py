@@ -14,6 +14,7 @@ import openvino
 
 from mbv3zoo.export.float_layers import Operation, float_layers
 from mbv3zoo.exported.info import METADATA_KEY, ExportInfo
+from mbv3zoo.runtimes.openvino import shared_core
 
 _CONVOLUTIONS = ('Convolution', 'GroupConvolution', 'ConvolutionBackpropData', 'GroupConvolutionBackpropData')
 
@@ -29,7 +30,7 @@ def quantize_openvino(path: Path, info: ExportInfo, batches: Sequence[np.ndarray
     with _quiet():
         import nncf
 
-        model = openvino.Core().read_model(path)
+        model = shared_core().read_model(path)
         model = nncf.quantize(
             model,
             nncf.Dataset(batches),

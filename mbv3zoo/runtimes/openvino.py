@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,24 @@ class OpenVinoSession:
         return [np.array(found[i], np.float32) for i in range(self.count)]
 
 
+@cache
+def shared_core() -> openvino.Core:
+    """The one `openvino.Core` of this process, which is never destroyed.
+
+    A core's CPU plugin gives the thread a stack for signals and, when destroyed, puts back the one it found. With two
+    cores, the first destroyed first, that is a stack already freed, and the next signal (SIGCHLD when a program or a
+    data loader's process ends, which Python handles on that stack) ends this process in a segmentation fault.
+    """
+    return openvino.Core()
+
+
 def open(path: Path, threads: int | None, device: str | None) -> OpenVinoSession:
     """Opens a file; a device is one of OpenVINO's, 'CPU' (the default), 'GPU', 'NPU' or 'AUTO'.
 
     On the CPU it computes in float32, like the other runtimes, also where the CPU has bfloat16: that is faster and
     loses digits. `device='CPU:bf16'` asks for it.
     """
-    core = openvino.Core()
+    core = shared_core()
     name, _, precision = (device or 'CPU').upper().partition(':')
     settings: dict[str, object] = {'PERFORMANCE_HINT': 'LATENCY'}
     if name == 'CPU':

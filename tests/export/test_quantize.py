@@ -16,6 +16,7 @@ from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.quantize import calibration_pixels, quantize
 from mbv3zoo.exported.detector import ExportedDetector
 from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.runtimes.openvino import shared_core
 from mbv3zoo.version import __version__
 from tests.tiny_sets import write_yolo_set
 
@@ -215,7 +216,7 @@ def _free_sizes(path):
         del model.graph.value_info[:]
         onnx.save(model, path)
         return
-    model = openvino.Core().read_model(path)
+    model = shared_core().read_model(path)
     model.reshape([-1, 3, -1, -1])
     openvino.save_model(model, path.with_name('free.xml'), compress_to_fp16=False)
     for end in ('.xml', '.bin'):
@@ -232,7 +233,7 @@ def _count_int8(path):
         weights = [source.get(node.input[1]) for node in convolutions]
         int8 = [node for node in weights if node is not None and types.get(node.input[0]) == onnx.TensorProto.INT8]
         return len(int8), len(convolutions)
-    nodes = openvino.Core().read_model(path).get_ordered_ops()
+    nodes = shared_core().read_model(path).get_ordered_ops()
     convolutions = [node for node in nodes if 'Convolution' in node.get_type_name()]
     return sum(_is_int8(node) for node in convolutions), len(convolutions)
 
