@@ -131,7 +131,7 @@ def _open(
         )
     name, file = _FORMATS[runtime]
     if runtime == 'openvino':
-        # Its CPU code takes floats faster than bytes; they are the same numbers.
+        # Floats: the same numbers, and what OpenVINO computes with.
         info = info.model_copy(update={'input_dtype': 'float32'})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file
