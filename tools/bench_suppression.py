@@ -1,0 +1,177 @@
+"""From raw logits to kept boxes, ours beside the pip package yolov5, in turns (docs/performance.md).
+
+Needs that package, which is AGPL and no part of this project; run this in an environment of its own that has it:
+
+    PYTHONPATH=CHECKOUT python CHECKOUT/tools/bench_suppression.py
+
+A picture of 640 x 640 has 25,200 candidates of 80 classes. The peer decodes all and suppresses; ours drops what cannot
+pass the threshold, decodes the rest and suppresses. Both get the same logits, and what they keep is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.models.postprocess import postprocess_logits
+
+_CLASSES, _SIDE = 80, 640
+# Logits of what is nothing, and of the probability that a score of an object is made of.
+_NOTHING = -12.0
+
+
+class Case(NamedTuple):
+    """What is suppressed, and how.
+
+    Attributes:
+        name: What the table calls it.
+        objects: Places where boxes are.
+        live: Candidates above the threshold, in all.
+        labels: Classes above the threshold of each of these.
+        score_thresh, iou_thresh, multi_label: As for `postprocess_logits`.
+    """
+
+    name: str
+    objects: int
+    live: int
+    labels: int
+    score_thresh: float
+    iou_thresh: float
+    multi_label: bool
+
+
+CASES = (
+    Case('prediction, no object', 0, 0, 1, 0.25, 0.45, False),
+    Case('prediction', 20, 300, 1, 0.25, 0.45, False),
+    Case('evaluation, one label a box', 60, 3000, 1, 0.001, 0.6, False),
+    Case('evaluation, several labels a box', 60, 3000, 3, 0.001, 0.6, True),
+)
+
+
+def make_logits(case: Case) -> list[torch.Tensor]:
+    """Raw logits, [1, 3, H, W, 85] a level, in which boxes crowd around some places and the rest is empty."""
+    generator = torch.Generator().manual_seed(0)
+    sides = [_SIDE // stride for stride in STRIDES]
+    counts = [3 * side**2 for side in sides]
+    flat = torch.full((sum(counts), 5 + _CLASSES), _NOTHING) + torch.randn(
+        sum(counts), 5 + _CLASSES, generator=generator
+    )
+    if case.live:
+        places = torch.rand(case.objects, 2, generator=generator) * _SIDE
+        classes = torch.randint(_CLASSES, (case.objects,), generator=generator)
+        centres = torch.cat([_centres(side, stride) for side, stride in zip(sides, STRIDES, strict=True)])
+        steps = torch.cat([torch.full((n,), float(s)) for n, s in zip(counts, STRIDES, strict=True)])
+        distance, nearest = (torch.cdist(centres, places) / steps.unsqueeze(1)).min(1)
+        live = distance.argsort()[: case.live]
+        # Towards the place, as far as a cell reaches.
+        reach = ((places[nearest[live]] - centres[live]) / steps[live].unsqueeze(1) + 1).clamp(0.02, 1.98) / 2
+        spread = torch.randn(len(live), 4, generator=generator) * 0.2
+        flat[live, :2] = reach.logit() + spread[:, :2]
+        flat[live, 2:4] = spread[:, 2:]
+        low = max(2 * case.score_thresh, 0.01)
+        flat[live, 4] = (low + (0.95 - low) * torch.rand(len(live), generator=generator)).logit()
+        for k in range(case.labels):
+            flat[live, 5 + (classes[nearest[live]] + 7 * k) % _CLASSES] = 4.0 if k == 0 else 0.0
+    return [part.view(1, 3, side, side, 5 + _CLASSES) for part, side in zip(flat.split(counts), sides, strict=True)]
+
+
+def _centres(side: int, stride: int) -> torch.Tensor:
+    """Middles of a level's cells in pixels, for each of three anchors: [3 * side * side, 2]."""
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing='ij')
+    return ((torch.stack([x, y], -1) + 0.5) * stride).view(1, -1, 2).repeat(3, 1, 1).flatten(0, 1)
+
+
+def ours(logits: list[torch.Tensor], case: Case) -> torch.Tensor:
+    kept = postprocess_logits(
+        logits,
+        torch.tensor(DEFAULT_ANCHORS),
+        STRIDES,
+        score_thresh=case.score_thresh,
+        iou_thresh=case.iou_thresh,
+        multi_label=case.multi_label,
+    )[0]
+    return torch.cat([kept.boxes, kept.scores.unsqueeze(1), kept.labels.unsqueeze(1)], 1)
+
+
+def yolov5() -> Callable[[list[torch.Tensor], Case], torch.Tensor]:
+    """The peer's own detection layer, its convolutions taken out, and its own suppression."""
+    from yolov5.models.yolo import Detect
+    from yolov5.utils.general import LOGGER, non_max_suppression
+
+    LOGGER.setLevel(logging.ERROR)
+    anchors = [[side for pair in level for side in pair] for level in DEFAULT_ANCHORS]
+    layer = Detect(_CLASSES, anchors, ch=(1, 1, 1)).eval()
+    layer.stride = torch.tensor([float(stride) for stride in STRIDES])
+    layer.anchors /= layer.stride.view(-1, 1, 1)
+    layer.m = nn.ModuleList(nn.Identity() for _ in STRIDES)
+
+    def run(logits: list[torch.Tensor], case: Case) -> torch.Tensor:
+        # What its convolutions give: a view of the same numbers.
+        maps = [x.permute(0, 1, 4, 2, 3).flatten(1, 2) for x in logits]
+        decoded = layer(maps)[0]
+        return non_max_suppression(decoded, case.score_thresh, case.iou_thresh, multi_label=case.multi_label)[0]
+
+    return run
+
+
+def same_boxes(first: torch.Tensor, second: torch.Tensor) -> bool:
+    """Whether two results [N, 6] hold the same boxes, scores and labels, in whatever order of equal scores."""
+    if first.shape != second.shape:
+        return False
+
+    def ordered(x: torch.Tensor) -> torch.Tensor:
+        return x[sorted(range(len(x)), key=lambda i: (round(x[i, 4].item(), 4), x[i, 5].item(), x[i, 0].item()))]
+
+    return torch.allclose(ordered(first), ordered(second), atol=1e-2)
+
+
+def measure(functions: tuple[Callable, ...], arguments: tuple, rounds: int, calls: int) -> list[list[float]]:
+    """Milliseconds of each function on these arguments, a median a round; the functions take turns."""
+    times: list[list[float]] = [[] for _ in functions]
+    for turn in range(rounds):
+        for i in range(len(functions))[:: 1 if turn % 2 == 0 else -1]:
+            own = []
+            for _ in range(calls):
+                start = time.perf_counter()
+                functions[i](*arguments)
+                own.append(1e3 * (time.perf_counter() - start))
+            times[i].append(statistics.median(own[1:]))
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument('--calls', type=int, default=12, help='in a row, of one function')
+    parser.add_argument('--threads', type=int, default=2)
+    options = parser.parse_args()
+    warnings.filterwarnings('ignore')
+    torch.set_num_threads(options.threads)
+    peer = yolov5()
+    print('| case | candidates | kept | same boxes | yolov5, ms | mbv3zoo, ms | ratio |', '|---' * 7 + '|', sep='\n')
+    with torch.inference_mode():
+        for case in CASES:
+            maps = make_logits(case)
+            # In memory as a network gives them: the outputs of a cell far apart.
+            logits = [x.permute(0, 1, 4, 2, 3).contiguous().permute(0, 1, 3, 4, 2) for x in maps]
+            found, expected = ours(logits, case), peer(logits, case)
+            theirs, own = measure((peer, ours), (logits, case), options.rounds, options.calls)
+            ratio = statistics.median(b / a for a, b in zip(theirs, own, strict=True))
+            print(
+                f'| {case.name} | {case.live} | {len(expected)} | {"yes" if same_boxes(found, expected) else "NO"} '
+                f'| {statistics.median(theirs):.2f} | {statistics.median(own):.2f} | {ratio:.2f} |',
+                flush=True,
+            )
+
+
+if __name__ == '__main__':
+    main()
