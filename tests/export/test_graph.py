@@ -1,0 +1,119 @@
+"""The graph that is exported beside the detector's network."""
+
+import pytest
+import torch
+from timm.layers import Conv2dSame
+from torch import nn
+
+from mbv3zoo import create_detector
+from mbv3zoo.export.deployed_neck import DeployedPAN
+from mbv3zoo.export.fixed_padding import PaddedConv2d, fix_same_padding
+from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.models.neck import PAN
+from mbv3zoo.version import __version__
+
+
+def unlike_itself(detector):
+    """Norms that have statistics, weights and biases, so that nothing that is folded is zero or one."""
+    for module in detector.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+    return detector.eval()
+
+
+def deployed(detector, **settings):
+    return DeployedNetwork(
+        detector, ExportInfo.of(detector.config, detector.strides, __version__, input_dtype='float32', **settings)
+    )
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        {'neck': 'light'},
+        {'neck': 'light', 'activation': 'hard_swish', 'width_multiple': 0.5, 'depth_multiple': 0.67},
+        {'model': 'resnet18', 'width_multiple': 0.125},
+    ],
+)
+def test_the_same_numbers(options):
+    torch.manual_seed(0)
+    options = {'model': 'mbv3_yolo_small', 'num_classes': 3, **options}
+    detector = unlike_itself(create_detector(options.pop('model'), image_size=64, **options))
+    pixels = torch.randint(256, (2, 3, 64, 128)).float()
+    with torch.no_grad():
+        expected = [x.permute(0, 1, 4, 2, 3).flatten(1, 2) for x in detector(pixels / 255)]
+        found = deployed(detector)(pixels)
+    for own, other in zip(found, expected, strict=True):
+        assert other.std() > 0.1
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4 * other.std().item())
+
+
+def test_the_detector_stays_as_it_is():
+    detector = create_detector('mbv3_yolo_small', num_classes=3, image_size=64).eval()
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    graph = deployed(detector)
+    assert isinstance(graph.neck, DeployedPAN) and isinstance(detector.neck, PAN)
+    for name, value in detector.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_fewer_multiplications():
+    detector = create_detector('mbv3_yolo_small', num_classes=3, image_size=64).eval()
+
+    def multiplications(model, images):
+        total = 0
+
+        def count(module, _, output):
+            nonlocal total
+            total += output.numel() * module.weight[0].numel()
+
+        handles = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.Conv2d)]
+        with torch.no_grad():
+            model(images)
+        for handle in handles:
+            handle.remove()
+        return total
+
+    images = torch.zeros(1, 3, 64, 64)
+    neck = detector.neck
+    # The two upsampled maps: three of four cells less, for both convolutions of each C3.
+    saved = sum(
+        3 * cells * coarse * 2 * block.conv1.conv.out_channels
+        for cells, coarse, block in (
+            (2 * 2, neck.lateral5.out_channels, neck.top_down4),
+            (4 * 4, neck.lateral4.out_channels, neck.top_down3),
+        )
+    )
+    assert multiplications(detector, images) - multiplications(deployed(detector), images) == saved > 0
+
+
+def test_same_padding_is_a_constant_where_sizes_are_open():
+    detector = unlike_itself(create_detector('mbv3_yolo_small_minimal', num_classes=3, image_size=64))
+    graph = deployed(detector, dynamic=True)
+    kinds = [type(m) for m in graph.modules()]
+    assert kinds.count(PaddedConv2d) == 5 and Conv2dSame not in kinds
+    assert any(isinstance(m, Conv2dSame) for m in detector.modules())
+    for size in ((32, 32), (64, 96), (160, 32)):
+        pixels = torch.randint(256, (2, 3, *size)).float()
+        with torch.no_grad():
+            expected = [x.permute(0, 1, 4, 2, 3).flatten(1, 2) for x in detector(pixels / 255)]
+            for own, other in zip(graph(pixels), expected, strict=True):
+                torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4 * other.std().item())
+
+
+def test_same_padding_that_depends_on_the_size_stays():
+    # Of 32 cells and 64 a stride of 3 leaves one and two, which are padded by other numbers.
+    model = nn.Sequential(Conv2dSame(3, 4, 3, stride=2), Conv2dSame(4, 4, 5, stride=3))
+    smallest = torch.zeros(1, 3, 32, 32)
+    images = [torch.rand(1, 3, 64 * i, 32) for i in (1, 2, 3)]
+    with torch.no_grad():
+        expected = [model(x) for x in images]
+        fix_same_padding(model, smallest)
+        assert [type(m) for m in model] == [PaddedConv2d, Conv2dSame]
+        for x, other in zip(images, expected, strict=True):
+            assert torch.equal(model(x), other)
