@@ -1,0 +1,55 @@
+"""Detectors exported in int8 find what they find in float."""
+
+import pytest
+from PIL import Image
+
+import mbv3zoo
+from mbv3zoo.data.synthetic import SyntheticConfig, synthesize
+from mbv3zoo.export.certificate import read_certificate
+
+pytest.importorskip('openvino')
+pytest.importorskip('nncf')
+pytest.importorskip('onnxruntime')
+
+SIZE = 192
+
+
+@pytest.fixture(scope='module')
+def detector():
+    return mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth')
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('scenes')
+    synthesize(folder, SyntheticConfig(image_size=SIZE, train=40, val=60, workers=1))
+    return str(folder)
+
+
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
+def test_ap_stays_within_a_point(suffix, detector, data, tmp_path):
+    path = detector.export(tmp_path / f'model{suffix}', image_size=SIZE, precision='int8', calibration=data, data=data)
+    ap = read_certificate(path).ap
+    assert ap.images == 60 and ap.ap > 0.4
+    assert abs(ap.ap_exported - ap.ap) < 0.01
+    opened = mbv3zoo.load(path)
+    assert opened.info.precision == 'int8'
+    assert len(opened.predict(f'{data}/images/val/000000.jpg', score_thresh=0.1))
+
+
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
+def test_wrong_pictures_to_calibrate_on_are_found_out(suffix, detector, data, tmp_path):
+    # Black ones: no map has the range that it has on real pictures.
+    (tmp_path / 'black').mkdir()
+    for i in range(3):
+        Image.new('RGB', (SIZE, SIZE)).save(tmp_path / 'black' / f'{i}.png')
+    (tmp_path / 'out').mkdir()
+    with pytest.raises(ValueError, match='differs from PyTorch by more than is allowed'):
+        detector.export(
+            tmp_path / 'out' / f'model{suffix}',
+            image_size=SIZE,
+            precision='int8',
+            calibration=str(tmp_path / 'black'),
+            data=data,
+        )
+    assert not list((tmp_path / 'out').iterdir())
