@@ -1,4 +1,4 @@
-"""PAN's and LightPAN's graph with fewer multiplications, the same numbers but for rounding.
+"""A path aggregation neck's graph with fewer multiplications, the same numbers but for rounding.
 
 A 1x1 convolution and an upsampling to the nearest cell may change places: the share of it that reads the coarse map
 runs before, on a quarter of the cells, and the concatenation becomes a sum. The two 1x1 convolutions of a C3 read one
@@ -14,23 +14,23 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from mbv3zoo.models.layers import C3
-from mbv3zoo.models.light_pan import LightPAN, SeparableC3
-from mbv3zoo.models.neck import PAN
+from mbv3zoo.models.light_pan import SeparableC3
+from mbv3zoo.models.neck import PathAggregation
 
 
 class DeployedPAN(nn.Module):
-    """A folded PAN or LightPAN; C3, C4, C5 -> P3, P4, P5, as theirs.
+    """A folded path aggregation neck; C3, C4, C5 -> P3, P4, P5, as its.
 
     Args:
         neck: The neck, its norms folded. Its layers are shared, not copied.
     """
 
-    def __init__(self, neck: PAN | LightPAN) -> None:
+    def __init__(self, neck: PathAggregation) -> None:
         super().__init__()
         self.sppf, self.lateral5, self.lateral4 = neck.sppf, neck.lateral5, neck.lateral4
         self.down3, self.down4 = neck.down3, neck.down4
-        self.top_down4 = _UpsampledC3(neck.top_down4, neck.lateral5.out_channels)
-        self.top_down3 = _UpsampledC3(neck.top_down3, neck.lateral4.out_channels)
+        self.top_down4 = _UpsampledC3(neck.top_down4, neck.out_channels[1])
+        self.top_down3 = _UpsampledC3(neck.top_down3, neck.out_channels[0])
         self.bottom_up4, self.bottom_up5 = _MergedC3(neck.bottom_up4), _MergedC3(neck.bottom_up5)
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -14,8 +14,7 @@ from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.exported.info import ExportInfo
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.fuse import first_convolution
-from mbv3zoo.models.light_pan import LightPAN
-from mbv3zoo.models.neck import PAN
+from mbv3zoo.models.neck import PathAggregation
 from mbv3zoo.models.network import DetectorNetwork
 
 # Pixels between the boxes of one class, or picture, and the next; YOLOv5's.
@@ -41,7 +40,7 @@ class DeployedNetwork(nn.Module):
         if info.dynamic:
             fix_same_padding(detector.backbone, detector.mean.new_zeros(1, info.in_chans, info.unit, info.unit))
         self.backbone, self.convs = detector.backbone, detector.head.convs
-        self.neck = DeployedPAN(detector.neck) if isinstance(detector.neck, (PAN, LightPAN)) else detector.neck
+        self.neck = DeployedPAN(detector.neck) if isinstance(detector.neck, PathAggregation) else detector.neck
         self.num_outputs = detector.head.num_outputs
         self.register_buffer('anchors', detector.anchors)
         # In one step from 0..255: the difference first, so that cells of padding stay 0.

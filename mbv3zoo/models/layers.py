@@ -141,11 +141,26 @@ class SPP(nn.Module):
 
 
 class SPPF(nn.Module):
-    """Spatial pyramid pooling, fast: three max-pools in a chain; [B, in, H, W] -> [B, out, H, W]."""
+    """Spatial pyramid pooling, fast: three max-pools in a chain; [B, in, H, W] -> [B, out, H, W].
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 5, *, act: str = 'silu') -> None:
+    Args:
+        in_channels, out_channels: Channels.
+        kernel_size: Of each pool.
+        hidden_channels: Channels that are pooled; by default half of those that come in.
+        act: The activation; see `mbv3zoo.models.activations`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 5,
+        *,
+        hidden_channels: int | None = None,
+        act: str = 'silu',
+    ) -> None:
         super().__init__()
-        hidden = in_channels // 2
+        hidden = in_channels // 2 if hidden_channels is None else hidden_channels
         self.conv1 = conv(in_channels, hidden, act=act)
         self.conv2 = conv(4 * hidden, out_channels, act=act)
         self.pool = nn.MaxPool2d(kernel_size, stride=1, padding=kernel_size // 2)

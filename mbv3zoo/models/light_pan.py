@@ -11,11 +11,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
 
-from mbv3zoo.config import STRIDES
-from mbv3zoo.models.layers import C3, conv
-from mbv3zoo.scaling import scale_depth, scale_width
+from mbv3zoo.models.layers import C3, SPPF, conv
+from mbv3zoo.models.neck import PathAggregation
+from mbv3zoo.scaling import scale_depth
 
 _KERNEL_SIZE = 5
 
@@ -50,50 +49,25 @@ class SeparableC3(nn.Module):
         return self.conv3(torch.cat([self.blocks(self.conv1(x)), self.conv2(x)], 1))
 
 
-class NarrowSPPF(nn.Module):
-    """SPPF whose pools see a quarter of the output's channels; [B, in, H, W] -> [B, out, H, W].
-
-    YOLOv5's pools see half of the input's: 480 behind MobileNetV3-Large, as costly as a stage of the backbone.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, act: str) -> None:
-        super().__init__()
-        hidden = out_channels // 4
-        self.conv1 = conv(in_channels, hidden, act=act)
-        self.conv2 = conv(4 * hidden, out_channels, act=act)
-        self.pool = nn.MaxPool2d(5, stride=1, padding=2)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv1(x)
-        y1 = self.pool(x)
-        y2 = self.pool(y1)
-        return self.conv2(torch.cat([x, y1, y2, self.pool(y2)], 1))
-
-
-class LightPAN(nn.Module):
-    """C3, C4, C5 at strides 8, 16, 32 -> P3, P4, P5 at the same strides.
+class LightPAN(PathAggregation):
+    """A path aggregation neck with fewer operations than PAN.
 
     Args:
         in_channels: Channels of C3, C4, C5.
         depth_multiple, width_multiple: Compound scaling; widths 256, 512, 1024 and depth 3 before it.
         act: Activation, by its name in timm.layers.
-
-    Attributes:
-        out_channels: Channels of P3, P4, P5.
-        strides: Pixels a cell of these.
     """
-
-    strides = STRIDES
 
     def __init__(
         self, in_channels: Sequence[int], depth_multiple: float, width_multiple: float, act: str = 'silu'
     ) -> None:
-        super().__init__()
+        super().__init__(width_multiple)
         c3, c4, c5 = in_channels
-        p3, p4, p5 = self.out_channels = [scale_width(c, width_multiple) for c in (256, 512, 1024)]
+        p3, p4, p5 = self.out_channels
         depth = scale_depth(3, depth_multiple)
 
-        self.sppf = NarrowSPPF(c5, p5, act=act)
+        # PAN's pools half of C5's channels: 480 behind MobileNetV3-Large, as costly as a stage of the backbone.
+        self.sppf = SPPF(c5, p5, hidden_channels=p5 // 4, act=act)
         self.lateral5 = conv(p5, p4, act=act)
         self.top_down4 = C3(p4 + c4, p4, depth, shortcut=False, act=act)
         self.lateral4 = conv(p4, p3, act=act)
@@ -102,12 +76,3 @@ class LightPAN(nn.Module):
         self.bottom_up4 = C3(p3 + p3, p4, depth, shortcut=False, act=act)
         self.down4 = SeparableConv(p4, stride=2, act=act)
         self.bottom_up5 = C3(p4 + p4, p5, depth, shortcut=False, act=act)
-
-    def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        c3, c4, c5 = features
-        lateral5 = self.lateral5(self.sppf(c5))
-        lateral4 = self.lateral4(self.top_down4(torch.cat([interpolate(lateral5, scale_factor=2), c4], 1)))
-        p3 = self.top_down3(torch.cat([interpolate(lateral4, scale_factor=2), c3], 1))
-        p4 = self.bottom_up4(torch.cat([self.down3(p3), lateral4], 1))
-        p5 = self.bottom_up5(torch.cat([self.down4(p4), lateral5], 1))
-        return [p3, p4, p5]

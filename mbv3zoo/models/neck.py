@@ -1,4 +1,4 @@
-"""PAN: the path aggregation neck of YOLOv5 v6.0 (Liu et al., "Path Aggregation Network", arXiv 1803.01534)."""
+"""Path aggregation necks (Liu et al., "Path Aggregation Network", arXiv 1803.01534), and PAN, that of YOLOv5 v6.0."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from mbv3zoo.models.layers import C3, SPPF, conv
 from mbv3zoo.scaling import scale_depth, scale_width
 
 
-class PAN(nn.Module):
-    """C3, C4, C5 at strides 8, 16, 32 -> P3, P4, P5 at the same strides.
+class PathAggregation(nn.Module):
+    """C3, C4, C5 at strides 8, 16, 32 -> P3, P4, P5 at the same strides: down to the finest map, and up again.
+
+    What the layers are is for a subclass to say: `sppf`, `lateral5`, `top_down4`, `lateral4`, `top_down3`, `down3`,
+    `bottom_up4`, `down4` and `bottom_up5`.
 
     Args:
-        in_channels: Channels of C3, C4, C5.
-        depth_multiple, width_multiple: Compound scaling; widths 256, 512, 1024 and depth 3 before it.
-        act: Activation, by its name in timm.layers.
+        width_multiple: Compound scaling of the widths 256, 512, 1024.
 
     Attributes:
         out_channels: Channels of P3, P4, P5.
@@ -28,12 +29,35 @@ class PAN(nn.Module):
 
     strides = STRIDES
 
+    def __init__(self, width_multiple: float) -> None:
+        super().__init__()
+        self.out_channels = [scale_width(channels, width_multiple) for channels in (256, 512, 1024)]
+
+    def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        c3, c4, c5 = features
+        lateral5 = self.lateral5(self.sppf(c5))
+        lateral4 = self.lateral4(self.top_down4(torch.cat([interpolate(lateral5, scale_factor=2), c4], 1)))
+        p3 = self.top_down3(torch.cat([interpolate(lateral4, scale_factor=2), c3], 1))
+        p4 = self.bottom_up4(torch.cat([self.down3(p3), lateral4], 1))
+        p5 = self.bottom_up5(torch.cat([self.down4(p4), lateral5], 1))
+        return [p3, p4, p5]
+
+
+class PAN(PathAggregation):
+    """YOLOv5's neck.
+
+    Args:
+        in_channels: Channels of C3, C4, C5.
+        depth_multiple, width_multiple: Compound scaling; widths 256, 512, 1024 and depth 3 before it.
+        act: Activation, by its name in timm.layers.
+    """
+
     def __init__(
         self, in_channels: Sequence[int], depth_multiple: float, width_multiple: float, act: str = 'silu'
     ) -> None:
-        super().__init__()
+        super().__init__(width_multiple)
         c3, c4, c5 = in_channels
-        p3, p4, p5 = self.out_channels = [scale_width(c, width_multiple) for c in (256, 512, 1024)]
+        p3, p4, p5 = self.out_channels
         depth = scale_depth(3, depth_multiple)
 
         self.sppf = SPPF(c5, p5, act=act)
@@ -45,12 +69,3 @@ class PAN(nn.Module):
         self.bottom_up4 = C3(p3 + p3, p4, depth, shortcut=False, act=act)
         self.down4 = conv(p4, p4, 3, stride=2, act=act)
         self.bottom_up5 = C3(p4 + p4, p5, depth, shortcut=False, act=act)
-
-    def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        c3, c4, c5 = features
-        lateral5 = self.lateral5(self.sppf(c5))
-        lateral4 = self.lateral4(self.top_down4(torch.cat([interpolate(lateral5, scale_factor=2), c4], 1)))
-        p3 = self.top_down3(torch.cat([interpolate(lateral4, scale_factor=2), c3], 1))
-        p4 = self.bottom_up4(torch.cat([self.down3(p3), lateral4], 1))
-        p5 = self.bottom_up5(torch.cat([self.down4(p4), lateral5], 1))
-        return [p3, p4, p5]

@@ -16,7 +16,7 @@ from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.layer_neck import LayerNeck
 from mbv3zoo.models.light_pan import LightPAN
-from mbv3zoo.models.neck import PAN
+from mbv3zoo.models.neck import PAN, PathAggregation
 from mbv3zoo.models.postprocess import Kept, postprocess_logits
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.sizes import refusal
@@ -176,7 +176,7 @@ class DetectorNetwork(nn.Module):
             )
 
 
-def _make_neck(backbone: PyramidBackbone, config: DetectorConfig) -> PAN | LightPAN | LayerNeck:
+def _make_neck(backbone: PyramidBackbone, config: DetectorConfig) -> PathAggregation | LayerNeck:
     scaling = config.depth_multiple, config.width_multiple, config.activation
     if config.neck is None:
         return PAN(backbone.channels, *scaling)

@@ -4,7 +4,7 @@ import torch
 import mbv3zoo
 from mbv3zoo.config import DetectorConfig
 from mbv3zoo.models.layers import C3
-from mbv3zoo.models.light_pan import LightPAN, NarrowSPPF, SeparableC3
+from mbv3zoo.models.light_pan import LightPAN, SeparableC3
 from mbv3zoo.models.neck import PAN
 
 LIGHT = ['mbv3_yolo_small_light', 'mbv3_yolo_large_light', 'mbv3_yolo_large_075_light']
@@ -31,16 +31,12 @@ def test_depth_and_width_scale_it():
     assert LightPAN([24, 48, 96], 1.0, 0.5).out_channels == [128, 256, 512]
 
 
-def test_narrow_sppf_pools_a_chain_of_maxima():
-    sppf = NarrowSPPF(6, 8, act='silu').eval()
-    x = torch.rand(1, 6, 20, 20)
-    seen = []
-    sppf.conv2.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    assert sppf(x).shape == (1, 8, 20, 20)
-    first = sppf.conv1(x)
-    # Three pools of 5 in a chain are pools of 5, 9 and 13.
-    pools = [torch.nn.functional.max_pool2d(first, k, 1, k // 2) for k in (5, 9, 13)]
-    assert torch.equal(seen[0], torch.cat([first, *pools], 1)) and first.shape[1] == 2
+def test_fewer_channels_are_pooled():
+    light, usual = LightPAN([24, 48, 96], 0.33, 0.25), PAN([24, 48, 96], 0.33, 0.25)
+    assert light.sppf.conv1.out_channels == 64 and light.sppf.conv2.in_channels == 256
+    # Half of what comes in, which behind a last expansion is much.
+    assert usual.sppf.conv1.out_channels == 48
+    assert PAN([24, 48, 576], 0.33, 0.25).sppf.conv1.out_channels == 288
 
 
 @pytest.mark.parametrize('name', LIGHT)
