@@ -53,11 +53,13 @@ def open_live(
         device: As for `mbv3zoo.runtimes.open_session`; for 'eager' and 'compile' one of torch's.
 
     Raises:
-        ValueError: There is no such runtime or device.
+        ValueError: There is no such runtime or device, or the graph cannot have this size.
         ImportError: The runtime is not installed.
     """
     info = ExportInfo.of(detector.config, detector.strides, __version__, batch_size=batch_size)
     info = info.model_copy(update={'image_size': tuple(image_size or info.image_size)})
+    if any(side < info.unit or side % info.unit for side in info.image_size):
+        raise ValueError(f'image_size must be multiples of {info.unit}, given {info.image_size}')
     if runtime == 'auto':
         installed = [name for name in _TRIED if name not in _FORMATS or not _missing(name)]
         return fastest([_open(detector, info, name, threads, device) for name in installed])

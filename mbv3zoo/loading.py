@@ -17,6 +17,7 @@ def load(
     source: str | Path,
     *,
     runtime: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
     threads: int | None = None,
     device: str | None = None,
     **options: Any,
@@ -29,6 +30,8 @@ def load(
         runtime: What runs it. For a file one of `mbv3zoo.runtimes.RUNTIMES` that opens it, for other sources one of
             `mbv3zoo.deploy.open_live`; 'auto' takes the fastest that is installed. By default a file's usual one, and
             PyTorch.
+        image_size: Side, or (height, width), in pixels that the graph is made for where a runtime is named; the
+            detector's own by default. Exported files have theirs, and a `Detector` takes it in `predict`.
         threads: Threads that a call may use.
         device: As the runtime names it.
         **options: For other sources those of `Detector.from_pretrained`.
@@ -41,6 +44,8 @@ def load(
         ImportError: The runtime is not installed.
     """
     path = Path(source)
+    if image_size is not None and (runtime is None or runtimes_for(path)):
+        raise ValueError(f'{source}: image_size is for a detector in a named runtime; give it to predict() instead')
     if runtimes_for(path):
         if options:
             raise ValueError(f'{source}: an exported file takes no {", ".join(options)}')
@@ -49,6 +54,7 @@ def load(
 
     detector = Detector.from_pretrained(source, **options)
     if runtime is not None:
-        return open_live(detector, runtime, threads=threads, device=device)
+        size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        return open_live(detector, runtime, image_size=size, threads=threads, device=device)
     check_options({'threads': threads, 'device': device})
     return detector

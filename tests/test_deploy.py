@@ -1,3 +1,4 @@
+import json
 import time
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import torch
 
 import mbv3zoo
 from mbv3zoo import deploy
+from mbv3zoo.cli import app
 from mbv3zoo.deploy import fastest, open_live
 from mbv3zoo.exported.detector import ExportedDetector
 from mbv3zoo.exported.info import ExportInfo
@@ -107,3 +109,20 @@ def test_a_runtime_that_is_not_installed(detector, monkeypatch):
     monkeypatch.setattr(deploy, '_missing', lambda runtime: ['openvino'])
     with pytest.raises(ImportError, match=r'needs openvino; install with: pip install "mbv3zoo\[export\]"'):
         open_live(detector, 'openvino')
+
+
+def test_a_graph_is_made_for_the_size_that_is_asked_for(scene, tmp_path):
+    name = 'mbv3_yolo_small.synth'
+    opened = mbv3zoo.load(name, runtime='eager', image_size=96)
+    assert opened.info.image_size == (96, 96)
+    assert mbv3zoo.load(name, runtime='eager', image_size=(64, 96)).info.image_size == (64, 96)
+    with pytest.raises(ValueError, match=r'multiples of 32, given \(100, 100\)'):
+        mbv3zoo.load(name, runtime='eager', image_size=100)
+    with pytest.raises(ValueError, match='image_size is for a detector in a named runtime; give it to predict'):
+        mbv3zoo.load(name, image_size=96)
+    with pytest.raises(ValueError, match='image_size is for a detector in a named runtime'):
+        mbv3zoo.load('model.onnx', runtime='onnxruntime', image_size=96)
+    options = ['--image-size', '96', '--runtime', 'eager', '--no-draw', '--out', str(tmp_path / 'out')]
+    app(['predict', name, str(scene), *options], standalone_mode=False)
+    found = json.loads((tmp_path / 'out' / 'predictions.json').read_text())
+    assert found
