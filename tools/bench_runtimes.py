@@ -19,6 +19,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mbv3zoo.runtimes.openvino import shared_core
+
 _THREADS = 2
 
 
@@ -26,10 +28,8 @@ def open_model(name: str, size: int) -> Callable[[], object]:
     """A call of a model on one picture."""
     model, _, runtime = name.rpartition(':')
     if model.endswith('.xml'):
-        import openvino
-
         settings = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': _THREADS, 'INFERENCE_PRECISION_HINT': 'f32'}
-        request = openvino.Core().compile_model(model, 'CPU', settings).create_infer_request()
+        request = shared_core().compile_model(model, 'CPU', settings).create_infer_request()
         images = np.random.default_rng(0).integers(0, 256, (1, 3, size, size)).astype(np.float32)
         return lambda: request.infer({0: images}, share_inputs=True, share_outputs=True)
     from bench_infer import make_runner  # the peers' program, in the folder that this is started in
