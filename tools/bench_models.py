@@ -40,5 +40,9 @@ def large_075_light(side: int) -> DeployedNetwork:
     return _network('mbv3_yolo_large_075_light', side)
 
 
+def large_075_slim(side: int) -> DeployedNetwork:
+    return _network('mbv3_yolo_large_075_slim', side)
+
+
 def small_light(side: int) -> DeployedNetwork:
     return _network('mbv3_yolo_small_light', side)

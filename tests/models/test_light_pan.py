@@ -57,6 +57,12 @@ def test_named_detectors(name, tmp_path):
     assert '"architecture": "mbv3_yolo_' in config and 'light PAN' in (folder / 'README.md').read_text()
 
 
+def test_slim_is_a_usual_pan_on_fewer_channels():
+    detector = mbv3zoo.create_detector('mbv3_yolo_large_075_slim', num_classes=3, image_size=64, device='meta')
+    assert type(detector.neck) is PAN and detector.backbone.channels[-1] == 120
+    assert detector.neck.sppf.conv1.out_channels == 60
+
+
 @pytest.mark.parametrize(('neck', 'said'), [('lite', "'light'"), ({'rows': []}, 'first'), (5, 'neck')])
 def test_other_necks_are_refused(neck, said):
     with pytest.raises(ValueError, match=said):
