@@ -37,8 +37,7 @@ def test_ap_stays_within_a_point(suffix, detector, data, tmp_path):
     assert len(opened.predict(f'{data}/images/val/000000.jpg', score_thresh=0.1))
 
 
-@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
-def test_wrong_pictures_to_calibrate_on_are_found_out(suffix, detector, data, tmp_path):
+def test_wrong_pictures_to_calibrate_on_are_found_out(detector, data, tmp_path):
     # Black ones: no map has the range that it has on real pictures.
     (tmp_path / 'black').mkdir()
     for i in range(3):
@@ -46,7 +45,7 @@ def test_wrong_pictures_to_calibrate_on_are_found_out(suffix, detector, data, tm
     (tmp_path / 'out').mkdir()
     with pytest.raises(ValueError, match='differs from PyTorch by more than is allowed'):
         detector.export(
-            tmp_path / 'out' / f'model{suffix}',
+            tmp_path / 'out' / 'model.onnx',
             image_size=SIZE,
             precision='int8',
             calibration=str(tmp_path / 'black'),
