@@ -33,9 +33,10 @@ def test_every_named_config_is_what_its_file_says_and_builds(name):
     # Nothing else is changed.
     defaults = DetectorConfig(backbone=config.backbone)
     assert all(getattr(config, key) == getattr(defaults, key) for key in DetectorConfig.model_fields if key not in said)
-    # A detector is called like its backbone; a light one says so.
-    assert config.backbone == name.removesuffix('_light') and timm.is_model(config.backbone)
+    # A detector is called like its backbone; a light one says so, and so does one without the last expansion.
+    assert config.backbone == name.removesuffix('_light').removesuffix('_slim') and timm.is_model(config.backbone)
     assert (config.neck == 'light') == name.endswith('_light')
+    assert (config.backbone_args.get('last_expansion') is False) == name.endswith(('_light', '_slim'))
 
     detector = mbv3zoo.create_detector(name, device='meta')
     assert all(parameter.is_meta for parameter in detector.parameters())
