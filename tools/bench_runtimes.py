@@ -12,13 +12,12 @@ runtimes (eager, cl, ort, ov, ov_bf16).
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable
 
 import numpy as np
 
+from mbv3zoo.benchmark.measure import figures, interleave
 from mbv3zoo.runtimes.openvino import shared_core
 
 _THREADS = 2
@@ -37,21 +36,6 @@ def open_model(name: str, size: int) -> Callable[[], object]:
     return make_runner(model, size, 1, runtime, reexport=False)
 
 
-def measure(calls: list[Callable[[], object]], rounds: int, seconds: float) -> list[list[float]]:
-    """Milliseconds a call, a median a round; the models take turns, one round there, the next one back."""
-    times: list[list[float]] = [[] for _ in calls]
-    for turn in range(rounds):
-        for i in range(len(calls))[:: 1 if turn % 2 == 0 else -1]:
-            own, end = [], time.perf_counter() + seconds
-            # The first of a block is left out: caches hold the model before, whose threads may still spin.
-            while len(own) < 3 or time.perf_counter() < end:
-                start = time.perf_counter()
-                calls[i]()
-                own.append(1e3 * (time.perf_counter() - start))
-            times[i].append(statistics.median(own[1:]))
-    return times
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('models', nargs='+', metavar='model:runtime')
@@ -60,11 +44,11 @@ def main() -> None:
     parser.add_argument('--seconds', type=float, default=0.25)
     options = parser.parse_args()
     sys.path.insert(0, '.')
-    times = measure([open_model(name, options.size) for name in options.models], options.rounds, options.seconds)
+    blocks = interleave([open_model(name, options.size) for name in options.models], options.rounds, options.seconds)
     print(f'| {options.size} x {options.size} | ms | ratio |', '|---|---|---|', sep='\n')
-    for name, own in zip(options.models, times, strict=True):
-        ratio = statistics.median(b / a for a, b in zip(times[0], own, strict=True))
-        print(f'| {name.rpartition("/")[2]} | {statistics.median(own):.2f} | {ratio:.3f} |')
+    for name, own in zip(options.models, blocks, strict=True):
+        found = figures(own, blocks[0], batch=1)
+        print(f'| {name.rpartition("/")[2]} | {found["ms"]:.2f} | {found["relative"]:.3f} |')
 
 
 if __name__ == '__main__':

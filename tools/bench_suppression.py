@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import argparse
 import logging
-import statistics
-import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from mbv3zoo.benchmark.measure import figures, interleave
 from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.models.anchors import cell_grid
 from mbv3zoo.models.postprocess import postprocess_logits
 
 _CLASSES, _SIDE = 80, 640
-# Logits of what is nothing, and of the probability that a score of an object is made of.
+# Logits of what is nothing.
 _NOTHING = -12.0
 
 
@@ -86,8 +87,8 @@ def make_logits(case: Case) -> list[torch.Tensor]:
 
 def _centres(side: int, stride: int) -> torch.Tensor:
     """Middles of a level's cells in pixels, for each of three anchors: [3 * side * side, 2]."""
-    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing='ij')
-    return ((torch.stack([x, y], -1) + 0.5) * stride).view(1, -1, 2).repeat(3, 1, 1).flatten(0, 1)
+    cells = cell_grid(side, side, torch.device('cpu'), torch.float32)
+    return ((cells + 0.5) * stride).view(1, -1, 2).repeat(3, 1, 1).flatten(0, 1)
 
 
 def ours(logits: list[torch.Tensor], case: Case) -> torch.Tensor:
@@ -134,24 +135,10 @@ def same_boxes(first: torch.Tensor, second: torch.Tensor) -> bool:
     return torch.allclose(ordered(first), ordered(second), atol=1e-2)
 
 
-def measure(functions: tuple[Callable, ...], arguments: tuple, rounds: int, calls: int) -> list[list[float]]:
-    """Milliseconds of each function on these arguments, a median a round; the functions take turns."""
-    times: list[list[float]] = [[] for _ in functions]
-    for turn in range(rounds):
-        for i in range(len(functions))[:: 1 if turn % 2 == 0 else -1]:
-            own = []
-            for _ in range(calls):
-                start = time.perf_counter()
-                functions[i](*arguments)
-                own.append(1e3 * (time.perf_counter() - start))
-            times[i].append(statistics.median(own[1:]))
-    return times
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument('--calls', type=int, default=12, help='in a row, of one function')
+    parser.add_argument('--seconds', type=float, default=0.15)
     parser.add_argument('--threads', type=int, default=2)
     options = parser.parse_args()
     warnings.filterwarnings('ignore')
@@ -164,11 +151,12 @@ def main() -> None:
             # In memory as a network gives them: the outputs of a cell far apart.
             logits = [x.permute(0, 1, 4, 2, 3).contiguous().permute(0, 1, 3, 4, 2) for x in maps]
             found, expected = ours(logits, case), peer(logits, case)
-            theirs, own = measure((peer, ours), (logits, case), options.rounds, options.calls)
-            ratio = statistics.median(b / a for a, b in zip(theirs, own, strict=True))
+            calls = [partial(function, logits, case) for function in (peer, ours)]
+            first, second = interleave(calls, options.rounds, options.seconds)
+            theirs, own = figures(first, first, batch=1), figures(second, first, batch=1)
             print(
                 f'| {case.name} | {case.live} | {len(expected)} | {"yes" if same_boxes(found, expected) else "NO"} '
-                f'| {statistics.median(theirs):.2f} | {statistics.median(own):.2f} | {ratio:.2f} |',
+                f'| {theirs["ms"]:.2f} | {own["ms"]:.2f} | {own["relative"]:.2f} |',
                 flush=True,
             )
 
