@@ -58,8 +58,7 @@ def open_live(
     """
     info = ExportInfo.of(detector.config, detector.strides, __version__, batch_size=batch_size)
     info = info.model_copy(update={'image_size': tuple(image_size or info.image_size)})
-    if any(side < info.unit or side % info.unit for side in info.image_size):
-        raise ValueError(f'image_size must be multiples of {info.unit}, given {info.image_size}')
+    info.check_sides(info.image_size)
     if runtime == 'auto':
         installed = [name for name in _TRIED if name not in _FORMATS or not _missing(name)]
         return fastest([_open(detector, info, name, threads, device) for name in installed])

@@ -161,8 +161,7 @@ def _check(
         input_dtype=entry.input_dtype,
         **settings,
     )
-    if height % info.unit or width % info.unit:
-        raise ValueError(f'image_size must be multiples of {info.unit}, given {(height, width)}')
+    info.check_sides((height, width))
     return _Wanted(name, info, calibration, split)
 
 

@@ -112,10 +112,8 @@ class ExportedDetector:
 
     def _check(self, images: np.ndarray) -> None:
         height, width = images.shape[2:]
-        unit = self.info.unit
         if self.info.dynamic:
-            if height % unit or width % unit:
-                raise ValueError(f'image_size must be multiples of {unit}, given {(height, width)}')
+            self.info.check_sides((height, width))
         elif (height, width) != self.info.image_size:
             raise ValueError(
                 f'image_size is {(height, width)}, but the exported graph takes {self.info.image_size} only; leave '

@@ -101,3 +101,8 @@ class ExportInfo(Config):
     def unit(self) -> int:
         """Sides of the input are multiples of this."""
         return max(*self.strides, 32)
+
+    def check_sides(self, image_size: tuple[int, int]) -> None:
+        """Raises ValueError where a side of (height, width) is no multiple of `unit`."""
+        if any(side < self.unit or side % self.unit for side in image_size):
+            raise ValueError(f'image_size must be multiples of {self.unit}, given {image_size}')
