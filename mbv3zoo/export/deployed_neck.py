@@ -93,8 +93,9 @@ def _first_two(block: C3 | SeparableC3) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _pointwise(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Conv2d:
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=bias is not None)
-    conv.weight = nn.Parameter(weight.detach().contiguous(), requires_grad=False)
+    # Without storage, as its own weights would be drawn, from torch's generator, and thrown away.
+    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=bias is not None, device='meta')
+    conv.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     if bias is not None:
-        conv.bias = nn.Parameter(bias.detach(), requires_grad=False)
+        conv.bias = nn.Parameter(bias, requires_grad=False)
     return conv
