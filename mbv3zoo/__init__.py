@@ -16,27 +16,27 @@ from mbv3zoo.version import __version__
 
 if TYPE_CHECKING:
     from mbv3zoo import backbones
-    from mbv3zoo.config import DetectorConfig, TrainConfig
+    from mbv3zoo.config.detector import DetectorConfig, TrainConfig
     from mbv3zoo.create import create_detector, list_detectors
     from mbv3zoo.detections import Detections
     from mbv3zoo.detector import Detector
-    from mbv3zoo.exported.detector import ExportedDetector
     from mbv3zoo.loading import load
-    from mbv3zoo.models.blocks import register_block
-    from mbv3zoo.zoo import register_detector
+    from mbv3zoo.models.layer_lists.blocks import register_block
+    from mbv3zoo.runtimes.exported_detector import ExportedDetector
+    from mbv3zoo.zoo.registry import register_detector
 
 # Name -> the module that has it.
 _HOMES = {
     'Detections': 'detections',
     'Detector': 'detector',
-    'DetectorConfig': 'config',
-    'ExportedDetector': 'exported.detector',
-    'TrainConfig': 'config',
+    'DetectorConfig': 'config.detector',
+    'ExportedDetector': 'runtimes.exported_detector',
+    'TrainConfig': 'config.detector',
     'create_detector': 'create',
     'list_detectors': 'create',
     'load': 'loading',
-    'register_block': 'models.blocks',
-    'register_detector': 'zoo',
+    'register_block': 'models.layer_lists.blocks',
+    'register_detector': 'zoo.registry',
 }
 
 __all__ = [

@@ -1,5 +1,5 @@
 """`python -m mbv3zoo`, as `accelerate launch -m` and `torchrun -m` need it."""
 
-from mbv3zoo.cli import main
+from mbv3zoo.cli.main import main
 
 main()

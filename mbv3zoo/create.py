@@ -11,16 +11,16 @@ from typing import Any
 import timm
 from timm.models import is_model
 
-from mbv3zoo import zoo
-from mbv3zoo.config import DetectorConfig
-from mbv3zoo.config_loader import is_config_file, load_config
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.detector import Detector
-from mbv3zoo.layer_list import SCALING
+from mbv3zoo.layer_lists.parse import SCALING
 from mbv3zoo.licenses import check_allowed, fresh_record
 from mbv3zoo.models.sizes import takes
 from mbv3zoo.models.timm_model import default_image_size, make_plan
-from mbv3zoo.saved_detector import BUILD_ARGS, HUB_ARGS, find_saved, read_saved
-from mbv3zoo.timm_source import check_complete, checked_weights, is_timm_source, read_timm_source
+from mbv3zoo.zoo import registry as zoo
+from mbv3zoo.zoo.configs import is_config_file, load_config
+from mbv3zoo.zoo.saved import BUILD_ARGS, HUB_ARGS, find_saved, read_saved
+from mbv3zoo.zoo.timm_source import check_complete, checked_weights, is_timm_source, read_timm_source
 
 
 def create_detector(

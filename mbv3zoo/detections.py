@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mbv3zoo.drawing import class_colour, draw_caption
-from mbv3zoo.images import read_image
-from mbv3zoo.tensors import is_tensor
+from mbv3zoo.images.draw import class_colour, draw_caption
+from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,18 +12,18 @@ from typing import Any
 import torch
 from timm.layers import to_2tuple
 
-from mbv3zoo import saved_folder
-from mbv3zoo.deploy import check_options, kept_live
+from mbv3zoo.cards.render import render_card
 from mbv3zoo.detections import Detections
-from mbv3zoo.model_card import render_card
+from mbv3zoo.export.live import check_options, kept_live
+from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.models.head_transfer import kept_classes, transfer_head
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_repository import stock_architecture, stock_names, timm_config
-from mbv3zoo.predictor import predict
-from mbv3zoo.publish import publish_folder
-from mbv3zoo.saved_detector import Saved, find_saved, read_saved
+from mbv3zoo.prediction.predict import predict
+from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.version import __version__
-from mbv3zoo.zoo import known_weights
+from mbv3zoo.zoo.registry import known_weights
+from mbv3zoo.zoo.saved import Saved, find_saved, read_saved
 
 _logger = logging.getLogger(__name__)
 
@@ -48,11 +48,11 @@ class Detector(DetectorNetwork):
 
         Args:
             source: A path, PIL image, array [H, W, 3] uint8 RGB, tensor [3, H, W]; or a list, folder or glob of them.
-            runtime: 'eager', 'compile', 'onnxruntime', 'openvino' or 'auto'; see `mbv3zoo.deploy.open_live`. It is
+            runtime: 'eager', 'compile', 'onnxruntime', 'openvino' or 'auto'; see `mbv3zoo.export.live.open_live`. It is
                 built at the first call and kept while the weights stay the same. None runs the network as it is.
             threads, device: The runtime's.
             **options: `score_thresh` (0.25), `iou_thresh` (0.45), `max_detections` (300), `batch_size` (8),
-                `image_size`; see `mbv3zoo.predictor.predict`.
+                `image_size`; see `mbv3zoo.prediction.predict.predict`.
 
         Returns:
             `Detections` of one picture, a list of them for many; boxes in pixels of the original picture.
@@ -94,7 +94,7 @@ class Detector(DetectorNetwork):
         Args:
             folder: Where to; created if need be.
             dtype: Type that floating point weights are stored in; None keeps theirs. `torch.float16` halves the file.
-            card_data: Facts for the model card; see `mbv3zoo.model_card.render_card`.
+            card_data: Facts for the model card; see `mbv3zoo.cards.render.render_card`.
             picture: A PNG of predictions, which the card shows.
             keep_card: Whether a README.md that is there stays: people edit their cards.
 

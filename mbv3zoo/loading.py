@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mbv3zoo.deploy import check_options, open_file, open_live
+from mbv3zoo.export.live import check_options, open_file, open_live
 from mbv3zoo.runtimes import runtimes_for
 
 if TYPE_CHECKING:
     from mbv3zoo.detector import Detector
-    from mbv3zoo.exported.detector import ExportedDetector
+    from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
 
 def load(
@@ -28,8 +28,8 @@ def load(
         source: An exported file ('model.onnx', 'model.xml', ...), which is opened without torch; or what
             `Detector.from_pretrained` takes: a name with a tag, a saved folder, a Hub repository.
         runtime: What runs it. For a file one of `mbv3zoo.runtimes.RUNTIMES` that opens it, for other sources one of
-            `mbv3zoo.deploy.open_live`; 'auto' takes the fastest that is installed. By default a file's usual one, and
-            PyTorch.
+            `mbv3zoo.export.live.open_live`; 'auto' takes the fastest that is installed. By default a file's usual one,
+            and PyTorch.
         image_size: Side, or (height, width), in pixels that the graph is made for where a runtime is named; the
             detector's own by default. Exported files have theirs, and a `Detector` takes it in `predict`.
         threads: Threads that a call may use.

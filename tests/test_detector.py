@@ -15,11 +15,12 @@ from torch.nn.functional import interpolate
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import mbv3zoo
-from mbv3zoo import Detections, Detector, DetectorConfig, config_loader, create_detector, list_detectors
-from mbv3zoo.data.letterbox import Letterbox
+from mbv3zoo import Detections, Detector, DetectorConfig, create_detector, list_detectors
+from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.postprocess import postprocess
-from mbv3zoo.saved_detector import copy_saved
+from mbv3zoo.zoo import configs as config_loader
+from mbv3zoo.zoo.saved import copy_saved
 
 CONFIG = DetectorConfig(
     backbone='mbv3_yolo_small',

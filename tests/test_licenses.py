@@ -4,7 +4,7 @@ import pytest
 import timm
 from timm.models import PretrainedCfg
 
-from mbv3zoo.config import DataConfig, DetectorConfig, LicensedPart, LicenseRecord
+from mbv3zoo.config.detector import DataConfig, DetectorConfig, LicensedPart, LicenseRecord
 from mbv3zoo.licenses import (
     NO_WEIGHTS,
     TERMS,

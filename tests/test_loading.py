@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import mbv3zoo
-from mbv3zoo.exported.detector import ExportedDetector
-from mbv3zoo.exported.info import ExportInfo
 from mbv3zoo.runtimes import open_session, runtimes_for, table
+from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
 INFO = ExportInfo(
     library_version='0', backbone='b', class_names=('a', 'b'), in_chans=3, image_size=32, strides=(8, 16, 32),
@@ -83,7 +83,7 @@ def test_a_damaged_file(tmp_path):
     ],
 )
 def test_a_file_that_does_not_say_what_it_is(tmp_path, monkeypatch, certificate, said):
-    monkeypatch.setattr('mbv3zoo.exported.detector.open_session', lambda *args, **kwargs: Fake())
+    monkeypatch.setattr('mbv3zoo.runtimes.exported_detector.open_session', lambda *args, **kwargs: Fake())
     if certificate is not None:
         (tmp_path / 'm.onnx.json').write_text(certificate)
     with pytest.raises(ValueError, match=said):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import mbv3zoo
-from mbv3zoo.config_loader import named_weights
 from mbv3zoo.data.load import load_split
-from mbv3zoo.data.synthetic import CLASS_NAMES, SyntheticConfig, synthesize
-from mbv3zoo.evaluation import evaluate
+from mbv3zoo.evaluation.run import evaluate
+from mbv3zoo.synth import CLASS_NAMES, SyntheticConfig, synthesize
+from mbv3zoo.zoo.configs import named_weights
 
 NAMES = ['mbv3_yolo_large.synth', 'mbv3_yolo_small.synth']
 ROOT = Path(__file__).parent.parent

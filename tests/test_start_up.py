@@ -20,7 +20,7 @@ def loaded(code):
 
 def test_importing_the_package_imports_nothing_heavy():
     assert loaded('import mbv3zoo; dir(mbv3zoo); mbv3zoo.__version__') == []
-    assert loaded('import mbv3zoo.cli') == []
+    assert loaded('import mbv3zoo.cli.main') == []
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_public_names_are_there():
 def test_an_exported_file_predicts_without_torch(exported_file, scene):
     code = f'import mbv3zoo\nd = mbv3zoo.load({str(exported_file)!r})\nfound = d.predict({str(scene)!r})\n'
     assert loaded(f'{code}assert len(found) >= 3, found') == []
-    code = f'from mbv3zoo.cli import app\napp(["predict", {str(exported_file)!r}, {str(scene)!r}, "--out", '
+    code = f'from mbv3zoo.cli.main import app\napp(["predict", {str(exported_file)!r}, {str(scene)!r}, "--out", '
     assert set(loaded(f'{code}{str(exported_file.parent / "out")!r}], standalone_mode=False)')) & set(HEAVY) == set()
 
 

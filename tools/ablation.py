@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import torch
 
 from mbv3zoo import Detector, create_detector
-from mbv3zoo.config import TrainConfig
+from mbv3zoo.config.detector import TrainConfig
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation import evaluate
+from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.training.anchor_fit import box_sides, fit_anchors
 from mbv3zoo.training.trainer import Trainer
 

@@ -18,7 +18,7 @@ import timm
 import torch
 
 from mbv3zoo import Detector, create_detector
-from mbv3zoo.backbone_table import BackboneRow, backbone_rows
+from mbv3zoo.info.backbones import BackboneRow, backbone_rows
 from mbv3zoo.models.levels import resize
 from mbv3zoo.models.timm_model import default_image_size, seen_size
 from mbv3zoo.models.timm_repository import stock_architecture

@@ -19,7 +19,7 @@ import timm
 import torch
 
 import mbv3zoo.backbones  # noqa: F401  registers our own models
-from mbv3zoo.backbone_table import BackboneRow, measure, write_rows
+from mbv3zoo.info.backbones import BackboneRow, measure, write_rows
 from mbv3zoo.models.sizes import SIDES
 
 _HEADS = {'parameters': 'M', 'gflops': 'GFLOPs', 'image_size': 'size', 'sizes': 'takes', 'trained_at': 'trained at'}

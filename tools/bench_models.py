@@ -9,7 +9,7 @@ import torch
 
 from mbv3zoo.create import create_detector
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.version import __version__
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from mbv3zoo.benchmark.measure import figures, interleave
-from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
 from mbv3zoo.models.anchors import cell_grid
 from mbv3zoo.models.postprocess import postprocess_logits
 

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mbv3zoo import zoo
-from mbv3zoo.benchmark.frontier import Point, draw_frontier, pareto
+from frontier_picture import Point, draw_frontier, pareto
+
 from mbv3zoo.benchmark.rows import Row, parse_size, read_rows, shown_size
+from mbv3zoo.zoo import registry as zoo
 
 
 class Measured(NamedTuple):

@@ -28,15 +28,15 @@ from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, ModelCardData,
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import ModelInfo
 
-from mbv3zoo import zoo
-from mbv3zoo.atomic import atomic_write_all
 from mbv3zoo.hub import pull
 from mbv3zoo.hub.errors import ask
 from mbv3zoo.hub.integrity import is_same, stated_files
+from mbv3zoo.hub.publish import publish_folder, published_card
 from mbv3zoo.hub.upload import merge_with_hub
-from mbv3zoo.publish import publish_folder, published_card
-from mbv3zoo.saved_folder import BACKBONE_NAME, CARD_NAME, CONFIG_NAME, all_files
+from mbv3zoo.saving.folder import BACKBONE_NAME, CARD_NAME, CONFIG_NAME, all_files
+from mbv3zoo.utils.atomic import atomic_write_all
 from mbv3zoo.version import __version__
+from mbv3zoo.zoo import registry as zoo
 
 BEGIN, END = '<!-- zoo:begin -->', '<!-- zoo:end -->'
 MODEL_CARD = Path(__file__).parent.parent / 'MODEL_CARD.md'

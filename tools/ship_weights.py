@@ -14,13 +14,14 @@ from pathlib import Path
 
 import torch
 
-from mbv3zoo import Detector, create_detector, saved_folder
-from mbv3zoo.config import LicensedPart, RunConfig
+from mbv3zoo import Detector, create_detector
+from mbv3zoo.config.detector import LicensedPart, RunConfig
 from mbv3zoo.data.load import load_split
-from mbv3zoo.evaluation import evaluate
-from mbv3zoo.folders import check_new_folder
+from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.plots.pictures import plot_predictions
-from mbv3zoo.yaml_file import read_mapping
+from mbv3zoo.saving import folder as saved_folder
+from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.yaml import read_mapping
 
 
 def main() -> None:

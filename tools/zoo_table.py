@@ -11,9 +11,9 @@ from pathlib import Path
 import timm
 from huggingface_hub import ModelCard
 
-from mbv3zoo import zoo
-from mbv3zoo.info import cost
-from mbv3zoo.saved_folder import CARD_NAME
+from mbv3zoo.info.describe import cost
+from mbv3zoo.saving.folder import CARD_NAME
+from mbv3zoo.zoo import registry as zoo
 
 SIZES = (320, 640)
 FIGURES = ('AP', 'AP50')

@@ -15,7 +15,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from timm.models.cspnet import CspModelCfg, CspNet, CspStagesCfg, CspStemCfg
 from torch import nn
 
-from mbv3zoo.scaling import scale_depth, scale_width
+from mbv3zoo.config.scaling import scale_depth, scale_width
 
 # Depth and width multiple.
 SIZES = {'n': (0.33, 0.25), 's': (0.33, 0.50), 'm': (0.67, 0.75), 'l': (1.0, 1.0), 'x': (1.33, 1.25)}

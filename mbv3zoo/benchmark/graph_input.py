@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.session import Session
 
 # Of a graph that takes any and does not say which is its own.

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mbv3zoo.benchmark.graph_input import USUAL_SIZE, noise, read_input
-from mbv3zoo.exported.info import ExportInfo
 from mbv3zoo.runtimes import open_session, runtimes_for
+from mbv3zoo.runtimes.export_info import ExportInfo
 
 # Runtimes of detectors that run a file: what writes it, and its name.
 FILE_RUNTIMES = {'onnxruntime': ('onnx', 'model.onnx'), 'openvino': ('openvino', 'model.xml')}
@@ -60,7 +60,7 @@ def count(name: str, size: tuple[int, int]) -> tuple[int | None, float | None]:
     """Parameters and GFLOPs of a model at a size, as in `mbv3zoo.benchmark.rows.Row`; of files they are not known."""
     if runtimes_for(Path(name)):
         return None, None
-    from mbv3zoo.info import cost
+    from mbv3zoo.info.describe import cost
 
     parameters, operations = cost(name, image_size=size)
     return parameters, operations / 1e9
@@ -79,7 +79,7 @@ def write_live(name: str, runtime: str, size: tuple[int, int] | None, batch: int
     detector = build(name, size)
     fields = {'image_size': detector.config.image_size, 'batch_size': batch}
     if runtime == 'openvino':
-        fields['input_dtype'] = 'float32'  # as in mbv3zoo.deploy.open_live
+        fields['input_dtype'] = 'float32'  # as in mbv3zoo.export.live.open_live
     info = ExportInfo.of(detector.config, detector.strides, __version__).model_copy(update=fields)
     module, file = FILE_RUNTIMES[runtime]
     import_module(f'mbv3zoo.export.{module}').write(DeployedNetwork(detector, info), folder / file)
@@ -91,7 +91,7 @@ def build(name: str, size: tuple[int, int] | None) -> Any:
     import torch
 
     from mbv3zoo.create import create_detector
-    from mbv3zoo.saved_detector import find_saved
+    from mbv3zoo.zoo.saved import find_saved
 
     torch.manual_seed(0)
     return create_detector(name, pretrained=find_saved(name) is not None, image_size=size)
@@ -101,7 +101,7 @@ def _open_detector(
     name: str, runtime: str, size: tuple[int, int] | None, batch: int, options: dict[str, Any]
 ) -> Opened:
     # Here, so that whoever opens a file needs no torch.
-    from mbv3zoo.deploy import open_live
+    from mbv3zoo.export.live import open_live
 
     detector = build(name, size)
     size, in_chans = detector.config.image_size, detector.config.in_chans

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mbv3zoo.deploy import LIVE_RUNTIMES
+from mbv3zoo.export.live import LIVE_RUNTIMES
 from mbv3zoo.runtimes import RUNTIMES, runtimes_for
 from mbv3zoo.runtimes.table import missing
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from mbv3zoo.atomic import atomic_write
 from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
-from mbv3zoo.folders import check_new_folder
-from mbv3zoo.text_table import aligned
+from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.text import aligned
 from mbv3zoo.version import __version__
 
 PICTURE_NAME, TABLE_NAME = 'latency.png', 'results.txt'

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from mbv3zoo.atomic import atomic_write
+from mbv3zoo.utils.atomic import atomic_write
 
 RESULTS_NAME = 'results.csv'
 

@@ -10,8 +10,8 @@ from typing import Any
 from mbv3zoo.benchmark.plan import Group, is_file, make_plan
 from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
 from mbv3zoo.benchmark.rows import Row
-from mbv3zoo.progress import bar
 from mbv3zoo.runtimes import RUNTIMES
+from mbv3zoo.utils.progress import bar
 
 
 def benchmark(
@@ -42,7 +42,7 @@ def benchmark(
         batches: Pictures a call.
         rounds: Blocks that each model gets.
         seconds: Length of a block.
-        threads, device: As for `mbv3zoo.deploy.open_live`.
+        threads, device: As for `mbv3zoo.export.live.open_live`.
         against: Further exported files.
         memory: Measure peak memory too, which takes another process or two a row.
         show_progress: Whether to show a progress bar.

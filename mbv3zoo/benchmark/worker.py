@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mbv3zoo.atomic import atomic_write
 from mbv3zoo.benchmark.measure import figures, interleave
 from mbv3zoo.benchmark.memory import peak_memory_mb
 from mbv3zoo.benchmark.opened import count, open_model, write_live
 from mbv3zoo.benchmark.waiting import find_clock
+from mbv3zoo.utils.atomic import atomic_write
 
 # Before anything counts: runtimes choose kernels and allocate in the first ones.
 _WARM_UP = 3

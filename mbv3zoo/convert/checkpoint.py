@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from mbv3zoo.config import MOST_CLASSES
+from mbv3zoo.config.detector import MOST_CLASSES
 from mbv3zoo.convert.inert_pickle import Record
 from mbv3zoo.convert.module_tree import (
     ModuleInfo,

@@ -13,17 +13,17 @@ from timm.models import is_model
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mbv3zoo.config import STRIDES, DetectorConfig
+from mbv3zoo.config.detector import STRIDES, DetectorConfig
 from mbv3zoo.convert.checkpoint import Checkpoint, read_checkpoint
 from mbv3zoo.convert.same_modules import activation_of, check_network, check_rows
 from mbv3zoo.convert.weights import match_network, rename
 from mbv3zoo.detector import Detector
-from mbv3zoo.folders import check_new_folder
-from mbv3zoo.layer_list import KEYS, LayerList, parse_layer_list, to_config
+from mbv3zoo.layer_lists.parse import KEYS, LayerList, parse_layer_list, to_config
 from mbv3zoo.licenses import NO_WEIGHTS
-from mbv3zoo.models.blocks import block_names
+from mbv3zoo.models.layer_lists.blocks import block_names
 from mbv3zoo.models.pyramid import PyramidBackbone
-from mbv3zoo.saved_detector import Saved
+from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.zoo.saved import Saved
 
 _logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from mbv3zoo.convert.module_tree import ModuleInfo
-from mbv3zoo.layer_list import LayerList
-from mbv3zoo.models.blocks import is_built_in
+from mbv3zoo.layer_lists.parse import LayerList
+from mbv3zoo.models.layer_lists.blocks import is_built_in
 from mbv3zoo.models.layers import Bottleneck
 
 # What of a module changes its numbers, by the last part of its class's name. Tensors tell the rest by their shapes.

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mbv3zoo.config import DetectorConfig
-from mbv3zoo.layer_list import LayerList
-from mbv3zoo.layer_rows import LayerRows
-from mbv3zoo.models.blocks import is_built_in
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.layer_rows import LayerRows
+from mbv3zoo.layer_lists.parse import LayerList
+from mbv3zoo.models.layer_lists.blocks import is_built_in
 
 # A layer's number in YOLOv5 -> what it is in the PAN, and in timm's CspNet.
 _PAN = {

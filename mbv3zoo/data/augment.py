@@ -8,12 +8,12 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from mbv3zoo.config import TrainConfig
+from mbv3zoo.config.detector import TrainConfig
 from mbv3zoo.data.boxes import clip_boxes
-from mbv3zoo.data.letterbox import PAD_VALUE, Letterbox
 from mbv3zoo.data.mosaic import mosaic
 from mbv3zoo.data.pictures import empty_picture
 from mbv3zoo.data.placing import LabelledImage, place, scaled, uniform
+from mbv3zoo.images.letterbox import PAD_VALUE, Letterbox
 
 
 class Augmentation:

@@ -12,7 +12,7 @@ import torch
 from faster_coco_eval import mask
 
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes
-from mbv3zoo.images import read_size
+from mbv3zoo.images.read import read_size
 
 
 def load_coco(annotations: str | Path, images: str | Path | None = None) -> DetectionSet:

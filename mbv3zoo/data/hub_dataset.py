@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torchvision.ops import box_area
 
-from mbv3zoo.atomic import atomic_write
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
-from mbv3zoo.images import IMAGE_SUFFIXES, read_size
+from mbv3zoo.images.read import IMAGE_SUFFIXES, read_size
+from mbv3zoo.utils.atomic import atomic_write
 
 PREFIX = 'hub:'
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import torch
 from torchvision.transforms.v2.functional import resize
 
-from mbv3zoo.data.letterbox import PAD_VALUE
 from mbv3zoo.data.records import Record
-from mbv3zoo.images import read_image
+from mbv3zoo.images.letterbox import PAD_VALUE
+from mbv3zoo.images.read import read_image
 
 # Where Linux keeps the memory that processes share.
 _SHARED_MEMORY = Path('/dev/shm')

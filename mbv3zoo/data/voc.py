@@ -11,7 +11,7 @@ import torch
 from torchvision.ops import box_area
 
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
-from mbv3zoo.images import IMAGE_SUFFIXES, read_size
+from mbv3zoo.images.read import IMAGE_SUFFIXES, read_size
 
 _NAME_FILES = ('classes.txt', 'labels.txt')
 

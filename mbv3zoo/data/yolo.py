@@ -10,8 +10,8 @@ import torch
 from torchvision.ops import box_area
 
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
-from mbv3zoo.images import IMAGE_SUFFIXES, read_size
-from mbv3zoo.yaml_file import read_mapping
+from mbv3zoo.images.read import IMAGE_SUFFIXES, read_size
+from mbv3zoo.utils.yaml import read_mapping
 
 
 def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mbv3zoo.config_base import Config
-from mbv3zoo.exported.info import ExportInfo, Precision
+from mbv3zoo.config.base import Config
+from mbv3zoo.runtimes.export_info import ExportInfo, Precision
 
 
 class Tolerance(Config):

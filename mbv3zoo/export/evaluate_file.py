@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from mbv3zoo.evaluation import Metrics, evaluate
-from mbv3zoo.exported.detector import ExportedDetector
+from mbv3zoo.evaluation.run import Metrics, evaluate
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
 
 class FileNetwork(nn.Module):
-    """An exported file where `mbv3zoo.evaluation.evaluate` expects a network.
+    """An exported file where `mbv3zoo.evaluation.run.evaluate` expects a network.
 
     Args:
         exported: The file, open; it gives maps.
@@ -49,6 +49,6 @@ def evaluate_file(exported: ExportedDetector, detector: DetectorNetwork, data: A
         exported: The file, open; it gives maps.
         detector: What it was made from.
         data: The labelled set.
-        **options: As for `mbv3zoo.evaluation.evaluate`.
+        **options: As for `mbv3zoo.evaluation.run.evaluate`.
     """
     return evaluate(FileNetwork(exported, detector), data, **options).metrics

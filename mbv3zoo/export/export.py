@@ -14,19 +14,19 @@ import numpy as np
 from PIL import Image
 from timm.layers import to_2tuple
 
-from mbv3zoo.atomic import atomic_write
 from mbv3zoo.data.load import load_split
-from mbv3zoo.data.synthetic import SyntheticConfig, generate_scene
-from mbv3zoo.evaluation import check_classes, evaluate
+from mbv3zoo.evaluation.run import check_classes, evaluate
 from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, certificate_path
 from mbv3zoo.export.evaluate_file import evaluate_file
 from mbv3zoo.export.formats import FORMATS, check_installed, format_of
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.parity import compare
-from mbv3zoo.exported.detector import ExportedDetector
-from mbv3zoo.exported.info import ExportInfo, Precision
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.runtimes import open_session
+from mbv3zoo.runtimes.export_info import ExportInfo, Precision
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.synth import SyntheticConfig, generate_scene
+from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.version import __version__
 
 # Kept detections are compared above this score, lower than people usually ask for.
@@ -87,7 +87,7 @@ def export(
         split: Its split.
         tolerance: Mean difference of the logits as a share of their standard deviation that is let pass, in place of
             the precision's (`mbv3zoo.export.certificate.TOLERANCES`).
-        pictures: Pictures to compare on, as `mbv3zoo.images.read_image` takes; by default drawn scenes.
+        pictures: Pictures to compare on, as `mbv3zoo.images.read.read_image` takes; by default drawn scenes.
         overwrite: Replace a file that is there.
 
     Returns:

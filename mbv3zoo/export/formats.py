@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mbv3zoo.exported.info import Precision
+from mbv3zoo.runtimes.export_info import Precision
 
 
 class Format(NamedTuple):

@@ -14,7 +14,7 @@ import torch
 from onnx import numpy_helper
 
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.export_info import METADATA_KEY
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:

@@ -9,7 +9,7 @@ import openvino
 
 from mbv3zoo.export import onnx
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.runtimes.openvino import shared_core
 
 

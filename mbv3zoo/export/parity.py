@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
-from mbv3zoo.data.letterbox import Letterbox
 from mbv3zoo.export.certificate import PictureParity
 from mbv3zoo.export.evaluate_file import to_logits
-from mbv3zoo.exported.detector import ExportedDetector
-from mbv3zoo.images import read_image
+from mbv3zoo.images.letterbox import Letterbox
+from mbv3zoo.images.read import read_image
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.modes import evaluation_mode
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.predictor import as_engine
+from mbv3zoo.prediction.predict import as_engine
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
 # Boxes of cells that are surer than this of an object are compared: others are in nobody's results.
 _LIVE = 0.01
@@ -33,7 +33,7 @@ def compare(
     Args:
         detector: The detector, not folded.
         exported: The file, open in its runtime.
-        image: What `mbv3zoo.images.read_image` takes.
+        image: What `mbv3zoo.images.read.read_image` takes.
         thresholds: Those at which kept detections are compared; where the graph suppresses, its own.
     """
     info = exported.info

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from mbv3zoo.data.load import load_split
-from mbv3zoo.data.sources import expand_source
 from mbv3zoo.export.formats import check_installed, format_of
-from mbv3zoo.exported.info import ExportInfo
-from mbv3zoo.picture_reader import read_pictures
+from mbv3zoo.images.reader import read_pictures
+from mbv3zoo.images.sources import expand_source
+from mbv3zoo.runtimes.export_info import ExportInfo
 
 # Pictures that are read before they are asked for.
 _AHEAD = 8

@@ -18,7 +18,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from mbv3zoo.export.float_layers import Operation, first_layers, float_layers
-from mbv3zoo.exported.info import METADATA_KEY, ExportInfo
+from mbv3zoo.runtimes.export_info import METADATA_KEY, ExportInfo
 
 _WEIGHTED = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
 # Those between them too, so that maps stay in int8 from one to the next.

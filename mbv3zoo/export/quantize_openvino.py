@@ -13,7 +13,7 @@ import numpy as np
 import openvino
 
 from mbv3zoo.export.float_layers import Operation, float_layers
-from mbv3zoo.exported.info import METADATA_KEY, ExportInfo
+from mbv3zoo.runtimes.export_info import METADATA_KEY, ExportInfo
 from mbv3zoo.runtimes.openvino import shared_core
 
 _CONVOLUTIONS = ('Convolution', 'GroupConvolution', 'ConvolutionBackpropData', 'GroupConvolutionBackpropData')

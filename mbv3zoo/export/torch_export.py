@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.export_info import METADATA_KEY
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pulling and pushing a detector's folder (`mbv3zoo.saved_folder`): the Hugging Face Hub.
+"""Pulling and pushing a detector's folder (`mbv3zoo.saving.folder`): the Hugging Face Hub.
 
 In every load files are checked against the hash that the Hub states (`integrity`). Failures that may pass are tried
 again a few times, each with a warning (`errors`).

@@ -21,10 +21,10 @@ from huggingface_hub import (
 from huggingface_hub.errors import EntryNotFoundError, FileMetadataError, HFValidationError, RevisionNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from mbv3zoo.atomic import atomic_write
 from mbv3zoo.hub.errors import ATTEMPTS, HTTP_ERROR, ask, is_passing_download, no_such_file
 from mbv3zoo.hub.integrity import Stated, find_fault, remove, stated_files
-from mbv3zoo.saved_folder import CONFIG_NAME, LOADED_NAMES, check_config_size
+from mbv3zoo.saving.folder import CONFIG_NAME, LOADED_NAMES, check_config_size
+from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.version import __version__
 
 _logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from mbv3zoo.saved_folder import LOADED_NAMES, NO_PICKLES
+from mbv3zoo.saving.folder import LOADED_NAMES, NO_PICKLES
 
 # One logger for all that is said about the Hub.
 _logger = logging.getLogger('mbv3zoo.hub')

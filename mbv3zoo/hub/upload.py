@@ -10,11 +10,11 @@ from typing import NamedTuple
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.hf_api import ModelInfo
 
-from mbv3zoo.card_merge import merge_card
+from mbv3zoo.cards.merge import merge_card
 from mbv3zoo.hub.download import LIBRARY, check_repo_id
 from mbv3zoo.hub.errors import ATTEMPTS, ask, is_passing_push
 from mbv3zoo.hub.integrity import is_same, stated_files
-from mbv3zoo.saved_folder import CARD_NAME, all_files, no_card
+from mbv3zoo.saving.folder import CARD_NAME, all_files, no_card
 from mbv3zoo.version import __version__
 
 
@@ -41,7 +41,7 @@ def push_folder(
     """Publishes a folder written by `save_folder`: its files, and no others, in one commit or not at all.
 
     The repository and the branch `revision` are made when missing. What people wrote into the repository's card stays
-    (`mbv3zoo.card_merge`). Pushing the same files again makes no commit.
+    (`mbv3zoo.cards.merge`). Pushing the same files again makes no commit.
 
     Args:
         folder: A folder that holds `config.json`, `model.safetensors`, `detector.safetensors` and `README.md`, and may

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES, LevelAnchors
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, LevelAnchors
 
 
 def default_anchors(strides: Sequence[int], count: int) -> LevelAnchors:

@@ -12,7 +12,7 @@ from timm.layers import LayerNorm2d
 from torch import nn
 from torch.nn.functional import interpolate
 
-from mbv3zoo.config import STRIDES
+from mbv3zoo.config.detector import STRIDES
 
 # Channels of every level of the simple feature pyramid (ViTDet, section 3; as in FPN).
 PYRAMID_CHANNELS = 256

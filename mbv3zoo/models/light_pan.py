@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from mbv3zoo.config.scaling import scale_depth
 from mbv3zoo.models.layers import C3, SPPF, conv
 from mbv3zoo.models.neck import PathAggregation
-from mbv3zoo.scaling import scale_depth
 
 _KERNEL_SIZE = 5
 

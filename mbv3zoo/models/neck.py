@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate
 
-from mbv3zoo.config import STRIDES
+from mbv3zoo.config.detector import STRIDES
+from mbv3zoo.config.scaling import scale_depth, scale_width
 from mbv3zoo.models.layers import C3, SPPF, conv
-from mbv3zoo.scaling import scale_depth, scale_width
 
 
 class PathAggregation(nn.Module):

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from mbv3zoo.config import STRIDES, DetectorConfig
-from mbv3zoo.layer_rows import LayerRows
+from mbv3zoo.config.detector import STRIDES, DetectorConfig
+from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.models.anchors import default_anchors
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
-from mbv3zoo.models.layer_neck import LayerNeck
+from mbv3zoo.models.layer_lists.layer_neck import LayerNeck
 from mbv3zoo.models.light_pan import LightPAN
 from mbv3zoo.models.neck import PAN, PathAggregation
 from mbv3zoo.models.postprocess import Kept, postprocess_logits

@@ -11,8 +11,8 @@ from timm.layers import Format
 from timm.models._features import FeatureGetterNet
 from torch import nn
 
-import mbv3zoo.models.layer_backbone  # noqa: F401  registers yolov5_layers with timm
-from mbv3zoo.config import STRIDES
+import mbv3zoo.models.layer_lists.layer_backbone  # noqa: F401  registers yolov5_layers with timm
+from mbv3zoo.config.detector import STRIDES
 from mbv3zoo.models.freezing import batch_norms, freeze, keep_frozen_in_evaluation
 from mbv3zoo.models.layer_groups import LayerGroups
 from mbv3zoo.models.levels import Route, make_level, resize

@@ -15,7 +15,7 @@ from timm.models._features import FeatureGetterNet, FeatureHookNet
 from torch import nn
 
 import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
-from mbv3zoo.config import STRIDES, DetectorConfig
+from mbv3zoo.config.detector import STRIDES, DetectorConfig
 from mbv3zoo.models.levels import Level, Route, choose_levels
 
 # How a family that timm binds to one picture size is asked to take others as well, in the order they are tried.

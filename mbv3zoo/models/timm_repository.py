@@ -9,7 +9,7 @@ from typing import Any
 import timm
 from timm.layers import to_2tuple
 
-from mbv3zoo.config import DetectorConfig
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.licenses import weights_license
 from mbv3zoo.models.layer_groups import match_names, whole_model
 from mbv3zoo.models.pyramid import PyramidBackbone

@@ -12,7 +12,7 @@ from torchvision.ops import box_area, box_iou
 
 from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.detections import Detections
-from mbv3zoo.evaluation import SHOWN_SCORE
+from mbv3zoo.evaluation.run import SHOWN_SCORE
 from mbv3zoo.plots.figure import new_figure, save_figure, shown_name
 
 IOU_THRESH = 0.5

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mbv3zoo.atomic import atomic_write
+from mbv3zoo.utils.atomic import atomic_write
 
 DPI = 120
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mbv3zoo.evaluation import PrecisionRecall
+from mbv3zoo.evaluation.run import PrecisionRecall
 from mbv3zoo.plots.figure import new_figure, plain_axes, save_figure, shown_name
 
 # Ten colours, each solid and dashed: more lines cannot be told apart.
@@ -20,7 +20,7 @@ def plot_precision_recall(curves: PrecisionRecall, path: str | Path) -> None:
     Up to 20 classes are all named, the best first. Of more only the best and the weakest five are, the others are grey.
 
     Args:
-        curves: As from `mbv3zoo.evaluation.score`; classes without objects are left out.
+        curves: As from `mbv3zoo.evaluation.run.score`; classes without objects are left out.
         path: The PNG to write.
     """
     order = [int(i) for i in np.argsort(-curves.ap50, kind='stable') if not np.isnan(curves.ap50[i])]

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mbv3zoo.atomic import atomic_write
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation import Evaluation, as_predicted
+from mbv3zoo.evaluation.run import Evaluation, as_predicted
 from mbv3zoo.plots.confusion import confusion_matrix, plot_confusion
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.plots.precision_recall import plot_precision_recall
+from mbv3zoo.utils.atomic import atomic_write
 
 
 def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path) -> None:
     """Writes pr_curve.png, confusion_matrix.png, predictions.png and metrics.json; files of these names are replaced.
 
     Args:
-        evaluation: As from `mbv3zoo.evaluation.evaluate`.
+        evaluation: As from `mbv3zoo.evaluation.run.evaluate`.
         data: The set that was evaluated.
         folder: Made where it is not there.
     """

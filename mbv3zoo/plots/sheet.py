@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from mbv3zoo.atomic import atomic_write
-from mbv3zoo.drawing import class_colour, draw_caption
+from mbv3zoo.images.draw import class_colour, draw_caption
+from mbv3zoo.utils.atomic import atomic_write
 
 CELL_WIDTH = 400
 _MARGIN = 10

@@ -8,7 +8,7 @@ from pathlib import Path
 import coremltools
 import numpy as np
 
-from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.export_info import METADATA_KEY
 
 _UNITS = {'cpu': 'CPU_ONLY', 'gpu': 'CPU_AND_GPU', 'ane': 'CPU_AND_NE', 'all': 'ALL'}
 

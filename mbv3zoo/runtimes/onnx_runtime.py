@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.export_info import METADATA_KEY
 
 _PROVIDERS = {'cuda': 'CUDAExecutionProvider', 'coreml': 'CoreMLExecutionProvider', 'dml': 'DmlExecutionProvider'}
 

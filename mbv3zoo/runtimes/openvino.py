@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.export_info import METADATA_KEY
 
 
 class OpenVinoSession:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from mbv3zoo.exported.info import METADATA_KEY
+from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.runtimes.torch_graph import TorchGraphSession
 
 

@@ -7,8 +7,8 @@ import logging
 import torch
 
 from mbv3zoo.data.boxes import MIN_SIDE
-from mbv3zoo.data.letterbox import Letterbox
 from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.images.letterbox import Letterbox
 
 _logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mbv3zoo.atomic import atomic_write
+from mbv3zoo.utils.atomic import atomic_write
 
 STATE_NAME = 'state.pt'
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from mbv3zoo.atomic import atomic_write
+from mbv3zoo.utils.atomic import atomic_write
 
 RESULTS_NAME = 'results.csv'
 

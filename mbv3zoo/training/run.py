@@ -7,21 +7,22 @@ from pathlib import Path
 import torch
 import yaml
 
-from mbv3zoo.atomic import atomic_write
-from mbv3zoo.config import DataConfig, RunConfig
-from mbv3zoo.config_loader import is_config_file
+from mbv3zoo.config.detector import DataConfig, RunConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation import Metrics
-from mbv3zoo.folders import check_new_folder
+from mbv3zoo.evaluation.run import Metrics
 from mbv3zoo.licenses import trained_on
-from mbv3zoo.saved_detector import find_saved, read_folder_config
+from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
 from mbv3zoo.training.trainer import Trainer
-from mbv3zoo.yaml_file import read_mapping
+from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.yaml import read_mapping
+from mbv3zoo.zoo.configs import is_config_file
+from mbv3zoo.zoo.saved import find_saved
 
 CONFIG_NAME = 'run.yaml'
 

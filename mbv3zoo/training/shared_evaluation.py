@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation import Evaluation, collect, score
+from mbv3zoo.evaluation.run import Evaluation, collect, score
 from mbv3zoo.models.network import DetectorNetwork
 
 
@@ -21,7 +21,7 @@ def evaluate_together(
     workers: int,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """As `mbv3zoo.evaluation.evaluate`: each process looks at its share of the pictures, and all get the figures.
+    """As `mbv3zoo.evaluation.run.evaluate`: each process looks at its share of the pictures, and all get the figures.
 
     The weights are those of the first process: where BatchNorm is not synchronised, the others' statistics differ.
     """

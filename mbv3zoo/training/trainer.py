@@ -13,15 +13,13 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from timm.utils import ModelEmaV3
 from tqdm import tqdm
 
-from mbv3zoo.config import TrainConfig
+from mbv3zoo.config.detector import TrainConfig
 from mbv3zoo.data.loader import collate, train_loader
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation import Evaluation, Metrics, check_classes, format_table
-from mbv3zoo.folders import check_new_folder
-from mbv3zoo.progress import bar
-from mbv3zoo.saved_folder import PICTURE_NAME
+from mbv3zoo.evaluation.run import Evaluation, Metrics, check_classes, format_table
+from mbv3zoo.saving.folder import PICTURE_NAME
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state, save_state
 from mbv3zoo.training.failures import TrainingDiverged, naming_the_checkpoint
 from mbv3zoo.training.loss_parts import Losses
@@ -32,6 +30,8 @@ from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.simota_loss import SimOTALoss
 from mbv3zoo.training.sync_norm import synchronise_norms
 from mbv3zoo.training.yolov5_loss import YOLOv5Loss
+from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.progress import bar
 
 _PREVIEW_NAME = 'train_batch.png'
 _DRAW_EVERY = 60  # seconds between drawings of the curves

@@ -461,7 +461,7 @@ print(json.dumps({{
     assert report['pretrained_lost'] == []
     assert sorted(report['yolov5']) == [f'cspdarknet_v6_{size}.untrained' for size in 'lmnsx']
     backbones = 'mbv3zoo.backbones'
-    assert report['loaded'] == [backbones, f'{backbones}.cspdarknet', f'{backbones}.mbv3', 'mbv3zoo.scaling']
+    assert report['loaded'] == [backbones, f'{backbones}.cspdarknet', f'{backbones}.mbv3', 'mbv3zoo.config.scaling']
 
 
 # --- weights ------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import pytest
 
 from mbv3zoo.benchmark import opened
 from mbv3zoo.benchmark.opened import count, open_model, write_live
-from mbv3zoo.exported.info import ExportInfo
 from mbv3zoo.runtimes import runtimes_for
+from mbv3zoo.runtimes.export_info import ExportInfo
 
 INFO = ExportInfo(
     library_version='0', backbone='a', class_names=('b',), in_chans=3, image_size=(32, 96), dynamic=True,

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 from yolov5_tree import MULTIPLES, OFFICIAL_LAYERS, PATCHED_LAYERS, UPSAMPLE, yolov5_checkpoint
 
 import mbv3zoo
-from mbv3zoo.cli import app
-from mbv3zoo.config import LicensedPart
+from mbv3zoo.cli.main import app
+from mbv3zoo.config.detector import LicensedPart
 from mbv3zoo.convert.convert import convert_checkpoint, load_yolov5
-from mbv3zoo.models import blocks
+from mbv3zoo.models.layer_lists import blocks
 
 SMALL = {**OFFICIAL_LAYERS, **MULTIPLES['n'], 'nc': 2}
 PATCHED = {**PATCHED_LAYERS, 'nc': 2}

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mbv3zoo.data.coco import load_coco
 from mbv3zoo.data.load import load_split
-from mbv3zoo.data.synthetic import SyntheticConfig, synthesize
+from mbv3zoo.synth import SyntheticConfig, synthesize
 
 CATEGORIES = [{'id': 90, 'name': 'dog'}, {'id': 3, 'name': 'cat'}]
 

@@ -94,7 +94,7 @@ def test_a_stopped_write_leaves_no_picture(library, tmp_path, monkeypatch):
         raise OSError('No space left on device')
 
     with monkeypatch.context() as patch:
-        patch.setattr('mbv3zoo.atomic._write_through', full_disk)
+        patch.setattr('mbv3zoo.utils.atomic._write_through', full_disk)
         with pytest.raises(OSError, match=r'could not write 00000000\.png'):
             load_hub_dataset(source, 'train')
     assert list((tmp_path / 'cache/mbv3zoo').rglob('*.png')) == []

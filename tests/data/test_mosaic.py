@@ -4,8 +4,8 @@ import torch
 from markers import draw_markers, marker_box, marker_mask
 
 from mbv3zoo.data.boxes import clip_boxes
-from mbv3zoo.data.letterbox import PAD_VALUE
 from mbv3zoo.data.mosaic import mosaic
+from mbv3zoo.images.letterbox import PAD_VALUE
 
 SIZES = ((60, 90), (120, 64), (33, 47), (200, 150))
 

@@ -14,8 +14,8 @@ from markers import marker_box
 from PIL import Image
 
 from mbv3zoo.data import pictures as module
-from mbv3zoo.data.letterbox import PAD_VALUE
 from mbv3zoo.data.pictures import Pictures, empty_picture, read_or_none
+from mbv3zoo.images.letterbox import PAD_VALUE
 
 CACHES = ('no', 'memory', 'disk')
 LONGEST = 128

@@ -3,8 +3,8 @@ import pytest
 import torch
 from markers import COLOURS, GROUND, draw_markers, marker_box
 
-from mbv3zoo.data.letterbox import PAD_VALUE
 from mbv3zoo.data.placing import place, scaled, uniform
+from mbv3zoo.images.letterbox import PAD_VALUE
 
 
 def drawn(height=50, width=60, labels=(0, 7)):

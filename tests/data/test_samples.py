@@ -9,13 +9,13 @@ from markers import marker_box
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader
 
-from mbv3zoo.config import TrainConfig
+from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.presets import AUGMENTATIONS
 from mbv3zoo.data import augment
-from mbv3zoo.data.letterbox import PAD_VALUE, Letterbox
 from mbv3zoo.data.loader import collate
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import EvalSamples, TrainSamples
-from mbv3zoo.presets import AUGMENTATIONS
+from mbv3zoo.images.letterbox import PAD_VALUE, Letterbox
 
 CACHES = ('no', 'memory', 'disk')
 PLAIN = {'epochs': 10, 'augmentation': 'none'}

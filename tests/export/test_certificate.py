@@ -3,7 +3,7 @@ import math
 import pytest
 
 from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, PictureParity, read_certificate
-from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.runtimes.export_info import ExportInfo
 
 INFO = ExportInfo(
     library_version='0', backbone='b', class_names=('a',), in_chans=3, image_size=32, strides=(8,), anchors=(((8, 8),),)

@@ -14,7 +14,7 @@ from mbv3zoo.export import formats
 from mbv3zoo.export.certificate import certificate_path, read_certificate
 from mbv3zoo.export.formats import FORMATS
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.runtimes.export_info import ExportInfo
 
 SCENE = Path(__file__).parents[2] / 'docs' / 'scene.jpg'
 FILES = {name: f'model{entry.suffix}' for name, entry in FORMATS.items()}
@@ -186,7 +186,7 @@ def test_a_grey_light_detector_goes_through_onnx(tmp_path):
 
 def test_ap_before_and_after(detector, tmp_path):
     needs('onnx')
-    from mbv3zoo.data.synthetic import SyntheticConfig, synthesize
+    from mbv3zoo.synth import SyntheticConfig, synthesize
 
     synthesize(tmp_path / 'set', SyntheticConfig(train=1, val=6, image_size=160, workers=1))
     path = detector.export(tmp_path / 'm.onnx', image_size=160, data=str(tmp_path / 'set'))

@@ -9,9 +9,9 @@ from mbv3zoo import create_detector
 from mbv3zoo.export.deployed_neck import DeployedPAN
 from mbv3zoo.export.fixed_padding import PaddedConv2d, fix_same_padding
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.info.flops import count_of
 from mbv3zoo.models.neck import PAN
-from mbv3zoo.models.operations import count_of
+from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.version import __version__
 
 

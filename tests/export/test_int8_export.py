@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 import mbv3zoo
-from mbv3zoo.data.synthetic import SyntheticConfig, synthesize
 from mbv3zoo.export.certificate import read_certificate
+from mbv3zoo.synth import SyntheticConfig, synthesize
 
 pytest.importorskip('openvino')
 pytest.importorskip('nncf')

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from tiny_sets import write_yolo_set
 
 from mbv3zoo import create_detector
 from mbv3zoo.export import onnx as onnx_format
@@ -14,11 +15,10 @@ from mbv3zoo.export import openvino as openvino_format
 from mbv3zoo.export.float_layers import Operation, first_layers, float_layers
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.quantize import calibration_pixels, quantize
-from mbv3zoo.exported.detector import ExportedDetector
-from mbv3zoo.exported.info import ExportInfo
+from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.openvino import shared_core
 from mbv3zoo.version import __version__
-from tests.tiny_sets import write_yolo_set
 
 openvino = pytest.importorskip('openvino')
 pytest.importorskip('nncf')

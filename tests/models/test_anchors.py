@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES, DetectorConfig
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, DetectorConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.models.anchors import cell_grid, decode, default_anchors
 

@@ -6,7 +6,7 @@ from timm.layers import BatchNormAct2d, StdConv2d
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mbv3zoo.config import DetectorConfig
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.fuse import ChannelAffine, first_convolution, fuse_batch_norms
 from mbv3zoo.models.network import DetectorNetwork
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import mbv3zoo
-from mbv3zoo.config import DetectorConfig
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.layers import C3
 from mbv3zoo.models.light_pan import LightPAN, SeparableC3
 from mbv3zoo.models.neck import PAN

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from mbv3zoo.config.scaling import scale_depth, scale_width
 from mbv3zoo.models.neck import PAN
-from mbv3zoo.scaling import scale_depth, scale_width
 
 # depth_multiple, width_multiple, P3 to P5 channels, bottlenecks of a C3 that has 3 at depth 1.
 COMPOUND = {

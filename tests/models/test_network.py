@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from mbv3zoo.config import DetectorConfig
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess import postprocess

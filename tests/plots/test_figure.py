@@ -33,7 +33,7 @@ def test_names_are_written_as_they_are(tmp_path):
 def test_matplotlib_is_imported_only_where_it_is_used():
     code = """
 import sys
-import mbv3zoo, mbv3zoo.cli, mbv3zoo.evaluation, mbv3zoo.plots, mbv3zoo.predictor
+import mbv3zoo, mbv3zoo.cli.main, mbv3zoo.evaluation.run, mbv3zoo.plots, mbv3zoo.prediction.predict
 assert 'matplotlib' not in sys.modules
 import mbv3zoo.plots.curves, mbv3zoo.plots.report
 assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules

@@ -5,7 +5,7 @@ import pytest
 import torch
 from labelled import as_set, record
 
-from mbv3zoo.config import DEFAULT_ANCHORS
+from mbv3zoo.config.detector import DEFAULT_ANCHORS
 from mbv3zoo.training.anchor_fit import anchor_recall, box_sides, choose_anchors, fit_anchors
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import assign
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.config import DataConfig, RunConfig, TrainConfig
+from mbv3zoo.config.detector import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_split
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation import evaluate
+from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.training import run
 
 EPOCHS, PICTURES = 3, 8

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mbv3zoo.config import DEFAULT_ANCHORS, STRIDES, TrainConfig
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.training.assigner import Assignment, assign

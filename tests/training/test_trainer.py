@@ -11,12 +11,12 @@ import torch
 from accelerate.state import AcceleratorState
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.config import TrainConfig
+from mbv3zoo.config.detector import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation import evaluate
+from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.training.checkpoint import load_state
 from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule

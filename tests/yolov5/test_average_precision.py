@@ -8,7 +8,7 @@ import pytest
 import torch
 from labelled import NAMES, as_set, found, random_pictures, record
 
-from mbv3zoo.yolov5_ap import yolov5_ap
+from mbv3zoo.evaluation.yolov5_ap import yolov5_ap
 
 CASES = Path(__file__).with_name('cases')
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mbv3zoo.data.letterbox import Letterbox
+from mbv3zoo.images.letterbox import Letterbox
 
 CASE = np.load(Path(__file__).with_name('cases') / 'letterbox.npz')
 

@@ -1,0 +1,285 @@
+"""The model card that is saved beside a detector's weights: written from what is known, silent on the rest."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+from mbv3zoo.cards.merge import BEGIN, END
+from mbv3zoo.config.detector import DetectorConfig, TrainConfig
+from mbv3zoo.config.layer_rows import LayerRows
+from mbv3zoo.licenses import NO_WEIGHTS, UNKNOWN, hub_license, license_rows, weights_license
+from mbv3zoo.saving.folder import PICTURE_NAME
+
+# Metrics -> the type in the card's metadata (the Hub's id of mean average precision, and such as it has none for), and
+# the name that is shown.
+_FIGURES = {
+    'ap': ('mAP', 'AP'),
+    'ap50': ('mAP_50', 'AP50'),
+    'ap75': ('mAP_75', 'AP75'),
+    'ap_small': ('mAP_small', 'AP small'),
+    'ap_medium': ('mAP_medium', 'AP medium'),
+    'ap_large': ('mAP_large', 'AP large'),
+}
+# Settings of a training that are always shown; of the others, those that are not at their defaults.
+_MAIN = ('epochs', 'batch_size', 'optimizer', 'lr', 'schedule', 'augmentation', 'assigner', 'mixed_precision', 'seed')
+# These change how fast it is, not what comes out.
+_NOT_SHOWN = ('workers', 'cache', 'eval_every', 'tracker')
+
+# A Jinja template, as huggingface_hub's cards are. Text from outside comes through `_text` or `_cell`.
+_TEMPLATE = """---
+{{ card_data }}
+---
+
+{{ begin }}
+# {{ title }}
+
+An object detector for {{ config.num_classes }} classes: {{ classes }}.
+{%- if picture %}
+
+![predictions]({{ picture }})
+{%- endif %}
+
+| | |
+|---|---|
+| backbone | `{{ config.backbone }}` (timm) |
+| neck, head | {{ neck }} |
+| input | {{ config.image_size[0] }} x {{ config.image_size[1] }} pixels, letterboxed, in 0..1; normalised inside |
+| parameters | {{ '%.2f' % (parameters / 1e6) }} M |
+| data | {{ data }} |
+
+## Use
+```python
+import mbv3zoo
+
+detector = mbv3zoo.Detector.from_pretrained({{ source }})
+detections = detector.predict('picture.jpg')
+detections.draw().save('out.jpg')
+```
+{% if stock %}
+The backbone alone, with its weights as they were trained here, needs timm only:
+```python
+import timm
+
+backbone = timm.create_model({{ timm_source }}, features_only=True, pretrained=True)
+```
+{% else %}
+timm itself has no backbone of this architecture: `import mbv3zoo` registers it, and `timm.create_model` then knows it.
+{% endif %}
+{%- if figures %}
+## Figures
+COCO average precision on {{ measured_on }}.
+
+| metric | value |
+|---|---|
+{%- for _, shown, value in figures %}
+| {{ shown }} | {{ '%.3f' % value }} |
+{%- endfor %}
+{% endif %}
+{%- if train %}
+## Training
+| setting | value |
+|---|---|
+{%- for setting, value in train %}
+| {{ setting }} | {{ value }} |
+{%- endfor %}
+{% endif %}
+## Limits
+{%- for limit in limits %}
+- {{ limit }}
+{%- endfor %}
+
+## Licences
+| part | licence | source |
+|---|---|---|
+{%- for part, license, from_where in licenses %}
+| {{ part }} | {{ license }} | {{ from_where }} |
+{%- endfor %}
+
+The weights as a whole: {{ license }}.{{ license_note }}
+
+Made with `{{ command }}`.
+{{ end }}
+"""
+
+
+def render_card(
+    config: DetectorConfig,
+    parameters: int,
+    *,
+    metrics: Any = None,
+    name: str = '',
+    dataset: str = '',
+    split: str = '',
+    train: TrainConfig | None = None,
+    picture: bool = False,
+    stock: bool = True,
+    license: str | None = None,
+    command: str = 'mbv3zoo.create_detector',
+) -> str:
+    """README.md with the Hub's metadata.
+
+    Args:
+        config: The detector's config; what it was made from is in its `licenses`.
+        parameters: Number of parameters.
+        metrics: `mbv3zoo.evaluation.run.Metrics`, where the detector was evaluated.
+        name: Title, and the name in the example.
+        dataset: What it was trained and evaluated on: a name, or an id on the Hub ('organisation/name').
+        split: Split of `dataset` that `metrics` are of.
+        train: How it was trained.
+        picture: Show `predictions.png`, which is to be saved beside the card.
+        stock: Whether timm itself has the backbone's architecture, so that it loads the backbone from the repository.
+        license: Licence of the weights, as the Hub spells it; None takes what `config.licenses` comes to.
+        command: What made it.
+    """
+    title = _text(name) or f'{config.backbone} detector'
+    license = license or weights_license(config.licenses)
+    card_license, license_name = hub_license(license)
+    figures = _figures(metrics)
+    card_data = ModelCardData(
+        license=card_license,
+        license_name=license_name,
+        library_name='mbv3zoo',
+        pipeline_tag='object-detection',
+        tags=['object-detection', 'mbv3zoo', 'timm'],
+        base_model=_base_models(config) or None,
+        datasets=_datasets(config, dataset) or None,
+        model_name=title,
+        eval_results=[
+            EvalResult(
+                task_type='object-detection',
+                dataset_type=dataset if _is_hub_id(dataset) else _slug(dataset),
+                dataset_name=dataset or 'custom',
+                dataset_split=split or None,
+                metric_type=metric_type,
+                metric_name=shown,
+                metric_value=round(value, 5),
+            )
+            for metric_type, shown, value in figures
+        ]
+        or None,
+    )
+    measured_on = (_text(dataset) or 'data that is not recorded') + (f', split {_text(split)}' if split else '')
+    card = ModelCard.from_template(
+        card_data,
+        template_str=_TEMPLATE,
+        begin=BEGIN,
+        end=END,
+        title=title,
+        config=config,
+        neck=_neck(config),
+        classes=_text(_some(config.class_names, 30)),
+        picture=PICTURE_NAME if picture else '',
+        parameters=parameters,
+        data=_cell(dataset) or 'not recorded',
+        source=repr(name if _is_repo_name(name) else 'organisation/name'),
+        stock=stock,
+        timm_source=repr(f'hf-hub:{name if _is_hub_id(name) else "organisation/name"}'),
+        figures=figures,
+        measured_on=measured_on,
+        train=_settings(train),
+        limits=_limits(config, metrics, measured_on if figures else ''),
+        licenses=[tuple(map(_cell, row)) for row in license_rows(config.licenses)],
+        license=_text(license),
+        license_note=_license_note(license),
+        command=_text(command),
+    )
+    return str(card)
+
+
+def _figures(metrics: Any) -> list[tuple[str, str, float]]:
+    """(type, shown name, value) of what was measured."""
+    if metrics is None:
+        return []
+    rows = [(metric_type, shown, getattr(metrics, field)) for field, (metric_type, shown) in _FIGURES.items()]
+    return [row for row in rows if not math.isnan(row[2])]
+
+
+def _neck(config: DetectorConfig) -> str:
+    kinds = {None: 'PAN with C3 and SPPF', 'light': 'light PAN, depthwise 5 x 5 kernels'}
+    neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else kinds[config.neck]
+    return f'{neck}; anchors; depth {config.depth_multiple}, width {config.width_multiple}'
+
+
+def _settings(train: TrainConfig | None) -> list[tuple[str, str]]:
+    if train is None:
+        return []
+    # What the names of presets stand for is no news beside them.
+    defaults = TrainConfig(optimizer=train.optimizer, assigner=train.assigner, augmentation=train.augmentation)
+    changed = [field for field, value in train if value != getattr(defaults, field)]
+    shown = [*_MAIN, *(field for field in changed if field not in (*_MAIN, *_NOT_SHOWN))]
+    return [(field, _cell(getattr(train, field))) for field in shown]
+
+
+def _limits(config: DetectorConfig, metrics: Any, measured_on: str) -> list[str]:
+    height, width = config.image_size
+    limits = [
+        f'It finds objects of its {config.num_classes} classes only, and is blind to everything else.',
+        f'It was made for pictures of {height} x {width} pixels; larger ones are scaled down to that, so objects that '
+        'are small in them may be lost.',
+    ]
+    if not measured_on:
+        return [*limits, 'It was not evaluated, as far as is recorded: how well it finds anything is not known.']
+    limits.append(
+        f'It was measured on {measured_on} only ({metrics.images} pictures, {metrics.objects} objects): other cameras, '
+        'places and light may give other figures.'
+    )
+    sizes = [size for size in ('small', 'medium', 'large') if math.isnan(getattr(metrics, f'ap_{size}'))]
+    if sizes:
+        limits.append(f'Not measured, as there were none: {", ".join(sizes)} objects.')
+    known = {name: ap for name, ap in metrics.per_class.items() if not math.isnan(ap)}
+    if unknown := [name for name in metrics.per_class if name not in known]:
+        limits.append(f'Not measured, as there were no such objects: {_text(_some(unknown, 10))}.')
+    if len(known) > 1:
+        worst = min(known, key=known.__getitem__)
+        limits.append(f'The weakest class is {_text(worst)}, with an AP of {known[worst]:.2f}.')
+    return limits
+
+
+def _license_note(license: str) -> str:
+    if license != UNKNOWN:
+        return ''
+    return ' Ask whoever made them before you pass them on, or use them commercially.'
+
+
+def _base_models(config: DetectorConfig) -> list[str]:
+    parts = (config.licenses.backbone, config.licenses.imported)
+    return [part.source for part in parts if part.license != NO_WEIGHTS.license and _is_hub_id(part.source)]
+
+
+def _datasets(config: DetectorConfig, dataset: str) -> list[str]:
+    names = dict.fromkeys([*(part.source for part in config.licenses.data), dataset])
+    return [name for name in names if _is_hub_id(name)]
+
+
+def _is_repo_name(name: str) -> bool:
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def _is_hub_id(name: str) -> bool:
+    return name.count('/') == 1 and _is_repo_name(name)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r'[^a-z0-9._-]+', '-', name.lower()).strip('-') or 'custom'
+
+
+def _some(names: Any, number: int) -> str:
+    return ', '.join(names[:number]) + (', ...' if len(names) > number else '')
+
+
+def _text(value: Any) -> str:
+    """One line of Markdown that cannot be taken for the comments that mark the library's part."""
+    return ' '.join(str(value).split()).replace('<', '&lt;')
+
+
+def _cell(value: Any) -> str:
+    return _text(value).replace('|', '\\|')

@@ -1,0 +1,1 @@
+"""COCO average precision of a detector on a labelled set."""

@@ -1,0 +1,103 @@
+"""Average precision as YOLOv5 reports it, for people who compare with figures they had."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torchvision.ops import box_iou
+
+from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.detections import Detections
+
+# As float32, like the IoUs that are held against them.
+_IOUS = torch.linspace(0.5, 0.95, 10)
+_RECALLS = np.linspace(0, 1, 101)
+
+
+class YOLOv5AP(NamedTuple):
+    """Mean over the classes that have objects, in 0..1; nan where none has.
+
+    Attributes:
+        ap50: At an IoU of 0.5.
+        ap: Mean over IoU 0.50 to 0.95 in steps of 0.05.
+    """
+
+    ap50: float
+    ap: float
+
+
+def yolov5_ap(labelled: DetectionSet, detections: Sequence[Detections]) -> YOLOv5AP:
+    """The mAP@0.5 and mAP@0.5:0.95 that YOLOv5's own validation would print for these detections.
+
+    Use it only beside figures that YOLOv5 printed; `evaluate` gives the COCO figures, which others publish. It differs
+    from these in three ways. A detection goes to the object of its class that it overlaps most, and is wrong where a
+    better detection has that one, although another might be free. Between two points of the precision-recall curve
+    precision is read off a straight line. And from the last point on precision falls in a straight line to 0 at recall
+    1, where COCO counts 0 at once. The figures are mostly somewhat higher.
+
+    Args:
+        labelled: The labelled set; crowds are left out, as YOLOv5 knows none.
+        detections: One entry a record of `labelled`, from `mbv3zoo.evaluation.run.collect` with `max_detections=300`
+            for example: YOLOv5 keeps 300 a picture.
+
+    Raises:
+        ValueError: There are not as many entries as records.
+    """
+    if len(detections) != len(labelled.records):
+        raise ValueError(
+            f'given detections of {len(detections)} pictures for a set of {len(labelled.records)}; '
+            'expected one entry a record, in the order of the set'
+        )
+    hits, scores, guessed, known = [], [], [], []
+    for record, found in zip(labelled.records, detections, strict=True):
+        found = found[found.scores.argsort(descending=True, stable=True)]
+        hits.append(_hits(record, found))
+        scores.append(found.scores)
+        guessed.append(found.labels)
+        known.append(record.labels[~record.iscrowd])
+    if not sum(map(len, known)):
+        return YOLOv5AP(math.nan, math.nan)
+    hits, scores, guessed, known = (torch.cat(parts) for parts in (hits, scores, guessed, known))
+    order = scores.argsort(descending=True, stable=True)
+    hits, guessed = hits[order].double().numpy(), guessed[order]
+    ap = [
+        [_area(column, objects) for column in hits[(guessed == label).numpy()].T]
+        for label, objects in zip(*(part.tolist() for part in known.unique(return_counts=True)), strict=True)
+    ]
+    ap = np.array(ap)
+    return YOLOv5AP(float(ap[:, 0].mean()), float(ap.mean()))
+
+
+def _hits(record: Record, found: Detections) -> torch.Tensor:
+    """Whether each of a picture's detections, best first, is right at each IoU: bool [N, 10]."""
+    boxes, labels = record.boxes[~record.iscrowd], record.labels[~record.iscrowd]
+    hits = torch.zeros(len(found), len(_IOUS), dtype=torch.bool)
+    if not len(boxes) or not len(found):
+        return hits
+    iou = box_iou(found.boxes, boxes)
+    iou[found.labels[:, None] != labels] = -1
+    best, nearest = iou.max(1)
+    for level, thresh in enumerate(_IOUS):
+        taken = set()
+        for index in (best >= thresh).nonzero(as_tuple=True)[0].tolist():
+            label = int(nearest[index])
+            hits[index, level] = label not in taken
+            taken.add(label)
+    return hits
+
+
+def _area(hits: np.ndarray, objects: int) -> float:
+    """Area under a class's precision-recall curve, from its hits [N] in order of score."""
+    if not len(hits):
+        return 0.0
+    right = hits.cumsum()
+    recall = np.concatenate([[0], right / objects, [1]])
+    precision = np.concatenate([[1], right / np.arange(1, len(hits) + 1), [0]])
+    # The best precision at a recall or a higher one.
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    heights = np.interp(_RECALLS, recall, precision)
+    return float((heights[1:] + heights[:-1]).sum() / 2 / (len(_RECALLS) - 1))

@@ -1,0 +1,87 @@
+"""Publishing a saved detector: its licences are checked, and its card names the repository, before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard
+
+from mbv3zoo import hub
+from mbv3zoo.cards.merge import edit_library_part
+from mbv3zoo.licenses import check_push, hub_license
+from mbv3zoo.saving import folder as saved_folder
+from mbv3zoo.saving.config import read_folder_config
+
+
+def publish_folder(
+    folder: str | Path, repo_id: str, *, license: str | None = None, allow_licenses: Iterable[str] = (), **options: Any
+) -> str | list[hub.PushedFile]:
+    """Pushes a folder that `save_pretrained` wrote to the Hub, in one commit.
+
+    Args:
+        folder: The folder; it is not changed.
+        repo_id: 'organisation/name'.
+        license: The licence to publish the weights under; by default the one that the folder's card names.
+        allow_licenses: Licences of what the weights were made from that are not to be asked about, or 'any'.
+        **options: `token`, `private`, `revision`, `commit_message`, `create_pr`, `dry_run`; see
+            `mbv3zoo.hub.push_folder`.
+
+    Returns:
+        The address of the commit or pull request; with `dry_run` what would be sent.
+
+    Raises:
+        ValueError: The licences do not allow it (`mbv3zoo.licenses.check_push`), the folder is not complete, or the Hub
+            refused.
+        ConnectionError: The Hub cannot be reached, or failed to answer. Publishing again is safe.
+    """
+    folder, allowed = Path(folder), tuple(allow_licenses)
+    licenses = read_folder_config(folder).licenses
+    card = published_card(folder, repo_id, license, allowed)
+
+    def check_merged(merged: str) -> None:
+        try:
+            check_push(licenses, card_license(merged), allowed)
+        except ValueError as error:
+            raise ValueError(f'{repo_id} has a card that keeps its licence: {error}. Correct the card there') from error
+
+    return hub.push_folder(folder, repo_id, card=card, check_card=check_merged, **options)
+
+
+def published_card(folder: Path, repo_id: str, license: str | None = None, allow_licenses: Iterable[str] = ()) -> str:
+    """The card that a folder is published with: it says how to load the detector from its repository.
+
+    Args:
+        folder, repo_id, license, allow_licenses: As for `publish_folder`.
+
+    Raises:
+        ValueError: There is no card, or the licences do not allow to publish under the one that it names.
+    """
+    path = folder / saved_folder.CARD_NAME
+    if not path.is_file():
+        raise saved_folder.no_card(folder)
+    text = path.read_bytes().decode('utf-8-sig')
+    if license and license != card_license(text):
+        card = ModelCard(text, ignore_metadata_errors=True)
+        card.data.license, card.data.license_name = hub_license(license)
+        text = str(card)
+    check_push(read_folder_config(folder).licenses, card_license(text), allow_licenses)
+    return edit_library_part(text, lambda part: _name_repository(part, repo_id))
+
+
+def card_license(card: str) -> str | None:
+    """The licence that a card's metadata name, or None.
+
+    Args:
+        card: Its text.
+    """
+    data = ModelCard(card, ignore_metadata_errors=True).data
+    name = data.get('license_name') if data.license == 'other' else None
+    return name or (data.license if isinstance(data.license, str) else None)
+
+
+def _name_repository(text: str, repo_id: str) -> str:
+    text = re.sub(r"from_pretrained\('[^'\n]*'\)", f"from_pretrained('{repo_id}')", text)
+    return re.sub(r"'hf-hub:[^'\n]*'", f"'hf-hub:{repo_id}'", text)

@@ -1,0 +1,1 @@
+"""One image in: found, read, letterboxed, drawn on."""

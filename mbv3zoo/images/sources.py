@@ -1,0 +1,87 @@
+"""From what a user names (a file, a folder, a pattern, images in memory) to a list of single pictures."""
+
+import glob
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mbv3zoo.images.read import IMAGE_SUFFIXES
+from mbv3zoo.utils.tensors import is_tensor
+
+_EXPECTED = (
+    'a path, a directory, a glob pattern, a PIL image, an array [H, W, C], a tensor [C, H, W] or '
+    '[B, C, H, W], or a list of single images'
+)
+
+
+def expand_source(source: Any) -> tuple[list[Any], bool]:
+    """Lists the pictures that a source names, without reading them.
+
+    Args:
+        source: one of
+
+            * a path to a file, a `PIL.Image.Image`, an array `[H, W]` or `[H, W, C]`, a tensor
+              `[C, H, W]`: one picture;
+            * an array `[B, H, W, C]` or a tensor `[B, C, H, W]`: one picture for each index of B;
+            * a list or tuple of paths, PIL images, arrays and tensors of one picture each, in that order;
+              an empty one gives an empty list;
+            * a directory: the files in it (not those in folders below) whose suffix, in either case, is in
+              `IMAGE_SUFFIXES`, sorted by name;
+            * a glob pattern such as `'photos/**/*.jpg'`: the matching files with such a suffix, sorted;
+              `**` enters folders. What exists under the literal name is taken first.
+
+            Hidden files (`.name`) are skipped in directories and patterns.
+
+    Returns:
+        The items (paths as they were named, or images in memory), and whether the source was one picture.
+
+    Raises:
+        ValueError: if a single file is missing, a directory or a pattern holds no picture, or the source is
+            of another kind. Files within a list are not looked at.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return _expand_path(source)
+    if isinstance(source, (list, tuple)):
+        for index, item in enumerate(source):
+            if not (isinstance(item, (str, os.PathLike, Image.Image, np.ndarray)) or is_tensor(item)):
+                raise ValueError(
+                    f'item {index} of the source list is a {type(item).__name__}; expected a path, '
+                    'a PIL image, an array [H, W, C] or a tensor [C, H, W]'
+                )
+        return list(source), False
+    in_memory = isinstance(source, np.ndarray) or is_tensor(source)
+    if in_memory and source.ndim == 4:
+        return list(source), False
+    if in_memory or isinstance(source, Image.Image):
+        return [source], True
+    raise ValueError(f'cannot take pictures from {type(source).__name__}; expected {_EXPECTED}')
+
+
+def _expand_path(source: str | os.PathLike) -> tuple[list[Any], bool]:
+    name = os.fspath(source)
+    if os.path.isdir(name):
+        pictures = sorted(entry for entry in Path(name).iterdir() if _is_picture(entry))
+        if not pictures:
+            raise ValueError(f'directory {name!r} holds no pictures ({_suffixes()}) of its own')
+        return pictures, False
+    if os.path.exists(name):
+        return [source], True
+    if glob.has_magic(name):
+        matches = map(Path, glob.glob(name, recursive=True))
+        pictures = sorted(match for match in matches if _is_picture(match))
+        if not pictures:
+            raise ValueError(f'pattern {name!r} matches no pictures ({_suffixes()})')
+        return pictures, False
+    raise ValueError(f'there is no file or directory {name!r}; expected {_EXPECTED}')
+
+
+def _is_picture(path: Path) -> bool:
+    # Hidden files: `._name.jpg`, which macOS leaves on foreign disks, has a suffix but no picture.
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.') and path.is_file()
+
+
+def _suffixes() -> str:
+    return ', '.join(sorted(IMAGE_SUFFIXES))

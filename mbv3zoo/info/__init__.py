@@ -1,0 +1,1 @@
+"""What a detector or a backbone is made of, costs and takes."""

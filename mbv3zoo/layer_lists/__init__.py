@@ -1,0 +1,1 @@
+"""YOLOv5's YAML files: parsed to a DetectorConfig; nothing in them is run."""

@@ -1,0 +1,1 @@
+"""From sources to detections: images, folders, videos."""

@@ -1,0 +1,89 @@
+"""Writes what was found in many pictures: each picture with its boxes, and one JSON file of all detections."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from mbv3zoo.detections import Detections
+from mbv3zoo.images.sources import expand_source
+from mbv3zoo.prediction.predict import iter_predict
+from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.progress import bar
+
+_NAME = 'predictions.json'
+# Pictures whose drawing may wait; each takes the memory of the decoded picture.
+_MOST_WAITING = 4
+
+
+def write_predictions(
+    detector: Any, source: Any, out: str | Path, *, draw: bool = True, progress: bool = False, **settings: Any
+) -> Iterator[str]:
+    """Predicts, writes each picture with its boxes and one `predictions.json`, and tells of each picture in a line.
+
+    Args:
+        detector, source, **settings: As for `mbv3zoo.prediction.predict.predict`.
+        out: Folder for the results; must not exist yet, or be empty.
+        draw: Whether pictures are drawn at all: it takes longer than finding the objects.
+        progress: Whether a bar shows pictures a second.
+
+    Yields:
+        For each picture what was found in it; last, where everything is.
+
+    Raises:
+        ValueError: As `predict`, or the folder is in use.
+    """
+    out = Path(out)
+    check_new_folder(out)
+    items, _ = expand_source(source)
+    found = iter_predict(detector, source, **settings)
+    out.mkdir(parents=True, exist_ok=True)
+    unfinished = out / f'.{_NAME}.tmp'
+    number = 0
+    waiting: deque[Future] = deque()
+    # Rows are written as they come, and the file gets its name when it is whole.
+    with (
+        open(unfinished, 'w', encoding='utf-8') as file,
+        ThreadPoolExecutor(1, 'mbv3zoo-draw') as pool,
+        bar(len(items), 'pictures', show=progress) as shown,
+    ):
+        taken: Counter[str] = Counter()
+        for detections in found:
+            row = detections.to_dict()
+            if draw and detections.error is None:
+                row['drawn'] = _next_name(taken, Path(detections.path).stem)
+                waiting.append(pool.submit(_draw, detections, out / row['drawn']))
+                if len(waiting) > _MOST_WAITING:
+                    waiting.popleft().result()
+            file.write(('[\n' if number == 0 else ',\n') + json.dumps(row, ensure_ascii=False))
+            number += 1
+            shown.update()
+            yield f'{detections.path}: {detections.error or _count_by_name(detections)}'
+        file.write('\n]\n' if number else '[]\n')
+        while waiting:
+            waiting.popleft().result()
+    os.replace(unfinished, out / _NAME)
+    yield f'{number} pictures; results in {out}'
+
+
+def _draw(detections: Detections, path: Path) -> None:
+    detections.draw().save(path, quality=92)
+
+
+def _count_by_name(detections: Detections) -> str:
+    counts = Counter(detections.names)
+    return ', '.join(f'{number} {name}' for name, number in counts.most_common()) or 'nothing found'
+
+
+def _next_name(taken: Counter[str], stem: str) -> str:
+    """The first of stem.jpg, stem-2.jpg, ... that is free: two folders may hold pictures of one name."""
+    names = chain([f'{stem}.jpg'], (f'{stem}-{i}.jpg' for i in count(2)))
+    name = next(name for name in names if not taken[name])
+    taken[name] += 1
+    return name

@@ -1,0 +1,155 @@
+"""From sources to detections: read, letterbox, batch, run the detector, map boxes back."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from mbv3zoo.detections import Detections
+from mbv3zoo.images.reader import Picture, read_pictures
+from mbv3zoo.images.sources import expand_source
+
+_DEFAULTS = {'score_thresh': 0.25, 'iou_thresh': 0.45, 'max_detections': 300}
+
+
+class Engine(Protocol):
+    """What runs pictures: an `ExportedDetector` (`mbv3zoo.runtimes`), or a torch detector in a `TorchEngine`.
+
+    Attributes:
+        info: Has `class_names`, `in_chans` and `image_size`.
+        tensors: Whether detections are to hold tensors, not arrays.
+    """
+
+    info: Any
+    tensors: bool
+
+    def detect(self, images: np.ndarray, **thresholds: Any) -> Sequence[tuple[Any, Any, Any]]:
+        """Boxes (xyxy, letterbox pixels), scores and labels of each picture of uint8 [B, C, H, W]."""
+
+
+class _Settings(NamedTuple):
+    thresholds: dict[str, Any]
+    batch_size: int
+    image_size: tuple[int, int]
+
+
+def predict(
+    detector: Any,
+    source: Any,
+    *,
+    score_thresh: float | None = None,
+    iou_thresh: float | None = None,
+    max_detections: int | None = None,
+    batch_size: int = 8,
+    image_size: int | tuple[int, int] | None = None,
+) -> Detections | list[Detections]:
+    """Finds objects in one picture or in many.
+
+    A torch detector runs in evaluation mode and without gradients; its training flags are as before afterwards.
+
+    Args:
+        detector: a `Detector`; its `config` says the image size, the input channels and the class names. Or an
+            `Engine`, such as an exported detector.
+        source: what `mbv3zoo.images.sources.expand_source` takes: a path, PIL image, array or tensor for one
+            picture; a list of those, a directory, a glob pattern or a batch for many.
+        score_thresh: detections scored lower are dropped, 0..1; 0.25 when left out.
+        iou_thresh: of two boxes of a class that overlap more than this, the lower scored is dropped, 0..1; 0.45 when
+            left out.
+        max_detections: the most detections kept for one picture; 300 when left out. An exported graph that suppresses
+            by itself has thresholds of its own in place of these three.
+        batch_size: how many pictures are run at a time.
+        image_size: side, or (height, width), in pixels that pictures are letterboxed to; the detector's own
+            when left out.
+
+    Returns:
+        `Detections` in pixels of the original picture for one picture; for many a list in the order of the
+        source and of its length. A file among many that cannot be read is named in a warning, and its place
+        holds empty `Detections` whose `error` says why.
+
+    Raises:
+        ValueError: if a single picture cannot be read, an array or tensor is not an image, there are no
+            pictures, or a setting is out of range.
+    """
+    engine = as_engine(detector)
+    settings = _settings(engine, score_thresh, iou_thresh, max_detections, batch_size, image_size)
+    items, is_single = expand_source(source)
+    found = list(_run(engine, items, settings, raise_unreadable=is_single))
+    return found[0] if is_single else found
+
+
+def iter_predict(
+    detector: Any,
+    source: Any,
+    *,
+    score_thresh: float | None = None,
+    iou_thresh: float | None = None,
+    max_detections: int | None = None,
+    batch_size: int = 8,
+    image_size: int | tuple[int, int] | None = None,
+) -> Iterator[Detections]:
+    """Like `predict`, but yields the `Detections` of one picture after the other, in order.
+
+    Threads read a few batches ahead and no more, so that any number of pictures fits in memory. Settings and the
+    source are checked at once, before the first picture is asked for. A single picture is yielded alone.
+    """
+    engine = as_engine(detector)
+    settings = _settings(engine, score_thresh, iou_thresh, max_detections, batch_size, image_size)
+    items, is_single = expand_source(source)
+    return _run(engine, items, settings, raise_unreadable=is_single)
+
+
+def as_engine(detector: Any) -> Engine:
+    """A detector, torch's or another, as what runs pictures."""
+    if hasattr(detector, 'detect'):
+        return detector
+    from mbv3zoo.prediction.engine import TorchEngine
+
+    return TorchEngine(detector)
+
+
+def _settings(
+    engine: Engine,
+    score_thresh: float | None,
+    iou_thresh: float | None,
+    max_detections: int | None,
+    batch_size: int,
+    image_size: int | tuple[int, int] | None,
+) -> _Settings:
+    given = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
+    defaults = {name: getattr(engine.info, name, None) or value for name, value in _DEFAULTS.items()}
+    thresholds = {name: defaults[name] if value is None else value for name, value in given.items()}
+    for name in ('score_thresh', 'iou_thresh'):
+        if not 0 <= thresholds[name] <= 1:
+            raise ValueError(f'{name} is {thresholds[name]}; expected a number in 0..1')
+    for name, value in (('max_detections', thresholds['max_detections']), ('batch_size', batch_size)):
+        if value < 1:
+            raise ValueError(f'{name} is {value}; expected at least 1')
+    if image_size is None:
+        image_size = engine.info.image_size
+    elif isinstance(image_size, int):
+        image_size = (image_size, image_size)
+    return _Settings(thresholds, batch_size, tuple(image_size))
+
+
+def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Detections]:
+    info, size = engine.info, settings.batch_size
+    pictures = read_pictures(items, info.in_chans, settings.image_size, 2 * size, raise_unreadable)
+    while batch := list(islice(pictures, size)):
+        readable = [picture.pixels for picture in batch if picture.error is None]
+        kept = iter(engine.detect(np.stack(readable), **settings.thresholds) if readable else ())
+        for picture in batch:
+            if picture.error is None:
+                found = _detections(picture, *next(kept), info.class_names)
+            else:
+                warnings.warn(f'{picture.error}; its detections are empty', stacklevel=2)
+                found = Detections.empty(info.class_names, path=picture.path, error=picture.error)
+            yield found.torch() if engine.tensors else found
+
+
+def _detections(picture: Picture, boxes: Any, scores: Any, labels: Any, class_names: tuple[str, ...]) -> Detections:
+    letterbox = picture.letterbox
+    return Detections(letterbox.boxes_to_original(boxes), scores, labels, class_names, letterbox.original, picture.path)

@@ -1,0 +1,37 @@
+"""The detector's config in the config.json of its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mbv3zoo.config.backbone_args import check_backbone_args
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.saving.folder import CONFIG_NAME, read_config, saved_files
+
+
+def read_folder_config(folder: Path) -> DetectorConfig:
+    """The config of a detector that was saved in a folder; for errors see `read_saved`."""
+    path = saved_files(folder)[CONFIG_NAME]
+    return parse_config(read_config(path), folder)
+
+
+def parse_config(data: dict[str, Any], source: Any) -> DetectorConfig:
+    """The detector's config in what stands in config.json.
+
+    Args:
+        data: What stands there.
+        source: What errors call it.
+
+    Raises:
+        ValueError: It is another library's, or says what it must not.
+    """
+    library = data.get('library_name')
+    if library != 'mbv3zoo' or not isinstance(data.get('detector'), dict):
+        raise ValueError(
+            f"{source}: config.json is for the library {library!r} and has no settings of a detector ('detector'); "
+            'expected what mbv3zoo saves'
+        )
+    config = DetectorConfig.parse(data['detector'], source)
+    check_backbone_args(config.backbone_args, f'{source}: config.json')
+    return config

@@ -1,0 +1,184 @@
+"""A synthetic data set on disk: images, YOLO labels with data.yaml, and COCO JSON."""
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+
+from mbv3zoo.synth.config import SyntheticConfig
+from mbv3zoo.synth.scene import Backgrounds, Objects, compose, open_sources
+from mbv3zoo.synth.shifted import SHIFTED_QUALITY, compose_shifted
+from mbv3zoo.version import __version__
+
+# The place of a split decides what is drawn for it: new ones go to the end.
+_SPLITS = ('train', 'val', 'shift')
+_QUALITY = (60, 96)
+
+
+class _Record(NamedTuple):
+    width: int
+    height: int
+    boxes: np.ndarray
+    labels: np.ndarray
+
+
+def synthesize(
+    out: Path | str, config: SyntheticConfig, progress: Callable[[int], None] | None = None
+) -> dict[str, int]:
+    """Write a data set of composed scenes.
+
+    The splits train and val are of one kind. The split shift, made where ``config.shift`` is above 0, asks how
+    a detector stands up to what it was not trained on: the same classes before other, always drawn backgrounds,
+    taken by a worse camera.
+
+    ``out`` gets ``images/<split>/000000.jpg``, ``labels/<split>/000000.txt`` (YOLO: class cx cy w h, each
+    over the image's side), ``annotations/<split>.json`` (COCO), ``data.yaml`` and ``synthetic.json``. It
+    appears at the end, whole: until then the files lie in a hidden folder beside it.
+
+    Args:
+        out: folder to make; it must not exist, or be empty.
+        config: what to make. The same config gives the same bytes, whatever ``workers`` is.
+        progress: called after each scene with the number of scenes done.
+
+    Returns:
+        Counts: ``train``, ``val`` (scenes), ``train_objects``, ``val_objects``, ``classes``; with ``config.shift``
+        above 0 also ``shift`` and ``shift_objects``.
+
+    Raises:
+        OSError: ``out`` cannot be made, or is a mount.
+        ValueError: ``out`` is a file or holds something, or a folder named in ``config`` is unfit.
+    """
+    given, out = out, Path(out).resolve()
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ValueError(f'out {str(given)!r} exists and is no empty folder; name a new folder, or empty it')
+    objects, backgrounds = open_sources(config)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.is_dir():
+        # Now rather than at the end: a folder that cannot be replaced, such as a mount, shows at once.
+        out.rmdir()
+    unfinished = out.parent / f'.{out.name}.{secrets.token_hex(4)}.unfinished'
+    try:
+        counts = _write_all(unfinished, config, objects, backgrounds, progress)
+        os.rename(unfinished, out)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    return counts
+
+
+def _write_all(
+    folder: Path,
+    config: SyntheticConfig,
+    objects: Objects,
+    backgrounds: Backgrounds,
+    progress: Callable[[int], None] | None,
+) -> dict[str, int]:
+    splits = _SPLITS if config.shift else _SPLITS[:2]
+    tasks = [(split, index) for split in splits for index in range(getattr(config, split))]
+    for split in splits:
+        for kind in ('images', 'labels'):
+            (folder / kind / split).mkdir(parents=True)
+    (folder / 'annotations').mkdir()
+    records: dict[str, list[_Record]] = {split: [] for split in splits}
+    render = partial(_render, folder, config, objects, backgrounds)
+    for done, record in enumerate(_run(render, tasks, config.workers), 1):
+        split, _ = tasks[done - 1]
+        records[split].append(record)
+        if progress is not None:
+            progress(done)
+    names = list(objects.class_names)
+    for split in splits:
+        _write_yolo(folder / 'labels' / split, records[split])
+        _write_json(folder / 'annotations' / f'{split}.json', _coco(records[split], names), indent=None)
+    data = {**{split: f'images/{split}' for split in splits}, 'nc': len(names), 'names': names}
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    (folder / 'data.yaml').write_text(text, encoding='utf-8', newline='\n')
+    _write_json(folder / 'synthetic.json', _provenance(config), indent=2)
+    counts = {split: len(records[split]) for split in splits}
+    counts |= {f'{split}_objects': sum(len(r.labels) for r in records[split]) for split in splits}
+    return {**counts, 'classes': len(names)}
+
+
+def _run(render: Callable, tasks: list, workers: int) -> Iterator[_Record]:
+    if workers <= 1:
+        yield from map(render, tasks)
+        return
+    pool = ProcessPoolExecutor(workers)
+    try:
+        yield from pool.map(render, tasks, chunksize=8)
+    finally:
+        # Waits for running scenes, so that nothing is written after an interrupted run was cleared away.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _render(
+    folder: Path, config: SyntheticConfig, objects: Objects, backgrounds: Backgrounds, task: tuple[str, int]
+) -> _Record:
+    # A generator of its own for each scene: the order in which workers take scenes cannot matter.
+    split, index = task
+    rng = np.random.default_rng([config.seed, _SPLITS.index(split), index])
+    if split == 'shift':
+        scene, quality = compose_shifted(rng, config, objects), SHIFTED_QUALITY
+    else:
+        scene, quality = compose(rng, config, objects, backgrounds), _QUALITY
+    scene.image.save(folder / 'images' / split / f'{index:06d}.jpg', quality=int(rng.integers(*quality)))
+    return _Record(*scene.image.size, scene.boxes, scene.labels)
+
+
+def _write_yolo(folder: Path, records: list[_Record]) -> None:
+    for index, record in enumerate(records):
+        low, high = record.boxes[:, :2].astype(np.float64), record.boxes[:, 2:].astype(np.float64)
+        rows = np.concatenate([(low + high) / 2, high - low], axis=1)
+        rows /= [record.width, record.height, record.width, record.height]
+        lines = [
+            f'{label} {" ".join(f"{value:.6f}" for value in row)}\n'
+            for label, row in zip(record.labels, rows, strict=True)
+        ]
+        (folder / f'{index:06d}.txt').write_text(''.join(lines), encoding='utf-8', newline='\n')
+
+
+def _coco(records: list[_Record], names: list[str]) -> dict:
+    images, annotations = [], []
+    for index, record in enumerate(records):
+        name = f'{index:06d}.jpg'
+        images.append({'id': index + 1, 'file_name': name, 'width': record.width, 'height': record.height})
+        for box, label in zip(record.boxes.astype(float), record.labels, strict=True):
+            x0, y0, x1, y1 = box.tolist()
+            annotations.append(
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': index + 1,
+                    'category_id': int(label) + 1,
+                    'bbox': [x0, y0, x1 - x0, y1 - y0],
+                    'area': (x1 - x0) * (y1 - y0),
+                    'iscrowd': 0,
+                }
+            )
+    categories = [{'id': i, 'name': name, 'supercategory': 'object'} for i, name in enumerate(names, 1)]
+    info = {'description': 'synthetic scenes of mbv3zoo', 'version': __version__}
+    return {'info': info, 'images': images, 'annotations': annotations, 'categories': categories}
+
+
+def _provenance(config: SyntheticConfig) -> dict:
+    # Neither paths of this machine nor `workers`: both would make equal sets differ.
+    settings = config.model_dump(exclude={'objects', 'backgrounds', 'workers'})
+    if not config.shift:
+        # A set without this split is the same, to the byte, as before there was one.
+        del settings['shift']
+    sources = {
+        'objects': 'drawn' if config.objects is None else 'folder',
+        'backgrounds': 'drawn' if config.backgrounds is None else 'folder',
+    }
+    return {'version': __version__, 'config': {**settings, **sources}}
+
+
+def _write_json(path: Path, content: dict, indent: int | None) -> None:
+    path.write_text(json.dumps(content, indent=indent) + '\n', encoding='utf-8', newline='\n')

@@ -1,0 +1,1 @@
+"""Helpers that know nothing of detection: files, YAML, text, progress bars, tensors."""

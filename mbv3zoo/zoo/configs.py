@@ -1,0 +1,53 @@
+"""YAML files and packaged names -> DetectorConfig. Names come from a table; nothing is evaluated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list, to_config
+from mbv3zoo.utils.yaml import read_mapping
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def config_folder() -> Path:
+    """The folder of named configs: inside the wheel, or at the top of a checkout."""
+    packaged = _PACKAGE / 'configs'
+    return packaged if packaged.is_dir() else _PACKAGE.parent / 'configs'
+
+
+def named_configs() -> dict[str, Path]:
+    """Name -> YAML file of every packaged detector, sorted by name."""
+    return {path.stem: path for path in sorted(config_folder().glob('*.yaml'))}
+
+
+def named_weights() -> dict[str, Path]:
+    """`name.tag` -> folder of every detector whose weights are inside the package, sorted by name."""
+    folders = (path.parent for path in (_PACKAGE / 'weights').glob('*/config.json'))
+    return {folder.name: folder for folder in sorted(folders)}
+
+
+def is_config_file(name: Any) -> bool:
+    """Whether a detector's name means a YAML file."""
+    return str(name).endswith(('.yaml', '.yml')) or (isinstance(name, Path) and not name.is_dir())
+
+
+def load_config(path: str | Path, **scaling: Any) -> DetectorConfig:
+    """Reads a detector's YAML file: settings, or a layer list of YOLOv5's.
+
+    Args:
+        path: The file.
+        **scaling: `depth_multiple`, `width_multiple`, `activation` to read a layer list with instead of its own.
+
+    Raises:
+        ValueError: The file is missing, is not YAML, or holds an unknown key or a bad value.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f'{path}: no such configuration file; named detectors: {", ".join(named_configs())}')
+    data = read_mapping(path)
+    if is_layer_list(data):
+        return to_config(parse_layer_list({**data, **scaling}, path), path)
+    return DetectorConfig.parse(data, path)

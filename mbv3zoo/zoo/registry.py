@@ -1,0 +1,208 @@
+"""The detectors that have a name, ours and those of other packages, and where the weights of each `name.tag` are.
+
+A tag's weights are looked for in the package, then in the Hub's cache, then on the Hub.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import timm
+from timm.models import is_model
+
+import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
+from mbv3zoo import hub
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.saving.folder import saved_files
+from mbv3zoo.zoo import configs as config_loader
+
+# The organisation on the Hub that has weights of our detectors which are not in the package.
+ORG_VARIABLE = 'MBV3ZOO_ORG'
+
+_NAME = re.compile('[a-z][a-z0-9_]*')
+_TAG = re.compile('[a-z0-9_]+')
+
+
+class HubWeights(NamedTuple):
+    """Weights in a repository on the Hub: its id 'org/name'; a branch, tag or commit, or None for the main branch."""
+
+    repo_id: str
+    revision: str | None = None
+
+
+class _Entry(NamedTuple):
+    config: DetectorConfig
+    weights: dict[str, Path | HubWeights]  # by tag
+
+
+_registered: dict[str, _Entry] = {}
+
+
+def register_detector(
+    name: str, *, config: str | Path | DetectorConfig, weights: Mapping[str, str | Path] | None = None
+) -> None:
+    """Gives a detector of another package a name, as `mbv3_yolo_small` is one of ours.
+
+    Call it where the package is imported. `mbv3zoo.create_detector(name)` then builds the detector,
+    `mbv3zoo.Detector.from_pretrained('name.tag')` loads its weights, and `mbv3zoo.list_detectors()` lists it. To
+    register the same again changes nothing.
+
+    Args:
+        name: Small letters, digits and underscores, a letter first; neither one of ours nor of a timm model, except
+            of the one that is the detector's own backbone.
+        config: A `DetectorConfig`, or a YAML file of one.
+        weights: Tag -> where they are: a folder that `save_pretrained` wrote (a `Path`, or a string with an absolute
+            path), or a repository on the Hub, 'org/name' or 'org/name@revision'. A tag is of small letters, digits and
+            underscores.
+
+    Raises:
+        ValueError: The name or a tag is not well-formed, the name is taken, the configuration is not valid, or there
+            is no detector in a folder. Nothing is registered then.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(
+            f'cannot register a detector as {name!r}: expected small letters, digits and underscores, a letter first, '
+            "such as 'mbv3_yolo_small'. Tags are given with the weights."
+        )
+    if not isinstance(config, (DetectorConfig, str, Path)) or not isinstance(weights or {}, Mapping):
+        raise ValueError(
+            f'cannot register the detector {name!r}: expected config as a DetectorConfig or a YAML file and weights as '
+            f'{{tag: place}}, given {type(config).__name__} and {type(weights).__name__}.'
+        )
+    config = config if isinstance(config, DetectorConfig) else config_loader.load_config(config)
+    entry = _Entry(config, {tag: _place(name, tag, place) for tag, place in (weights or {}).items()})
+    known = find_config(name)
+    if known is not None:
+        if entry != _Entry(known, _tags(name)):
+            raise ValueError(
+                f'cannot register a detector as {name!r}: there is one of that name, with other settings or weights. '
+                'Choose another name.'
+            )
+        return
+    if is_model(name) and config.backbone.split('.')[0] != name:
+        raise ValueError(
+            f'cannot register a detector as {name!r}: that is a timm model, and not the backbone of this detector, '
+            f'which is {config.backbone!r}. Choose another name.'
+        )
+    _registered[name] = entry
+
+
+def detector_names() -> list[str]:
+    """Names of all detectors, packaged and registered, without tags, sorted."""
+    return sorted({*config_loader.named_configs(), *_registered})
+
+
+def find_config(name: str) -> DetectorConfig | None:
+    """Settings of a named detector, or None where no detector has this name; for names without a tag."""
+    if name in _registered:
+        return _registered[name].config
+    path = config_loader.named_configs().get(name)
+    return None if path is None else config_loader.load_config(path)
+
+
+def known_weights() -> dict[str, Path | HubWeights]:
+    """`name.tag` -> folder or repository of all weights of detectors, packaged and registered, sorted by name."""
+    registered = {f'{name}.{tag}': place for name, entry in _registered.items() for tag, place in entry.weights.items()}
+    return dict(sorted((config_loader.named_weights() | registered).items()))
+
+
+def find_weights(name: str) -> Path | HubWeights | None:
+    """Where a detector's weights are.
+
+    Args:
+        name: 'mbv3_yolo_small.synth'.
+
+    Returns:
+        A folder, or a repository for `pull_weights`. None where `name` is not the tagged name of a detector: without a
+        tag, with a tag that timm has for the backbone alone, a file, an id on the Hub.
+
+    Raises:
+        ValueError: The detector has no such tag; those it has are named.
+    """
+    known = known_weights()
+    if name in known:
+        return known[name]
+    detector, dot, tag = name.partition('.')
+    if not dot or '/' in name or tag in ('yaml', 'yml') or detector not in detector_names():
+        return None
+    backbone_weights = timm.list_pretrained(detector)
+    if name in backbone_weights:
+        return None
+    org = os.environ.get(ORG_VARIABLE)
+    if org and _TAG.fullmatch(tag) and detector in config_loader.named_configs():
+        return HubWeights(_repository_of(org, name))
+    tagged = sorted({*backbone_weights, *(f'{detector}.{tag}' for tag in _tags(detector))})
+    hint = f'{detector!r} has the weights {", ".join(tagged)}' if tagged else f'{detector!r} has no weights'
+    elsewhere = f'; more may be on the Hub: set {ORG_VARIABLE} to the organisation that has them'
+    raise ValueError(
+        f'unknown detector or backbone {name!r}; {hint}' + (elsewhere if detector not in _registered else '') + '.'
+    )
+
+
+def pull_weights(
+    weights: HubWeights,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    **options: Any,
+) -> dict[str, Path]:
+    """Files of a detector: from the Hub's cache without a question to the Hub where all are there, else from the Hub.
+
+    What is in the cache stays as it is when the repository changes; `force_download` renews it.
+
+    Args:
+        weights: The repository.
+        revision: Branch, tag or commit, instead of the one that was registered.
+        cache_dir, local_files_only, force_download, **options: As for `mbv3zoo.hub.pull`, which see for the errors.
+
+    Returns:
+        Name -> path in the cache.
+    """
+    options |= {'revision': revision or weights.revision, 'cache_dir': cache_dir}
+    if not (local_files_only or force_download):
+        try:
+            return hub.pull(weights.repo_id, local_files_only=True, **options)
+        except FileNotFoundError:
+            pass  # not in the cache, or not whole
+    return hub.pull(weights.repo_id, local_files_only=local_files_only, force_download=force_download, **options)
+
+
+def _tags(detector: str) -> dict[str, Path | HubWeights]:
+    prefix = f'{detector}.'
+    return {name.removeprefix(prefix): place for name, place in known_weights().items() if name.startswith(prefix)}
+
+
+def _place(name: str, tag: Any, place: str | Path) -> Path | HubWeights:
+    """Where the weights are that were registered under `tag`, checked."""
+    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+        raise ValueError(
+            f'cannot register the detector {name!r}: its tag {tag!r} is not of small letters, digits and underscores.'
+        )
+    try:
+        if Path(place).is_absolute() or not isinstance(place, str):
+            # The working folder may be another one when the weights are loaded.
+            folder = Path(place).resolve()
+            saved_files(folder)
+            return folder
+        repo_id, at, revision = place.partition('@')
+        hub.check_repo_id(repo_id)
+        if at and not revision:
+            raise ValueError(f'{place!r} ends in an @ without a revision')
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'cannot register {name}.{tag}: {error}') from error
+    return HubWeights(repo_id, revision or None)
+
+
+def _repository_of(org: str, name: str) -> str:
+    repo_id = f'{org}/{name}'
+    try:
+        hub.check_repo_id(repo_id)
+    except ValueError as error:
+        raise ValueError(f'{ORG_VARIABLE}={org!r} is not the name of an organisation on the Hub. {error}') from error
+    return repo_id

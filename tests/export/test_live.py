@@ -1,0 +1,128 @@
+import json
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import mbv3zoo
+from mbv3zoo.cli.main import app
+from mbv3zoo.export import live as deploy
+from mbv3zoo.export.live import fastest, open_live
+from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
+
+SCENE = 'docs/scene.jpg'
+
+
+@pytest.fixture(scope='module')
+def detector():
+    return mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth')
+
+
+@pytest.fixture(scope='module')
+def scene():
+    from pathlib import Path
+
+    return Path(__file__).parents[2] / SCENE
+
+
+@pytest.mark.parametrize('runtime', ['eager', 'onnxruntime', 'openvino'])
+def test_every_runtime_finds_the_same(detector, scene, runtime):
+    if runtime != 'eager':
+        pytest.importorskip(runtime)
+    expected, found = detector.predict(scene), detector.predict(scene, runtime=runtime)
+    assert len(expected) >= 3 and found.names == expected.names and found.path == expected.path
+    assert isinstance(found.boxes, torch.Tensor)
+    assert torch.allclose(found.boxes, expected.boxes, atol=0.05)
+    assert torch.allclose(found.scores, expected.scores, atol=1e-3)
+    # Many pictures of different shapes, and another size.
+    many = [np.zeros((50, 90, 3), np.uint8), str(scene), np.zeros((90, 50, 3), np.uint8)]
+    found = detector.predict(many, runtime=runtime, image_size=(192, 256), batch_size=2)
+    expected = detector.predict(many, image_size=(192, 256))
+    assert [part.names for part in found] == [part.names for part in expected]
+
+
+@pytest.mark.slow
+def test_compile(detector, scene):
+    found = detector.predict(scene, runtime='compile', image_size=64, score_thresh=0.01)
+    expected = detector.predict(scene, image_size=64, score_thresh=0.01)
+    assert torch.allclose(found.boxes, expected.boxes, atol=0.05) and len(found)
+
+
+def test_what_was_built_is_kept_until_the_weights_change(scene):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64).eval()
+
+    def built():
+        return deploy.kept_live(detector, 'eager', image_size=(64, 64), threads=None, device=None)
+
+    first = built()
+    assert built() is first
+    with torch.no_grad():
+        detector.head.convs[0].bias.add_(20)
+    second = built()
+    assert second is not first
+    assert second.run(np.zeros((1, 3, 64, 64), np.uint8))[0].max() > 15
+    # It neither travels with copies nor keeps the detector from being saved.
+    assert 'session' not in str(vars(detector))
+
+
+def test_the_detector_stays_as_it_is(detector, scene):
+    before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
+    open_live(detector, 'eager')
+    assert not detector.fused
+    assert all(torch.equal(tensor, before[name]) for name, tensor in detector.state_dict().items())
+
+
+def test_auto_takes_the_fastest():
+    def one(name, seconds):
+        session = SimpleNamespace(runtime=name, metadata=None)
+        info = ExportInfo(
+            library_version='0', backbone='b', class_names=('a',), in_chans=3, image_size=32, strides=(32,),
+            anchors=(((8, 8),),),
+        )  # fmt: skip
+        exported = ExportedDetector(session, info)
+        exported.run = lambda images: time.sleep(seconds)
+        return exported
+
+    detectors = [one('slow', 0.02), one('fast', 0.001), one('middle', 0.01)]
+    assert fastest(detectors).runtime == 'fast'
+    assert fastest(detectors[:1]).runtime == 'slow'
+
+
+def test_auto_on_a_detector(scene):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64).eval()
+    assert open_live(detector, 'auto').runtime in ('eager', 'onnxruntime', 'openvino')
+
+
+def test_errors(detector, scene):
+    with pytest.raises(ValueError, match="unknown runtime 'tensorrt'; expected one of eager, compile"):
+        detector.predict(scene, runtime='tensorrt')
+    with pytest.raises(ValueError, match='threads is of a runtime'):
+        detector.predict(scene, threads=2)
+    with pytest.raises(ValueError, match="device 'cuda:77': torch cannot use it"):
+        detector.predict(scene, runtime='eager', device='cuda:77')
+
+
+def test_a_runtime_that_is_not_installed(detector, monkeypatch):
+    monkeypatch.setattr(deploy, '_missing', lambda runtime: ['openvino'])
+    with pytest.raises(ImportError, match=r'needs openvino; install with: pip install "mbv3zoo\[export\]"'):
+        open_live(detector, 'openvino')
+
+
+def test_a_graph_is_made_for_the_size_that_is_asked_for(scene, tmp_path):
+    name = 'mbv3_yolo_small.synth'
+    opened = mbv3zoo.load(name, runtime='eager', image_size=96)
+    assert opened.info.image_size == (96, 96)
+    assert mbv3zoo.load(name, runtime='eager', image_size=(64, 96)).info.image_size == (64, 96)
+    with pytest.raises(ValueError, match=r'multiples of 32, given \(100, 100\)'):
+        mbv3zoo.load(name, runtime='eager', image_size=100)
+    with pytest.raises(ValueError, match='image_size is for a detector in a named runtime; give it to predict'):
+        mbv3zoo.load(name, image_size=96)
+    with pytest.raises(ValueError, match='image_size is for a detector in a named runtime'):
+        mbv3zoo.load('model.onnx', runtime='onnxruntime', image_size=96)
+    options = ['--image-size', '96', '--runtime', 'eager', '--no-draw', '--out', str(tmp_path / 'out')]
+    app(['predict', name, str(scene), *options], standalone_mode=False)
+    found = json.loads((tmp_path / 'out' / 'predictions.json').read_text())
+    assert found

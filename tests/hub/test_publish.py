@@ -1,0 +1,57 @@
+"""Detectors over the wire: the real huggingface_hub client against the tests' own Hub."""
+
+from hub_server import HubServer, run_client
+
+
+def test_a_detector_is_pushed_and_pulled_by_library_and_program(tmp_path):
+    with HubServer() as server:
+        run_client(
+            server,
+            """
+            import torch
+            import mbv3zoo
+            from mbv3zoo.cli.main import app
+            from typer.testing import CliRunner
+
+            detector = mbv3zoo.create_detector('mbv3_yolo_small_050', class_names=['cat', 'dog'], image_size=64).eval()
+            url = detector.push_to_hub('me/first')
+            assert url.startswith('http'), url
+            images = torch.rand(2, 3, 64, 96)
+            expected = detector(images)
+
+            pulled = mbv3zoo.Detector.from_pretrained('me/first')
+            assert pulled.config == detector.config and not pulled.training
+            assert all(torch.equal(a, b) for a, b in zip(pulled(images), expected))
+            again = mbv3zoo.create_detector('me/first', pretrained=True)
+            assert all(torch.equal(a, b) for a, b in zip(again(images), expected))
+            tuned = mbv3zoo.create_detector('me/first', pretrained=True, class_names=['a', 'b', 'c'])
+            assert torch.equal(tuned.neck.sppf.conv1.conv.weight, detector.neck.sppf.conv1.conv.weight)
+            assert tuned.head.convs[0].out_channels == 3 * 8
+
+            def run(*args):
+                result = CliRunner().invoke(app, args)
+                assert result.exit_code == 0, (result.output, result.exception)
+
+            run('pull', 'me/first', 'pulled')
+            run('push', 'pulled', 'me/second')
+            detector.head.convs[0].weight.data.zero_()
+            detector.push_to_hub('me/first', dtype=torch.float16, commit_message='half')
+            old = mbv3zoo.Detector.from_pretrained('me/second')
+            assert all(torch.equal(a, b) for a, b in zip(old(images), expected))
+            new = mbv3zoo.Detector.from_pretrained('me/first')
+            assert new.head.convs[0].weight.dtype == torch.float32 and not new.head.convs[0].weight.any()
+            for wrong in ('me/none', 'mbv3_yolo_smal'):
+                try:
+                    mbv3zoo.Detector.from_pretrained(wrong)
+                except ValueError as error:
+                    assert wrong in str(error)
+                else:
+                    raise AssertionError(wrong)
+            """,
+            tmp_path,
+        )
+        for name in ('me/first', 'me/second'):
+            # The Hub itself adds .gitattributes to a new repository.
+            files = set(server.repos[name].files()) - {'.gitattributes'}
+            assert files == {'config.json', 'model.safetensors', 'detector.safetensors', 'README.md'}
+        assert b"from_pretrained('me/first')" in server.repos['me/first'].files()['README.md']

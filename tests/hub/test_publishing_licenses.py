@@ -1,0 +1,110 @@
+"""Licences on the way: from what a detector is built of, through training, to what may be pushed and loaded."""
+
+import pytest
+from hub_server import HubServer, run_client
+from typer.testing import CliRunner
+
+import mbv3zoo
+from mbv3zoo.cli.main import app
+from mbv3zoo.config.detector import LicensedPart, LicenseRecord
+from mbv3zoo.hub.publish import card_license, publish_folder
+
+AGPL = LicenseRecord(backbone=LicensedPart(license='none'), imported=LicensedPart(license='agpl-3.0', source='a.pt'))
+
+
+def make(licenses):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
+    detector.config = detector.config.model_copy(update={'licenses': licenses})
+    return detector
+
+
+def test_a_detector_from_scratch_is_ours_to_give():
+    licenses = mbv3zoo.create_detector('resnet18', device='meta').config.licenses
+    assert licenses.backbone.license == licenses.imported.license == 'none'
+
+
+def test_licences_that_are_not_allowed_are_refused_before_a_download():
+    with pytest.raises(ValueError, match=r"timm/mobilenetv3_small_100.*not in allow_licenses=\['mit'\]"):
+        mbv3zoo.create_detector('mbv3_yolo_small', pretrained=True, allow_licenses=['mit'])
+    mbv3zoo.create_detector('mbv3_yolo_small', allow_licenses=['mit'], device='meta')
+
+
+def test_a_saved_record_travels_and_is_asked(tmp_path):
+    folder = make(AGPL).save_pretrained(tmp_path / 'agpl')
+    assert mbv3zoo.Detector.from_pretrained(folder).config.licenses == AGPL
+    tuned = mbv3zoo.create_detector(folder, pretrained=True, num_classes=5, allow_licenses=['agpl-3.0'])
+    assert tuned.config.licenses == AGPL
+    with pytest.raises(ValueError, match='agpl-3.0, from a.pt'):
+        mbv3zoo.create_detector(folder, pretrained=True, allow_licenses=['apache-2.0'])
+    # Of its weights nothing is left.
+    assert mbv3zoo.create_detector(folder).config.licenses.imported.license == 'none'
+
+
+def test_the_card_names_the_licence_of_the_record(tmp_path):
+    text = (make(AGPL).save_pretrained(tmp_path) / 'README.md').read_text(encoding='utf-8')
+    assert card_license(text) == 'agpl-3.0'
+    assert card_license(text.replace('license: agpl-3.0', 'license: other\nlicense_name: mine')) == 'mine'
+    assert card_license('no metadata') is None
+
+
+def test_weights_are_not_published_under_a_licence_that_theirs_forbids(tmp_path):
+    detector = make(AGPL)
+    with pytest.raises(ValueError, match='not to be published under apache-2.0: the imported weights .*agpl-3.0'):
+        detector.push_to_hub('me/agpl', license='apache-2.0')
+    folder = detector.save_pretrained(tmp_path / 'agpl')
+    card = folder / 'README.md'
+    card.write_text(card.read_text(encoding='utf-8').replace('license: agpl-3.0', 'license: mit'), encoding='utf-8')
+    with pytest.raises(ValueError, match='not to be published under mit'):
+        publish_folder(folder, 'me/agpl', dry_run=True)
+    result = CliRunner().invoke(app, ['push', str(folder), 'me/agpl', '--dry-run'])
+    assert result.exit_code == 1 and 'not to be published under mit' in str(result.exception)
+    for options in ({'license': 'agpl-3.0'}, {'allow_licenses': ['agpl-3.0']}, {'allow_licenses': ['any']}):
+        assert publish_folder(folder, 'me/agpl', dry_run=True, **options)
+    assert 'license: mit' in card.read_text(encoding='utf-8')
+
+
+def test_a_dry_run_lists_the_files_and_prints_the_card():
+    result = CliRunner().invoke(app, ['push', 'mbv3_yolo_small.synth', 'me/small', '--dry-run'])
+    assert result.exit_code == 0, result.output
+    for name in ('config.json', 'model.safetensors', 'detector.safetensors', 'predictions.png', 'README.md'):
+        assert name in result.output
+    assert 'library_name: mbv3zoo' in result.output and '## Licences' in result.output
+
+
+def test_a_card_on_the_hub_does_not_relabel_what_is_pushed(tmp_path):
+    make(AGPL).save_pretrained(tmp_path / 'agpl')
+    make(LicenseRecord(backbone=LicensedPart(license='none'), imported=LicensedPart(license='none'))).save_pretrained(
+        tmp_path / 'ours'
+    )
+    with HubServer() as server:
+        run_client(
+            server,
+            """
+            from pathlib import Path
+            from mbv3zoo.hub.publish import publish_folder
+
+            publish_folder('ours', 'me/first')
+            try:
+                publish_folder('agpl', 'me/first')
+            except ValueError as error:
+                assert 'me/first has a card that keeps its licence' in str(error), error
+                assert 'apache-2.0' in str(error) and 'agpl-3.0' in str(error), error
+            else:
+                raise AssertionError('published')
+            publish_folder('agpl', 'me/second')
+            publish_folder('ours', 'me/third', license='mit')
+            # The folder stays as it is.
+            assert 'license: apache-2.0' in Path('ours/README.md').read_text()
+            """,
+            tmp_path,
+        )
+        assert len(server.repos['me/first'].history()) == 2
+        assert b'license: agpl-3.0' in server.repos['me/second'].files()['README.md']
+        assert b'license: mit' in server.repos['me/third'].files()['README.md']
+
+
+def test_the_dry_run_shows_what_the_push_would_write():
+    options = ['--dry-run', '--license', 'mit']
+    result = CliRunner().invoke(app, ['push', 'mbv3_yolo_small.synth', 'me/small', *options])
+    assert result.exit_code == 0 and 'license: mit' in result.output
+    assert "from_pretrained('me/small')" in result.output and "'hf-hub:me/small'" in result.output

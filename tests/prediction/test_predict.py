@@ -1,0 +1,266 @@
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from mbv3zoo.detections import Detections
+from mbv3zoo.prediction.predict import iter_predict, predict
+
+
+class FakeDetector(nn.Module):
+    """Returns `boxes` for each picture where given, else the extent of what is nearly white in it."""
+
+    def __init__(self, image_size=(64, 64), in_chans=3, boxes=None):
+        super().__init__()
+        self.config = SimpleNamespace(image_size=image_size, in_chans=in_chans, class_names=('thing', 'other'))
+        self.block = nn.Sequential(nn.Conv2d(in_chans, 1, 1), nn.BatchNorm2d(1))
+        self.boxes = boxes
+        self.batches, self.thresholds, self.modes = [], [], []
+
+    def forward(self, images):
+        self.batches.append(images)
+        self.modes.append((self.training, self.block[1].training, torch.is_inference_mode_enabled()))
+        return [images]
+
+    def postprocess(self, logits, **thresholds):
+        self.thresholds.append(thresholds)
+        kept = []
+        for image in logits[0]:
+            boxes = self.boxes
+            if boxes is None:
+                rows, columns = (image.float().amin(dim=0) > 0.8).nonzero().unbind(1)
+                ends = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) if len(rows) else ()
+                boxes = torch.tensor(ends, dtype=torch.float32).reshape(-1, 4)
+            kept.append((boxes, torch.full((len(boxes),), 0.5), torch.ones(len(boxes), dtype=torch.int64)))
+        return kept
+
+
+def picture(height, width, box=None):
+    array = np.zeros((height, width, 3), np.uint8)
+    if box is not None:
+        array[box[1] : box[3], box[0] : box[2]] = 255
+    return array
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for index, name in enumerate(('a.png', 'b.png', 'd.png', 'e.png')):
+        Image.fromarray(picture(50, 100, (20 * index, 10, 20 * index + 20, 40))).save(tmp_path / name)
+    (tmp_path / 'c.png').write_bytes((tmp_path / 'a.png').read_bytes()[:60])
+    return tmp_path
+
+
+def test_known_boxes_in_original_pixels():
+    # 200 x 100 (height x width) into 64 x 64: 32 columns wide after 16 columns of grey.
+    detector = FakeDetector(boxes=torch.tensor([[16.0, 0, 48, 64], [24, 16, 32, 32], [0, -5, 90, 90]]))
+    dets = predict(detector, picture(200, 100))
+    assert isinstance(dets, Detections) and dets.image_size == (200, 100) and dets.path is None
+    expected = torch.tensor([[0.0, 0, 100, 200], [25, 50, 50, 100], [0, 0, 100, 200]])
+    assert torch.allclose(dets.boxes, expected, atol=1e-4)
+    assert dets.scores.tolist() == [0.5] * 3 and dets.labels.tolist() == [1] * 3
+    assert dets.names == ['other'] * 3
+
+
+@pytest.mark.parametrize('image_size', [(64, 64), (96, 160)])
+@pytest.mark.parametrize(
+    ('height', 'width', 'box'),
+    [(480, 640, (100, 50, 300, 400)), (500, 120, (30, 200, 90, 460)), (20, 30, (5, 4, 25, 16))],
+)
+def test_what_is_seen_is_where_it_was(height, width, box, image_size):
+    dets = predict(FakeDetector(image_size), picture(height, width, box))
+    pixel = max(1.0, height / image_size[0], width / image_size[1])
+    assert (dets.boxes - torch.tensor(box)).abs().max() <= 1.5 * pixel
+
+
+def test_exif_boxes_are_in_the_upright_picture(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # stored turned to the left, to be shown turned to the right
+    upright = picture(60, 40, (4, 8, 20, 50))
+    Image.fromarray(np.rot90(upright, 1).copy()).save(tmp_path / 'a.png', exif=exif)
+    dets = predict(FakeDetector(), tmp_path / 'a.png')
+    assert dets.image_size == (60, 40) and dets.path == str(tmp_path / 'a.png')
+    assert (dets.boxes - torch.tensor([4, 8, 20, 50])).abs().max() <= 1
+    assert dets.draw().size == (40, 60)
+
+
+def test_what_the_detector_is_given():
+    detector = FakeDetector((32, 64))
+    predict(detector, picture(32, 32), score_thresh=0.1, iou_thresh=0.6, max_detections=5)
+    images = detector.batches[0]
+    assert images.shape == (1, 3, 32, 64) and images.dtype == torch.float32
+    assert images[0, :, :, 16:48].eq(0).all() and images[0, :, :, :16].eq(torch.tensor(114) / 255).all()
+    assert detector.thresholds == [{'score_thresh': 0.1, 'iou_thresh': 0.6, 'max_detections': 5}]
+
+
+@pytest.mark.parametrize(('given', 'shape'), [(96, (96, 96)), ((32, 128), (32, 128)), ([64, 96], (64, 96))])
+def test_image_size(given, shape):
+    detector = FakeDetector()
+    predict(detector, picture(50, 100), image_size=given)
+    assert detector.batches[0].shape[2:] == shape
+
+
+def test_half_precision_detector():
+    detector = FakeDetector().to(torch.bfloat16)
+    dets = predict(detector, picture(64, 64, (8, 8, 40, 40)))
+    assert detector.batches[0].dtype == torch.bfloat16
+    assert dets.boxes.dtype == dets.scores.dtype == torch.float32
+    assert dets.boxes.tolist() == [[8, 8, 40, 40]]
+
+
+def test_every_kind_of_single_source(folder):
+    with Image.open(folder / 'a.png') as image:
+        array = np.array(image)
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+    sources = [folder / 'a.png', str(folder / 'a.png'), Image.fromarray(array), array, tensor, tensor / 255]
+    results = [predict(FakeDetector(), source) for source in sources]
+    assert all(isinstance(dets, Detections) for dets in results)
+    assert all(torch.equal(dets.boxes, results[0].boxes) and len(dets) == 1 for dets in results)
+    together = predict(FakeDetector(), sources, batch_size=4)
+    assert [dets.boxes.tolist() for dets in together] == [dets.boxes.tolist() for dets in results]
+
+
+def test_many_of_different_sizes_in_batches():
+    sources = [picture(20 + 10 * index, 60, (10, 5, 40, 15 + index)) for index in range(7)]
+    detector = FakeDetector()
+    found = predict(detector, sources, batch_size=3)
+    assert [len(batch) for batch in detector.batches] == [3, 3, 1]
+    assert [dets.image_size for dets in found] == [source.shape[:2] for source in sources]
+    alone = [predict(FakeDetector(), source) for source in sources]
+    assert [dets.boxes.tolist() for dets in found] == [dets.boxes.tolist() for dets in alone]
+
+
+def test_batch_tensor_is_a_list():
+    found = predict(FakeDetector(), torch.zeros(2, 3, 20, 30))
+    assert isinstance(found, list) and [len(dets) for dets in found] == [0, 0]
+    assert len(predict(FakeDetector(), [picture(9, 9)])) == 1
+
+
+@pytest.mark.parametrize('batch_size', [1, 2, 8])
+def test_unreadable_among_many(folder, batch_size):
+    with pytest.warns(UserWarning, match='c.png') as caught:
+        found = predict(FakeDetector(), folder, batch_size=batch_size)
+    assert len(caught) == 1
+    assert [dets.path for dets in found] == [str(folder / f'{name}.png') for name in 'abcde']
+    assert [dets.error is None for dets in found] == [True, True, False, True, True]
+    assert 'c.png' in found[2].error and len(found[2]) == 0 and found[2].class_names == ('thing', 'other')
+    lefts = [dets.boxes[0, 0].round().item() for dets in found if dets.error is None]
+    assert np.abs(np.array(lefts) - [0, 20, 40, 60]).max() <= 2
+
+
+def test_nothing_readable(folder):
+    detector = FakeDetector()
+    with pytest.warns(UserWarning):
+        found = predict(detector, [folder / 'c.png', folder / 'gone.png'])
+    assert 'no such file' in found[1].error and detector.batches == []
+
+
+def test_single_unreadable_raises(folder):
+    for name in ('c.png', 'gone.png'):
+        with pytest.raises(ValueError, match=name):
+            predict(FakeDetector(), folder / name)
+
+
+def test_wrong_array_among_many_raises():
+    with pytest.raises(ValueError, match='multiply by 255'):
+        predict(FakeDetector(), [picture(9, 9), np.zeros((9, 9, 3))])
+
+
+def test_nothing_to_do(tmp_path):
+    detector = FakeDetector()
+    assert predict(detector, []) == [] and detector.batches == []
+    assert predict(detector, torch.zeros(0, 3, 8, 8)) == []
+    with pytest.raises(ValueError, match='no pictures'):
+        predict(detector, tmp_path)
+    with pytest.raises(ValueError, match='no pictures'):
+        predict(detector, f'{tmp_path}/*.jpg')
+
+
+def test_no_detections():
+    dets = predict(FakeDetector(), picture(30, 40))
+    assert len(dets) == 0 and dets.boxes.shape == (0, 4) and dets.error is None and dets.image_size == (30, 40)
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (1, 5000), (5000, 1)])
+def test_extreme_shapes(shape):
+    dets = predict(FakeDetector(boxes=torch.tensor([[0.0, 0, 64, 64]])), picture(*shape))
+    assert dets.boxes.tolist() == [[0, 0, shape[1], shape[0]]]
+
+
+def test_modes_are_restored_one_by_one():
+    detector = FakeDetector()
+    detector.block[1].eval()
+    predict(detector, picture(9, 9))
+    assert detector.modes == [(False, False, True)]
+    assert detector.training and detector.block[0].training and not detector.block[1].training
+    detector.eval()
+    predict(detector, picture(9, 9))
+    assert not any(module.training for module in detector.modules())
+
+
+def test_modes_are_restored_after_an_error():
+    detector = FakeDetector()
+    detector.postprocess = None
+    with pytest.raises(TypeError):
+        predict(detector, picture(9, 9))
+    assert detector.training and not torch.is_inference_mode_enabled()
+
+
+def test_results_are_ordinary_tensors():
+    dets = predict(FakeDetector(), picture(64, 64, (8, 8, 40, 40)))
+    parts = (dets.boxes, dets.scores, dets.labels)
+    assert not any(part.is_inference() for part in parts)
+    dets.boxes[:] = 0
+
+
+def test_iter_predict_reads_as_it_goes(folder):
+    detector = FakeDetector()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # the broken c.png is not reached
+        stream = iter_predict(detector, folder, batch_size=2)
+        assert detector.batches == []
+        first, second = next(stream), next(stream)
+    assert len(detector.batches) == 1 and [first.path[-5:], second.path[-5:]] == ['a.png', 'b.png']
+    # Between two pictures nothing is switched.
+    assert detector.training and not torch.is_inference_mode_enabled()
+    with pytest.warns(UserWarning, match='c.png'):
+        assert [dets.path[-5:] for dets in stream] == ['c.png', 'd.png', 'e.png']
+
+
+def test_iter_predict_single_and_early_errors(tmp_path):
+    assert len(list(iter_predict(FakeDetector(), picture(9, 9)))) == 1
+    with pytest.raises(ValueError, match='no file'):
+        iter_predict(FakeDetector(), tmp_path / 'gone.jpg')
+    with pytest.raises(ValueError, match='batch_size is 0'):
+        iter_predict(FakeDetector(), [], batch_size=0)
+
+
+@pytest.mark.parametrize(
+    'setting', [{'score_thresh': 1.5}, {'iou_thresh': -0.1}, {'max_detections': 0}, {'batch_size': -1}]
+)
+def test_settings_out_of_range(setting):
+    with pytest.raises(ValueError, match=f'{next(iter(setting))} is'):
+        predict(FakeDetector(), [], **setting)
+
+
+def test_grey_detector(folder):
+    detector = FakeDetector(in_chans=1)
+    dets = predict(detector, folder / 'b.png')
+    assert detector.batches[0].shape == (1, 1, 64, 64) and len(dets) == 1
+    coloured = np.full((64, 64, 3), (200, 100, 50), np.uint8)
+    predict(detector, coloured)
+    assert (detector.batches[1] * 255 - (0.299 * 200 + 0.587 * 100 + 0.114 * 50)).abs().max() <= 0.51
+
+
+def test_detector_of_other_channels(folder):
+    detector = FakeDetector(in_chans=5)
+    predict(detector, torch.rand(5, 64, 64))
+    predict(detector, np.full((64, 64, 5), 51, np.uint8))
+    assert torch.allclose(detector.batches[1], torch.tensor(0.2))
+    # A mistake of the caller, not a damaged file: raised even in a list.
+    for source in (folder / 'a.png', [folder / 'a.png', folder / 'b.png'], [picture(9, 9)]):
+        with pytest.raises(ValueError, match='channels'):
+            predict(detector, source)
