@@ -16,7 +16,8 @@ from mbv3zoo.version import __version__
 
 if TYPE_CHECKING:
     from mbv3zoo import backbones
-    from mbv3zoo.config.detector import DetectorConfig, TrainConfig
+    from mbv3zoo.config.detector import DetectorConfig
+    from mbv3zoo.config.training import TrainConfig
     from mbv3zoo.create import create_detector, list_detectors
     from mbv3zoo.detections import Detections
     from mbv3zoo.detector import Detector
@@ -31,7 +32,7 @@ _HOMES = {
     'Detector': 'detector',
     'DetectorConfig': 'config.detector',
     'ExportedDetector': 'runtimes.exported_detector',
-    'TrainConfig': 'config.detector',
+    'TrainConfig': 'config.training',
     'create_detector': 'create',
     'list_detectors': 'create',
     'load': 'loading',

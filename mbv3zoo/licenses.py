@@ -1,6 +1,6 @@
 """Under which licences a detector's weights stand, and what these allow. A help to notice, not legal advice.
 
-The record itself (`LicenseRecord`, `LicensedPart`) is a part of `mbv3zoo.config.detector`. What it says of the weights:
+The record itself (`LicenseRecord`, `LicensedPart`) is in `mbv3zoo.config.license_record`. What it says of the weights:
 
 - The backbone's weights and imported weights live on in the detector's, so their licences count, and so does not
   knowing them.
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from timm.models import PretrainedCfg
 
 import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
-from mbv3zoo.config.detector import LicensedPart, LicenseRecord
+from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
 
 DEFAULT_LICENSE = 'apache-2.0'
 UNKNOWN = 'unknown'

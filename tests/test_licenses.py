@@ -4,7 +4,9 @@ import pytest
 import timm
 from timm.models import PretrainedCfg
 
-from mbv3zoo.config.detector import DataConfig, DetectorConfig, LicensedPart, LicenseRecord
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
+from mbv3zoo.config.training import DataConfig
 from mbv3zoo.licenses import (
     NO_WEIGHTS,
     TERMS,

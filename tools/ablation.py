@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from mbv3zoo import Detector, create_detector
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import evaluate

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from mbv3zoo import Detector, create_detector
-from mbv3zoo.config.detector import LicensedPart, RunConfig
+from mbv3zoo.config.license_record import LicensedPart
+from mbv3zoo.config.training import RunConfig
 from mbv3zoo.data.load import load_split
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.plots.pictures import plot_predictions

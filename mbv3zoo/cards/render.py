@@ -10,8 +10,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 
 from mbv3zoo.cards.merge import BEGIN, END
-from mbv3zoo.config.detector import DetectorConfig, TrainConfig
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.licenses import NO_WEIGHTS, UNKNOWN, hub_license, license_rows, weights_license
 from mbv3zoo.saving.folder import PICTURE_NAME
 

@@ -133,7 +133,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a detector; writes `best` and `last` as folders that load and push."""
-    from mbv3zoo.config.detector import DataConfig, RunConfig, TrainConfig
+    from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
     from mbv3zoo.training import run
 
     if resume:

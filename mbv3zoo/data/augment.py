@@ -8,7 +8,7 @@ import torch
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.boxes import clip_boxes
 from mbv3zoo.data.mosaic import mosaic
 from mbv3zoo.data.pictures import empty_picture

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.augment import Augmentation
 from mbv3zoo.data.pictures import Pictures, empty_picture, read_or_none
 from mbv3zoo.data.placing import LabelledImage

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mbv3zoo.config.detector import DetectorConfig, LicenseRecord
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
 from mbv3zoo.info.backbones import backbone_row, weights_columns

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
-from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, LevelAnchors
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.config.types import LevelAnchors
 
 
 def default_anchors(strides: Sequence[int], count: int) -> LevelAnchors:

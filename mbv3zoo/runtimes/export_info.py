@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mbv3zoo.config.base import Config
-from mbv3zoo.config.detector import MOST_CLASSES, ClassNames, DetectorConfig, ImageSize, LevelAnchors, LicenseRecord
+from mbv3zoo.config.detector import MOST_CLASSES, DetectorConfig
+from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.types import ClassNames, ImageSize, LevelAnchors
 from mbv3zoo.images.letterbox import PAD_VALUE
 
 # Under this key a format that can hold text has it, as JSON.

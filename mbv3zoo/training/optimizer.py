@@ -15,7 +15,7 @@ from timm.scheduler.scheduler import Scheduler
 from torch import nn
 from torch.optim import Optimizer
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 
 
 def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from mbv3zoo.config.detector import DataConfig, RunConfig
+from mbv3zoo.config.training import DataConfig, RunConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_split

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 from torchvision.ops import complete_box_iou_loss
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import assign
 from mbv3zoo.training.loss_parts import Losses, paired_boxes, paired_iou, whole_batch

@@ -13,7 +13,7 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from timm.utils import ModelEmaV3
 from tqdm import tqdm
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import collate, train_loader
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples

@@ -8,7 +8,9 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 
 from mbv3zoo.cards.merge import BEGIN, END, merge_card
 from mbv3zoo.cards.render import render_card
-from mbv3zoo.config.detector import DetectorConfig, LicensedPart, LicenseRecord, TrainConfig
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.evaluation.run import Metrics
 from mbv3zoo.licenses import fresh_record, trained_on
 

@@ -4,7 +4,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, DataConfig, DetectorConfig, RunConfig, TrainConfig
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, DetectorConfig
+from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 
 
 def through_json(config):

@@ -4,8 +4,8 @@ import pytest
 import yaml
 from torch import nn
 
-from mbv3zoo.config.detector import RunConfig, TrainConfig
 from mbv3zoo.config.presets import ASSIGNERS, AUGMENTATIONS, OPTIMIZERS
+from mbv3zoo.config.training import RunConfig, TrainConfig
 from mbv3zoo.training.optimizer import create_optimizer
 
 PRESETS = {'optimizer': OPTIMIZERS, 'assigner': ASSIGNERS, 'augmentation': AUGMENTATIONS}

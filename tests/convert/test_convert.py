@@ -11,7 +11,7 @@ from yolov5_tree import MULTIPLES, OFFICIAL_LAYERS, PATCHED_LAYERS, UPSAMPLE, yo
 
 import mbv3zoo
 from mbv3zoo.cli.main import app
-from mbv3zoo.config.detector import LicensedPart
+from mbv3zoo.config.license_record import LicensedPart
 from mbv3zoo.convert.convert import convert_checkpoint, load_yolov5
 from mbv3zoo.models.layer_lists import blocks
 

@@ -4,8 +4,8 @@ import torch
 from marker_set import SIZE, check_sample, equal
 from markers import draw_markers, marker_box, marker_mask
 
-from mbv3zoo.config.detector import TrainConfig
 from mbv3zoo.config.presets import AUGMENTATIONS
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data import augment
 from mbv3zoo.data.augment import Augmentation, mixup
 from mbv3zoo.images.letterbox import PAD_VALUE, Letterbox

@@ -4,7 +4,7 @@ import pytest
 import torch
 from marker_set import SIZE, marked_record
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets, collate, train_loader
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples

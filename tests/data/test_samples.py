@@ -9,8 +9,8 @@ from markers import marker_box
 from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader
 
-from mbv3zoo.config.detector import TrainConfig
 from mbv3zoo.config.presets import AUGMENTATIONS
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data import augment
 from mbv3zoo.data.loader import collate
 from mbv3zoo.data.records import DetectionSet

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 import mbv3zoo
 from mbv3zoo.cli.main import app
-from mbv3zoo.config.detector import LicensedPart, LicenseRecord
+from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
 from mbv3zoo.hub.publish import card_license, publish_folder
 
 AGPL = LicenseRecord(backbone=LicensedPart(license='none'), imported=LicensedPart(license='agpl-3.0', source='a.pt'))

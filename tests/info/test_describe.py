@@ -3,7 +3,8 @@ import json
 import torch
 from torch import nn
 
-from mbv3zoo.config.detector import DetectorConfig, LicenseRecord
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.create import create_detector
 from mbv3zoo.info.describe import Cost, cost, describe
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from tiny_sets import write_yolo_set
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 
 
 def test_every_row_changes_something():

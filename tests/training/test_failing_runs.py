@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.samples import TrainSamples

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
-from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, TrainConfig
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.postprocess import postprocess

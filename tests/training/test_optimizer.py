@@ -6,7 +6,7 @@ import torch
 from timm.optim import Muon
 from torch import nn
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule, unscaled_lr
 

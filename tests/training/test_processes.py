@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.config.detector import DataConfig, RunConfig, TrainConfig
+from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_split
 from mbv3zoo.detector import Detector

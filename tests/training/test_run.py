@@ -9,7 +9,8 @@ import torch
 import yaml
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.config.detector import DataConfig, LicenseRecord, RunConfig, TrainConfig
+from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
 from mbv3zoo.training import run

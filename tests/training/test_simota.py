@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, TrainConfig
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.training.assigner import Assignment, assign

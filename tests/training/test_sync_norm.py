@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 import mbv3zoo
 from mbv3zoo import create_detector
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.sync_norm import synchronise_norms
 from mbv3zoo.training.yolov5_loss import YOLOv5Loss

@@ -11,7 +11,7 @@ import torch
 from accelerate.state import AcceleratorState
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet

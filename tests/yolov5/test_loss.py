@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mbv3zoo.config.detector import TrainConfig
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.yolov5_loss import YOLOv5Loss
 

@@ -1,0 +1,58 @@
+"""What a detector was made from, and under which licences: the record that travels with its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from mbv3zoo.config.base import Config
+from mbv3zoo.config.types import one_line
+
+
+def _license_id(value: Any) -> Any:
+    return '-'.join(value.lower().split()) if isinstance(value, str) else value
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, (str, Mapping, LicensedPart)) else value
+
+
+# A licence as the Hub spells it, such as 'apache-2.0'. Two words of our own: 'none' where there is nothing that could
+# have a licence, and 'unknown' where nobody said.
+LicenseId = Annotated[str, BeforeValidator(_license_id), Field(pattern=r'^[a-z0-9][a-z0-9.+_-]*$', max_length=100)]
+
+
+class LicensedPart(Config):
+    """One thing that a detector's weights were made from. A licence alone may be given for it, as text.
+
+    Attributes:
+        license: Its licence, 'none' or 'unknown'.
+        source: Where it comes from: an id on the Hub ('timm/resnet18.a1_in1k'), an address, a data set's name.
+    """
+
+    license: LicenseId = 'unknown'
+    source: Annotated[str, Field(max_length=500), AfterValidator(one_line)] = ''
+
+    @model_validator(mode='before')
+    @classmethod
+    def _from_license(cls, data: Any) -> Any:
+        return {'license': data} if isinstance(data, str) else data
+
+
+class LicenseRecord(Config):
+    """What a detector was made from, and under which licences; travels with its weights (`mbv3zoo.licenses`).
+
+    Attributes:
+        code: Licence of this library.
+        backbone: The backbone's weights before the first training; 'none' where it began from scratch.
+        imported: Weights that were converted from another library, such as 'agpl-3.0' for YOLOv5's; 'none' where
+            there are none.
+        data: The data sets it was trained on, in their order; empty where none was recorded.
+    """
+
+    code: Literal['apache-2.0'] = 'apache-2.0'
+    backbone: LicensedPart = LicensedPart()
+    imported: LicensedPart = LicensedPart()
+    data: Annotated[tuple[LicensedPart, ...], BeforeValidator(_one_or_many), Field(max_length=100)] = ()
