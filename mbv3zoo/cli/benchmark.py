@@ -1,0 +1,54 @@
+"""`mbv3zoo benchmark`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mbv3zoo.cli.options import Device, Threads, given
+from mbv3zoo.utils.folders import next_folder
+
+
+def benchmark(
+    models: Annotated[list[str], typer.Argument(help='Names, YAML files, saved folders, or exported files.')],
+    runtime: Annotated[
+        list[str] | None, typer.Option(help='eager, compile, onnxruntime or openvino; may be given several times.')
+    ] = None,
+    size: Annotated[list[str] | None, typer.Option(help='Side in pixels, or HEIGHTxWIDTH; may be repeated.')] = None,
+    batch: Annotated[list[int] | None, typer.Option(help='Pictures a call; may be repeated.')] = None,
+    against: Annotated[list[Path] | None, typer.Option(help='An exported file, also of another library.')] = None,
+    rounds: Annotated[int, typer.Option(help='Turns that each model gets.')] = 15,
+    seconds: Annotated[float, typer.Option(help='Length of a turn.')] = 0.2,
+    threads: Threads = None,
+    device: Device = None,
+    memory: Annotated[bool, typer.Option('--memory', help='Also measure peak memory, in a process each.')] = False,
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the report; by default the next runs/benchmark-N.')
+    ] = None,
+) -> None:
+    """Time models, runtimes, sizes and batches against one another, in turns; writes a table, CSV and picture."""
+    from mbv3zoo.benchmark.report import write_report
+    from mbv3zoo.benchmark.rows import parse_size
+    from mbv3zoo.benchmark.run import benchmark as run_benchmark
+    from mbv3zoo.utils.folders import check_new_folder
+
+    out = out or next_folder(Path('runs'), 'benchmark')
+    check_new_folder(out)
+    rows = run_benchmark(
+        models,
+        rounds=rounds,
+        seconds=seconds,
+        threads=threads,
+        device=device,
+        memory=memory,
+        show_progress=True,
+        **given(runtimes=runtime, sizes=[parse_size(text) for text in size] if size else None, batches=batch),
+        **given(against=against),
+    )
+    typer.echo(write_report(rows, out, threads=threads, command=shlex.join(['mbv3zoo', *sys.argv[1:]])))
+    if all(row.error for row in rows):
+        raise typer.Exit(1)

@@ -1,0 +1,25 @@
+"""`mbv3zoo convert`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mbv3zoo.cli.options import given
+
+
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help='A .pt file of YOLOv5 v6 or v7, or of a tree patched from it.')],
+    folder: Annotated[Path, typer.Argument(help='New folder for the detector.')],
+    license: Annotated[str | None, typer.Option(help='Licence of the weights, for the record.')] = None,
+) -> None:
+    """Turn a YOLOv5 checkpoint into a detector with the same numbers; nothing in the file is run."""
+    from mbv3zoo.convert.convert import convert_checkpoint
+
+    detector, read = convert_checkpoint(checkpoint, folder, **given(license=license))
+    config, weights = detector.config, 'EMA weights' if read.source == 'ema' else 'weights'
+    height, width = config.image_size
+    typer.echo(f'{weights} on {config.backbone}, {config.num_classes} classes, pictures of {height} x {width}')
+    typer.echo(f'saved in {folder}, under the licence {config.licenses.imported.license}')

@@ -1,0 +1,63 @@
+"""`mbv3zoo val`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mbv3zoo.cli.options import Data, Images, Model
+from mbv3zoo.utils.folders import next_folder
+
+
+def val(
+    model: Model,
+    data: Data,
+    split: Annotated[str, typer.Option(help='Split of the data set.')] = 'val',
+    images: Images = None,
+    image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
+    batch_size: int = 32,
+    workers: int = 2,
+    out: Annotated[Path | None, typer.Option(help='Folder of the report; by default the next runs/val-N.')] = None,
+    save_json: Annotated[
+        bool, typer.Option('--save-json', help='Also write predictions.json, in the format of COCO results.')
+    ] = False,
+) -> None:
+    """COCO average precision of a detector on a labelled set; writes figures, curves and pictures."""
+    from mbv3zoo.data.load import load_split
+    from mbv3zoo.detector import Detector
+    from mbv3zoo.evaluation.run import evaluate, to_coco_results
+    from mbv3zoo.plots.report import write_report
+    from mbv3zoo.utils.atomic import atomic_write
+    from mbv3zoo.utils.folders import check_new_folder
+    from mbv3zoo.utils.progress import bar
+
+    out = out or next_folder(Path('runs'), 'val')
+    check_new_folder(out)
+    detector = Detector.from_pretrained(model).fuse()
+    labelled = load_split(data, split, images)
+    with bar(len(labelled), 'evaluate') as progress:
+        evaluation = evaluate(
+            detector,
+            labelled,
+            batch_size=batch_size,
+            workers=workers,
+            image_size=(image_size, image_size) if image_size else None,
+            progress=progress.update,
+        )
+    report(evaluation.metrics)
+    write_report(evaluation, labelled, out)
+    if save_json:
+        rows = to_coco_results(labelled, evaluation.detections)
+        atomic_write(out / 'predictions.json', (json.dumps(rows) + '\n').encode('utf-8'))
+    typer.echo(f'report in {out}')
+
+
+def report(metrics: Any) -> None:
+    """Prints COCO figures as a table."""
+    from mbv3zoo.evaluation.run import format_table
+
+    if metrics is not None:
+        typer.echo(format_table(metrics))

@@ -1,0 +1,53 @@
+"""`mbv3zoo push` and `mbv3zoo pull`: to and from the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mbv3zoo.cli.options import Model
+
+
+def push(
+    model: Model,
+    repo_id: Annotated[str, typer.Argument(help='organisation/name on the Hub.')],
+    revision: Annotated[str | None, typer.Option(help='Branch.')] = None,
+    private: Annotated[bool, typer.Option('--private', help='Create the repository as private.')] = False,
+    create_pr: Annotated[bool, typer.Option('--create-pr', help='Open a pull request instead of a commit.')] = False,
+    message: Annotated[str | None, typer.Option(help='Commit message.')] = None,
+    license: Annotated[str | None, typer.Option(help="Licence to publish under; by default the card's.")] = None,
+    allow_license: Annotated[
+        list[str] | None, typer.Option(help='Licence of a part of the weights that is not to be asked about, or any.')
+    ] = None,
+    dry_run: Annotated[bool, typer.Option('--dry-run', help='Only list the files and print the card.')] = False,
+) -> None:
+    """Publish a saved detector to the Hugging Face Hub, in one commit."""
+    from mbv3zoo.hub.publish import publish_folder, published_card
+    from mbv3zoo.zoo.registry import known_weights
+
+    folder = known_weights().get(model, model)
+    if not isinstance(folder, (str, Path)):
+        raise ValueError(f'{model} is on the Hub already, in {folder.repo_id}; pull it first to push it elsewhere')
+    options: dict[str, Any] = {'revision': revision, 'create_pr': create_pr, 'commit_message': message}
+    options |= {'license': license, 'allow_licenses': allow_license or (), 'dry_run': dry_run}
+    pushed = publish_folder(folder, repo_id, private=private or None, **options)
+    if isinstance(pushed, str):
+        typer.echo(pushed)
+        return
+    for file in pushed:
+        typer.echo(f'{file.size:>12,}  {file.name}')
+    typer.echo('\n' + published_card(Path(folder), repo_id, license, allow_license or ()))
+
+
+def pull(
+    repo_id: Annotated[str, typer.Argument(help='organisation/name on the Hub, or a packaged name.')],
+    folder: Annotated[Path, typer.Argument(help='New folder for the detector.')],
+    revision: Annotated[str | None, typer.Option(help='Branch, tag or commit.')] = None,
+) -> None:
+    """Fetch a detector from the Hugging Face Hub into a folder."""
+    from mbv3zoo.zoo.saved import copy_saved
+
+    copy_saved(repo_id, folder, revision=revision)
+    typer.echo(f'saved in {folder}')

@@ -1,0 +1,36 @@
+"""`mbv3zoo list` and `mbv3zoo info`: what there is, and what one is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mbv3zoo.utils.text import aligned
+
+
+def list_(
+    filter: Annotated[str, typer.Argument(help="Pattern such as 'mbv3*'.")] = '',
+    pretrained: Annotated[bool, typer.Option('--pretrained', help='Only those with weights.')] = False,
+    backbones: Annotated[bool, typer.Option('--backbones', help='timm backbones instead of detectors.')] = False,
+) -> None:
+    """List detectors, or backbones with what they cost (columns: docs/backbones.md)."""
+    if backbones:
+        from mbv3zoo.info.backbones import BackboneRow, backbone_rows
+
+        rows = list(backbone_rows(filter, pretrained))
+        lines = aligned([BackboneRow._fields, *rows]) if rows else []
+    else:
+        from mbv3zoo.create import list_detectors
+
+        lines = list_detectors(filter, pretrained)
+    typer.echo('\n'.join(lines))
+
+
+def info(
+    name: Annotated[str, typer.Argument(help='What create_detector takes; a YOLOv5 YAML file shows its layers.')],
+) -> None:
+    """Show a detector's settings, strides, parameters and operations."""
+    from mbv3zoo.info.describe import describe
+
+    typer.echo(describe(name))

@@ -1,0 +1,57 @@
+"""`mbv3zoo predict`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mbv3zoo.cli.options import Device, Runtime, Threads, given
+from mbv3zoo.utils.folders import next_folder
+
+
+def predict(
+    model: Annotated[
+        str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
+    ],
+    source: Annotated[
+        str, typer.Argument(help='A picture, a folder, a quoted glob pattern, a video, or a camera (its number).')
+    ],
+    out: Annotated[Path | None, typer.Option(help='Folder of the results; by default the next runs/predict-N.')] = None,
+    score_thresh: Annotated[float | None, typer.Option(help='Lowest score, 0..1; 0.25 by default.')] = None,
+    iou_thresh: Annotated[
+        float | None, typer.Option(help='Overlap at which the lower scored box is dropped, 0..1; 0.45 by default.')
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
+    batch_size: int = 8,
+    runtime: Runtime = None,
+    threads: Threads = None,
+    device: Device = None,
+    draw: Annotated[bool, typer.Option(help='Write each picture with its boxes, beside the JSON.')] = True,
+) -> None:
+    """Find objects; writes each picture with its boxes, and one JSON of all detections."""
+    from mbv3zoo.loading import load
+    from mbv3zoo.prediction.video import is_video
+    from mbv3zoo.runtimes import runtimes_for
+
+    out = out or next_folder(Path('runs'), 'predict')
+    options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
+    # A graph is made for one size; a file has its own, and predict() says so where another is asked for.
+    made_for = image_size if runtime and not runtimes_for(Path(model)) else None
+    detector = load(model, runtime=runtime, image_size=made_for, threads=threads, device=device)
+    if runtime is None and hasattr(detector, 'fuse'):
+        detector.fuse()
+    if is_video(source):
+        from mbv3zoo.prediction.video import write_video_predictions
+
+        lines = write_video_predictions(detector, source, out, progress=sys.stderr.isatty(), **options)
+    else:
+        from mbv3zoo.prediction.folder import write_predictions
+
+        lines = write_predictions(
+            detector, source, out, draw=draw, progress=sys.stderr.isatty(), batch_size=batch_size, **options
+        )
+    for line in lines:
+        typer.echo(line)
