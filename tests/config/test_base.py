@@ -1,0 +1,67 @@
+import pytest
+from pydantic import ValidationError
+
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
+
+
+def test_frozen():
+    config = DetectorConfig(backbone='resnet18')
+    with pytest.raises(ValidationError, match='frozen'):
+        config.num_classes = 3
+    with pytest.raises(ValidationError, match='frozen'):
+        TrainConfig().lr = 1.0
+    assert config.num_classes == 80
+
+
+@pytest.mark.parametrize(
+    ('model', 'data', 'given', 'near'),
+    [
+        (DetectorConfig, {'backbone': 'resnet18', 'num_clases': 3}, 'num_clases', 'num_classes'),
+        (DetectorConfig, {'backbone': 'resnet18', 'img_size': 320}, 'img_size', 'image_size'),
+        (DetectorConfig, {'backbon': 'resnet18'}, 'backbon', 'backbone'),
+        (TrainConfig, {'epoch': 3}, 'epoch', 'epochs'),
+        (DataConfig, {'data': 'a', 'val': 'b'}, 'val', 'val_data'),
+        (RunConfig, {'data': {'data': 'a'}, 'train': {'batchsize': 3}}, 'batchsize', 'batch_size'),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest(model, data, given, near):
+    with pytest.raises(ValueError) as caught:
+        model.parse(data, 'my.yaml')
+    message = str(caught.value)
+    assert message.startswith('my.yaml: ') and f'unknown key {given!r}; did you mean {near!r}?' in message
+    assert '\n' not in message
+
+
+def test_a_key_like_no_other_is_refused_with_all_names():
+    with pytest.raises(ValueError, match="unknown key 'xyzzy'; known keys: data, val_data, images"):
+        DataConfig.parse({'data': 'a', 'xyzzy': 1})
+    with pytest.raises(ValueError, match='unknown key 1;'):
+        DataConfig.parse({'data': 'a', 1: 1})
+
+
+def test_unknown_keys_are_refused_without_parse_too():
+    with pytest.raises(ValidationError, match="did you mean 'num_classes'"):
+        DetectorConfig(backbone='resnet18', num_clases=3)
+
+
+def test_every_bad_key_is_named_in_one_line():
+    with pytest.raises(ValueError) as caught:
+        TrainConfig.parse({'epochs': 0, 'lr': -1, 'schedule': 'step', 'ema_decay': 1}, '--set')
+    message = str(caught.value)
+    assert message.startswith('--set: ') and '\n' not in message
+    assert all(f'{key}: ' in message for key in ('epochs', 'lr', 'schedule', 'ema_decay'))
+    assert "'cosine' or 'linear'" in message and "(given: 'step')" in message
+
+
+def test_parse_names_a_missing_key_and_a_wrong_type():
+    with pytest.raises(ValueError, match='^backbone: Field required$'):
+        DetectorConfig.parse({})
+    with pytest.raises(ValueError, match='^a.yaml: Input should be .*dictionary'):
+        DetectorConfig.parse(['resnet18'], 'a.yaml')
+
+
+def test_the_given_data_is_not_changed():
+    data = {'backbone': 'resnet18', 'class_names': ['cat']}
+    DetectorConfig.parse(data)
+    assert data == {'backbone': 'resnet18', 'class_names': ['cat']}
