@@ -1,71 +1,25 @@
-import itertools
 import math
 
 import pytest
 import torch
-from torchvision.ops import box_iou
+from loss_cases import (
+    CLASSES,
+    HEIGHT,
+    NO_TARGETS,
+    TARGETS,
+    WIDTH,
+    ciou,
+    cross_entropy,
+    fit_one_batch,
+    logits_of,
+    loss_of,
+    sigmoid,
+)
 
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
-from mbv3zoo.models.anchors import decode
-from mbv3zoo.models.postprocess import postprocess
-from mbv3zoo.training.loss_parts import Losses
-from mbv3zoo.training.simota_loss import SimOTALoss
 from mbv3zoo.training.yolov5_loss import YOLOv5Loss
-
-ANCHORS = torch.tensor(DEFAULT_ANCHORS)
-HEIGHT, WIDTH, CLASSES = 64, 96, 3
-# No two of them share an anchor of a cell.
-TARGETS = Targets(
-    torch.tensor([0, 0, 1, 1]),
-    torch.tensor([2, 0, 1, 1]),
-    torch.tensor([[3.0, 4, 24, 33], [60.3, 20.2, 90.1, 51.7], [30.7, 9.1, 43.4, 28.2], [1.3, 2.9, 95.1, 63.2]]),
-)
-NO_TARGETS = Targets(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))
-
-
-def logits_of(seed=0, classes=CLASSES, batch=2, height=HEIGHT, width=WIDTH):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        torch.randn(batch, 3, height // s, width // s, 5 + classes, generator=generator).requires_grad_()
-        for s in STRIDES
-    ]
-
-
-LOSSES = {'shape': YOLOv5Loss, 'simota': SimOTALoss}
-
-
-def loss_of(classes=CLASSES, size=(HEIGHT, WIDTH), assigner='shape', processes=1, **settings):
-    config = TrainConfig(assigner=assigner, **settings)
-    return LOSSES[assigner](ANCHORS, STRIDES, classes, size, config, processes)
-
-
-# An independent loss, one number at a time, in double precision.
-
-
-def sigmoid(x):
-    return 1 / (1 + math.exp(-x))
-
-
-def cross_entropy(logit, target):
-    p = sigmoid(logit)
-    return -(target * math.log(p) + (1 - target) * math.log(1 - p))
-
-
-def ciou(box, other, alpha=None):
-    """CIoU of two (x, y, w, h), arXiv 1911.08287; returns it and alpha, which is no variable of the gradient."""
-    (x, y, w, h), (x2, y2, w2, h2) = box, other
-    left, right = max(x - w / 2, x2 - w2 / 2), min(x + w / 2, x2 + w2 / 2)
-    top, bottom = max(y - h / 2, y2 - h2 / 2), min(y + h / 2, y2 + h2 / 2)
-    inter = max(right - left, 0) * max(bottom - top, 0)
-    iou = inter / (w * h + w2 * h2 - inter)
-    enclosing_width = max(x + w / 2, x2 + w2 / 2) - min(x - w / 2, x2 - w2 / 2)
-    enclosing_height = max(y + h / 2, y2 + h2 / 2) - min(y - h / 2, y2 - h2 / 2)
-    distance = ((x - x2) ** 2 + (y - y2) ** 2) / (enclosing_width**2 + enclosing_height**2)
-    v = 4 / math.pi**2 * (math.atan(w2 / h2) - math.atan(w / h)) ** 2
-    alpha = v / (1 - iou + v) if alpha is None else alpha
-    return iou - distance - alpha * v, alpha
 
 
 def slow_loss(logits, targets, frozen=None, classes=CLASSES, size=(HEIGHT, WIDTH)):
@@ -238,102 +192,6 @@ def test_extreme_logits_and_half_precision_stay_finite():
     assert losses.total.item() == pytest.approx(loss_of()([level.float() for level in half], TARGETS).total.item())
 
 
-@pytest.mark.parametrize('value', [0.0, 60.0, -9.0, -60.0])
-@pytest.mark.parametrize('targets', [TARGETS, NO_TARGETS], ids=['boxes', 'no boxes'])
-def test_simota_stays_finite(value, targets):
-    logits = [(level * 0.1 + value).detach().requires_grad_() for level in logits_of()]
-    losses = loss_of(assigner='simota')(logits, targets)
-    losses.total.backward()
-    assert losses.total.isfinite() and all(level.grad.isfinite().all() for level in logits)
-    assert (losses.box > 0) == (losses.classes > 0) == (len(targets.boxes) > 0)
-
-
-def test_simota_learns_fewer_anchors():
-    def learned(**settings):
-        logits = logits_of()
-        loss_of(**settings)(logits, TARGETS).total.backward()
-        return sum((level.grad[..., :4] != 0).any(-1).sum().item() for level in logits)
-
-    assert len(TARGETS.boxes) <= learned(assigner='simota') < learned() == learned(assigner='shape')
-
-
-# Several processes
-
-
-def of_half(targets, half):
-    """The labels of two of four pictures."""
-    own = targets.image_index // 2 == half
-    return Targets(targets.image_index[own] % 2, targets.labels[own], targets.boxes[own])
-
-
-@pytest.mark.parametrize('assigner', ['shape', 'simota'])
-@pytest.mark.parametrize('pictures', [(0, 0, 1, 2), (1, 1, 1, 1), (2, 3, 3, 3), (0, 1, 2, 3)])
-def test_two_processes_learn_what_one_with_both_batches_does(pictures, assigner, monkeypatch):
-    targets = TARGETS._replace(image_index=torch.tensor(pictures))
-    logits = logits_of(batch=4)
-    whole = loss_of(assigner=assigner)(logits, targets)
-    whole.total.backward()
-
-    seen = []
-    loss = loss_of(assigner=assigner, processes=2)
-    batches = [
-        ([level.detach()[2 * half : 2 * half + 2].requires_grad_() for level in logits], of_half(targets, half))
-        for half in range(2)
-    ]
-    # First each tells what it counts, then each is told the sum.
-    monkeypatch.setattr(torch.distributed, 'all_reduce', lambda counts: seen.append(counts.clone()))
-    for batch in batches:
-        loss(*batch)
-    monkeypatch.setattr(torch.distributed, 'all_reduce', lambda counts: counts.copy_(seen[0] + seen[1]))
-    losses = [loss(*batch) for batch in batches]
-    for part in losses:
-        part.total.backward()
-    assert len(seen) == 2 and not torch.equal(*seen)
-    for level, parts in zip(logits, zip(*(batch[0] for batch in batches), strict=True), strict=True):
-        # DistributedDataParallel takes the mean of the gradients.
-        together = torch.cat([part.grad for part in parts]) / 2
-        torch.testing.assert_close(together, level.grad, rtol=1e-4, atol=1e-7)
-    for name in Losses._fields:
-        both = sum(getattr(part, name) for part in losses) / 2
-        torch.testing.assert_close(both, getattr(whole, name), rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize('assigner', ['shape', 'simota'])
-def test_two_processes_without_boxes(assigner, monkeypatch):
-    monkeypatch.setattr(torch.distributed, 'all_reduce', lambda counts: None)
-    logits = logits_of()
-    losses = loss_of(assigner=assigner, processes=2)(logits, NO_TARGETS)
-    losses.total.backward()
-    assert losses.total.isfinite() and losses.box == 0
-    assert all(level.grad.isfinite().all() for level in logits)
-
-
-def test_one_process_asks_no_other(monkeypatch):
-    def refuse(*args):
-        raise AssertionError('asked')
-
-    monkeypatch.setattr(torch.distributed, 'all_reduce', refuse)
-    assert loss_of()(logits_of(), TARGETS).total > 0
-
-
-def fit_one_batch(steps, **settings):
-    """Optimises logits; returns the losses of each step, and what is found in the two pictures in the end."""
-    logits = [level.detach() for level in logits_of()]
-    for level in logits:
-        level[..., 4] -= 4
-        level.requires_grad_()
-    loss = loss_of(**settings)
-    optimizer = torch.optim.Adam(logits, lr=0.3)
-    course = []
-    for _ in range(steps):
-        losses = loss(logits, TARGETS)
-        optimizer.zero_grad()
-        losses.total.backward()
-        optimizer.step()
-        course.append((losses.total.item(), losses.box.item(), losses.objectness.item(), losses.classes.item()))
-    return course, postprocess(*decode([level.detach() for level in logits], ANCHORS, STRIDES), score_thresh=0.5)
-
-
 def test_fitting_one_batch_brings_the_boxes_back():
     course, found = fit_one_batch(80)
     for first, last in zip(course[0], course[-1], strict=True):
@@ -344,46 +202,3 @@ def test_fitting_one_batch_brings_the_boxes_back():
         expected = TARGETS.labels[own].sort().indices if image == 0 else TARGETS.boxes[own][:, 0].argsort()
         torch.testing.assert_close(found[image].boxes[order], TARGETS.boxes[own][expected], atol=1, rtol=0)
         assert torch.equal(found[image].labels[order], TARGETS.labels[own][expected])
-
-
-def test_fitting_one_batch_by_simota_brings_the_boxes_back():
-    # Twice the steps: which anchors learn a box changes as they learn it.
-    course, found = fit_one_batch(160, assigner='simota')
-    for first, last in zip(course[0], course[-1], strict=True):
-        assert last < 0.4 * first
-    for image in range(2):
-        own = TARGETS.image_index == image
-        best, index = box_iou(TARGETS.boxes[own], found[image].boxes).max(1)
-        assert len(found[image].boxes) == 2 and (best > 0.85).all()
-        assert torch.equal(found[image].labels[index], TARGETS.labels[own])
-
-
-def test_simota_values_equal_the_slow_loss():
-    """The chosen anchors are those with a box gradient; all else is counted one number at a time."""
-    logits = [level.double().detach().requires_grad_() for level in logits_of(3)]
-    losses = loss_of(assigner='simota', box_gain=3.0, class_gain=0.7, objectness_gain=1.3)(logits, TARGETS)
-    losses.total.backward()
-    box = objectness = classes = count = 0
-    for level, anchors, stride in zip(logits, ANCHORS.tolist(), STRIDES, strict=True):
-        for image, anchor, row, column in itertools.product(*map(range, level.shape[:4])):
-            values, expected = level[image, anchor, row, column].tolist(), 0.0
-            if level.grad[image, anchor, row, column, :4].any():
-                x, y = ((sigmoid(v) * 2 - 0.5 + cell) * stride for v, cell in zip(values, (column, row), strict=False))
-                side = [(2 * sigmoid(v)) ** 2 * length for v, length in zip(values[2:4], anchors[anchor], strict=True)]
-                own = [i for i in range(len(TARGETS.boxes)) if TARGETS.image_index[i] == image]
-                pairs = [(ciou((x, y, *side), center_box(TARGETS.boxes[i]))[0], i) for i in own]
-                learned = level.grad[image, anchor, row, column, 5:].argmin().item()
-                value, index = max(pair for pair in pairs if TARGETS.labels[pair[1]] == learned)
-                box, count, expected = box + 1 - value, count + 1, max(value, 0)
-                one_hot = [float(k == TARGETS.labels[index]) for k in range(CLASSES)]
-                classes += sum(cross_entropy(v, t) for v, t in zip(values[5:], one_hot, strict=True))
-            objectness += cross_entropy(values[4], expected)
-    parts = [3.0 * box / count, 1.3 * objectness / count, 0.7 * classes / count]
-    for found, part in zip(losses[1:], parts, strict=True):
-        assert found.item() == pytest.approx(part, rel=1e-5)
-    assert losses.total.item() == pytest.approx(sum(parts), rel=1e-5) and count >= len(TARGETS.boxes)
-
-
-def center_box(box):
-    x1, y1, x2, y2 = box.tolist()
-    return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
