@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from mbv3zoo.images.draw import class_colour, draw_caption
+from mbv3zoo.images.draw import draw_boxes
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.tensors import is_tensor
 
@@ -123,18 +123,10 @@ class Detections:
                 'pass the original picture'
             )
         longest = max(canvas.size)
-        line_width = max(1, round(longest / 320))
-        font = ImageFont.load_default(size=max(10, round(longest / 45)))
-        painter = ImageDraw.Draw(canvas)
         # The surest last, so that it stays on top.
-        for box, score, label in sorted(self._rows(), key=lambda row: row[1]):
-            colour = class_colour(label)
-            left, top, right, bottom = map(round, box)
-            # Edges lie between pixels, and the rectangle includes its last pixel.
-            right, bottom = max(left, right - 1), max(top, bottom - 1)
-            painter.rectangle((left, top, right, bottom), outline=colour, width=line_width)
-            caption = f'{self.class_names[label]} {score:.2f}'
-            draw_caption(painter, caption, (left, top), canvas.size, colour, font)
+        rows = sorted(self._rows(), key=lambda row: row[1])
+        captioned = [(box, label, f'{self.class_names[label]} {score:.2f}') for box, score, label in rows]
+        draw_boxes(canvas, captioned, line_width=max(1, round(longest / 320)), font_size=max(10, round(longest / 45)))
         return canvas
 
     def to_coco(

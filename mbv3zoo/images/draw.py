@@ -1,19 +1,45 @@
-"""Colours and captions of boxes, the same wherever boxes are drawn."""
+"""Boxes with captions on an image, drawn the same way everywhere."""
+
+from __future__ import annotations
 
 import colorsys
+from collections.abc import Iterable, Sequence
 
-from PIL import ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
+
+
+def draw_boxes(
+    image: Image.Image,
+    rows: Iterable[tuple[Sequence[float], int, str]],
+    line_width: int,
+    font_size: int,
+) -> None:
+    """Draws boxes, in the colours of their classes, and captions onto an image.
+
+    Args:
+        image: RGB; it is changed.
+        rows: For each box, the last one on top: xyxy in pixels of `image`, the label, the caption.
+        line_width: In pixels.
+        font_size: In pixels.
+    """
+    painter, font = ImageDraw.Draw(image), ImageFont.load_default(size=font_size)
+    for box, label, caption in rows:
+        colour = class_colour(label)
+        left, top, right, bottom = map(round, box)
+        # Edges lie between pixels, and the rectangle includes its last pixel.
+        painter.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=line_width)
+        _draw_caption(painter, caption, (left, top), image.size, colour, font)
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """A class's colour, RGB in 0..255."""
+    """The colour of a class, RGB in 0..255."""
     # Steps of the golden ratio keep the hues of neighbouring classes far apart, however many there are.
     hue = (label * 0.618033988749895) % 1.0
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def draw_caption(
+def _draw_caption(
     painter: ImageDraw.ImageDraw,
     caption: str,
     corner: tuple[int, int],
@@ -21,7 +47,7 @@ def draw_caption(
     colour: tuple[int, int, int],
     font: ImageFont.FreeTypeFont,
 ) -> None:
-    """Writes a caption above a box's top left corner, moved where needed to stay inside the picture."""
+    """Writes a caption above a box's top left corner, moved where needed to stay inside the image."""
     text_left, text_top, text_right, text_bottom = painter.textbbox((0, 0), caption, font=font)
     width, height = round(text_right - text_left) + 4, round(text_bottom - text_top) + 4
     left = max(0, min(corner[0], canvas_size[0] - width))

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from mbv3zoo.images.draw import class_colour, draw_caption
+from mbv3zoo.images.draw import draw_boxes
 from mbv3zoo.utils.atomic import atomic_write
 
 CELL_WIDTH = 400
@@ -41,13 +41,8 @@ def draw_cell(
     scale = min(size[0] / image.height, size[1] / image.width)
     canvas = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
     ratios = torch.tensor([canvas.width / image.width, canvas.height / image.height] * 2)
-    painter, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=12)
-    rows = zip((boxes.cpu() * ratios).round().int().tolist(), labels.tolist(), captions, strict=True)
-    for (left, top, right, bottom), label, caption in rows:
-        colour = class_colour(label)
-        # Edges lie between pixels, and the rectangle includes its last pixel.
-        painter.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=2)
-        draw_caption(painter, caption, (left, top), canvas.size, colour, font)
+    scaled = (boxes.cpu() * ratios).tolist()
+    draw_boxes(canvas, zip(scaled, labels.tolist(), captions, strict=True), line_width=2, font_size=12)
     cell = Image.new('RGB', size[::-1], _GREY)
     cell.paste(canvas, ((size[1] - canvas.width) // 2, (size[0] - canvas.height) // 2))
     return cell
