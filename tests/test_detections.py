@@ -1,5 +1,7 @@
+import io
 import json
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mbv3zoo.detections import Detections
+from mbv3zoo.detections import Detections, class_indices
 
 NAMES = ('cat', 'dog', 'bird')
 BOXES = [[10.0, 20.0, 60.5, 80.0], [5.0, 5.0, 30.0, 25.0], [70.0, 40.0, 100.0, 90.0]]
@@ -60,6 +62,8 @@ def test_disagreeing_parts_are_refused(changes):
     [
         (slice(1, None), [1, 2]),
         (slice(0, 0), []),
+        (slice(None, None, -1), [2, 1, 0]),
+        (range(2), [0, 1]),
         (torch.tensor([True, False, True]), [0, 2]),
         (torch.zeros(3, dtype=torch.bool), []),
         (np.array([False, True, False]), [1]),
@@ -85,6 +89,153 @@ def test_index_outside_ends_iteration():
     with pytest.raises(IndexError):
         three()[3]
     assert [one.labels.tolist() for one in three()] == [[0], [2], [1]]
+
+
+@pytest.fixture(params=['tensors', 'arrays'])
+def found(request):
+    return three(path='a.jpg') if request.param == 'tensors' else three(path='a.jpg').numpy()
+
+
+def test_parts_keep_the_kind(found):
+    kind = type(found.boxes)
+    for part in (found[0], found[::-1], found[found.scores > 0.3], found.filter('dog'), next(iter(found))):
+        assert {type(part.boxes), type(part.scores), type(part.labels)} == {kind}
+
+
+def test_rows(found):
+    assert found.rows()[1] == ([5.0, 5.0, 30.0, 25.0], 0.75, 2, 'bird')
+    assert [row.name for row in found.rows()] == ['cat', 'bird', 'dog'] and found[:0].rows() == []
+
+
+@pytest.mark.parametrize(
+    ('options', 'rows'),
+    [
+        ({}, [0, 1, 2]),
+        ({'classes': 'cat'}, [0]),
+        ({'classes': 2}, [1]),
+        ({'classes': ['dog', 0]}, [0, 2]),
+        ({'classes': np.int64(1)}, [2]),
+        ({'classes': torch.tensor([0, 2])}, [0, 1]),
+        ({'classes': []}, []),
+        ({'min_score': 0.5}, [0, 1]),
+        ({'min_score': 1}, []),
+        ({'classes': {'cat', 'dog'}, 'min_score': 0.3}, [0]),
+    ],
+)
+def test_filter(found, options, rows):
+    assert found.filter(**options).boxes.tolist() == found[rows].boxes.tolist()
+    assert found[:0].filter(**options).boxes.shape == (0, 4)
+
+
+def test_filter_keeps_a_score_that_is_just_enough_and_no_score_that_is_not_a_number():
+    dets = three(scores=torch.tensor([0.9, float('nan'), 0.1]))
+    assert dets.filter(min_score=0.9).names == ['cat'] and dets.filter(min_score=0).names == ['cat', 'dog']
+
+
+def test_filter_of_names_that_occur_twice():
+    assert three(class_names=('cat', 'dog', 'cat')).filter('cat').labels.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'classes': 'bord'}, "unknown class 'bord'; did you mean bird"),
+        ({'classes': ['cat', 'zebra']}, "unknown class 'zebra'; the 3 classes are cat, dog, bird"),
+        ({'classes': 3}, 'unknown class 3; the 3 classes'),
+        ({'classes': [-1]}, 'unknown class -1'),
+        ({'min_score': 50}, 'min_score is 50; expected a score in 0..1'),
+        ({'min_score': float('nan')}, 'min_score is nan'),
+    ],
+)
+def test_filter_refuses(found, options, message):
+    with pytest.raises(ValueError, match=message):
+        found.filter(**options)
+
+
+def test_class_indices_are_in_the_order_asked_for():
+    assert class_indices(['bird', 'cat'], NAMES) == [2, 0] and class_indices('dog', NAMES) == [1]
+    with pytest.raises(ValueError, match=r'the 50 classes are 0, 1, .* 9, \.\.\.$'):
+        class_indices('zebra', [str(i) for i in range(50)])
+
+
+def test_crops(found):
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 120, 3), np.uint8)
+    crops = found.crops(pixels)
+    assert [crop.size for crop in crops] == [(51, 60), (25, 20), (30, 50)]
+    assert np.array_equal(np.asarray(crops[0]), pixels[20:80, 10:61])
+    assert found[:0].crops(pixels) == []
+
+
+@pytest.mark.parametrize(
+    ('box', 'expected'),
+    [
+        ([-5, -5, 3, 4], (0, 0, 3, 4)),
+        ([110, 90, 500, 500], (110, 90, 120, 100)),
+        ([10, 10, 10, 10], (10, 10, 11, 11)),
+        ([120, 100, 120, 100], (119, 99, 120, 100)),
+        ([200, 300, 250, 400], (119, 99, 120, 100)),
+        ([-20, -20, -10, -10], (0, 0, 1, 1)),
+        ([50, 50, 40, 40], (50, 50, 51, 51)),
+        ([0.9, 0.9, 2.1, 2.1], (0, 0, 3, 3)),
+    ],
+)
+def test_crops_stay_inside_the_image_and_have_pixels(box, expected):
+    pixels = np.arange(100 * 120 * 3, dtype=np.uint32).astype(np.uint8).reshape(100, 120, 3)
+    left, top, right, bottom = expected
+    (crop,) = Detections([box], [0.5], [0], NAMES, (100, 120)).crops(pixels)
+    assert np.array_equal(np.asarray(crop), pixels[top:bottom, left:right])
+
+
+def test_crops_read_the_path_and_refuse_another_image(tmp_path):
+    path = tmp_path / 'a.png'
+    Image.new('RGB', (120, 100), (9, 9, 9)).save(path)
+    assert three(path=str(path)).crops()[1].getpixel((0, 0)) == (9, 9, 9)
+    with pytest.raises(ValueError, match='120 x 100 .* 100 x 120'):
+        three().crops(Image.new('RGB', (100, 120)))
+    with pytest.raises(ValueError, match='pass the image'):
+        three().crops()
+
+
+def test_repr(found):
+    text = 'Detections(3 objects in a.jpg, 100 x 120: 1 cat 0.50, 1 bird 0.75, 1 dog 0.25)'
+    assert repr(found) == str(found) == text
+    assert repr(found[[0, 0]]) == 'Detections(2 objects in a.jpg, 100 x 120: 2 cat 0.50 0.50)'
+    assert repr(found[2]) == 'Detections(1 object in a.jpg, 100 x 120: 1 dog 0.25)'
+    assert repr(found[:0]) == 'Detections(0 objects in a.jpg, 100 x 120)'
+    assert repr(three(path='/far/away/b.jpg')[:0]) == 'Detections(0 objects in b.jpg, 100 x 120)'
+    assert repr(three()[:0]) == 'Detections(0 objects in an image, 100 x 120)'
+
+
+def test_repr_is_one_short_line_whatever_was_found():
+    names = [f'class {i}\n{"x" * 500}' for i in range(80)]
+    labels = [0] * 20 + [1] * 3 + list(range(80))
+    scores = np.linspace(0.9, 0.2, len(labels))
+    path = f'{"long" * 100}.jpg'
+    text = repr(Detections(np.zeros((103, 4)), scores, labels, names, (10, 20), path))
+    assert text.startswith('Detections(103 objects in longlong') and text.endswith(', 75 more classes)')
+    assert '21 class 0 xxx' in text and 'x... 0.90 0.89 0.89 ..., 4 class 1 x' in text
+    assert len(text) < 400 and '\n' not in text
+    text = repr(Detections.empty(error='cannot read\n' + 'x' * 1000))
+    assert text.startswith('Detections(error: cannot read xxx') and len(text) < 250 and '\n' not in text
+
+
+def test_notebooks_show_the_image_with_its_boxes(tmp_path, found):
+    path = tmp_path / 'a.png'
+    found = replace(found, path=str(path))
+    assert found._repr_png_() is None
+    Image.new('RGB', (120, 100)).save(path)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(found._repr_png_()))), np.asarray(found.draw()))
+    Image.new('RGB', (50, 50)).save(path)
+    assert found._repr_png_() is None
+    path.write_bytes(b'not an image')
+    assert found._repr_png_() is None and three()._repr_png_() is None
+    assert Detections.empty(error='broken')._repr_png_() is None
+
+
+def test_notebooks_show_large_images_smaller(tmp_path):
+    Image.new('RGB', (3000, 1500)).save(tmp_path / 'a.png')
+    dets = Detections.empty(NAMES, (1500, 3000), str(tmp_path / 'a.png'))
+    assert Image.open(io.BytesIO(dets._repr_png_())).size == (1024, 512)
 
 
 def test_coco():

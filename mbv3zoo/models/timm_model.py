@@ -17,6 +17,7 @@ from torch import nn
 import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
 from mbv3zoo.config.detector import STRIDES, DetectorConfig
 from mbv3zoo.models.levels import Level, Route, choose_levels
+from mbv3zoo.utils.text import nearest
 
 # How a family that timm binds to one picture size is asked to take others as well, in the order they are tried.
 _FLEXIBLE = ({'dynamic_img_size': True}, {'strict_img_size': False})
@@ -140,8 +141,7 @@ def check_name(name: str) -> PretrainedCfg:
     """
     architecture = name.split('.')[0]
     if not is_model(architecture):
-        near = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
-        hint = f'did you mean {", ".join(near)}?' if near else 'timm.list_models() names all.'
+        hint = nearest(architecture, timm.list_models(), 'timm.list_models() names all.')
         raise ValueError(f'unknown backbone {name!r}: timm has no such model; {hint}')
     try:
         return timm.get_pretrained_cfg(name) or PretrainedCfg()

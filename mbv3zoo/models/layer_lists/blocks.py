@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,6 +14,7 @@ from torch import nn
 from mbv3zoo.config.scaling import scale_depth, scale_width
 from mbv3zoo.models.layer_lists.ghost import C3Ghost, GhostBottleneck, GhostConv
 from mbv3zoo.models.layers import C3, SPP, SPPF, Bottleneck, conv, depthwise_conv
+from mbv3zoo.utils.text import nearest
 
 Channels = Literal['none', 'in', 'in_out']
 
@@ -140,8 +140,7 @@ def find_block(name: str) -> BlockType:
     """
     found = _registered.get(name) or _BUILT_IN.get(_ALIASES.get(name, name))
     if found is None:
-        near = difflib.get_close_matches(name, block_names(), n=3, cutoff=0.5)
-        hint = f'did you mean {", ".join(near)}?' if near else f'the table has {", ".join(block_names())}.'
+        hint = nearest(name, block_names(), f'the table has {", ".join(block_names())}.')
         raise ValueError(f'unknown block {name!r}; {hint} A block of your own is added with mbv3zoo.register_block.')
     return found
 
