@@ -5,6 +5,7 @@ import pytest
 import timm
 import torch
 import yolov5_tree
+from detector_logits import assert_same, logits_of
 from torch import nn
 from typer.testing import CliRunner
 from yolov5_tree import MULTIPLES, OFFICIAL_LAYERS, PATCHED_LAYERS, UPSAMPLE, yolov5_checkpoint
@@ -42,16 +43,6 @@ P6 = {
 @pytest.fixture(autouse=True)
 def _fresh_table(monkeypatch):
     monkeypatch.setattr(blocks, '_registered', {})
-
-
-def logits_of(detector):
-    with torch.no_grad():
-        return detector(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
-
-
-def assert_same(first, second, atol=0.0):
-    for own, other in zip(first, second, strict=True):
-        torch.testing.assert_close(own, other, rtol=0, atol=atol)
 
 
 def test_what_comes_along(tmp_path):
@@ -333,93 +324,11 @@ def test_a_licence_that_is_none(tmp_path):
         load_yolov5(tmp_path / 'best.pt', license='§')
 
 
-def test_an_activation_that_only_the_code_knows(tmp_path):
-    """Trees set Conv's default activation in the code, and the layer list says nothing of it."""
-
-    def relu(model):
-        for module in model.modules():
-            if isinstance(getattr(module, 'act', None), nn.SiLU):
-                module.act = nn.LeakyReLU(0.1)
-
-    yolov5_checkpoint(tmp_path / 'best.pt', SMALL, change=relu)
-    detector = load_yolov5(tmp_path / 'best.pt').detector
-    assert detector.config.activation == 'nn.LeakyReLU(0.1)'
-    yolov5_checkpoint(tmp_path / 'said.pt', {**SMALL, 'activation': 'nn.LeakyReLU(0.1)'}, change=relu)
-    assert_same(logits_of(detector), logits_of(load_yolov5(tmp_path / 'said.pt').detector))
-
-    def mixed(model):
-        model.model[0].act = nn.ReLU()
-
-    yolov5_checkpoint(tmp_path / 'mixed.pt', SMALL, change=mixed)
-    with pytest.raises(ValueError, match=r'mixed.pt: .*several activations, nn.ReLU\(\), nn.SiLU\(\)'):
-        load_yolov5(tmp_path / 'mixed.pt')
-
-
-def _pool(model):
-    model.model[9].m = nn.MaxPool2d(3, 1, 1)
-
-
-def _no_shortcut(model):
-    for block in model.model[2].m:
-        block.add = False
-
-
-def _bilinear(model):
-    model.model[11].mode = 'bilinear'
-
-
-def _stride(model):
-    model.model[1].conv.stride = (1, 1)
-
-
-def _swish(model):
-    model.model[0].model[0].activation = nn.SiLU()
-
-
-def _network_stride(model):
-    model.model[0].model[0].conv.stride = (1, 1)
-
-
-@pytest.mark.parametrize(
-    ('layers', 'change', 'words'),
-    [
-        (SMALL, _pool, r'row 9 \(SPPF\): a MaxPool2d of it has .*\(3, 3\).* says .*\(5, 5\)'),
-        (SMALL, _no_shortcut, r'row 2 \(C3\): its bottlenecks add their input: \[False\], by the list \[True\]'),
-        (SMALL, _bilinear, r'row 11 \(nn.Upsample\): a Upsample of it has .*bilinear.* says .*nearest'),
-        (SMALL, _stride, r'row 1 \(Conv\): a Conv2d of it has .*\(1, 1\)'),
-        (PATCHED, _swish, 'the activations of its network are not those'),
-        (PATCHED, _network_stride, 'the network: a Conv2d of it has'),
-    ],
-)
-def test_modules_that_are_not_what_the_layer_list_says(tmp_path, layers, change, words):
-    yolov5_checkpoint(tmp_path / 'best.pt', layers, change=change)
-    with pytest.raises(ValueError, match=f'best.pt: {words}'):
-        load_yolov5(tmp_path / 'best.pt')
-
-
 def test_weights_that_exist_have_a_licence(tmp_path):
     yolov5_checkpoint(tmp_path / 'best.pt', SMALL)
     with pytest.raises(ValueError, match="would say that there are no imported weights; .* 'unknown'"):
         convert_checkpoint(tmp_path / 'best.pt', tmp_path / 'out', license='None')
     assert not (tmp_path / 'out').exists()
-
-
-@pytest.mark.parametrize(('name', 'value'), [('weight', float('nan')), ('bias', float('inf')), ('running_var', -1.0)])
-def test_numbers_that_no_trained_network_has(tmp_path, name, value):
-    def change(model):
-        getattr(model.model[0].bn, name).data[0] = value
-
-    yolov5_checkpoint(tmp_path / 'best.pt', SMALL, change=change)
-    with pytest.raises(ValueError, match=f'best.pt: model.0.bn.{name} holds numbers that no trained network has'):
-        load_yolov5(tmp_path / 'best.pt')
-
-
-def test_a_wrapper_of_itself(tmp_path):
-    wrapper = nn.DataParallel(nn.Identity())
-    wrapper._modules['module'] = wrapper
-    torch.save({'model': wrapper, 'ema': None}, tmp_path / 'best.pt')
-    with pytest.raises(ValueError, match='best.pt: '):
-        load_yolov5(tmp_path / 'best.pt')
 
 
 def test_a_checkpoint_in_a_folder_is_not_taken_for_a_repository(tmp_path, monkeypatch):

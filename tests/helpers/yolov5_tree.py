@@ -84,6 +84,15 @@ PATCHED_LAYERS = {
     ],
 }
 PATCHED_SMALL_LAYERS = PATCHED_LAYERS | {'backbone': [[-1, 1, 'MobileNetV3Small', []], [-1, 1, 'SPPF', [1024, 5]]]}
+# A tree of a few layers, for what does not depend on the rest of them.
+TINY_LAYERS = {
+    'nc': 3,
+    'depth_multiple': 1.0,
+    'width_multiple': 0.25,
+    'anchors': [[8, 9, 20, 30], [40, 30, 61.5, 119.25]],
+    'backbone': [[-1, 1, 'Conv', [32, 3, 2]], [-1, 1, 'C3', [64]]],
+    'head': [[[0, 1], 1, 'Detect', ['nc', 'anchors']]],
+}
 
 # Kernel, expanded channels, out channels, squeeze-and-excitation, activation, stride.
 RE, HS = nn.ReLU, nn.Hardswish
@@ -360,3 +369,17 @@ def yolov5_checkpoint(
     with tree_imported():
         torch.save(checkpoint | entries, path)
     return model.state_dict()
+
+
+def save_tree(path: Path, model: object, **entries: object) -> None:
+    """Writes a checkpoint of a model, or of what stands in its place, without an average of it."""
+    with tree_imported():
+        torch.save({'model': model, 'ema': None} | entries, path)
+
+
+def assert_read(tensors: dict[str, torch.Tensor], saved: dict[str, torch.Tensor]) -> None:
+    """The saved tensors under their names in their order, floating-point ones as float32."""
+    assert list(tensors) == list(saved)
+    for name, value in saved.items():
+        value = value.float() if value.is_floating_point() else value
+        assert tensors[name].dtype == value.dtype and torch.equal(tensors[name], value), name

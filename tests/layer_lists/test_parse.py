@@ -1,6 +1,7 @@
 import pytest
 import torch
 import yaml
+from detector_logits import logits_of
 from yolov5_yamls import P2, P6, official, patched
 
 import mbv3zoo
@@ -24,11 +25,6 @@ def build(tmp_path):
 
 def parameters(detector):
     return sum(parameter.numel() for parameter in detector.parameters())
-
-
-def logits_of(detector, size=64):
-    with torch.no_grad():
-        return detector.eval()(torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)))
 
 
 @pytest.mark.parametrize(
