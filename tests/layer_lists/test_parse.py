@@ -318,34 +318,6 @@ def test_the_table_of_blocks():
     assert set(wanted.split()) <= set(block_names())
 
 
-# Each list stands for eight of the one before it.
-LAUGHS = (
-    '[&a [1], '
-    + ', '.join(f'&{new} [{", ".join([f"*{old}"] * 8)}]' for old, new in zip('abcdefg', 'bcdefgh', strict=False))
-    + ']'
-)
-
-
-@pytest.mark.parametrize(
-    'args',
-    [
-        "[&a [*a]]",
-        '[' * 3000 + ']' * 3000,
-        '[' + '[' * 60 + '1' + ']' * 60 + ']',
-        LAUGHS,
-    ],
-    ids=['itself', 'deep', 'nested', 'laughs'],
-)  # fmt: skip
-def test_files_that_repeat_or_nest_without_end(build, args):
-    with pytest.raises(ValueError, match='my.yaml: (not a YAML file|its lists and mappings)'):
-        build(edited('[-1, 3, C3, [128]]', f'[-1, 3, C3, {args}]'))
-
-
-def test_a_file_far_larger_than_any_settings(build):
-    with pytest.raises(ValueError, match='my.yaml: has [0-9]+ bytes, expected at most'):
-        build(official('n', 3) + '# ' + 'a' * 2**22)
-
-
 def test_a_file_has_no_say_in_where_weights_come_from(build):
     for args in (
         '[{checkpoint_path: /tmp/a.pth}]',

@@ -10,11 +10,6 @@ from mbv3zoo.models.layer_lists.blocks import block_names, build_block, find_blo
 from mbv3zoo.models.layer_lists.layer_graph import LayerGraph, MapShape
 
 
-@pytest.fixture(autouse=True)
-def _fresh_table(monkeypatch):
-    monkeypatch.setattr(blocks, '_registered', {})
-
-
 def built(name, channels, *args, repeats=1, depth=1.0, width=1.0, act='silu'):
     return build_block(find_block(name), channels, repeats, args, depth, width, act).eval()
 
