@@ -18,7 +18,7 @@ import mbv3zoo
 from mbv3zoo import Detections, Detector, DetectorConfig, create_detector, list_detectors
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.anchors import decode
-from mbv3zoo.models.postprocess import postprocess
+from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.zoo import configs as config_loader
 from mbv3zoo.zoo.saved import copy_saved
 

@@ -17,7 +17,7 @@ from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.layer_lists.layer_neck import LayerNeck
 from mbv3zoo.models.light_pan import LightPAN
 from mbv3zoo.models.neck import PAN, PathAggregation
-from mbv3zoo.models.postprocess import Kept, postprocess_logits
+from mbv3zoo.models.postprocess.tensors import Kept, postprocess_logits
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.sizes import refusal
 
@@ -94,7 +94,7 @@ class DetectorNetwork(nn.Module):
 
         Args:
             logits: What `forward` returned.
-            **thresholds: Those of `mbv3zoo.models.postprocess.postprocess_logits`.
+            **thresholds: Those of `mbv3zoo.models.postprocess.tensors.postprocess_logits`.
         """
         return postprocess_logits(logits, self.anchors.float(), self.strides, **thresholds)
 

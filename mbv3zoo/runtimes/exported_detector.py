@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.models.postprocess.arrays import Kept, postprocess
 from mbv3zoo.prediction.predict import iter_predict, predict
 from mbv3zoo.runtimes import open_session
 from mbv3zoo.runtimes.export_info import ExportInfo
-from mbv3zoo.runtimes.postprocess import Kept, postprocess
 from mbv3zoo.runtimes.session import Session
 
 
@@ -96,8 +96,8 @@ class ExportedDetector:
 
         Args:
             images: As for `run`.
-            **thresholds: As for `mbv3zoo.runtimes.postprocess.postprocess`; where the graph suppresses by itself, they
-                can only ask for less than it gives.
+            **thresholds: As for `mbv3zoo.models.postprocess.arrays.postprocess`; where the graph suppresses by itself,
+                they can only ask for less than it gives.
 
         Returns:
             One `Kept` a picture: boxes in pixels of the letterbox, scores, labels; the best first.

@@ -7,7 +7,7 @@ import torch
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.postprocess import postprocess
+from mbv3zoo.models.postprocess.tensors import postprocess
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -6,7 +6,7 @@ import torch
 
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
 from mbv3zoo.models.anchors import decode
-from mbv3zoo.models.postprocess import postprocess
+from mbv3zoo.models.postprocess.tensors import postprocess
 
 
 @pytest.mark.parametrize('case', bench_suppression.CASES, ids=lambda case: case.name)

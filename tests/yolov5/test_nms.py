@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mbv3zoo.models.postprocess import postprocess
+from mbv3zoo.models.postprocess.tensors import postprocess
 
 CASES = Path(__file__).with_name('cases')
 SETTINGS = {

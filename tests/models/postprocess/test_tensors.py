@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mbv3zoo.models.anchors import decode
-from mbv3zoo.models.postprocess import Kept, postprocess, postprocess_logits
+from mbv3zoo.models.postprocess.tensors import Kept, postprocess, postprocess_logits
 
 THRESHOLDS = {'score_thresh': 0.25, 'iou_thresh': 0.4512}
 
@@ -80,7 +80,7 @@ def test_many_boxes():
 @pytest.mark.parametrize('few', [0, 10_000])
 def test_one_class_at_a_time_or_all_together(few, monkeypatch):
     """What is kept does not hang on the number of boxes, which decides the way it is found."""
-    monkeypatch.setattr('mbv3zoo.models.postprocess._FEW', few)
+    monkeypatch.setattr('mbv3zoo.models.postprocess.tensors._FEW', few)
     boxes, scores = random_scene(2, 150, 6)
     assert check(boxes, scores, multi_label=True) > 100
 
@@ -337,7 +337,7 @@ def test_only_what_may_pass_is_decoded(monkeypatch):
         decoded.append(len(probability))
         return probability
 
-    monkeypatch.setattr('mbv3zoo.models.postprocess.decode_boxes', count)
+    monkeypatch.setattr('mbv3zoo.models.postprocess.tensors.decode_boxes', count)
     logits = random_logits(7, shift=-100.0, batch=1)
     logits[1][0, 2, 1, 3, 4:] = 5
     postprocess_logits(logits, ANCHORS, STRIDES)

@@ -1,4 +1,4 @@
-"""Raw maps -> detections, in NumPy: `mbv3zoo.models.postprocess` for those who have no torch."""
+"""Raw maps -> detections, in NumPy: `mbv3zoo.models.postprocess.tensors` for those who have no torch."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _decode(probability: np.ndarray, cells: np.ndarray, anchors: np.ndarray, str
 def _suppress(boxes: np.ndarray, labels: np.ndarray, iou_thresh: float, class_agnostic: bool, most: int) -> np.ndarray:
     """Indices of the boxes [N, 4], best first, that stay; at most so many, in their order."""
     if not class_agnostic and len(boxes):
-        # Boxes may be larger where the picture is. The sum is rounded as YOLOv5's: see `mbv3zoo.models.postprocess`.
+        # Boxes may be larger where the picture is. The sum is rounded as YOLOv5's: see `.tensors`.
         offset = max(boxes.max() - boxes.min(), _CLASS_OFFSET)
         boxes = boxes + (labels[:, None] * offset).astype(np.float32)
     x1, y1, x2, y2 = boxes.T.copy()

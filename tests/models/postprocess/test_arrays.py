@@ -1,4 +1,4 @@
-"""NumPy's detections against those of everything decoded in torch; from logits, `tests/models/test_postprocess.py`."""
+"""NumPy's detections against those of everything decoded in torch; from logits, `test_tensors.py`."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ import torch
 
 from mbv3zoo.export.evaluate_file import to_logits
 from mbv3zoo.models.anchors import decode
-from mbv3zoo.models.postprocess import postprocess as postprocess_torch
-from mbv3zoo.runtimes.postprocess import Kept, postprocess
+from mbv3zoo.models.postprocess.arrays import Kept, postprocess
+from mbv3zoo.models.postprocess.tensors import postprocess as postprocess_torch
 
 STRIDES = (8, 16, 32)
 ANCHORS = tuple(tuple((4.0 * stride * (i + 1), 3.0 * stride * (i + 1)) for i in range(3)) for stride in STRIDES)
@@ -143,5 +143,5 @@ def test_maps_are_not_changed_and_levels_must_match():
 
 
 def test_needs_no_torch():
-    code = 'import sys, mbv3zoo.runtimes.postprocess; sys.exit(int("torch" in sys.modules))'
+    code = 'import sys, mbv3zoo.models.postprocess.arrays; sys.exit(int("torch" in sys.modules))'
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
