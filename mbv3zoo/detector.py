@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from timm.layers import to_2tuple
@@ -15,6 +15,7 @@ from timm.layers import to_2tuple
 from mbv3zoo.cards.render import render_card
 from mbv3zoo.detections import Detections
 from mbv3zoo.export.live import check_options, kept_live
+from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.models.head_transfer import kept_classes, transfer_head
 from mbv3zoo.models.network import DetectorNetwork
@@ -129,7 +130,7 @@ class Detector(DetectorNetwork):
         dtype: torch.dtype | None = None,
         license: str | None = None,
         allow_licenses: Iterable[str] = (),
-        **options: Any,
+        **options: Unpack[PushOptions],
     ) -> str:
         """Uploads what `save_pretrained` writes, in one commit.
 
@@ -138,7 +139,8 @@ class Detector(DetectorNetwork):
             dtype: As in `save_pretrained`.
             license: The licence to publish the weights under, by default what their record asks for.
             allow_licenses: Licences in the record that are not to be asked about; see `mbv3zoo.licenses.check_push`.
-            **options: `token`, `private`, `revision`, `commit_message`, `create_pr`; see `mbv3zoo.hub.push_folder`.
+            **options: `token`, `private`, `revision`, `commit_message`, `create_pr`; see
+                `mbv3zoo.hub.PushOptions`.
 
         Returns:
             The address of the commit.
@@ -151,14 +153,14 @@ class Detector(DetectorNetwork):
             return publish_folder(folder, repo_id, license=license, allow_licenses=allow_licenses, **options)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **options: Any) -> Detector:
+    def from_pretrained(cls, source: str | Path, **options: Unpack[PullOptions]) -> Detector:
         """Loads a detector, in eval mode.
 
         Args:
             source: A folder that `save_pretrained` wrote, a packaged name ('mbv3_yolo_small.synth'), or a Hub
                 repository 'organisation/name'.
             **options: `revision`, `cache_dir`, `token`, `local_files_only`, `force_download`; see
-                `mbv3zoo.hub.pull`.
+                `mbv3zoo.hub.PullOptions`.
 
         Raises:
             ValueError: There is no detector there, or its weights do not fit its config.

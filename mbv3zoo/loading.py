@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from mbv3zoo.export.live import check_options, open_file, open_live
 from mbv3zoo.runtimes import runtimes_for
 
 if TYPE_CHECKING:
     from mbv3zoo.detector import Detector
+    from mbv3zoo.hub import PullOptions
     from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
 
@@ -20,7 +21,7 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     threads: int | None = None,
     device: str | None = None,
-    **options: Any,
+    **options: Unpack[PullOptions],
 ) -> Detector | ExportedDetector:
     """Opens a detector that is ready to predict.
 
@@ -34,7 +35,7 @@ def load(
             detector's own by default. Exported files have theirs, and a `Detector` takes it in `predict`.
         threads: Threads that a call may use.
         device: As the runtime names it.
-        **options: For other sources those of `Detector.from_pretrained`.
+        **options: For other sources those of the Hub, as in `Detector.from_pretrained`; see `mbv3zoo.hub.PullOptions`.
 
     Returns:
         An `ExportedDetector` of a file, or where a runtime is named; else a `Detector`. Both have `predict`.

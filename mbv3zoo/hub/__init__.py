@@ -5,6 +5,7 @@ again a few times, each with a warning (`errors`).
 """
 
 from mbv3zoo.hub.download import check_repo_id, pull
+from mbv3zoo.hub.options import PullOptions, PushOptions
 from mbv3zoo.hub.upload import PushedFile, push_folder
 
-__all__ = ['PushedFile', 'check_repo_id', 'pull', 'push_folder']
+__all__ = ['PullOptions', 'PushOptions', 'PushedFile', 'check_repo_id', 'pull', 'push_folder']

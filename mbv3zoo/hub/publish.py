@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Literal, Unpack, overload
 
 from huggingface_hub import ModelCard
 
@@ -16,8 +16,34 @@ from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import read_folder_config
 
 
+@overload
 def publish_folder(
-    folder: str | Path, repo_id: str, *, license: str | None = None, allow_licenses: Iterable[str] = (), **options: Any
+    folder: str | Path,
+    repo_id: str,
+    *,
+    license: str | None = None,
+    allow_licenses: Iterable[str] = (),
+    dry_run: Literal[False] = False,
+    **options: Unpack[hub.PushOptions],
+) -> str: ...
+@overload
+def publish_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    license: str | None = None,
+    allow_licenses: Iterable[str] = (),
+    dry_run: bool,
+    **options: Unpack[hub.PushOptions],
+) -> str | list[hub.PushedFile]: ...
+def publish_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    license: str | None = None,
+    allow_licenses: Iterable[str] = (),
+    dry_run: bool = False,
+    **options: Unpack[hub.PushOptions],
 ) -> str | list[hub.PushedFile]:
     """Pushes a folder that `save_pretrained` wrote to the Hub, in one commit.
 
@@ -26,8 +52,8 @@ def publish_folder(
         repo_id: 'organisation/name'.
         license: The licence to publish the weights under; by default the one that the folder's card names.
         allow_licenses: Licences of what the weights were made from that are not to be asked about, or 'any'.
-        **options: `token`, `private`, `revision`, `commit_message`, `create_pr`, `dry_run`; see
-            `mbv3zoo.hub.push_folder`.
+        dry_run: Do not use the network; only tell what would be pushed.
+        **options: `token`, `private`, `revision`, `commit_message`, `create_pr`; see `mbv3zoo.hub.PushOptions`.
 
     Returns:
         The address of the commit or pull request; with `dry_run` what would be sent.
@@ -47,7 +73,7 @@ def publish_folder(
         except ValueError as error:
             raise ValueError(f'{repo_id} has a card that keeps its licence: {error}. Correct the card there') from error
 
-    return hub.push_folder(folder, repo_id, card=card, check_card=check_merged, **options)
+    return hub.push_folder(folder, repo_id, card=card, check_card=check_merged, dry_run=dry_run, **options)
 
 
 def published_card(folder: Path, repo_id: str, license: str | None = None, allow_licenses: Iterable[str] = ()) -> str:

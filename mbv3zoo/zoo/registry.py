@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import timm
 from timm.models import is_model
@@ -17,7 +17,7 @@ from timm.models import is_model
 import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
 from mbv3zoo import hub
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.saving.folder import saved_files
+from mbv3zoo.saving.folder import LOADED_NAMES, saved_files
 from mbv3zoo.zoo import configs as config_loader
 
 # The organisation on the Hub that has weights of our detectors which are not in the package.
@@ -144,13 +144,7 @@ def find_weights(name: str) -> Path | HubWeights | None:
 
 
 def pull_weights(
-    weights: HubWeights,
-    *,
-    revision: str | None = None,
-    cache_dir: str | Path | None = None,
-    local_files_only: bool = False,
-    force_download: bool = False,
-    **options: Any,
+    weights: HubWeights, names: Sequence[str] = LOADED_NAMES, **options: Unpack[hub.PullOptions]
 ) -> dict[str, Path]:
     """Files of a detector: from the Hub's cache without a question to the Hub where all are there, else from the Hub.
 
@@ -158,19 +152,20 @@ def pull_weights(
 
     Args:
         weights: The repository.
-        revision: Branch, tag or commit, instead of the one that was registered.
-        cache_dir, local_files_only, force_download, **options: As for `mbv3zoo.hub.pull`, which see for the errors.
+        names: Which files.
+        **options: As for `mbv3zoo.hub.pull`, which see for the errors; `revision` instead of the registered one.
 
     Returns:
         Name -> path in the cache.
     """
-    options |= {'revision': revision or weights.revision, 'cache_dir': cache_dir}
-    if not (local_files_only or force_download):
+    options['revision'] = options.get('revision') or weights.revision
+    if not (options.get('local_files_only') or options.get('force_download')):
         try:
-            return hub.pull(weights.repo_id, local_files_only=True, **options)
+            cached: hub.PullOptions = {**options, 'local_files_only': True}
+            return hub.pull(weights.repo_id, names, **cached)
         except FileNotFoundError:
             pass  # not in the cache, or not whole
-    return hub.pull(weights.repo_id, local_files_only=local_files_only, force_download=force_download, **options)
+    return hub.pull(weights.repo_id, names, **options)
 
 
 def _tags(detector: str) -> dict[str, Path | HubWeights]:

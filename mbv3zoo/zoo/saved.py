@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import torch
 from timm.models import is_model
@@ -21,7 +21,7 @@ from mbv3zoo.zoo.configs import is_config_file
 # Arguments of timm.create_model that say where weights come from or where the model is put: true of one build only.
 BUILD_ARGS = ('cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype')
 # Arguments of hub.pull; cache_dir is one of them too.
-HUB_ARGS = ('revision', 'token', 'local_files_only', 'force_download')
+HUB_ARGS = tuple(sorted(hub.PullOptions.__optional_keys__ - {'cache_dir'}))
 
 
 class Saved(NamedTuple):
@@ -58,21 +58,20 @@ def find_saved(name: Any) -> Path | zoo.HubWeights | str | None:
     return text if is_repository else None
 
 
-def read_saved(place: Path | zoo.HubWeights | str, revision: str | None = None, **options: Any) -> Saved:
+def read_saved(place: Path | zoo.HubWeights | str, **options: Unpack[hub.PullOptions]) -> Saved:
     """Reads a detector from where `find_saved` found it.
 
     Args:
         place: A folder, or a repository.
-        revision: Branch, tag or commit, for a repository only.
-        **options: Those of `mbv3zoo.hub.pull`, for a repository only.
+        **options: Those of `mbv3zoo.hub.pull`; `revision` for a repository only.
 
     Raises:
         ValueError: There is no detector, or one of its files is corrupt.
     """
-    return _read_files(_find_files(place, revision, **options), place)
+    return _read_files(_find_files(place, options), place)
 
 
-def copy_saved(source: str | Path, folder: str | Path, **options: Any) -> Path:
+def copy_saved(source: str | Path, folder: str | Path, **options: Unpack[hub.PullOptions]) -> Path:
     """Copies a saved detector with its card into a new folder, as it is.
 
     Args:
@@ -90,7 +89,7 @@ def copy_saved(source: str | Path, folder: str | Path, **options: Any) -> Path:
         raise ValueError(
             f'no weights called {str(source)!r}; expected a folder, a name with a tag, or a Hub repository'
         )
-    files = _find_files(place, **options)
+    files = _find_files(place, options)
     _read_files(files, place)  # a detector, and whole
     if isinstance(place, Path):
         files = saved_folder.all_files(place)
@@ -105,11 +104,17 @@ def copy_saved(source: str | Path, folder: str | Path, **options: Any) -> Path:
     return folder
 
 
-def _find_files(place: Path | zoo.HubWeights | str, revision: str | None = None, **options: Any) -> dict[str, Path]:
-    if not isinstance(place, Path):
-        pull = zoo.pull_weights if isinstance(place, zoo.HubWeights) else hub.pull
-        return pull(place, revision=revision, **options)
-    if revision is not None:
+def _find_files(place: Path | zoo.HubWeights | str, options: hub.PullOptions) -> dict[str, Path]:
+    if isinstance(place, zoo.HubWeights):
+        return zoo.pull_weights(place, **options)
+    if isinstance(place, str):
+        return hub.pull(place, **options)
+    known = hub.PullOptions.__optional_keys__
+    if unknown := sorted(options.keys() - known):
+        raise TypeError(
+            f'unknown options of the Hub: {", ".join(unknown)}; expected some of {", ".join(sorted(known))}'
+        )
+    if (revision := options.get('revision')) is not None:
         raise ValueError(
             f'revision={revision!r} was given for the folder {str(place)!r}, but only repositories on the Hub have '
             'revisions: leave it out.'

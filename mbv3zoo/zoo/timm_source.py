@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import safetensors
 from timm.models import PretrainedCfg, is_model
@@ -40,7 +40,7 @@ def is_timm_source(name: Any) -> bool:
     return isinstance(name, str) and name.startswith(PREFIXES)
 
 
-def read_timm_source(name: str, pretrained: bool, **options: Any) -> TimmSource:
+def read_timm_source(name: str, pretrained: bool, **options: Unpack[hub.PullOptions]) -> TimmSource:
     """Reads a repository that `timm.models.push_to_hf_hub` or `Detector.save_pretrained` wrote.
 
     Args:
@@ -67,7 +67,7 @@ def read_timm_source(name: str, pretrained: bool, **options: Any) -> TimmSource:
     return TimmSource(_detector_config(name, architecture, config.get('model_args') or {}), record)
 
 
-def checked_weights(name: str, **options: Any) -> dict[str, Any]:
+def checked_weights(name: str, **options: Unpack[hub.PullOptions]) -> dict[str, Any]:
     """Where timm is to read a model's own weights from: a copy that was checked against what the Hub states.
 
     Args:
@@ -81,7 +81,7 @@ def checked_weights(name: str, **options: Any) -> dict[str, Any]:
     if not record.hf_hub_id or record.hf_hub_filename or record.custom_load or record.file:
         return {}
     repo_id, _, revision = record.hf_hub_id.partition('@')
-    files = hub.pull(repo_id, (saved_folder.BACKBONE_NAME,), **{'revision': revision or None, **options})
+    files = hub.pull(repo_id, (saved_folder.BACKBONE_NAME,), **_at(revision, options))
     return {'pretrained_cfg_overlay': {'file': str(files[saved_folder.BACKBONE_NAME])}}
 
 
@@ -99,16 +99,21 @@ def check_complete(names: Iterable[str], path: str | Path) -> None:
         raise ValueError(f'{path}: {len(missing)} tensors of the backbone are missing, {missing[0]} first')
 
 
-def _find(name: str, names: list[str], options: dict[str, Any]) -> dict[str, Path]:
+def _find(name: str, names: list[str], options: hub.PullOptions) -> dict[str, Path]:
     prefix, _, place = name.partition(':')
     if prefix == 'hf-hub':
         repo_id, _, revision = place.partition('@')
-        return hub.pull(repo_id, names, revision=revision or None, **options)
+        return hub.pull(repo_id, names, **_at(revision, options))
     files = {file: Path(place) / file for file in names}
     for file, path in files.items():
         if not path.is_file():
             raise ValueError(f'{name}: the folder has no {file}. {saved_folder.NO_PICKLES}')
     return files
+
+
+def _at(revision: str, options: hub.PullOptions) -> hub.PullOptions:
+    """The options with the revision that a name ends in, unless they have one."""
+    return {**options, 'revision': options.get('revision') or revision or None}
 
 
 def _record(name: str, config: dict[str, Any]) -> dict[str, Any]:

@@ -181,7 +181,8 @@ def test_from_the_hub_once_and_then_from_the_cache(saved, tmp_path):
     second['config.json'] = config.replace('"b"', '"c"').encode()
     prelude = """
         import mbv3zoo
-        from mbv3zoo import DetectorConfig, zoo
+        from mbv3zoo import DetectorConfig
+        from mbv3zoo.zoo import registry as zoo
         config = DetectorConfig(backbone='mbv3_yolo_small_050', num_classes=2, image_size=64)
         zoo.register_detector('acme', config=config, weights={'old': 'acme/small@v1', 'new': 'acme/small'})
 
