@@ -1,1 +1,1 @@
-"""One image in: found, read, letterboxed, drawn on."""
+"""Images: found, read, letterboxed, drawn on."""

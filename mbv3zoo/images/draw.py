@@ -45,7 +45,7 @@ def _draw_caption(
     corner: tuple[int, int],
     canvas_size: tuple[int, int],
     colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont,
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     """Writes a caption above a box's top left corner, moved where needed to stay inside the image."""
     text_left, text_top, text_right, text_bottom = painter.textbbox((0, 0), caption, font=font)

@@ -1,10 +1,10 @@
-"""Fitting a picture into a fixed size without changing its shape: the one way for training and prediction."""
+"""Fits an image into a fixed size without changing its aspect ratio, for training and for prediction."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PAD_VALUE = 114
-# What is mapped, comes back as what it was.
+# Arrays give arrays, tensors give tensors.
 Boxes = TypeVar('Boxes', np.ndarray, 'Tensor')
 
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Where a picture lies inside its letterbox: scaled to fit, centred, the rest filled with grey 114.
+    """Where an image lies inside its letterbox: scaled to fit, centred, the rest filled with grey (114).
 
     Attributes:
         scale: target pixels for one original pixel, before rounding to whole pixels.
-        pad_left: grey columns left of the picture.
-        pad_top: grey rows above the picture.
-        original: (height, width) of the picture in pixels.
+        pad_left: grey columns left of the image.
+        pad_top: grey rows above the image.
+        original: (height, width) of the image in pixels.
         target: (height, width) of the letterbox in pixels.
     """
 
@@ -39,10 +39,10 @@ class Letterbox:
 
     @classmethod
     def fit(cls, original_hw: tuple[int, int], target_hw: tuple[int, int]) -> Letterbox:
-        """Scales a picture, up or down, to the largest size that fits, and centres it.
+        """Scales an image, up or down, to the largest size that fits, and centres it.
 
         Args:
-            original_hw: (height, width) of the picture in pixels.
+            original_hw: (height, width) of the image in pixels.
             target_hw: (height, width) of the letterbox in pixels.
 
         Raises:
@@ -65,7 +65,7 @@ class Letterbox:
 
     @property
     def resized(self) -> tuple[int, int]:
-        """(height, width) in pixels of the picture inside the letterbox, at least 1 each."""
+        """(height, width) in pixels of the image inside the letterbox, at least 1 each."""
         return _resized(self.scale, self.original)
 
     def apply(self, image: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class Letterbox:
         return functional.pad(image, [self.pad_left, self.pad_top, pad_right, pad_bottom], fill=PAD_VALUE)
 
     def apply_array(self, image: np.ndarray) -> np.ndarray:
-        """As `apply`, for an array, and without torch where it is not imported: the pixels are the same.
+        """The same as `apply` for an array; works without torch, with equal pixels.
 
         Args:
             image: uint8 `[H, W, C]` with (H, W) = `original`, or a smaller copy of it.
@@ -110,7 +110,7 @@ class Letterbox:
         return self.apply_without_torch(image)
 
     def apply_without_torch(self, image: np.ndarray) -> np.ndarray:
-        """As `apply_array`, by PIL."""
+        """The same as `apply_array`, always with PIL."""
         self._check(image, image.shape[:2])
         (height, width), channels = self.resized, image.shape[2]
         if image.shape[:2] != (height, width):
@@ -125,7 +125,7 @@ class Letterbox:
 
     def _check(self, image: Tensor | np.ndarray, size: tuple[int, ...]) -> None:
         height, width = self.original
-        # A smaller copy has the picture's shape, but for its last row and column.
+        # A smaller copy has the image's aspect ratio, give or take its last row and column.
         fits = image.ndim == 3 and size[0] <= height and abs(size[0] * width - size[1] * height) <= max(height, width)
         if not str(image.dtype).endswith('uint8') or not fits:
             raise ValueError(
@@ -133,26 +133,14 @@ class Letterbox:
                 f'expected uint8 pixels of a picture of {height} x {width} (height x width)'
             )
 
-    def boxes_to_letterbox(self, boxes: Boxes) -> Boxes:
-        """Maps boxes from the original picture into the letterbox.
-
-        Args:
-            boxes: `[N, 4]` xyxy in pixels of the original picture.
-
-        Returns:
-            float `[N, 4]` xyxy in pixels of the letterbox, not clipped.
-        """
-        ratios, pads = self._ratios_and_pads(boxes)
-        return boxes * ratios + pads
-
     def boxes_to_original(self, boxes: Boxes) -> Boxes:
-        """Maps boxes from the letterbox back onto the original picture, clipped to it.
+        """Maps boxes from the letterbox back onto the original image, clipped to it.
 
         Args:
             boxes: `[N, 4]` xyxy in pixels of the letterbox.
 
         Returns:
-            float `[N, 4]` xyxy in pixels of the original picture, x in 0..width, y in 0..height.
+            float `[N, 4]` xyxy in pixels of the original image, x in 0..width, y in 0..height.
         """
         ratios, pads = self._ratios_and_pads(boxes)
         boxes = (boxes - pads) / ratios
@@ -163,8 +151,8 @@ class Letterbox:
     def _ratios_and_pads(self, boxes: Boxes) -> tuple[Boxes, Boxes]:
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise ValueError(f'boxes have shape {tuple(boxes.shape)}; expected [N, 4] xyxy')
-        # The picture's pixels lie on whole numbers, so that its sides and the space around it are rounded. YOLOv5 maps
-        # boxes as if they were not. Halfway between, boxes are within half a pixel of both.
+        # The resized image and the space around it are whole pixels, hence rounded. YOLOv5 maps boxes as if they were
+        # not. The average of both mappings is within half a pixel of each.
         (height, width), (rows, columns) = self.original, self.resized
         ratio_x, ratio_y = (columns / width + self.scale) / 2, (rows / height + self.scale) / 2
         pad_x = (self.pad_left + (self.target[1] - columns) / 2) / 2
@@ -172,8 +160,8 @@ class Letterbox:
         return _like([ratio_x, ratio_y] * 2, boxes), _like([pad_x, pad_y] * 2, boxes)
 
 
-def _like(values: list[float], boxes: Boxes) -> Boxes:
-    """Numbers as boxes are: an array or a tensor, in double precision where they are, else in single."""
+def _like(values: list[float], boxes: Any) -> Any:
+    """The values as an array or a tensor like `boxes`, float64 where those are, else float32."""
     if not is_tensor(boxes):
         return np.array(values, np.float64 if boxes.dtype == np.float64 else np.float32)
     import torch

@@ -1,4 +1,4 @@
-"""Reading one picture, from wherever it comes, as upright 8-bit pixels."""
+"""Reads one image, from a file or from memory, as upright 8-bit pixels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from mbv3zoo.utils.tensors import is_tensor
 
@@ -21,7 +22,7 @@ IMAGE_SUFFIXES = frozenset(
 
 _16_BIT_MODES = ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 # How stored pixels become upright, for each EXIF orientation. Not ImageOps.exif_transpose: it also writes the
-# EXIF block anew, which fails, and loses a good picture, where some unrelated tag is damaged.
+# EXIF block anew, which fails, and loses a good image, where some unrelated tag is damaged.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,14 +32,14 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What PIL raises on a damaged EXIF block; the pixels beside it are usually fine.
+# What PIL raises on a damaged EXIF block; the pixels are usually fine.
 _EXIF_ERRORS = (SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
-# Float pictures come out of resizing a hair outside 0..1; anything beyond this is a wrong range.
+# Resizing may leave float images very slightly outside 0..1; values beyond this are of another range.
 _FLOAT_SLACK = 1e-3
 
 
 def read_image(source: Any, channels: int = 3, at_least: tuple[int, int] | None = None) -> np.ndarray:
-    """Reads one picture as upright 8-bit pixels.
+    """Reads one image as upright 8-bit pixels.
 
     EXIF orientation is applied, transparency is composited over white (as a page shows it), 16-bit values
     are divided by 257 and rounded (65535 becomes 255), an animation gives its first frame.
@@ -103,7 +104,7 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
             if image.format == 'PNG' and 'exif' not in image.info and _png_has_exif(file):
                 image.load()
             width, height = image.size
-            if image.format == 'TIFF':
+            if isinstance(image, TiffImageFile):
                 # PIL turns TIFF by itself, and not every version turns `size` before loading.
                 width, height = (
                     image.tag_v2[ExifTags.Base.ImageWidth],
@@ -140,7 +141,7 @@ def _file_to_rgb(path: str | os.PathLike, at_least: tuple[int, int] | None) -> I
         raise ValueError(f'cannot read {name}: {_reason(error)}') from error
     with image:
         covered = None
-        # Phones write MPO, which is JPEG with more pictures behind the first one.
+        # Phones write MPO, which is JPEG with more images behind the first one.
         if at_least is not None and isinstance(image, JpegImageFile):
             height, width = at_least if _orientation(image) < 5 else at_least[::-1]
             drafted = image.draft(None, (width, height))
@@ -176,8 +177,8 @@ def _png_has_exif(file: BinaryIO) -> bool:
     return found
 
 
-def _pil_to_rgb(image: Image.Image, name: str, covered: tuple[float, ...] | None = None) -> Image.Image:
-    """`covered` is the part (left, top, right, bottom) that the picture takes of the pixels that are decoded."""
+def _pil_to_rgb(image: Image.Image, name: str, covered: tuple[float, float, float, float] | None = None) -> Image.Image:
+    """`covered` is the part (left, top, right, bottom) of the decoded pixels that the image covers; None for all."""
     if image.mode == 'F':
         raise ValueError(
             f'cannot read {name}: it holds 32-bit floats (mode F) of unknown range; '

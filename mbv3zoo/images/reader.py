@@ -1,4 +1,4 @@
-"""Reads and letterboxes pictures a little ahead of the detector, in threads of their own."""
+"""Reads and letterboxes images a little ahead of the detector, in threads of their own."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MOST_THREADS = 4
 
 @dataclass(frozen=True)
 class Picture:
-    """One item on its way to the detector: either its letterboxed pixels or the reason there are none.
+    """One image for the detector: either its letterboxed pixels or the reason why there are none.
 
     Attributes:
         path: The file, where it came from one.
-        letterbox: Where the picture lies in its letterbox.
+        letterbox: Where the image lies in its letterbox.
         pixels: uint8 [C, H, W].
         error: Why it could not be read.
     """
@@ -39,18 +39,18 @@ class Picture:
 def read_pictures(
     items: Sequence[Any], in_chans: int, image_size: tuple[int, int], ahead: int, raise_unreadable: bool
 ) -> Iterator[Picture]:
-    """Pictures in the order of the items.
+    """Images in the order of the items.
 
     Args:
         items: What `mbv3zoo.images.read.read_image` takes.
         in_chans: Channels of the detector's input.
         image_size: (height, width) of the letterbox in pixels.
-        ahead: At most so many are read before they are asked for.
+        ahead: How many images are read before they are asked for, at most.
         raise_unreadable: Whether a damaged file raises too.
 
     Raises:
-        ValueError: An item that can be no accident: an array of the wrong kind, or a file for a detector that does
-            not take colours.
+        ValueError: An item is a mistake that every further item would repeat: an array of the wrong kind, or a file
+            for a detector whose input is neither RGB nor grey.
     """
     if len(items) == 1:
         yield _read(items[0], in_chans, image_size, raise_unreadable)

@@ -1,4 +1,4 @@
-"""From what a user names (a file, a folder, a pattern, images in memory) to a list of single pictures."""
+"""Expands a source (a file, a folder, a glob pattern, images in memory) into a list of single images."""
 
 import glob
 import os
@@ -18,15 +18,15 @@ _EXPECTED = (
 
 
 def expand_source(source: Any) -> tuple[list[Any], bool]:
-    """Lists the pictures that a source names, without reading them.
+    """Lists the images that a source names, without reading them.
 
     Args:
         source: one of
 
             * a path to a file, a `PIL.Image.Image`, an array `[H, W]` or `[H, W, C]`, a tensor
-              `[C, H, W]`: one picture;
-            * an array `[B, H, W, C]` or a tensor `[B, C, H, W]`: one picture for each index of B;
-            * a list or tuple of paths, PIL images, arrays and tensors of one picture each, in that order;
+              `[C, H, W]`: one image;
+            * an array `[B, H, W, C]` or a tensor `[B, C, H, W]`: one image for each index of B;
+            * a list or tuple of paths, PIL images, arrays and tensors of one image each, in that order;
               an empty one gives an empty list;
             * a directory: the files in it (not those in folders below) whose suffix, in either case, is in
               `IMAGE_SUFFIXES`, sorted by name;
@@ -36,10 +36,10 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
             Hidden files (`.name`) are skipped in directories and patterns.
 
     Returns:
-        The items (paths as they were named, or images in memory), and whether the source was one picture.
+        The items (paths as they were named, or images in memory), and whether the source was one image.
 
     Raises:
-        ValueError: if a single file is missing, a directory or a pattern holds no picture, or the source is
+        ValueError: if a single file is missing, a directory or a pattern holds no image, or the source is
             of another kind. Files within a list are not looked at.
     """
     if isinstance(source, (str, os.PathLike)):
@@ -79,7 +79,7 @@ def _expand_path(source: str | os.PathLike) -> tuple[list[Any], bool]:
 
 
 def _is_picture(path: Path) -> bool:
-    # Hidden files: `._name.jpg`, which macOS leaves on foreign disks, has a suffix but no picture.
+    # Hidden files: `._name.jpg`, which macOS writes on other file systems, has the suffix but is no image.
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.') and path.is_file()
 
 
