@@ -12,21 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from wrapt import when_imported
 
-from mbv3zoo.version import __version__
+from mbv3zoo.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from mbv3zoo import backbones
-    from mbv3zoo.config.detector import DetectorConfig
-    from mbv3zoo.config.training import TrainConfig
-    from mbv3zoo.create import create_detector, list_detectors
-    from mbv3zoo.detections import Detections
-    from mbv3zoo.detector import Detector
-    from mbv3zoo.loading import load
-    from mbv3zoo.models.layer_lists.blocks import register_block
-    from mbv3zoo.runtimes.exported_detector import ExportedDetector
-    from mbv3zoo.zoo.registry import register_detector
-
-# Name -> the module that has it.
+# Public name -> the module that has it, imported when the name is first used.
 _HOMES = {
     'Detections': 'detections',
     'Detector': 'detector',
@@ -36,38 +24,39 @@ _HOMES = {
     'create_detector': 'create',
     'list_detectors': 'create',
     'load': 'loading',
+    'load_dataset': 'data.load',
     'register_block': 'models.layer_lists.blocks',
     'register_detector': 'zoo.registry',
 }
 
-__all__ = [
-    'Detections',
-    'Detector',
-    'DetectorConfig',
-    'ExportedDetector',
-    'TrainConfig',
-    '__version__',
-    'backbones',
-    'create_detector',
-    'list_detectors',
-    'load',
-    'register_block',
-    'register_detector',
-]
+if TYPE_CHECKING:
+    # The same once more, as editors and type checkers read it.
+    from mbv3zoo import backbones as backbones
+    from mbv3zoo.config.detector import DetectorConfig as DetectorConfig
+    from mbv3zoo.config.training import TrainConfig as TrainConfig
+    from mbv3zoo.create import create_detector as create_detector
+    from mbv3zoo.create import list_detectors as list_detectors
+    from mbv3zoo.data.load import load_dataset as load_dataset
+    from mbv3zoo.detections import Detections as Detections
+    from mbv3zoo.detector import Detector as Detector
+    from mbv3zoo.loading import load as load
+    from mbv3zoo.models.layer_lists.blocks import register_block as register_block
+    from mbv3zoo.runtimes.exported_detector import ExportedDetector as ExportedDetector
+    from mbv3zoo.zoo.registry import register_detector as register_detector
+else:
+    __all__ = sorted(['__version__', 'backbones', *_HOMES])
 
+    def __getattr__(name: str) -> Any:
+        if name == 'backbones':
+            return import_module('mbv3zoo.backbones')
+        if name not in _HOMES:
+            raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+        value = getattr(import_module(f'mbv3zoo.{_HOMES[name]}'), name)
+        globals()[name] = value
+        return value
 
-def __getattr__(name: str) -> Any:
-    if name == 'backbones':
-        return import_module('mbv3zoo.backbones')
-    if name not in _HOMES:
-        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    value = getattr(import_module(f'mbv3zoo.{_HOMES[name]}'), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
 
 
 @when_imported('timm')

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import mbv3zoo
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.synth import CLASS_NAMES, SyntheticConfig, synthesize
 from mbv3zoo.zoo.configs import named_weights
@@ -68,5 +68,5 @@ def test_it_finds_what_is_in_the_shipped_scene(no_network, name):
 @pytest.mark.parametrize('name', NAMES)
 def test_it_is_good_on_scenes_it_has_not_seen(tmp_path, name):
     synthesize(tmp_path / 'new', SyntheticConfig(train=0, val=100, seed=7, workers=1))
-    metrics = evaluate(mbv3zoo.Detector.from_pretrained(name).fuse(), load_split(tmp_path / 'new', 'val')).metrics
+    metrics = evaluate(mbv3zoo.Detector.from_pretrained(name).fuse(), load_dataset(tmp_path / 'new', 'val')).metrics
     assert metrics.ap > 0.45 and metrics.ap50 > 0.65

@@ -1,9 +1,13 @@
 """What is imported when: in processes of their own, since pytest has imported everything."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import mbv3zoo
 
 HEAVY = 'torch', 'torchvision', 'timm', 'matplotlib', 'huggingface_hub'
 
@@ -40,6 +44,21 @@ def test_public_names_are_there():
     )
 
 
+def test_editors_and_type_checkers_see_the_names_that_are_imported_lazily():
+    tree = ast.parse(Path(mbv3zoo.__file__).read_text(encoding='utf-8'))
+    block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == 'TYPE_CHECKING')
+    seen = {
+        # `as` makes the name public to them.
+        alias.asname: node.module.removeprefix('mbv3zoo').removeprefix('.')
+        for node in block.body
+        for alias in node.names
+    }
+    assert seen == mbv3zoo._HOMES | {'backbones': ''}
+    assert set(mbv3zoo.__all__) == {'__version__', *seen} <= set(dir(mbv3zoo))
+    for name, home in mbv3zoo._HOMES.items():
+        assert getattr(mbv3zoo, name) is getattr(sys.modules[f'mbv3zoo.{home}'], name)
+
+
 def test_an_exported_file_predicts_without_torch(exported_file, scene):
     code = f'import mbv3zoo\nd = mbv3zoo.load({str(exported_file)!r})\nfound = d.predict({str(scene)!r})\n'
     assert loaded(f'{code}assert len(found) >= 3, found') == []
@@ -51,14 +70,10 @@ def test_an_exported_file_predicts_without_torch(exported_file, scene):
 def exported_file(tmp_path_factory):
     pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
-    import mbv3zoo
-
     path = tmp_path_factory.mktemp('exported') / 'model.onnx'
     return mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth').export(path)
 
 
 @pytest.fixture(scope='module')
 def scene():
-    from pathlib import Path
-
     return Path(__file__).parents[1] / 'docs' / 'scene.jpg'

@@ -20,7 +20,7 @@ import torch
 
 from mbv3zoo import Detector, create_detector
 from mbv3zoo.config.training import TrainConfig
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.training.anchor_fit import box_sides, fit_anchors
@@ -65,7 +65,7 @@ ROWS = {
 
 def train(row: Row, args: argparse.Namespace, run: Path) -> None:
     """Trains as one row says, and leaves its figures in `ablation.json` in the run's folder."""
-    train_set, val_set, shift_set = (load_split(args.data, split) for split in ('train', 'val', 'shift'))
+    train_set, val_set, shift_set = (load_dataset(args.data, split) for split in ('train', 'val', 'shift'))
     settings = {'epochs': args.epochs, 'cache': 'memory', 'workers': args.workers}
     config = TrainConfig(**settings, seed=args.seed, **row.settings)
     torch.manual_seed(args.seed)

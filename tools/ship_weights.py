@@ -17,7 +17,7 @@ import torch
 from mbv3zoo import Detector, create_detector
 from mbv3zoo.config.license_record import LicensedPart
 from mbv3zoo.config.training import RunConfig
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.saving import folder as saved_folder
@@ -40,7 +40,7 @@ def main() -> None:
     check_new_folder(folder)
     size = {'image_size': args.image_size} if args.image_size else {}
     detector = create_detector(args.run / 'best', pretrained=True, **size)
-    data = load_split(args.data, 'val')
+    data = load_dataset(args.data, 'val')
     with tempfile.TemporaryDirectory() as half:
         detector.save_pretrained(half, dtype=torch.float16)
         evaluation = evaluate(Detector.from_pretrained(half).fuse(), data)

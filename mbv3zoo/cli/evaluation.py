@@ -26,7 +26,7 @@ def val(
     ] = False,
 ) -> None:
     """COCO average precision of a detector on a labelled set; writes figures, curves and pictures."""
-    from mbv3zoo.data.load import load_split
+    from mbv3zoo.data.load import load_dataset
     from mbv3zoo.detector import Detector
     from mbv3zoo.evaluation.run import evaluate, to_coco_results
     from mbv3zoo.plots.report import write_report
@@ -37,7 +37,7 @@ def val(
     out = out or next_folder(Path('runs'), 'val')
     check_new_folder(out)
     detector = Detector.from_pretrained(model).fuse()
-    labelled = load_split(data, split, images)
+    labelled = load_dataset(data, split, images)
     with bar(len(labelled), 'evaluate') as progress:
         evaluation = evaluate(
             detector,

@@ -18,7 +18,7 @@ _ACCEPTED = (
 )
 
 
-def load_split(source: str | Path, split: str, images: str | Path | None = None) -> DetectionSet:
+def load_dataset(source: str | Path, split: str, images: str | Path | None = None) -> DetectionSet:
     """Reads one split of a data set.
 
     Args:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from timm.layers import to_2tuple
 
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.run import check_classes, evaluate
 from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, certificate_path
 from mbv3zoo.export.evaluate_file import evaluate_file
@@ -81,7 +81,7 @@ def export(
         nms: Decode and suppress inside the graph (ONNX, OpenVINO, torch.export, TorchScript).
         score_thresh, iou_thresh, max_detections: The thresholds in there.
         precision: 'float32'; 'float16' stores OpenVINO's weights so; 'int8' for ONNX and OpenVINO.
-        calibration: For int8: a data set as of `mbv3zoo.data.load.load_split` (its `split` is taken where there is no
+        calibration: For int8: a data set as of `mbv3zoo.data.load.load_dataset` (its `split` is taken where there is no
             'train'), or a folder of pictures. A few hundred are used.
         data: A labelled data set to measure AP on, before and after.
         split: Its split.
@@ -104,7 +104,7 @@ def export(
     wanted = _check(detector, path, format, settings, image_size, calibration, split)
     if path.exists() and not overwrite:
         raise ValueError(f'{path} exists already; choose another name, or ask for overwrite')
-    labelled = load_split(data, split) if data else None
+    labelled = load_dataset(data, split) if data else None
     if labelled is not None:
         if nms:
             raise ValueError('AP is measured with thresholds of its own: leave data out, or export without nms')

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.export.formats import check_installed, format_of
 from mbv3zoo.images.reader import read_pictures
 from mbv3zoo.images.sources import expand_source
@@ -59,7 +59,7 @@ def calibration_pixels(
     """Pictures to calibrate on.
 
     Args:
-        data: A data set as of `mbv3zoo.data.load.load_split`, or a folder of pictures.
+        data: A data set as of `mbv3zoo.data.load.load_dataset`, or a folder of pictures.
         split: The data set's split that is taken where it has no 'train'.
         info: What pictures the graph takes.
         count: At most so many, drawn at random.
@@ -86,7 +86,7 @@ def _named_files(data: str | Path, split: str) -> list[Path | str]:
     # Pictures that AP is measured on later stay unseen, where there are others.
     for name in dict.fromkeys(('train', split)):
         try:
-            return [record.path for record in load_split(data, name).records]
+            return [record.path for record in load_dataset(data, name).records]
         except ValueError as error:
             errors.append(error)
     try:

@@ -10,7 +10,7 @@ import yaml
 from mbv3zoo.config.training import DataConfig, RunConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import Metrics
 from mbv3zoo.licenses import trained_on
@@ -84,8 +84,8 @@ def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
     if config.data.endswith('.json') and not config.val_data:
         raise ValueError(f'{config.data} is one split; name the COCO .json of the validation split too')
     return (
-        load_split(config.data, 'train', config.images),
-        load_split(config.val_data or config.data, 'val', config.images),
+        load_dataset(config.data, 'train', config.images),
+        load_dataset(config.val_data or config.data, 'val', config.images),
     )
 
 

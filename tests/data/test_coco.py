@@ -8,7 +8,7 @@ from faster_coco_eval import mask
 from PIL import Image
 
 from mbv3zoo.data.coco import load_coco
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.synth import SyntheticConfig, synthesize
 
 CATEGORIES = [{'id': 90, 'name': 'dog'}, {'id': 3, 'name': 'cat'}]
@@ -316,7 +316,7 @@ def test_coco_and_yolo_versions_of_one_set_give_equal_records(tmp_path):
     synthesize(tmp_path / 'set', SyntheticConfig(train=8, val=3, image_size=160, workers=1, seed=5, negatives=0.2))
     for split in ('train', 'val'):
         coco = load_coco(tmp_path / f'set/annotations/{split}.json')
-        yolo = load_split(tmp_path / 'set', split)
+        yolo = load_dataset(tmp_path / 'set', split)
         assert coco.class_names == yolo.class_names
         assert coco.problems == yolo.problems == ()
         assert sum(len(record.boxes) for record in coco.records) > 5

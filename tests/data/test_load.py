@@ -4,13 +4,13 @@ import pytest
 from PIL import Image
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 
 
 def test_a_data_yaml_its_folder_and_a_path_as_text_are_one_set(tmp_path):
     path = write_yolo_set(tmp_path, {'train': 3, 'val': 2})
     for source in (path, str(path), tmp_path, str(tmp_path)):
-        data = load_split(source, 'val')
+        data = load_dataset(source, 'val')
         assert len(data) == 2 and data.class_names == CLASS_NAMES
 
 
@@ -23,9 +23,9 @@ def test_a_json_is_one_split_whatever_is_asked_for(tmp_path):
     }
     (tmp_path / 'annotations').mkdir()
     (tmp_path / 'annotations/train.json').write_text(json.dumps(content))
-    data = load_split(tmp_path / 'annotations/train.json', 'whatever')
+    data = load_dataset(tmp_path / 'annotations/train.json', 'whatever')
     assert data.class_names == ('thing',) and data.records[0].image_id == 4
-    data = load_split(str(tmp_path / 'annotations/train.json'), 'train', tmp_path / 'images/train')
+    data = load_dataset(str(tmp_path / 'annotations/train.json'), 'train', tmp_path / 'images/train')
     assert len(data) == 1
 
 
@@ -41,12 +41,12 @@ def test_a_folder_with_a_coco_file_in_each_split(tmp_path):
         Image.new('RGB', (8, 6)).save(tmp_path / split / 'a.png')
         (tmp_path / split / '_annotations.coco.json').write_text(coco('a.png'))
     for asked, split in (('train', 'train'), ('val', 'valid'), ('valid', 'valid')):
-        data = load_split(tmp_path, asked)
+        data = load_dataset(tmp_path, asked)
         assert data.records[0].path == tmp_path / split / 'a.png' and data.class_names == ('thing',)
     with pytest.raises(ValueError, match=r"no split 'test'; .* are \['train', 'valid'\]"):
-        load_split(tmp_path, 'test')
+        load_dataset(tmp_path, 'test')
     with pytest.raises(ValueError, match='none of its 1 pictures can be read in .*elsewhere'):
-        load_split(tmp_path, 'train', tmp_path / 'elsewhere')
+        load_dataset(tmp_path, 'train', tmp_path / 'elsewhere')
 
 
 XML = (
@@ -63,7 +63,7 @@ def test_a_pascal_voc_folder(tmp_path):
         Image.new('RGB', (8, 6)).save(tmp_path / image / 'a.png')
     (tmp_path / 'year/ImageSets/Main/train.txt').write_text('a')
     for source in (tmp_path / 'year', str(tmp_path / 'splits')):
-        data = load_split(source, 'train')
+        data = load_dataset(source, 'train')
         assert data.records[0].boxes.tolist() == [[1, 2, 4, 5]] and data.class_names == ('thing',)
 
 
@@ -73,7 +73,7 @@ def test_a_data_yaml_goes_before_what_else_is_in_its_folder(tmp_path):
     (tmp_path / 'train').mkdir()
     (tmp_path / 'train/a.xml').write_text(XML)
     (tmp_path / 'train/_annotations.coco.json').write_text(coco('a.png'))
-    assert len(load_split(tmp_path, 'train')) == 3
+    assert len(load_dataset(tmp_path, 'train')) == 3
 
 
 def test_a_hugging_face_set(tmp_path, monkeypatch):
@@ -83,18 +83,18 @@ def test_a_hugging_face_set(tmp_path, monkeypatch):
     Image.new('RGB', (8, 6)).save(tmp_path / 'set/train/a.png')
     row = {'file_name': 'a.png', 'objects': {'bbox': [[1, 2, 3, 4]], 'category': ['thing']}}
     (tmp_path / 'set/train/metadata.jsonl').write_text(json.dumps(row))
-    data = load_split(f'hub:{tmp_path / "set"}', 'train')
+    data = load_dataset(f'hub:{tmp_path / "set"}', 'train')
     assert data.records[0].boxes.tolist() == [[1, 2, 4, 6]] and data.class_names == ('thing',)
 
 
 def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / 'train').mkdir()
     with pytest.raises(ValueError, match=r'nothing\.yaml: no such data set file'):
-        load_split(tmp_path / 'nothing.yaml', 'train')
+        load_dataset(tmp_path / 'nothing.yaml', 'train')
     with pytest.raises(ValueError, match=r'data\.yaml: no such data set file'):
-        load_split(tmp_path, 'train')
+        load_dataset(tmp_path, 'train')
     with pytest.raises(ValueError, match=r'nothing\.json: no such data set file'):
-        load_split(tmp_path / 'nothing.json', 'train')
+        load_dataset(tmp_path / 'nothing.json', 'train')
     for source in (tmp_path, tmp_path / 'nothing.yaml'):
         with pytest.raises(ValueError, match='expected a YOLO data.yaml .*COCO .json.*Pascal VOC.*hub:org/name'):
-            load_split(source, 'train')
+            load_dataset(source, 'train')

@@ -12,7 +12,7 @@ from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
 from mbv3zoo.training.checkpoint import load_state
@@ -30,7 +30,7 @@ def data(tmp_path):
 def trainer_of(data, run, resume=False, **settings):
     torch.manual_seed(0)
     detector = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
-    sets = load_split(data, 'train'), load_split(data, 'val')
+    sets = load_dataset(data, 'train'), load_dataset(data, 'val')
     return Trainer(detector, *sets, TrainConfig(**(SETTINGS | settings)), run, resume)
 
 

@@ -11,7 +11,7 @@ from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.create import create_detector
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.training import run
@@ -84,7 +84,7 @@ def test_the_weights_are_the_same(runs):
 def test_the_evaluation_is_that_of_one_process(runs):
     """Both looked at a part of the pictures: five of them, so not at equally many."""
     folder, data = runs
-    metrics = evaluate(Detector.from_pretrained(folder / 'two' / 'last'), load_split(data, 'val')).metrics
+    metrics = evaluate(Detector.from_pretrained(folder / 'two' / 'last'), load_dataset(data, 'val')).metrics
     last = rows_of(folder / 'two')[-1]
     assert metrics.images == 5
     for name in ('ap', 'ap50', 'ap75'):

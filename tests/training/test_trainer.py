@@ -13,7 +13,7 @@ from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
-from mbv3zoo.data.load import load_split
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import evaluate
@@ -30,7 +30,7 @@ SETTINGS = {
 @pytest.fixture(scope='module')
 def sets(tmp_path_factory):
     path = write_yolo_set(tmp_path_factory.mktemp('tiny'))
-    return load_split(path, 'train'), load_split(path, 'val')
+    return load_dataset(path, 'train'), load_dataset(path, 'val')
 
 
 def detector_of(**options):
@@ -534,7 +534,7 @@ def test_a_detector_learns_clear_shapes(tmp_path):
     # 240 steps from nothing end anywhere between AP50 0.2 and 1 by the first weights; with these at 1.
     torch.manual_seed(1)
     path = write_yolo_set(tmp_path / 'set', {'train': 32, 'val': 16}, (96, 96))
-    sets = load_split(path, 'train'), load_split(path, 'val')
+    sets = load_dataset(path, 'train'), load_dataset(path, 'val')
     detector = detector_of(image_size=96)
     settings = {'epochs': 30, 'batch_size': 4, 'mosaic': 0.3, 'scale': 0.2, 'eval_every': 30, 'color': 0, 'degrees': 0}
     metrics = trainer_of(sets, tmp_path / 'run', detector=detector, **settings).fit()
