@@ -1,0 +1,48 @@
+"""The files at the top of the checkout say the same as each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+
+TOP = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((TOP / 'pyproject.toml').read_text())['project']
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    (command,) = re.findall(r'^pip install .*pytest.*$', (TOP / 'README.md').read_text(), re.MULTILINE)
+    lines = (TOP / '.ci' / 'run').read_text().splitlines()
+    assert lines[-1] == command
+    # Each on a line of its own: in a list of &&, a failure would not end the script.
+    assert [line for line in lines if line.startswith(('ruff', 'mypy'))] == [
+        'ruff check .',
+        'ruff format --check .',
+        'mypy',
+    ]
+    workflow = yaml.safe_load((TOP / '.github/workflows/ci.yml').read_text())
+    steps = workflow['jobs']['check']['steps']
+    assert steps[-1] == {'run': '.ci/run'} and (TOP / '.ci/run').stat().st_mode & 0o111
+    (python,) = [step['with']['python-version'] for step in steps if 'with' in step]
+    assert PROJECT['requires-python'] == f'>={python}'
+    assert f'Programming Language :: Python :: {python}' in PROJECT['classifiers']
+
+
+def test_hooks_run_the_ruff_that_ci_runs():
+    bounds = {item.name: item.specifier for item in map(Requirement, PROJECT['optional-dependencies']['lint'])}
+    hooks = yaml.safe_load((TOP / '.pre-commit-config.yaml').read_text())['repos'][0]['hooks']
+    pins = [Requirement(pin) for hook in hooks for pin in hook['additional_dependencies']]
+    assert {hook['id'] for hook in hooks} == {'ruff-check', 'ruff-format'} and {pin.name for pin in pins} == {'ruff'}
+    (version,) = {str(pin.specifier).removeprefix('==') for pin in pins}
+    assert version in bounds['ruff']
+
+
+def test_the_extra_called_all_has_every_other():
+    extras = PROJECT['optional-dependencies']
+    (everything,) = map(Requirement, extras['all'])
+    assert everything.extras == extras.keys() - {'all'}
+
+
+def test_types_are_shipped():
+    assert (TOP / 'mbv3zoo' / 'py.typed').is_file() and 'Typing :: Typed' in PROJECT['classifiers']
