@@ -19,8 +19,9 @@ _SHORT.maxstring = _SHORT.maxother = 200
 class Config(BaseModel):
     """Base of all settings: frozen, and an unknown key is refused with the nearest known name."""
 
-    # No infinity or NaN: JSON, which configs are saved as, has neither.
-    model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False)
+    # No infinity or NaN: JSON, which configs are saved as, has neither. The docstring under a field is its description:
+    # `TrainConfig.model_fields['lr'].description`.
+    model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     @model_validator(mode='before')
     @classmethod

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, PositiveFloat, Tag, model_validator
 
 from mbv3zoo.config.base import Config
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
-from mbv3zoo.config.types import ClassNames, ImageSize, LevelAnchors, Positive
+from mbv3zoo.config.types import ClassNames, ImageSize, LevelAnchors
 
 # YOLOv5's anchors: (width, height) in pixels of the network's input, for strides 8, 16 and 32.
 DEFAULT_ANCHORS = (
@@ -26,40 +26,27 @@ Multiple = Annotated[float, Field(gt=0, le=4)]
 
 
 class DetectorConfig(Config):
-    """All that is needed to build a detector's network again: what is saved beside the weights.
+    """All that is needed to build a detector's network: what is saved beside the weights."""
 
-    Attributes:
-        backbone: A timm model name, with or without a pretrained tag.
-        backbone_args: Further arguments of `timm.create_model`, plain JSON values.
-        num_classes: Number of classes K. Taken from `class_names` where those are given.
-        class_names: One unique name a class; `('0', '1', ...)` where only the number is known.
-        in_chans: Channels of the input picture.
-        image_size: (height, width) in pixels that pictures are letterboxed to; multiples of 32.
-        anchors: For each stride a list of (width, height) in pixels of the network's input; a number alone asks for so
-            many a stride, of usual sides.
-        neck: What stands in place of YOLOv5's PAN: 'light', one of depthwise separable convolutions
-            (`mbv3zoo.models.light_pan`), or rows of a YOLOv5 layer list (`mbv3zoo.layer_lists.parse` reads them). None
-            is the PAN. Strides are 8, 16, 32 but for rows.
-        depth_multiple: Scales how often the neck's blocks repeat (YOLOv5's compound scaling).
-        width_multiple: Scales the neck's channels.
-        activation: Activation of the neck, by its name in timm.layers.
-        mean: Per-channel mean the backbone was trained with, for pictures in 0..1; None takes the backbone's.
-        std: Per-channel standard deviation, likewise.
-        licenses: What the weights were made from, and under which licences.
-    """
-
-    backbone: str
-    backbone_args: dict[str, Any] = {}
     # Upper bounds, here and below, are far beyond any use: a config may come from anywhere, and is built before its
     # weights are looked at.
+    backbone: str
+    """A timm model name, with or without a pretrained tag."""
+    backbone_args: dict[str, Any] = {}
+    """Further arguments of timm.create_model, plain JSON values."""
     num_classes: Annotated[int, Field(ge=1, le=MOST_CLASSES, strict=True)] = 80
+    """Number of classes K; follows from class_names if those are given."""
     class_names: ClassNames = ()
+    """One unique name per class; ('0', '1', ...) if only num_classes is given."""
     in_chans: Annotated[int, Field(ge=1, le=1024)] = 3
+    """Number of channels of the input image."""
     image_size: ImageSize = (640, 640)
+    """(height, width) in pixels that images are letterboxed to, multiples of 32; an int means a square."""
     anchors: Annotated[
         Annotated[int, Field(ge=1, le=64, strict=True), Tag('number')] | Annotated[LevelAnchors, Tag('levels')],
         Discriminator(lambda value: 'number' if isinstance(value, (int, float)) else 'levels'),
     ] = DEFAULT_ANCHORS
+    """Per stride a list of (width, height) in input pixels; or an int: that many default anchors per stride."""
     neck: (
         Annotated[
             Annotated[LayerRows, Tag('rows')] | Annotated[Literal['light'], Tag('name')],
@@ -67,12 +54,19 @@ class DetectorConfig(Config):
         ]
         | None
     ) = None
+    """None for YOLOv5's PAN, 'light' for one of depthwise separable convolutions, or rows of a YOLOv5 layer list."""
     depth_multiple: Multiple = 0.33
+    """Factor on the number of repeated blocks in the neck (YOLOv5's compound scaling)."""
     width_multiple: Multiple = 0.25
+    """Factor on the number of channels in the neck (YOLOv5's compound scaling)."""
     activation: str = 'silu'
+    """Activation function of the neck, by its name in timm.layers."""
     mean: tuple[float, ...] | None = None
-    std: tuple[Positive, ...] | None = None
+    """Mean per channel, for images in 0..1; None uses the backbone's."""
+    std: tuple[PositiveFloat, ...] | None = None
+    """Standard deviation per channel, for images in 0..1; None uses the backbone's."""
     licenses: LicenseRecord = LicenseRecord()
+    """What the weights were made from, and under which licences."""
 
     @model_validator(mode='before')
     @classmethod

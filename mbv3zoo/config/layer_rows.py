@@ -29,37 +29,31 @@ Number = Annotated[int, Field(ge=-1, le=_MOST_ROWS)]
 
 
 class LayerRow(Config):
-    """One row.
-
-    Attributes:
-        sources: Numbers of the rows whose maps it takes.
-        repeats: How often, before scaling by the depth multiple.
-        block: Its name in the table of blocks (`mbv3zoo.models.layer_lists.blocks`).
-        args: Its arguments as they stand in the file: channels are not scaled.
-    """
+    """One row."""
 
     sources: Annotated[tuple[Number, ...], Field(min_length=1, max_length=64)]
+    """Numbers of the rows whose feature maps it takes."""
     repeats: Annotated[int, Field(ge=1, le=512)] = 1
+    """Number of repeats, before scaling by the depth multiple."""
     block: Annotated[str, Field(max_length=100)]
+    """Name of the block (`mbv3zoo.models.layer_lists.blocks`)."""
     args: Annotated[tuple[Annotated[JsonValue, AfterValidator(_bounded)], ...], Field(max_length=64)] = ()
+    """Arguments of the block as in the file, channels not scaled."""
 
 
 class LayerRows(Config):
-    """Consecutive rows, with what goes in and out. Numbers are those of the file, so that errors can name them.
-
-    Attributes:
-        rows: The rows.
-        first: Number of the first one.
-        inputs: Numbers of the maps that come from outside; -1 is the picture.
-        strides: Pixels a cell of `inputs`, finest first; None where they are what the backbone gives.
-        outputs: Numbers of the maps that go on, finest first.
-    """
+    """Consecutive rows with their inputs and outputs. Numbers are those of the file, so that errors can name them."""
 
     rows: Annotated[tuple[LayerRow, ...], Field(max_length=_MOST_ROWS)]
+    """The rows."""
     first: Annotated[int, Field(ge=0, le=_MOST_ROWS)]
+    """Number of the first one."""
     inputs: Annotated[tuple[Number, ...], Field(min_length=1, max_length=64)]
+    """Numbers of the feature maps that come from outside; -1 is the image."""
     strides: Annotated[tuple[Annotated[int, Field(ge=2, le=1024)], ...], Field(max_length=64)] | None = None
+    """Strides of the inputs, in input pixels per cell, finest first; None takes what the backbone gives."""
     outputs: Annotated[tuple[Number, ...], Field(min_length=1, max_length=64)]
+    """Numbers of the feature maps that are passed on, finest first."""
 
     @model_validator(mode='after')
     def _check(self) -> Self:

@@ -25,15 +25,12 @@ LicenseId = Annotated[str, BeforeValidator(_license_id), Field(pattern=r'^[a-z0-
 
 
 class LicensedPart(Config):
-    """One thing that a detector's weights were made from. A licence alone may be given for it, as text.
-
-    Attributes:
-        license: Its licence, 'none' or 'unknown'.
-        source: Where it comes from: an id on the Hub ('timm/resnet18.a1_in1k'), an address, a data set's name.
-    """
+    """One thing that a detector's weights were made from. A licence alone may be given for it, as text."""
 
     license: LicenseId = 'unknown'
+    """Its licence, 'none' or 'unknown'."""
     source: Annotated[str, Field(max_length=500), AfterValidator(one_line)] = ''
+    """Where it comes from: an id on the Hub ('timm/resnet18.a1_in1k'), a URL, the name of a dataset."""
 
     @model_validator(mode='before')
     @classmethod
@@ -42,17 +39,13 @@ class LicensedPart(Config):
 
 
 class LicenseRecord(Config):
-    """What a detector was made from, and under which licences; travels with its weights (`mbv3zoo.licenses`).
-
-    Attributes:
-        code: Licence of this library.
-        backbone: The backbone's weights before the first training; 'none' where it began from scratch.
-        imported: Weights that were converted from another library, such as 'agpl-3.0' for YOLOv5's; 'none' where
-            there are none.
-        data: The data sets it was trained on, in their order; empty where none was recorded.
-    """
+    """What a detector was made from, and under which licences; saved with its weights (`mbv3zoo.licenses`)."""
 
     code: Literal['apache-2.0'] = 'apache-2.0'
+    """Licence of this library."""
     backbone: LicensedPart = LicensedPart()
+    """The backbone's weights before the first training; 'none' if it was trained from scratch."""
     imported: LicensedPart = LicensedPart()
+    """Weights converted from another library, such as 'agpl-3.0' for YOLOv5's; 'none' if there are none."""
     data: Annotated[tuple[LicensedPart, ...], BeforeValidator(_one_or_many), Field(max_length=100)] = ()
+    """Datasets it was trained on, in order; empty if none was recorded."""

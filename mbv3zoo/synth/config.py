@@ -1,8 +1,11 @@
-"""What a synthetic data set is made of."""
+"""What a synthetic dataset is made of."""
+
+from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
 from mbv3zoo.config.base import Config
 
@@ -13,24 +16,37 @@ MIN_VISIBLE_SHARE = 0.25
 
 
 class SyntheticConfig(Config):
-    """Settings of :func:`mbv3zoo.synth.synthesize`; a bad value is a ``ValueError``."""
+    """Settings of `mbv3zoo.synth.synthesize`."""
 
-    train: int = Field(4000, ge=0, description='scenes in the train split')
-    val: int = Field(500, ge=0, description='scenes in the val split')
-    shift: int = Field(0, ge=0, description='scenes in the shift split: other backgrounds, a worse camera')
-    image_size: int = Field(320, ge=64, le=4096, description='longest side of a scene, pixels')
-    seed: int = Field(0, ge=0, description='the same seed gives the same bytes')
-    workers: int = Field(2, ge=0, le=256, description='processes; 0 or 1 stays in this process')
-    objects: Path | None = Field(None, description='folders of PNGs, one a class; None draws objects')
-    backgrounds: Path | None = Field(None, description='folder of pictures; None, and the shift split, draw')
-    min_objects: int = Field(1, ge=0, le=200, description='fewest objects tried in a scene')
-    max_objects: int = Field(8, ge=1, le=200, description='most objects in a scene')
-    min_scale: float = Field(0.1, gt=0, le=1, description='smallest longest side of an object / image_size')
-    max_scale: float = Field(0.6, gt=0, le=1, description='largest longest side of an object / image_size')
-    negatives: float = Field(0.03, ge=0, le=1, description='share of scenes without objects')
+    train: NonNegativeInt = 4000
+    """Number of scenes in the train split."""
+    val: NonNegativeInt = 500
+    """Number of scenes in the val split."""
+    shift: NonNegativeInt = 0
+    """Number of scenes in the shift split: other backgrounds, a worse camera."""
+    image_size: int = Field(320, ge=64, le=4096)
+    """Longest side of a scene, in pixels."""
+    seed: NonNegativeInt = 0
+    """Seed of all random numbers: the same one gives the same bytes."""
+    workers: int = Field(2, ge=0, le=256)
+    """Number of processes; 0 and 1 use the calling one."""
+    objects: Path | None = None
+    """Folder with a folder of cut-out PNGs per class; None draws geometric objects."""
+    backgrounds: Path | None = None
+    """Folder of background images; None, and the shift split, draw them."""
+    min_objects: int = Field(1, ge=0, le=200)
+    """Minimum number of objects to place in a scene."""
+    max_objects: int = Field(8, ge=1, le=200)
+    """Maximum number of objects to place in a scene."""
+    min_scale: float = Field(0.1, gt=0, le=1)
+    """Minimum of an object's longest side, as a fraction of image_size."""
+    max_scale: float = Field(0.6, gt=0, le=1)
+    """Maximum of an object's longest side, as a fraction of image_size."""
+    negatives: float = Field(0.03, ge=0, le=1)
+    """Fraction of scenes without objects."""
 
     @model_validator(mode='after')
-    def _check_ranges(self) -> 'SyntheticConfig':
+    def _check_ranges(self) -> Self:
         if self.min_objects > self.max_objects:
             raise ValueError(
                 f'min_objects is {self.min_objects}, above max_objects {self.max_objects}: '

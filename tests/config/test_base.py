@@ -2,7 +2,10 @@ import pytest
 from pydantic import ValidationError
 
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.layer_rows import LayerRow, LayerRows
+from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
 from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
+from mbv3zoo.synth.config import SyntheticConfig
 
 
 def test_frozen():
@@ -65,3 +68,21 @@ def test_the_given_data_is_not_changed():
     data = {'backbone': 'resnet18', 'class_names': ['cat']}
     DetectorConfig.parse(data)
     assert data == {'backbone': 'resnet18', 'class_names': ['cat']}
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        DataConfig, DetectorConfig, LayerRow, LayerRows, LicensedPart, LicenseRecord, RunConfig, SyntheticConfig,
+        TrainConfig,
+    ],
+)  # fmt: skip
+def test_every_field_says_what_it_is_in_one_line(config):
+    descriptions = {name: field.description or '' for name, field in config.model_fields.items()}
+    assert {name: text for name, text in descriptions.items() if not text or '\n' in text} == {}
+    assert [text for text in descriptions.values() if text[-1:] != '.'] == []
+
+
+def test_a_fields_text_is_its_own():
+    assert TrainConfig.model_fields['lr'].description == 'Peak learning rate.'
+    assert TrainConfig.model_fields['momentum'].description.startswith('Nesterov momentum')

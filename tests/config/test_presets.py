@@ -4,11 +4,11 @@ import pytest
 import yaml
 from torch import nn
 
-from mbv3zoo.config.presets import ASSIGNERS, AUGMENTATIONS, OPTIMIZERS
+from mbv3zoo.config.presets import AUGMENTATIONS, OPTIMIZERS, PRESETS, Augmentation, Gains, Recipe
 from mbv3zoo.config.training import RunConfig, TrainConfig
 from mbv3zoo.training.optimizer import create_optimizer
 
-PRESETS = {'optimizer': OPTIMIZERS, 'assigner': ASSIGNERS, 'augmentation': AUGMENTATIONS}
+FIELDS = {'optimizer': Recipe, 'assigner': Gains, 'augmentation': Augmentation}
 DEFAULTS = {field: TrainConfig.model_fields[field].default for field in PRESETS}
 NAMES = [(field, name) for field, presets in PRESETS.items() for name in presets]
 # The fields that nothing but a preset fills.
@@ -17,6 +17,7 @@ FILLED = {name for name, field in TrainConfig.model_fields.items() if field.is_r
 
 def test_presets_fill_the_same_fields_each_and_together_all_that_have_no_default():
     assert all(len({tuple(preset) for preset in presets.values()}) == 1 for presets in PRESETS.values())
+    assert all(set(presets[DEFAULTS[kind]]) == FIELDS[kind].__required_keys__ for kind, presets in PRESETS.items())
     fields = [field for kind, presets in PRESETS.items() for field in presets[DEFAULTS[kind]]]
     assert len(fields) == len(set(fields)) and set(fields) == FILLED
 
