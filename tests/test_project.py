@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 
@@ -46,3 +47,20 @@ def test_the_extra_called_all_has_every_other():
 
 def test_types_are_shipped():
     assert (TOP / 'mbv3zoo' / 'py.typed').is_file() and 'Typing :: Typed' in PROJECT['classifiers']
+
+
+PAGES = sorted([*TOP.glob('*.md'), *TOP.glob('docs/*.md')])
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    links = re.findall(r'\]\(([^)#\s]+)[^)]*\)', page.read_text(encoding='utf-8'))
+    assert [link for link in links if '://' not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_architecture_names_every_room():
+    links = set(re.findall(r'^\| .*$', (TOP / 'ARCHITECTURE.md').read_text(), re.MULTILINE))
+    named = {name for line in links for name in re.findall(r'\(mbv3zoo/(\w+)(?:\.py)?\)', line)}
+    package = TOP / 'mbv3zoo'
+    rooms = {path.stem for path in package.glob('*.py')} | {path.parent.name for path in package.glob('*/__init__.py')}
+    assert named == rooms - {'__init__'}
