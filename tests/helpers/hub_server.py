@@ -16,7 +16,6 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -28,6 +27,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+from warm_python import run_code
 
 TOKEN = 'hf_test'  # may read and write everything
 READ_TOKEN = 'hf_read'  # may read everything
@@ -730,7 +730,6 @@ def run_client(
         PYTHONPATH=os.pathsep.join(filter(None, paths)),
     )
     environment.update(env or {})
-    command = [sys.executable, '-c', textwrap.dedent(code)]
-    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    process = run_code(textwrap.dedent(code), tmp_path, environment)
     assert process.returncode == 0, f'exit status {process.returncode}\n{process.stdout}\n{process.stderr}'
     return process

@@ -1,8 +1,7 @@
 """What a detector saves is a detector for mbv3zoo, and a backbone for timm where mbv3zoo is not installed."""
 
 import json
-import subprocess
-import sys
+import os
 
 import pytest
 import timm
@@ -10,6 +9,7 @@ import torch
 from hub_server import HubServer, run_client
 from safetensors.torch import load_file, save_file
 from timm.models._registry import _model_entrypoints
+from warm_python import run_code
 
 import mbv3zoo
 from mbv3zoo.models.timm_repository import stock_architecture
@@ -19,17 +19,17 @@ THEIRS = ['test_resnet', 'test_convnext', 'test_vit', 'swin_s3_tiny_224', 'hrnet
 
 # A process in which nothing of mbv3zoo can be imported.
 _TIMM_ALONE = """
-import json, sys
+import sys
 sys.modules['mbv3zoo'] = None
 import timm, torch
 from safetensors.torch import load_file, save_file
-for folder in sys.argv[1:]:
-    case = load_file(f'{folder}/images')
+for folder in {folders}:
+    case = load_file(folder + '/images')
     indices = case['indices'].tolist()
-    model = timm.create_model(f'local-dir:{folder}', features_only=True, pretrained=True, out_indices=indices)
+    model = timm.create_model('local-dir:' + folder, features_only=True, pretrained=True, out_indices=indices)
     with torch.no_grad():
         maps = model.eval()(case['images'])
-    save_file({str(i): x.contiguous() for i, x in enumerate(maps)}, f'{folder}/maps')
+    save_file({{str(i): x.contiguous() for i, x in enumerate(maps)}}, folder + '/maps')
 """
 
 
@@ -53,7 +53,8 @@ def test_timm_alone_loads_the_backbone(tmp_path):
         images = torch.rand(1, detector.config.in_chans, *detector.config.image_size)
         indices = torch.tensor(detector.backbone.model.feature_info.out_indices)
         save_file({'images': images, 'indices': indices}, folders[-1] / 'images')
-    subprocess.run([sys.executable, '-c', _TIMM_ALONE, *map(str, folders)], check=True)
+    done = run_code(_TIMM_ALONE.format(folders=list(map(str, folders))), tmp_path, dict(os.environ))
+    assert done.returncode == 0, done.stderr
     for folder, detector in zip(folders, cases.values(), strict=True):
         expected = detector.backbone.model(load_file(folder / 'images')['images'])
         maps = load_file(folder / 'maps')
@@ -67,29 +68,40 @@ def test_timm_alone_loads_the_backbone_from_the_hub(tmp_path):
         run_client(
             server,
             """
-            import subprocess, sys, torch, mbv3zoo
-            from safetensors.torch import load_file
+            import torch, mbv3zoo
 
             torch.manual_seed(0)
             detector = mbv3zoo.create_detector('mbv3_yolo_small', num_classes=2, image_size=64).eval()
             detector.push_to_hub('me/detector')
-            torch.save(torch.rand(1, 3, 64, 64), 'images')
-            code = '''
+            images = torch.rand(1, 3, 64, 64)
+            torch.save((images, detector.backbone.model(images)), 'expected')
+            """,
+            tmp_path,
+        )
+        run_client(
+            server,
+            """
             import sys
             sys.modules['mbv3zoo'] = None
             import timm, torch
+            images, expected = torch.load('expected')
             model = timm.create_model('hf-hub:me/detector', features_only=True, pretrained=True)
-            torch.save(model.eval()(torch.load('images')), 'maps')
-            '''
-            subprocess.run([sys.executable, '-c', __import__('textwrap').dedent(code)], check=True)
-            maps = torch.load('maps')
+            maps = model.eval()(images)
             assert len(maps) == 5
-            expected = detector.backbone.model(torch.load('images'))
             assert all(torch.equal(a, b) for a, b in zip(maps[2:], expected, strict=True))
+            """,
+            tmp_path,
+        )
+        run_client(
+            server,
+            """
+            import torch, mbv3zoo
 
             again = mbv3zoo.create_detector('hf-hub:me/detector', pretrained=True, num_classes=9)
             assert again.config.backbone == 'mobilenetv3_small_100'
             weight = 'blocks.0.0.conv_dw.weight'
+            torch.manual_seed(0)
+            detector = mbv3zoo.create_detector('mbv3_yolo_small', num_classes=2, image_size=64)
             assert torch.equal(again.backbone.model.state_dict()[weight], detector.backbone.model.state_dict()[weight])
             """,
             tmp_path,
