@@ -37,7 +37,7 @@ def _gen_cspdarknet(size: str, pretrained: bool = False, **kwargs: Any) -> nn.Mo
         stages=stages,
         act_layer='silu',
         # As in the rest of YOLOv5.
-        norm_layer=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03),
+        norm_layer=partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03),  # type: ignore[arg-type]  # timm takes layers too
     )
     out_indices = kwargs.pop('out_indices', (1, 2, 3, 4))
     return build_model_with_cfg(

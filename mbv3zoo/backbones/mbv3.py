@@ -132,7 +132,9 @@ def _cfg(timm_name: str) -> PretrainedCfg:
     The `.pth` address is left out: weights come as safetensors from the Hub. timm fills in architecture and
     tag again when the model is registered.
     """
-    return replace(timm.get_pretrained_cfg(timm_name), url=None, architecture=None, tag=None)
+    record = timm.get_pretrained_cfg(timm_name)
+    assert record is not None
+    return replace(record, url=None, architecture=None, tag=None)
 
 
 # Must stand above the entrypoints: register_model reads it when it decorates them.

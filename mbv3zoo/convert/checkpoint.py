@@ -121,7 +121,7 @@ def _find_model(saved: dict[Any, Any]) -> tuple[Literal['ema', 'model'], Record]
     """The detection model in what was saved, out of any wrapper."""
     source: Literal['ema', 'model'] = 'ema' if is_module(saved.get('ema')) else 'model'
     model = saved.get(source)
-    if not is_module(model):
+    if not isinstance(model, Record) or not is_module(model):
         inner = next((as_mapping(saved[key]) for key in ('model', 'state_dict') if key in saved), saved)
         if any(map(is_tensor, inner.values())):
             raise ValueError(

@@ -139,10 +139,11 @@ class TorchFile:
         if self._read_bytes > self._size:
             raise ValueError('the parts of the file taken together are larger than the file')
         storage = torch.empty(length, dtype=dtype)
-        target = memoryview(storage.view(torch.uint8).numpy())
+        target = storage.view(torch.uint8).numpy().data
         try:
             # Reading to the end checks the member's CRC-32.
             with self._archive.open(member) as source:
+                assert isinstance(source, zipfile.ZipExtFile)
                 done = 0
                 while count := source.readinto(target[done : done + _CHUNK_BYTES]):
                     done += count

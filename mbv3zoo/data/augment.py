@@ -72,16 +72,17 @@ class Augmentation:
 
     def _fit(self, sample: LabelledImage) -> LabelledImage:
         """One picture on the canvas: fitted, scaled, and shifted to anywhere where no part of it is lost in vain."""
-        letterbox, scale = Letterbox.fit(tuple(sample[0].shape[1:]), self.size), self.config.scale
+        channels, height, width = sample[0].shape
+        letterbox, scale = Letterbox.fit((height, width), self.size), self.config.scale
         factor = uniform(1 - scale, 1 + scale) if scale else 1.0
-        size = tuple(max(1, round(side * factor)) for side in letterbox.resized)
+        new_height, new_width = (max(1, round(side * factor)) for side in letterbox.resized)
         corner = []
-        for side, new in zip(self.size, size, strict=True):
+        for side, new in zip(self.size, (new_height, new_width), strict=True):
             free = side - new
             start = int(torch.randint(min(free, 0), max(free, 0) + 1, ())) if scale else free // 2
             corner.append(start + round(uniform(-1, 1) * self.config.translate * side))
-        canvas = empty_picture(sample[0].shape[0], self.size)
-        boxes = place(canvas, scaled(sample, size), *corner)
+        canvas = empty_picture(channels, self.size)
+        boxes = place(canvas, scaled(sample, (new_height, new_width)), *corner)
         return canvas, boxes, sample[2]
 
 

@@ -52,7 +52,8 @@ def load_hub_dataset(source: str, split: str) -> DetectionSet:
     layout = _Layout.of(data.features, source)
     names, index = _classes(splits, layout, source)
     problems = LabelProblems(source)
-    records, read_boxes = [], []
+    records: list[Record] = []
+    read_boxes = []
     rows = zip(_pictures(data, layout.image), _objects(data, layout), strict=True)
     for row, (picture, objects) in enumerate(rows):
         where = f'{key} row {row}'
@@ -163,7 +164,7 @@ def _classes(splits: dict[str, Any], layout: _Layout, source: str) -> tuple[tupl
     # All splits, so that a class that one of them lacks has the same index in each.
     labelled = [rows for rows in splits.values() if layout.objects in rows.column_names]
     each_row = [objects or [] for rows in labelled for objects in _objects(rows, layout)]
-    found = {each.get(layout.category) for objects in each_row for each in objects} - {None}
+    found: set[Any] = {each.get(layout.category) for objects in each_row for each in objects} - {None}
     if not found or not all(isinstance(category, (int, str)) for category in found):
         raise ValueError(
             f'{source}: `{layout.category}` must hold the names or numbers of classes, found {list(found)[:5]}'

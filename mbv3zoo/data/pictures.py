@@ -80,12 +80,12 @@ class Pictures:
         pixels = stored.view(height, width, 3).permute(2, 0, 1)
         if not self.ready[index]:
             checksum = self.store[8 * index : 8 * index + 8].view(torch.int64)
-            if checksum.item() != zlib.crc32(stored.numpy()):
+            if checksum.item() != zlib.crc32(stored.numpy().data):
                 image = self._read(index)
                 if image is None:
                     return None
                 pixels.copy_(image)
-                checksum.fill_(zlib.crc32(stored.numpy()))
+                checksum.fill_(zlib.crc32(stored.numpy().data))
             self.ready[index] = True
         return pixels.clone()
 

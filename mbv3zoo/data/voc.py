@@ -60,7 +60,7 @@ def load_voc(folder: str | Path, split: str) -> DetectionSet:
     if not classes:
         raise ValueError(f'{folder}: no annotation of it names a class')
     index = {name: i for i, name in enumerate(classes)}
-    records = []
+    records: list[Record] = []
     for name in names:
         path, picture = xml_files.get(name), pictures.get(name)
         if path is None:
@@ -132,7 +132,9 @@ def _targets(
 def _read_xml(path: Path) -> _Annotation:
     """Reads the objects of an annotation file, each with its line, which ElementTree does not tell."""
     parser = expat.ParserCreate()
-    result, open_tags, text = _Annotation(), [], []
+    result = _Annotation()
+    open_tags: list[str] = []
+    text: list[str] = []
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         if not open_tags and tag != 'annotation':

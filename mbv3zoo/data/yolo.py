@@ -41,7 +41,7 @@ def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
     root = _root(data, data_yaml)
     problems = LabelProblems(data_yaml)
     paths = [path for source in sources for path in _pictures(root, source, data_yaml)]
-    records = []
+    records: list[Record] = []
     for path in paths:
         try:
             size = read_size(path)[::-1]
@@ -121,7 +121,8 @@ def _label_file(picture: Path) -> Path:
 def _read_labels(
     path: Path, size: tuple[int, int], num_classes: int, problems: LabelProblems
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    rows, where, labels, seen = [], [], [], {}
+    rows, where, labels = [], [], []
+    seen: dict[tuple[float, ...], int] = {}
     # No file: there is nothing in the picture.
     text = path.read_text(encoding='utf-8', errors='replace') if path.is_file() else ''
     for number, line in enumerate(text.splitlines(), start=1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -53,10 +53,12 @@ def read_layer_table(path: str | Path) -> list[TableRow] | None:
     layers = parse_layer_list(data, path)
     # Rows that have a name of their own are shown as rows too.
     detector = Detector(to_config(layers, path, named=False), device='meta')
-    rows = [_network_row(detector)] if layers.network else _graph_rows(detector.backbone.model.model.graph)
-    rows += _graph_rows(detector.neck)
+    backbone: Any = detector.backbone.model
+    assert isinstance(detector.neck, LayerGraph)
+    rows = [_network_row(detector, detector.neck)] if layers.network else _graph_rows(backbone.model.graph)
     number = layers.first + len(layers.rows)
-    return [*rows, _detect_row(number, layers.detect, detector)]
+    shapes = [detector.neck.shapes[source] for source in layers.detect]
+    return [*rows, *_graph_rows(detector.neck), _detect_row(number, layers.detect, shapes, detector)]
 
 
 def layer_table(rows: list[TableRow]) -> str:
@@ -64,15 +66,14 @@ def layer_table(rows: list[TableRow]) -> str:
     return '\n'.join(aligned([('row', 'from', 'module', 'args', 'output', 'parameters', 'GFLOPs'), *rows]))
 
 
-def _network_row(detector: Detector) -> TableRow:
+def _network_row(detector: Detector, neck: LayerGraph) -> TableRow:
     backbone, size = detector.backbone, detector.config.image_size
     maps = [
         f'{channels} x {size[0] // stride} x {size[1] // stride}'
         for channels, stride in zip(backbone.channels, backbone.strides, strict=True)
     ]
     operations = count_operations(backbone, size, detector.config.in_chans)
-    numbers = detector.config.neck.inputs
-    shown = ', '.join(f'{number}: {shape}' for number, shape in zip(numbers, maps, strict=True))
+    shown = ', '.join(f'{number}: {shape}' for number, shape in zip(neck.rows.inputs, maps, strict=True))
     args = ', '.join(f'{key}={value}' for key, value in detector.config.backbone_args.items())
     return TableRow('0-4', '-1', backbone.name, args, shown, _parameters(backbone), f'{operations / 1e9:.3f}')
 
@@ -92,9 +93,8 @@ def _graph_rows(graph: LayerGraph) -> list[TableRow]:
     ]
 
 
-def _detect_row(number: int, sources: tuple[int, ...], detector: Detector) -> TableRow:
+def _detect_row(number: int, sources: tuple[int, ...], shapes: list[MapShape], detector: Detector) -> TableRow:
     config, head = detector.config, detector.head
-    shapes = [detector.neck.shapes[source] for source in sources]
     outputs = ', '.join(f'{head.num_anchors} x {shape.height} x {shape.width} x {head.num_outputs}' for shape in shapes)
     args = f'{config.num_classes} classes, {head.num_anchors} anchors'
     gflops = _gflops(head, shapes, many=True)

@@ -96,7 +96,7 @@ def parse_layer_list(data: Mapping[str, Any], source: Any) -> LayerList:
         raw, backbone = raw[1:], backbone - 1
     rows = [reader.row(number, row) for number, row in enumerate(raw, first)]
     if not rows or rows[-1].block != 'Detect':
-        last = rows[-1].block if rows else network[0]
+        last = rows[-1].block if rows else network and network[0]
         advice = 'Segmentation is not supported.' if last == 'Segment' else 'Add [[...], 1, Detect, [nc, anchors]].'
         raise ValueError(f'{source}: the last row must be Detect, given {last}. {advice}')
     *rows, detect = rows
@@ -155,17 +155,17 @@ def to_config(layers: LayerList, source: Any, named: bool = True) -> DetectorCon
                 raise ValueError(
                     f'{source}: {_first_user(rows, first, number)} {unknown_source(number, list(strides))}'
                 )
-    neck = {'rows': rows, 'first': first, 'inputs': inputs, 'outputs': layers.detect}
-    neck['strides'] = None if strides is None else [strides[number] for number in inputs]
+    neck_data = {'rows': rows, 'first': first, 'inputs': inputs, 'outputs': layers.detect}
+    neck_data['strides'] = None if strides is None else [strides[number] for number in inputs]
     try:
-        neck = LayerRows.parse(neck, source)
+        neck = LayerRows.parse(neck_data, source)
     except ValueError as error:
         raise ValueError(f'{error}. {_hint(layers)}' if _hint(layers) else str(error)) from error
     if network is None:
         backbone = {'rows': layers.rows[: layers.backbone], 'first': 0, 'inputs': (-1,), 'outputs': inputs}
         args = {'rows': LayerRows.parse(backbone, source).model_dump(mode='json'), 'act_layer': layers.activation}
-        args |= {'depth_multiple': layers.depth_multiple, 'width_multiple': layers.width_multiple}
-        network = ('yolov5_layers', args)
+        scaling = {'depth_multiple': layers.depth_multiple, 'width_multiple': layers.width_multiple}
+        network = ('yolov5_layers', args | scaling)
     is_pan = named and _renumbered(neck) == NECK_ROWS
     return DetectorConfig.parse(
         {**data, 'backbone': network[0], 'backbone_args': network[1], 'neck': None if is_pan else neck}, source

@@ -54,11 +54,14 @@ def activation_layer(name: str) -> Any:
 def _from_call(text: str) -> Any:
     try:
         call = ast.parse(text, mode='eval').body
+        if not isinstance(call, ast.Call):
+            raise ValueError('not a call')
         layer = _TORCH[ast.unparse(call.func).removeprefix('torch.').removeprefix('nn.')]
         args = [ast.literal_eval(arg) for arg in call.args]
-        kwargs = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        # '' for a **, which no layer takes
+        kwargs = {keyword.arg or '': ast.literal_eval(keyword.value) for keyword in call.keywords}
         layer(*args, **kwargs)
-    except (SyntaxError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (SyntaxError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'unknown activation {text!r}: expected one of {", ".join(_TORCH)} with plain values, such as '
             "'nn.LeakyReLU(0.1)'"

@@ -61,7 +61,7 @@ def first_convolution(model: nn.Module, example: torch.Tensor) -> nn.Conv2d | No
     uses.watched[id(example)] = example
     takers: list[nn.Conv2d] = []
 
-    def hook(module: nn.Module, args: tuple) -> None:
+    def hook(module: nn.Conv2d, args: tuple) -> None:
         if args[0] is example:
             takers.append(module)
 
@@ -114,7 +114,7 @@ def _producers(model: nn.Module, example: torch.Tensor) -> dict[_BatchNorm, nn.C
         if isinstance(module, nn.Conv2d):
             uses.watched[id(output)] = output
             sources[id(output)] = module
-        elif id(args[0]) in sources:
+        elif isinstance(module, _BatchNorm) and id(args[0]) in sources:
             pairs[module] = id(args[0])
 
     handles = [m.register_forward_hook(hook) for m in model.modules() if isinstance(m, (nn.Conv2d, _BatchNorm))]
@@ -132,6 +132,7 @@ def _producers(model: nn.Module, example: torch.Tensor) -> dict[_BatchNorm, nn.C
 
 
 def _scale_and_shift(norm: _BatchNorm) -> tuple[torch.Tensor, torch.Tensor]:
+    assert norm.running_mean is not None and norm.running_var is not None
     std = (norm.running_var.double() + norm.eps).sqrt()
     weight = norm.weight.double() if norm.weight is not None else torch.ones_like(std)
     bias = norm.bias.double() if norm.bias is not None else torch.zeros_like(std)
@@ -142,14 +143,20 @@ def _scale_and_shift(norm: _BatchNorm) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _fold(conv: nn.Conv2d, norm: _BatchNorm) -> None:
     # In double precision: the folded network should differ from the trained one by rounding once, not thrice.
-    double = [t.double() if t is not None else None for t in (conv.weight, conv.bias, norm.running_mean)]
+    assert norm.running_mean is not None and norm.running_var is not None
     weight, bias = fuse_conv_bn_weights(
-        *double,
+        conv.weight.double(),
+        _double(conv.bias),
+        norm.running_mean.double(),
         norm.running_var.double(),
         norm.eps,
-        norm.weight.double() if norm.weight is not None else None,
-        norm.bias.double() if norm.bias is not None else None,
+        _double(norm.weight),
+        _double(norm.bias),
     )
     dtype, trainable = conv.weight.dtype, conv.weight.requires_grad
     conv.weight = nn.Parameter(weight.to(dtype), trainable)
     conv.bias = nn.Parameter(bias.to(dtype), trainable)
+
+
+def _double(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    return None if tensor is None else tensor.double()

@@ -26,15 +26,17 @@ class DetectHead(nn.Module):
         super().__init__()
         self.num_outputs = 5 + num_classes
         self.num_anchors = num_anchors
-        self.convs = nn.ModuleList(nn.Conv2d(c, num_anchors * self.num_outputs, 1) for c in in_channels)
-        for conv, stride in zip(self.convs, strides, strict=True):
-            self._init_bias(conv, stride)
+        convs = [nn.Conv2d(c, num_anchors * self.num_outputs, 1) for c in in_channels]
+        for conv, stride in zip(convs, strides, strict=True):
+            assert conv.bias is not None
+            self._init_bias(conv.bias, stride)
+        self.convs = nn.ModuleList(convs)
 
-    def _init_bias(self, conv: nn.Conv2d, stride: int) -> None:
+    def _init_bias(self, bias: torch.Tensor, stride: int) -> None:
         # Starts where a picture of 640 pixels holds about 8 objects and each class has a share of 0.6 of them (focal
         # loss's prior, arXiv 1708.02002 section 3.3): the first steps need not learn that most cells are empty.
         with torch.no_grad():
-            bias = conv.bias.view(self.num_anchors, self.num_outputs)
+            bias = bias.view(self.num_anchors, self.num_outputs)
             bias[:, 4] += math.log(8 / (640 / stride) ** 2)
             bias[:, 5:] += math.log(0.6 / (self.num_outputs - 5 - 0.99999))
 

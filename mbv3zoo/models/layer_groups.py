@@ -28,7 +28,7 @@ class LayerGroups:
     """
 
     def __init__(self, name: str, build_args: dict[str, Any], features: nn.Module) -> None:
-        self.whole = whole_model(name, build_args)
+        self.whole: Any = whole_model(name, build_args)
         self.names = match_names(dict(features.named_parameters()), dict(self.whole.named_parameters()))
 
     def ids(self, coarse: bool = False) -> dict[str, int]:
@@ -55,7 +55,7 @@ class LayerGroups:
 
     def no_weight_decay(self) -> set[str]:
         """The feature model's parameters that timm exempts from weight decay, such as position embeddings."""
-        exempt = getattr(self.whole, 'no_weight_decay', set)()
+        exempt: set[str] = getattr(self.whole, 'no_weight_decay', set)()
         return {name for name, own in self.names.items() if own in exempt}
 
     def _ids_by_feature(self) -> dict[str, int]:

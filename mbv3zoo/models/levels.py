@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from enum import StrEnum
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
@@ -37,11 +38,13 @@ class Level(NamedTuple):
     `doublings` is negative for halvings, and 0 for a map at (about) the level's stride.
     """
 
-    index: int
+    map_index: int
     doublings: int
 
 
-def choose_levels(reductions: Sequence[float], strides: Sequence[int] | None = STRIDES) -> tuple[Route, list[Level]]:
+def choose_levels(
+    reductions: Sequence[float | Fraction], strides: Sequence[int] | None = STRIDES
+) -> tuple[Route, list[Level]]:
     """Chooses the maps for some strides, by reduction and never by position.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from timm.models import FeatureInfo
 from timm.models._features import FeatureGetterNet
 from timm.models.efficientvim import EfficientViM
 from timm.models.hrnet import HighResolutionNetFeatures
@@ -18,12 +19,14 @@ def prune_unused(model: nn.Module) -> None:
         _prune_hrnet(model)
     if isinstance(model, FeatureGetterNet) and isinstance(model.model, EfficientViM):
         # How much each of its classifiers counts.
-        model.model.weights = model.model.weights_dist = None
+        for name in ('weights', 'weights_dist'):
+            model.model.register_parameter(name, None)
 
 
 def _prune_hrnet(model: HighResolutionNetFeatures) -> None:
     # HRNet ends in parallel branches at strides 4, 8, 16, 32: maps 1 to 4. What its last module fuses into a branch
     # that is not taken, and the layers after, are dead; the branch itself feeds the others.
+    assert isinstance(model.feature_info, FeatureInfo)
     taken = set(model.feature_info.out_indices)
     fuse_layers = model.stage4[-1].fuse_layers
     for branch in range(len(fuse_layers)):

@@ -66,16 +66,16 @@ class PyramidBackbone(nn.Module):
         self.build_args = plan.build_args
 
         self.route = plan.route
-        indices = sorted({level.index for level in plan.levels})
-        self.positions = [indices.index(level.index) for level in plan.levels]
-        self.reductions = [round(plan.reductions[level.index]) for level in plan.levels]
+        indices = sorted({level.map_index for level in plan.levels})
+        self.positions = [indices.index(level.map_index) for level in plan.levels]
+        self.reductions = [round(plan.reductions[level.map_index]) for level in plan.levels]
         self.strides = self.reductions if map_strides is None else list(map_strides)
-        self.map_channels = [plan.channels[level.index] for level in plan.levels]
+        self.map_channels = [plan.channels[level.map_index] for level in plan.levels]
         self.model = self._build(pretrained, indices)
         prune_unused(self.model)
 
         project = self.route == Route.SIMPLE_PYRAMID
-        made = [make_level(plan.channels[level.index], level.doublings, project) for level in plan.levels]
+        made = [make_level(plan.channels[level.map_index], level.doublings, project) for level in plan.levels]
         self.levels = nn.ModuleList(layers for layers, _ in made).to(kwargs.get('device'))
         self.channels = [channels for _, channels in made]
 
@@ -102,7 +102,7 @@ class PyramidBackbone(nn.Module):
             ValueError: timm's model cannot.
         """
         # timm's getter has no such method; the model inside has.
-        models = [self.model, getattr(self.model, 'model', None)]
+        models: list[Any] = [self.model, getattr(self.model, 'model', None)]
         switch = next((m.set_grad_checkpointing for m in models if hasattr(m, 'set_grad_checkpointing')), None)
         if switch is None:
             raise ValueError(f'backbone {self.name!r} cannot checkpoint gradients: it has no set_grad_checkpointing')

@@ -73,14 +73,15 @@ def make_plan(
     fixed = record.fixed_input_size
     asked = {'dynamic_img_size', 'strict_img_size'} & kwargs.keys()
     model, flexible = _build_meta(name, in_chans, kwargs, fixed and not asked)
-    if not hasattr(model, 'feature_info'):
+    described: Any = getattr(model, 'feature_info', None)
+    if described is None:
         raise ValueError(
             f'backbone {name!r} has no feature maps: built with features_only=True it is a {type(model).__name__} '
             f'without feature_info, which timm.models.build_model_with_cfg would give it'
         )
     weights = getattr(model, 'pretrained_cfg', None) or PretrainedCfg().to_dict()
     own_size = weights['input_size'][1:] if fixed else None
-    reductions = _exact_reductions([info['reduction'] for info in model.feature_info.info], own_size)
+    reductions = _exact_reductions([info['reduction'] for info in described.info], own_size)
     route, levels = choose_levels(reductions, map_strides)
     unit = _unit(reductions, levels)
 
@@ -89,7 +90,7 @@ def make_plan(
         build_args.setdefault('img_size', seen_size(image_size, unit))
     return Plan(
         reductions=reductions,
-        channels=[info['num_chs'] for info in model.feature_info.info],
+        channels=[info['num_chs'] for info in described.info],
         route=route,
         levels=levels,
         unit=unit,
@@ -182,7 +183,7 @@ def _exact_reductions(reductions: list[int], own_size: tuple[int, int] | None) -
 
 def _unit(reductions: list[Fraction], levels: list[Level]) -> int:
     # Pictures are multiples of 32, and so of every power of two up to C5's; other reductions need their own multiple.
-    cells = {reductions[level.index] * 2 ** max(-level.doublings, 0) for level in levels}
+    cells = {reductions[level.map_index] * 2 ** max(-level.doublings, 0) for level in levels}
     return math.lcm(
         *(cell.numerator for cell in cells if cell.denominator > 1 or cell.numerator & (cell.numerator - 1))
     )

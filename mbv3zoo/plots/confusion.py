@@ -95,8 +95,8 @@ def plot_confusion(matrix: torch.Tensor, class_names: tuple[str, ...], path: str
 def _pairs(record: Record, found: Detections, iou_thresh: float, background: int) -> tuple[torch.Tensor, torch.Tensor]:
     """True and detected class, int64 [M] each, of what a picture holds and of what was found in it."""
     boxes, labels = record.boxes[~record.iscrowd].double(), record.labels[~record.iscrowd]
-    order = found.scores.argsort(descending=True, stable=True)
-    found_boxes, found_labels = found.boxes[order].double(), found.labels[order]
+    order = torch.as_tensor(found.scores).argsort(descending=True, stable=True)
+    found_boxes, found_labels = torch.as_tensor(found.boxes)[order].double(), torch.as_tensor(found.labels)[order]
     overlaps = box_iou(found_boxes, boxes)
     truth = torch.full_like(found_labels, background)
     is_free = torch.ones(len(boxes), dtype=torch.bool)

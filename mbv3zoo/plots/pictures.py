@@ -42,14 +42,14 @@ def plot_predictions(
         record, found = data.records[i], detections[i]
         found = as_predicted(found, score_thresh)
         # The surest last, so that it stays on top.
-        found = found[found.scores.argsort(stable=True)]
+        found = found[torch.as_tensor(found.scores).argsort(stable=True)]
         pixels = read_or_none(record.path)
         image = _to_image(empty_picture(3, record.size) if pixels is None else pixels)
         scored = [f'{name} {score:.2f}' for name, score in zip(found.names, found.scores.tolist(), strict=True)]
         rows.append(
             [
                 draw_cell(image, record.boxes, record.labels, _true_captions(record, data.class_names), size),
-                draw_cell(image, found.boxes, found.labels, scored, size),
+                draw_cell(image, torch.as_tensor(found.boxes), torch.as_tensor(found.labels), scored, size),
             ]
         )
         counts = f'{_count(int((~record.iscrowd).sum()), "object")}, {_count(len(found), "detection")}'
@@ -82,14 +82,15 @@ def plot_batch(
             f'images are {images.dtype} {tuple(images.shape)}; expected uint8 [B, 3, H, W] or [B, 1, H, W]'
         )
     image_index, labels, boxes = (part.cpu() for part in targets)
-    size = cell_size([tuple(images.shape[2:])])
+    height, width = images.shape[2:]
+    size = cell_size([(height, width)])
     rows, captions = [], []
     for i, pixels in enumerate(images[:count].cpu()):
         own = image_index == i
         names = [class_names[label] for label in labels[own].tolist()]
         rows.append([draw_cell(_to_image(pixels), boxes[own], labels[own], names, size)])
         captions.append(', '.join(f'{number} {name}' for name, number in Counter(names).items()) or 'no boxes')
-    title = f'Training batch: {len(rows)} of {len(images)} pictures, {images.shape[3]} x {images.shape[2]} pixels'
+    title = f'Training batch: {len(rows)} of {len(images)} pictures, {width} x {height} pixels'
     write_sheet(rows, captions, title, math.ceil(math.sqrt(max(1, len(rows)))), path)
 
 

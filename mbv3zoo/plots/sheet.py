@@ -71,7 +71,7 @@ def write_sheet(rows: list[list[Image.Image]], captions: list[str], title: str, 
     atomic_write(path, lambda file: sheet.save(file, format='PNG'))
 
 
-def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """The end of a text is what tells files apart; its start gives way where it is wider than so many pixels."""
     if font.getlength(text) <= width:
         return text

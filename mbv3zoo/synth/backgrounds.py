@@ -68,9 +68,9 @@ def _clutter(rng: np.random.Generator, base: np.ndarray, muted: bool) -> np.ndar
         else:
             outline = _ragged(rng) if kind == 0 else _blob(rng)
             draw.polygon((center + outline * size).ravel().tolist(), fill=color)
-    layer = np.asarray(layer.reduce(2), dtype=np.float32)
-    alpha = layer[..., 3:] / 255
-    return base * (1 - alpha) + layer[..., :3] * alpha
+    pixels = np.asarray(layer.reduce(2), dtype=np.float32)
+    alpha = pixels[..., 3:] / 255
+    return base * (1 - alpha) + pixels[..., :3] * alpha
 
 
 def _ragged(rng: np.random.Generator) -> np.ndarray:
@@ -83,7 +83,7 @@ def _ragged(rng: np.random.Generator) -> np.ndarray:
 def _blob(rng: np.random.Generator) -> np.ndarray:
     angles = np.linspace(0, 2 * np.pi, 48)
     waves = [rng.uniform(0.1, 0.25) * np.sin(k * angles + rng.uniform(0, 2 * np.pi)) for k in (2, 3, 4)]
-    return spokes(0.7 + sum(waves), angles)
+    return spokes(0.7 + np.sum(waves, axis=0), angles)
 
 
 class BackgroundFolder:

@@ -63,7 +63,7 @@ def _solid_box(image: Image.Image) -> tuple[int, int, int, int] | None:
 
 def _read(path: Path) -> Image.Image:
     image = read_picture(path, 'RGBA')
-    if image.getchannel('A').getextrema()[0] > 127:
+    if not any(image.getchannel('A').histogram()[:128]):
         raise ValueError(f'{str(path)!r} has no transparency; {_EXPECTED}')
     box = _solid_box(image)
     if box is None:

@@ -56,9 +56,8 @@ class Layout(NamedTuple):
 
 def open_sources(config: SyntheticConfig) -> tuple[Objects, Backgrounds]:
     """The objects and backgrounds that ``config`` asks for; a bad folder is a ``ValueError``."""
-    if config.objects is None:
-        objects = DrawnObjects()
-    else:
+    objects: Objects = DrawnObjects()
+    if config.objects is not None:
         objects = CutoutFolder(config.objects, largest_side=int(2 * config.max_scale * config.image_size))
     backgrounds = DrawnBackgrounds() if config.backgrounds is None else BackgroundFolder(config.backgrounds)
     return objects, backgrounds
@@ -164,7 +163,7 @@ def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
 def recognisable(mask: np.ndarray, least_area: float) -> bool:
     """Whether enough can be seen of an object: in area (pixels), and across its box."""
     x0, y0, x1, y1 = _bounds(mask)
-    return min(x1 - x0, y1 - y0) >= MIN_VISIBLE_SIDE and np.count_nonzero(mask) >= least_area
+    return bool(min(x1 - x0, y1 - y0) >= MIN_VISIBLE_SIDE and np.count_nonzero(mask) >= least_area)
 
 
 def _paste(canvas: np.ndarray, sprite: Sprite, left: int, top: int) -> None:

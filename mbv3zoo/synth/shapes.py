@@ -41,8 +41,8 @@ def _ball(rng: np.random.Generator) -> list[Part]:
 def _bolt(rng: np.random.Generator) -> list[Part]:
     lean, width = rng.uniform(-0.08, 0.08), rng.uniform(0.85, 1.2)
     points = [[-0.15, -1], [0.42, -1], [0.14, -0.28], [0.52, -0.28], [-0.3, 1], [-0.04, 0.1], [-0.5, 0.1]]
-    points = np.array(points) * [width, 1]
-    return [Part('fill', points + points[:, 1:] * [lean, 0])]
+    outline = np.array(points) * [width, 1]
+    return [Part('fill', outline + outline[:, 1:] * [lean, 0])]
 
 
 def _crate(rng: np.random.Generator) -> list[Part]:

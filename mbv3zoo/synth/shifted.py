@@ -91,5 +91,6 @@ def _lit(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
 def _noisy(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     # Sensor noise, and the blotches of colour that are left of it where a camera smooths it.
     canvas = canvas + rng.standard_normal(canvas.shape, dtype=np.float32) * rng.uniform(5, 12)
-    blotches = [value_noise(rng, *canvas.shape[:2], cell=rng.uniform(3, 6), octaves=2) - 0.5 for _ in range(3)]
+    height, width = canvas.shape[:2]
+    blotches = [value_noise(rng, height, width, cell=rng.uniform(3, 6), octaves=2) - 0.5 for _ in range(3)]
     return canvas + np.stack(blotches, axis=2) * rng.uniform(0, 36)

@@ -146,7 +146,8 @@ def _write_yolo(folder: Path, records: list[_Record]) -> None:
 
 
 def _coco(records: list[_Record], names: list[str]) -> dict:
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for index, record in enumerate(records):
         name = f'{index:06d}.jpg'
         images.append({'id': index + 1, 'file_name': name, 'width': record.width, 'height': record.height})

@@ -259,7 +259,7 @@ def test_units_are_least_common_multiples():
         plan = make_plan(name, (320, 320))
         whole = [r for r in plan.reductions if r.denominator == 1 and r.numerator & (r.numerator - 1) == 0]
         rest = [r for r in plan.reductions if r not in whole]
-        rest += [plan.reductions[level.index] * 2 for level in plan.levels if level.doublings == -1]
+        rest += [plan.reductions[level.map_index] * 2 for level in plan.levels if level.doublings == -1]
         assert rest and all((plan.unit / r).denominator == 1 for r in rest)
         divisors = [d for d in range(1, plan.unit) if plan.unit % d == 0]
         assert not any(all((d / r).denominator == 1 for r in rest) for d in divisors)

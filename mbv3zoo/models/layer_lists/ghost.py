@@ -46,7 +46,8 @@ class GhostBottleneck(nn.Module):
     ) -> None:
         super().__init__()
         hidden = out_channels // 2
-        down, shortcut = nn.Identity(), nn.Identity()
+        down: nn.Module = nn.Identity()
+        shortcut: nn.Module = nn.Identity()
         if stride == 2:
             down = depthwise_conv(hidden, hidden, kernel_size, 2, apply_act=False, act=act)
             shortcut = nn.Sequential(

@@ -5,7 +5,6 @@ Registered with timm, it is frozen, pruned, saved and loaded as any other backbo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -64,7 +63,7 @@ class LayerListNet(nn.Module):
         picture = MapShape(in_chans, _SIDE, _SIDE)
         with torch.device(device) if device is not None else nullcontext():
             self.graph = LayerGraph(self.rows, [picture], depth_multiple, width_multiple, act_layer)
-        self.feature_info = [
+        self.feature_info: list[dict[str, Any]] = [
             {
                 'num_chs': self.graph.shapes[number].channels,
                 'reduction': self.graph.stride(number, (_SIDE, _SIDE)),
@@ -97,7 +96,7 @@ class LayerListNet(nn.Module):
     def forward_intermediates(
         self,
         x: torch.Tensor,
-        indices: int | Sequence[int] | None = None,
+        indices: int | list[int] | None = None,
         norm: bool = False,
         stop_early: bool = False,
         output_fmt: str = 'NCHW',
@@ -112,7 +111,7 @@ class LayerListNet(nn.Module):
         return intermediates if intermediates_only else (maps[-1], intermediates)
 
     def prune_intermediate_layers(
-        self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
+        self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
         """timm's protocol of pruning: the classifier goes. Rows stay: what they give is what was asked for."""
         taken, _ = feature_take_indices(len(self.rows.outputs), indices)

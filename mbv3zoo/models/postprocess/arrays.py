@@ -117,7 +117,8 @@ def _suppress(boxes: np.ndarray, labels: np.ndarray, iou_thresh: float, class_ag
         boxes = boxes + (labels[:, None] * offset).astype(np.float32)
     x1, y1, x2, y2 = boxes.T.copy()
     areas = (x2 - x1) * (y2 - y1)
-    left, keep = np.arange(len(boxes)), []
+    left = np.arange(len(boxes))
+    keep: list[int] = []
     while len(left) and len(keep) < most:
         best, left = left[0], left[1:]
         keep.append(best)
