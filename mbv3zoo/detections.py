@@ -60,7 +60,7 @@ class Detections:
     Raises:
         ValueError: if shapes disagree or a label has no class name.
 
-    Example::
+    Example:
 
         >>> boxes = [[10, 20, 60, 80], [5, 5, 30, 25]]
         >>> found = mbv3zoo.Detections(boxes, [0.91, 0.55], [0, 1], ('cat', 'dog'), (480, 640), 'a.jpg')
@@ -111,7 +111,7 @@ class Detections:
     ) -> Detections:
         """Detections with N = 0, as numpy arrays; the image size is (0, 0) where it is not known.
 
-        Example::
+        Example:
 
             >>> mbv3zoo.Detections.empty(('cat', 'dog'), (480, 640))
             Detections(0 objects in an image, 480 x 640)
@@ -177,7 +177,7 @@ class Detections:
     def rows(self) -> list[Row]:
         """Lists the detections as plain Python values.
 
-        Example::
+        Example:
 
             >>> found = mbv3zoo.load('mbv3_yolo_small.synth').predict('a.jpg')
             >>> for box, score, label, name in found[:2].rows():
@@ -198,7 +198,7 @@ class Detections:
         Raises:
             ValueError: if there is no such class (the nearest are named), or `min_score` is not in 0..1.
 
-        Example::
+        Example:
 
             >>> found = mbv3zoo.load('mbv3_yolo_small.synth').predict('a.jpg')
             >>> found.filter(['heart', 'gear', 'ring'], min_score=0.5)
@@ -224,7 +224,7 @@ class Detections:
         Raises:
             ValueError: as for `draw`.
 
-        Example::
+        Example:
 
             >>> found = mbv3zoo.load('mbv3_yolo_small.synth').predict('a.jpg')
             >>> [crop.size for crop in found[:2].crops()]
@@ -250,7 +250,7 @@ class Detections:
         Raises:
             ValueError: if there is no image to draw on or it has another size than `image_size`.
 
-        Example::
+        Example:
 
             >>> found = mbv3zoo.load('mbv3_yolo_small.synth').predict('a.jpg')
             >>> found.draw().save('a_with_boxes.png')
@@ -293,7 +293,7 @@ class Detections:
         Raises:
             ValueError: if `category_ids` has no id for a label.
 
-        Example::
+        Example:
 
             >>> found = mbv3zoo.Detections([[10, 20, 60, 80]], [0.5], [0], ('cat',), (480, 640))
             >>> found.to_coco(image_id=7)
@@ -315,7 +315,7 @@ class Detections:
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain, JSON-ready values; `box` is xyxy in pixels of the original image.
 
-        Example::
+        Example:
 
             >>> found = mbv3zoo.Detections([[10, 20, 60, 80]], [0.5], [0], ('cat',), (480, 640))
             >>> found.to_dict()['detections']
@@ -331,7 +331,7 @@ class Detections:
     def to_json(self, indent: int | None = None) -> str:
         """Returns `to_dict()` as JSON text.
 
-        Example::
+        Example:
 
             >>> mbv3zoo.Detections.empty(image_size=(480, 640)).to_json()
             '{"path": null, "error": null, "image_size": {"height": 480, "width": 640}, "detections": []}'
@@ -344,7 +344,7 @@ class Detections:
         Raises:
             ImportError: if supervision is not installed.
 
-        Example::
+        Example:
 
             >>> found = mbv3zoo.Detections([[10, 20, 60, 80]], [0.5], [0], ('cat',), (480, 640))
             >>> found.to_supervision().class_id
@@ -366,7 +366,7 @@ class Detections:
     def torch(self) -> Detections:
         """Returns the same detections as torch tensors.
 
-        Example::
+        Example:
 
             >>> mbv3zoo.Detections.empty().torch().boxes
             tensor([], size=(0, 4))
@@ -377,7 +377,7 @@ class Detections:
     def numpy(self) -> Detections:
         """Returns the same detections as numpy arrays.
 
-        Example::
+        Example:
 
             >>> mbv3zoo.load('mbv3_yolo_small.synth').predict('a.jpg')[:2].numpy().labels
             array([14,  8])
