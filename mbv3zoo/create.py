@@ -17,6 +17,7 @@ from mbv3zoo.layer_lists.parse import SCALING
 from mbv3zoo.licenses import check_allowed, fresh_record
 from mbv3zoo.models.sizes import takes
 from mbv3zoo.models.timm_model import default_image_size, make_plan
+from mbv3zoo.models.weights import check_size, load_saved, stock_weights
 from mbv3zoo.zoo import registry as zoo
 from mbv3zoo.zoo.configs import is_config_file, load_config
 from mbv3zoo.zoo.saved import BUILD_ARGS, HUB_ARGS, find_saved, read_saved
@@ -88,7 +89,7 @@ def create_detector(
         build_args |= checked_weights(config.backbone, **hub_args)
 
     if saved and pretrained:
-        Detector.check_size(saved, name)
+        check_size(saved.config, saved.weights, name)
     try:
         detector = Detector(config, pretrained=pretrained and not saved, **build_args)
     except ValueError as error:
@@ -100,9 +101,9 @@ def create_detector(
     if dtype := build_args.get('dtype'):
         detector.to(dtype)
     if pretrained and repository:
-        check_complete(detector.stock_weights(), build_args['pretrained_cfg']['file'])
+        check_complete(stock_weights(detector), build_args['pretrained_cfg']['file'])
     if saved and pretrained:
-        detector.load_saved(saved, name, adapt_head=True)
+        load_saved(detector, saved.weights, saved.config.class_names, name)
         detector.eval()
     if freeze_backbone:
         detector.freeze_backbone(freeze_backbone)

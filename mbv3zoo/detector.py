@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -17,16 +15,14 @@ from mbv3zoo.detections import Detections
 from mbv3zoo.export.live import check_options, kept_live
 from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
-from mbv3zoo.models.head_transfer import kept_classes, transfer_head
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.timm_repository import stock_architecture, stock_names, timm_config
+from mbv3zoo.models.timm_repository import stock_architecture, timm_config
+from mbv3zoo.models.weights import check_size, load_saved, read_weights
 from mbv3zoo.prediction.predict import predict
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.version import __version__
 from mbv3zoo.zoo.registry import known_weights
-from mbv3zoo.zoo.saved import Saved, find_saved, read_saved
-
-_logger = logging.getLogger(__name__)
+from mbv3zoo.zoo.saved import find_saved, read_saved
 
 
 class Detector(DetectorNetwork):
@@ -104,11 +100,7 @@ class Detector(DetectorNetwork):
         """
         if self.fused:
             raise ValueError('a fused detector cannot be saved; save it first, then call fuse()')
-        stock = self._stock_names
-        backbone, head = {}, {}
-        for name, tensor in self._weights().items():
-            stored = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
-            (backbone if name in stock else head)[stock.get(name, name)] = stored
+        backbone, head = read_weights(self, dtype)
         config = {
             **timm_config(self.backbone, self.config),
             'library_name': 'mbv3zoo',
@@ -172,112 +164,7 @@ class Detector(DetectorNetwork):
                 f"'organisation/name', or one of {list(known_weights())}"
             )
         saved = read_saved(place, **options)
-        cls.check_size(saved, source)
+        check_size(saved.config, saved.weights, source)
         detector = cls(saved.config)
-        detector.load_saved(saved, source)
+        load_saved(detector, saved.weights, saved.config.class_names, source)
         return detector.eval()
-
-    @classmethod
-    def check_size(cls, saved: Saved, source: Any) -> None:
-        """Refuses a config that asks timm for a backbone far larger than the weights beside it, before it is built.
-
-        Args:
-            saved: What was saved.
-            source: What errors call it.
-
-        Raises:
-            ValueError: It would have more than twice as many parameters.
-        """
-        # timm's own models have the size that their name says, and on them so has the PAN.
-        if not (saved.config.backbone_args or saved.config.neck):
-            return
-        parameters = sum(p.numel() for p in cls(saved.config, device='meta').parameters())
-        stored = sum(tensor.numel() for weights in saved[1:] for tensor in weights.values())
-        if parameters > 2 * stored:
-            raise ValueError(
-                f'{source}: the weights do not fit: by its backbone_args or neck, the config asks for {parameters} '
-                f'parameters, and {stored} are stored'
-            )
-
-    def load_saved(self, saved: Saved, source: Any, adapt_head: bool = False) -> None:
-        """Loads the weights of a saved detector.
-
-        Args:
-            saved: The weights, on the same backbone and neck.
-            source: What errors call it.
-            adapt_head: Take them for other classes: those of the same name are kept, what starts anew is logged.
-
-        Raises:
-            ValueError: Some do not fit, or are missing.
-        """
-        own = {stock: name for name, stock in self._stock_names.items()}
-        state = {own.get(name, f'backbone ({name})'): tensor for name, tensor in saved.backbone.items()} | saved.head
-        self.load_weights(self._adapt_head(state, saved.config.class_names, source) if adapt_head else state, source)
-
-    def stock_weights(self) -> list[str]:
-        """timm's names of the backbone's weights and statistics: what model.safetensors has to hold."""
-        stock = self._stock_names
-        # Older files lack the counters, which only matter to a BatchNorm without momentum.
-        return [stock[n] for n in self._weights() if n in stock and not n.endswith('num_batches_tracked')]
-
-    @cached_property
-    def _stock_names(self) -> dict[str, str]:
-        """Names in the state dict -> timm's, of the backbone. Kept: timm's whole model is built to find them."""
-        return {f'backbone.{own}': name for own, name in stock_names(self.backbone).items()}
-
-    def _weights(self) -> dict[str, torch.Tensor]:
-        """The state dict, with a tensor that layers share (as CoaT's do) once, under its first name."""
-        state = self.state_dict(keep_vars=True)
-        first = {id(tensor): name for name, tensor in reversed(state.items())}
-        return {name: tensor.detach() for name, tensor in state.items() if first[id(tensor)] == name}
-
-    def load_weights(self, state: dict[str, torch.Tensor], source: Any) -> None:
-        """Loads weights by their names in the state dict; all must be there, and fit.
-
-        Args:
-            state: Name -> tensor.
-            source: What errors call it.
-
-        Raises:
-            ValueError: Some do not fit, are missing, or unknown; the first of them are named. Nothing was loaded.
-        """
-        own = self._weights()
-        missing = sorted(own.keys() - state.keys())
-        unknown = sorted(state.keys() - self.state_dict().keys())
-        rows = [
-            f'{name} is {list(state[name].shape)}, expected {list(own[name].shape)}'
-            for name in sorted(own.keys() & state.keys())
-            if own[name].shape != state[name].shape
-        ]
-        rows += [*(f'{name} is missing' for name in missing), *(f'{name} is unknown' for name in unknown)]
-        if rows:
-            raise ValueError(
-                f'{source}: the weights do not fit a detector on {self.config.backbone!r} with '
-                f'{self.config.num_classes} classes: {"; ".join(rows[:5])}{" ..." if len(rows) > 5 else ""}'
-            )
-        self.load_state_dict({name: state[name] for name in own}, strict=False)
-
-    def _adapt_head(
-        self, state: dict[str, torch.Tensor], trained_names: tuple[str, ...], source: Any
-    ) -> dict[str, torch.Tensor]:
-        """Weights of a detector for other classes, with a head for this one's; what starts anew is logged."""
-        names = self.config.class_names
-        if names == trained_names:
-            return state
-        try:
-            head = {
-                name: transfer_head(state[name], fresh, trained_names, names)
-                for name, fresh in self._weights().items()
-                # Weights for another number of channels are told by `load_weights`, with all others that do not fit.
-                if name.startswith('head.') and name in state and state[name].shape[1:] == fresh.shape[1:]
-            }
-        except ValueError as error:
-            raise ValueError(f'{source}: {error}') from error
-        kept = kept_classes(trained_names, names)
-        anew = [name for name in names if name not in kept]
-        gone = [name for name in trained_names if name not in names]
-        _logger.warning(
-            '%s: kept all but the classes; of these %d start anew: %s%s',
-            source, len(anew), ', '.join(anew) or 'none', f'; dropped: {", ".join(gone)}' if gone else '',
-        )  # fmt: skip
-        return {**state, **head}

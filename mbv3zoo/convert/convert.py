@@ -22,8 +22,8 @@ from mbv3zoo.layer_lists.parse import KEYS, LayerList, parse_layer_list, to_conf
 from mbv3zoo.licenses import NO_WEIGHTS
 from mbv3zoo.models.layer_lists.blocks import block_names
 from mbv3zoo.models.pyramid import PyramidBackbone
+from mbv3zoo.models.weights import SavedWeights, check_size, load_weights
 from mbv3zoo.utils.folders import check_new_folder
-from mbv3zoo.zoo.saved import Saved
 
 _logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def load_yolov5(path: str | Path, license: str = YOLOV5_LICENSE) -> Converted:
         layers = _read_layers(checkpoint, network, path)
         config = _make_config(checkpoint, layers, path, license)
         # What the file's own rows ask for is not trusted more than a config from anywhere.
-        Detector.check_size(Saved(config, {}, checkpoint.tensors), 'its layer list')
+        check_size(config, SavedWeights({}, checkpoint.tensors), 'its layer list')
         detector = Detector(config)
         if detector.strides != checkpoint.strides:
             found = f'{list(detector.strides)}, but its Detect has {list(checkpoint.strides)}'
@@ -83,7 +83,7 @@ def load_yolov5(path: str | Path, license: str = YOLOV5_LICENSE) -> Converted:
         _check_modules(checkpoint, layers, detector, path)
         state, eps = _make_state(checkpoint, layers, detector)
         _adapt_eps(detector, state, eps)
-        detector.load_weights(state, path)
+        load_weights(detector, state, path)
     # As in `read_checkpoint`; a block of a user's own may raise anything too.
     except Exception as error:
         raise ValueError(f'{path}: {str(error).removeprefix(f"{path}: ")[:_LONGEST_MESSAGE]}') from error

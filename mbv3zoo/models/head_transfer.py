@@ -49,7 +49,7 @@ def transfer_head(
 def kept_classes(trained_names: Sequence[str], fresh_names: Sequence[str]) -> list[str]:
     """The names whose weights stay: those that both have.
 
-    A single class has none to be told from: the loss leaves its outputs out, at a start so high that they could hardly
-    be unlearned.
+    With one class the loss ignores its logit, so it is not transferred: it starts so high that it could hardly be
+    unlearned.
     """
     return [name for name in fresh_names if name in trained_names] if len(trained_names) > 1 else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import timm
 from timm.layers import to_2tuple
@@ -28,6 +29,8 @@ _STOCK = {
 }
 # True of one build, or chosen by whoever builds it.
 _NOT_RECORDED = ('in_chans', 'feature_cls', 'cache_dir', 'checkpoint_path', 'device', 'dtype', 'pretrained_cfg')
+# Kept, as timm's whole model is built to find them, and a training saves the same backbone each epoch.
+_names: WeakKeyDictionary[PyramidBackbone, dict[str, str]] = WeakKeyDictionary()
 
 
 def stock_architecture(name: str, arguments: Mapping[str, Any] = MappingProxyType({})) -> str | None:
@@ -75,6 +78,8 @@ def timm_config(backbone: PyramidBackbone, config: DetectorConfig) -> dict[str, 
 
 def stock_names(backbone: PyramidBackbone) -> dict[str, str]:
     """Name of each tensor of `backbone` -> its name in timm's whole model; those that it does not have are left out."""
-    whole = whole_model(backbone.name, backbone.build_args).state_dict()
-    names = match_names(backbone.model.state_dict(), whole)
-    return {f'model.{name}': stock for name, stock in names.items() if stock is not None}
+    if backbone not in _names:
+        whole = whole_model(backbone.name, backbone.build_args).state_dict()
+        names = match_names(backbone.model.state_dict(), whole)
+        _names[backbone] = {f'model.{name}': stock for name, stock in names.items() if stock is not None}
+    return _names[backbone]

@@ -6,11 +6,11 @@ import contextlib
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
-import torch
 from timm.models import is_model
 
 from mbv3zoo import hub
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.models.weights import SavedWeights
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import parse_config
 from mbv3zoo.utils.atomic import atomic_write_all
@@ -29,13 +29,11 @@ class Saved(NamedTuple):
 
     Attributes:
         config: Its config.
-        backbone: Weights of the backbone by timm's names (`mbv3zoo.models.timm_repository`).
-        head: All other weights, by their names in the detector's state dict.
+        weights: Its weights.
     """
 
     config: DetectorConfig
-    backbone: dict[str, torch.Tensor]
-    head: dict[str, torch.Tensor]
+    weights: SavedWeights
 
 
 def find_saved(name: Any) -> Path | zoo.HubWeights | str | None:
@@ -130,7 +128,7 @@ def _read_files(files: dict[str, Path], place: Path | zoo.HubWeights | str) -> S
     source = place.repo_id if isinstance(place, zoo.HubWeights) else place
     config = parse_config(saved_folder.read_config(files[saved_folder.CONFIG_NAME], advice), source)
     backbone, head = files[saved_folder.BACKBONE_NAME], files[saved_folder.HEAD_NAME]
-    weights = saved_folder.read_weights(backbone, advice), saved_folder.read_weights(head, advice)
+    weights = SavedWeights(saved_folder.read_weights(backbone, advice), saved_folder.read_weights(head, advice))
     if (matching := saved_folder.matching_head(backbone, head, advice)) != head:
-        weights = weights[0], saved_folder.read_weights(matching, advice)
-    return Saved(config, *weights)
+        weights = SavedWeights(weights.backbone, saved_folder.read_weights(matching, advice))
+    return Saved(config, weights)

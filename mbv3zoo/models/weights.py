@@ -1,0 +1,158 @@
+"""A detector's weights by name: read off a network, and loaded into one, where they must all fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.models.head_transfer import kept_classes, transfer_head
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.timm_repository import stock_names
+
+_logger = logging.getLogger(__name__)
+
+
+class SavedWeights(NamedTuple):
+    """A detector's weights as its two files hold them.
+
+    Attributes:
+        backbone: The backbone's tensors by timm's names (`mbv3zoo.models.timm_repository`).
+        head: All other tensors, by their names in the network's state dict.
+    """
+
+    backbone: Mapping[str, Tensor]
+    head: Mapping[str, Tensor]
+
+
+def read_weights(network: DetectorNetwork, dtype: torch.dtype | None = None) -> SavedWeights:
+    """The weights of a network as they are saved.
+
+    Args:
+        network: The network.
+        dtype: Type of the floating point tensors; None keeps theirs.
+    """
+    stock = _stock_names(network)
+    backbone: dict[str, Tensor] = {}
+    head: dict[str, Tensor] = {}
+    for name, tensor in _own_weights(network).items():
+        stored = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
+        (backbone if name in stock else head)[stock.get(name, name)] = stored
+    return SavedWeights(backbone, head)
+
+
+def load_saved(network: DetectorNetwork, saved: SavedWeights, class_names: Sequence[str], source: Any) -> None:
+    """Loads saved weights. Where the network has other classes, those of the same name are kept; the rest is logged.
+
+    Args:
+        network: The network, on the same backbone and neck.
+        saved: The weights.
+        class_names: The classes that they were trained for.
+        source: Name used in error messages.
+
+    Raises:
+        ValueError: Some do not fit, or are missing. Nothing was loaded.
+    """
+    own = {stock: name for name, stock in _stock_names(network).items()}
+    state = {own.get(name, f'backbone ({name})'): tensor for name, tensor in saved.backbone.items()}
+    load_weights(network, _adapt_head(network, state | dict(saved.head), tuple(class_names), source), source)
+
+
+def load_weights(network: DetectorNetwork, state: Mapping[str, Tensor], source: Any) -> None:
+    """Loads weights by their names in the state dict; all must be there, and fit.
+
+    Args:
+        network: The network.
+        state: Name -> tensor.
+        source: Name used in error messages.
+
+    Raises:
+        ValueError: Some do not fit, are missing, or unknown; the first of them are named. Nothing was loaded.
+    """
+    own = _own_weights(network)
+    missing = sorted(own.keys() - state.keys())
+    unknown = sorted(state.keys() - network.state_dict().keys())
+    rows = [
+        f'{name} is {list(state[name].shape)}, expected {list(own[name].shape)}'
+        for name in sorted(own.keys() & state.keys())
+        if own[name].shape != state[name].shape
+    ]
+    rows += [*(f'{name} is missing' for name in missing), *(f'{name} is unknown' for name in unknown)]
+    if rows:
+        raise ValueError(
+            f'{source}: the weights do not fit a detector on {network.config.backbone!r} with '
+            f'{network.config.num_classes} classes: {"; ".join(rows[:5])}{" ..." if len(rows) > 5 else ""}'
+        )
+    network.load_state_dict({name: state[name] for name in own}, strict=False)
+
+
+def check_size(config: DetectorConfig, saved: SavedWeights, source: Any) -> None:
+    """Refuses a config that asks timm for a backbone far larger than the weights beside it, before it is built.
+
+    Args:
+        config: The config.
+        saved: The weights.
+        source: Name used in error messages.
+
+    Raises:
+        ValueError: It would have more than twice as many parameters.
+    """
+    # timm's own models have the size that their name says, and on them so has the PAN.
+    if not (config.backbone_args or config.neck):
+        return
+    parameters = sum(p.numel() for p in DetectorNetwork(config, device='meta').parameters())
+    stored = sum(tensor.numel() for weights in saved for tensor in weights.values())
+    if parameters > 2 * stored:
+        raise ValueError(
+            f'{source}: the weights do not fit: by its backbone_args or neck, the config asks for {parameters} '
+            f'parameters, and {stored} are stored'
+        )
+
+
+def stock_weights(network: DetectorNetwork) -> list[str]:
+    """timm's names of the backbone's weights and statistics: what model.safetensors has to hold."""
+    stock = _stock_names(network)
+    # Older files lack the counters, which only matter to a BatchNorm without momentum.
+    return [stock[n] for n in _own_weights(network) if n in stock and not n.endswith('num_batches_tracked')]
+
+
+def _stock_names(network: DetectorNetwork) -> dict[str, str]:
+    """Names in the state dict -> timm's, of the backbone."""
+    return {f'backbone.{own}': name for own, name in stock_names(network.backbone).items()}
+
+
+def _own_weights(network: DetectorNetwork) -> dict[str, Tensor]:
+    """The state dict, with a tensor that layers share (as CoaT's do) once, under its first name."""
+    state = network.state_dict(keep_vars=True)
+    first = {id(tensor): name for name, tensor in reversed(state.items())}
+    return {name: tensor.detach() for name, tensor in state.items() if first[id(tensor)] == name}
+
+
+def _adapt_head(
+    network: DetectorNetwork, state: dict[str, Tensor], trained_names: tuple[str, ...], source: Any
+) -> dict[str, Tensor]:
+    """Weights of a detector for other classes, with a head for the network's; what starts anew is logged."""
+    names = network.config.class_names
+    if names == trained_names:
+        return state
+    try:
+        head = {
+            name: transfer_head(state[name], fresh, trained_names, names)
+            for name, fresh in _own_weights(network).items()
+            # Weights for another number of channels are told by `load_weights`, with all others that do not fit.
+            if name.startswith('head.') and name in state and state[name].shape[1:] == fresh.shape[1:]
+        }
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from error
+    kept = kept_classes(trained_names, names)
+    anew = [name for name in names if name not in kept]
+    gone = [name for name in trained_names if name not in names]
+    _logger.warning(
+        '%s: kept all but the classes; of these %d start anew: %s%s',
+        source, len(anew), ', '.join(anew) or 'none', f'; dropped: {", ".join(gone)}' if gone else '',
+    )  # fmt: skip
+    return {**state, **head}
