@@ -47,7 +47,7 @@ def fitted(detector: Detector, data: DetectionSet) -> None:
 
 ROWS = {
     'default': Row('', 'the default recipe'),
-    'shape': Row('assigner', "YOLOv5's, with its loss", {'assigner': 'shape'}),
+    'yolov5-loss': Row('loss', "YOLOv5's, with its assignment", {'loss': 'yolov5'}),
     'none': Row('augmentation', 'none', {'augmentation': 'none'}),
     'medium': Row('augmentation', 'medium', {'augmentation': 'medium'}),
     'heavy': Row('augmentation', 'heavy', {'augmentation': 'heavy'}),

@@ -27,7 +27,7 @@ _FIGURES = {
     'ap_large': ('mAP_large', 'AP large'),
 }
 # Settings of a training that are always shown; of the others, those that are not at their defaults.
-_MAIN = ('epochs', 'batch_size', 'optimizer', 'lr', 'schedule', 'augmentation', 'assigner', 'mixed_precision', 'seed')
+_MAIN = ('epochs', 'batch_size', 'optimizer', 'lr', 'schedule', 'augmentation', 'loss', 'mixed_precision', 'seed')
 # These change how fast it is, not what comes out.
 _NOT_SHOWN = ('workers', 'cache', 'eval_every', 'tracker')
 
@@ -210,7 +210,7 @@ def _settings(train: TrainConfig | None) -> list[tuple[str, str]]:
     if train is None:
         return []
     # What the names of presets stand for is no news beside them.
-    defaults = TrainConfig(optimizer=train.optimizer, assigner=train.assigner, augmentation=train.augmentation)
+    defaults = TrainConfig(optimizer=train.optimizer, loss=train.loss, augmentation=train.augmentation)
     changed = [field for field, value in train if value != getattr(defaults, field)]
     shown = [*_MAIN, *(field for field in changed if field not in (*_MAIN, *_NOT_SHOWN))]
     return [(field, _cell(getattr(train, field))) for field in shown]

@@ -58,9 +58,9 @@ OPTIMIZERS: dict[str, Recipe] = {
     'momentum': _SGD,
 }
 
-# YOLOv5's gains for 'shape': its loss scales them further.
-ASSIGNERS: dict[str, Gains] = {
-    'shape': {'box_gain': 0.05, 'class_gain': 0.5, 'objectness_gain': 1.0},
+# YOLOv5's loss scales its gains further, by classes and image size.
+LOSSES: dict[str, Gains] = {
+    'yolov5': {'box_gain': 0.05, 'class_gain': 0.5, 'objectness_gain': 1.0},
     'simota': {'box_gain': 2.0, 'class_gain': 1.0, 'objectness_gain': 1.0},
 }
 
@@ -92,6 +92,6 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 # By the field of TrainConfig that names them.
 PRESETS: dict[str, Mapping[str, Mapping[str, object]]] = {
     'optimizer': OPTIMIZERS,
-    'assigner': ASSIGNERS,
+    'loss': LOSSES,
     'augmentation': AUGMENTATIONS,
 }

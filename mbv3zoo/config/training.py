@@ -12,6 +12,8 @@ from mbv3zoo.config.license_record import LicenseId
 from mbv3zoo.config.presets import PRESETS
 from mbv3zoo.config.types import Fraction, ImageSize
 
+# The values of `assigner`, as `loss` was called before, and what they are now.
+_ASSIGNERS = {'shape': 'yolov5', 'simota': 'simota'}
 # For fields that a preset fills unless they are given. Any, so that type checkers do not ask for them.
 _PRESET: Any = Field()
 
@@ -19,7 +21,7 @@ _PRESET: Any = Field()
 class TrainConfig(Config):
     """How a detector is trained.
 
-    `optimizer`, `assigner` and `augmentation` name presets (`mbv3zoo.config.presets`): each sets those of its fields
+    `optimizer`, `loss` and `augmentation` name presets (`mbv3zoo.config.presets`): each sets those of its fields
     that are not given.
     """
 
@@ -73,14 +75,14 @@ class TrainConfig(Config):
 
     # Loss
 
-    assigner: Literal['shape', 'simota'] = 'simota'
-    """Which anchors learn a box, and the loss: 'shape' is YOLOv5's, 'simota' YOLOX's."""
+    loss: Literal['simota', 'yolov5'] = 'simota'
+    """Loss, with its assignment of boxes to anchors: YOLOX's 'simota' or 'yolov5'. Preset of the gains."""
     box_gain: NonNegativeFloat = _PRESET
     """Weight of the box loss."""
     class_gain: NonNegativeFloat = _PRESET
-    """Weight of the class loss; 'shape' scales it by the number of classes too."""
+    """Weight of the class loss; 'yolov5' scales it by the number of classes too."""
     objectness_gain: NonNegativeFloat = _PRESET
-    """Weight of the objectness loss; 'shape' scales it by the image size too."""
+    """Weight of the objectness loss; 'yolov5' scales it by the image size too."""
 
     # Anchors
 
@@ -152,12 +154,26 @@ class TrainConfig(Config):
     def _fill_presets(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
+        data = _with_loss(data)
         filled: dict[str, object] = {}
         for field, presets in PRESETS.items():
             # timm takes its names in any case. Of what has no preset, the fields refuse all but optimizers.
             name = str(data.get(field, cls.model_fields[field].default)).lower()
             filled |= presets.get(name, next(iter(presets.values())))
         return {**filled, **data}
+
+
+def _with_loss(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings that may say `assigner`, as runs and scripts did before -> settings that say `loss`."""
+    if 'assigner' not in data:
+        return data
+    assigner = data['assigner']
+    loss = _ASSIGNERS.get(str(assigner))
+    if loss is None:
+        raise ValueError(f"assigner is called loss now, and is 'simota' or 'yolov5', given {assigner!r}")
+    if data.get('loss', loss) != loss:
+        raise ValueError(f'assigner={assigner!r} contradicts loss={data["loss"]!r}; give loss only')
+    return {'loss': loss} | {key: value for key, value in data.items() if key != 'assigner'}
 
 
 class DataConfig(Config):

@@ -35,7 +35,7 @@ from mbv3zoo.utils.progress import bar
 
 _PREVIEW_NAME = 'train_batch.png'
 _DRAW_EVERY = 60  # seconds between drawings of the curves
-_LOSSES = {'shape': YOLOv5Loss, 'simota': SimOTALoss}
+_LOSSES = {'yolov5': YOLOv5Loss, 'simota': SimOTALoss}
 
 
 class Trainer:
@@ -100,7 +100,7 @@ class Trainer:
         processes = self.accelerator.num_processes
         if processes > 1 and config.sync_norm:
             synchronise_norms(detector, self.accelerator.device)
-        self.loss = _LOSSES[config.assigner](
+        self.loss = _LOSSES[config.loss](
             detector.anchors,
             detector.strides,
             detector.config.num_classes,

@@ -8,7 +8,7 @@ from mbv3zoo.config.presets import AUGMENTATIONS, OPTIMIZERS, PRESETS, Augmentat
 from mbv3zoo.config.training import RunConfig, TrainConfig
 from mbv3zoo.training.optimizer import create_optimizer
 
-FIELDS = {'optimizer': Recipe, 'assigner': Gains, 'augmentation': Augmentation}
+FIELDS = {'optimizer': Recipe, 'loss': Gains, 'augmentation': Augmentation}
 DEFAULTS = {field: TrainConfig.model_fields[field].default for field in PRESETS}
 NAMES = [(field, name) for field, presets in PRESETS.items() for name in presets]
 # The fields that nothing but a preset fills.
@@ -54,7 +54,7 @@ def test_what_is_given_wins(kind, name, field):
         assert TrainConfig(**{kind: name, field: value}) == preset.model_copy(update={field: value})
 
 
-@pytest.mark.parametrize('field', ['augmentation', 'assigner'])
+@pytest.mark.parametrize('field', ['augmentation', 'loss'])
 @pytest.mark.parametrize('bad', ['strong', 'LIGHT', 'SimOTA', '', None, 3, ['light']])
 def test_an_unknown_preset_is_refused_in_one_line(field, bad):
     with pytest.raises(ValueError) as caught:

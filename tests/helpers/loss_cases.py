@@ -21,7 +21,7 @@ TARGETS = Targets(
     torch.tensor([[3.0, 4, 24, 33], [60.3, 20.2, 90.1, 51.7], [30.7, 9.1, 43.4, 28.2], [1.3, 2.9, 95.1, 63.2]]),
 )
 NO_TARGETS = Targets(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4))
-LOSSES = {'shape': YOLOv5Loss, 'simota': SimOTALoss}
+LOSSES = {'yolov5': YOLOv5Loss, 'simota': SimOTALoss}
 
 
 def logits_of(seed=0, classes=CLASSES, batch=2, height=HEIGHT, width=WIDTH):
@@ -32,9 +32,9 @@ def logits_of(seed=0, classes=CLASSES, batch=2, height=HEIGHT, width=WIDTH):
     ]
 
 
-def loss_of(classes=CLASSES, size=(HEIGHT, WIDTH), assigner='shape', processes=1, **settings):
-    config = TrainConfig(assigner=assigner, **settings)
-    return LOSSES[assigner](ANCHORS, STRIDES, classes, size, config, processes)
+def loss_of(classes=CLASSES, size=(HEIGHT, WIDTH), loss='yolov5', processes=1, **settings):
+    config = TrainConfig(loss=loss, **settings)
+    return LOSSES[loss](ANCHORS, STRIDES, classes, size, config, processes)
 
 
 def sigmoid(x):

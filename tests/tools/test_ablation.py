@@ -27,13 +27,13 @@ def test_the_learning_rates_are_half_and_double_of_the_default():
 
 
 def test_the_table_compares_with_the_default(tmp_path):
-    for name, ap in (('default', 0.2), ('shape', 0.05)):
+    for name, ap in (('default', 0.2), ('yolov5-loss', 0.05)):
         (tmp_path / name).mkdir()
         figures = {'ap': ap, 'ap50': 2 * ap, 'shift_ap': ap / 2, 'seconds': 1.0}
         (tmp_path / name / 'ablation.json').write_text(json.dumps(figures))
     lines = list(ablation.table(tmp_path))
     assert lines[2] == '|  | the default recipe | 20.0 | 40.0 | 10.0 |  |'
-    assert lines[3] == "| assigner | YOLOv5's, with its loss | 5.0 | 10.0 | 2.5 | -15.0 |"
+    assert lines[3] == "| loss | YOLOv5's, with its assignment | 5.0 | 10.0 | 2.5 | -15.0 |"
     assert len(lines) == 4
 
 

@@ -12,16 +12,16 @@ def of_half(targets, half):
     return Targets(targets.image_index[own] % 2, targets.labels[own], targets.boxes[own])
 
 
-@pytest.mark.parametrize('assigner', ['shape', 'simota'])
+@pytest.mark.parametrize('name', ['yolov5', 'simota'])
 @pytest.mark.parametrize('pictures', [(0, 0, 1, 2), (1, 1, 1, 1), (2, 3, 3, 3), (0, 1, 2, 3)])
-def test_two_processes_learn_what_one_with_both_batches_does(pictures, assigner, monkeypatch):
+def test_two_processes_learn_what_one_with_both_batches_does(pictures, name, monkeypatch):
     targets = TARGETS._replace(image_index=torch.tensor(pictures))
     logits = logits_of(batch=4)
-    whole = loss_of(assigner=assigner)(logits, targets)
+    whole = loss_of(loss=name)(logits, targets)
     whole.total.backward()
 
     seen = []
-    loss = loss_of(assigner=assigner, processes=2)
+    loss = loss_of(loss=name, processes=2)
     batches = [
         ([level.detach()[2 * half : 2 * half + 2].requires_grad_() for level in logits], of_half(targets, half))
         for half in range(2)
@@ -44,11 +44,11 @@ def test_two_processes_learn_what_one_with_both_batches_does(pictures, assigner,
         torch.testing.assert_close(both, getattr(whole, name), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize('assigner', ['shape', 'simota'])
-def test_two_processes_without_boxes(assigner, monkeypatch):
+@pytest.mark.parametrize('name', ['yolov5', 'simota'])
+def test_two_processes_without_boxes(name, monkeypatch):
     monkeypatch.setattr(torch.distributed, 'all_reduce', lambda counts: None)
     logits = logits_of()
-    losses = loss_of(assigner=assigner, processes=2)(logits, NO_TARGETS)
+    losses = loss_of(loss=name, processes=2)(logits, NO_TARGETS)
     losses.total.backward()
     assert losses.total.isfinite() and losses.box == 0
     assert all(level.grad.isfinite().all() for level in logits)

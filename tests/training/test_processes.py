@@ -24,12 +24,12 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope='module', params=['shape', 'simota'])
+@pytest.fixture(scope='module', params=['yolov5', 'simota'])
 def runs(request, tmp_path_factory):
     """The same run in one process and in two with half the batch each, and its data.yaml."""
     folder = tmp_path_factory.mktemp('processes')
     data = write_yolo_set(folder / 'shapes', {'train': 4 * PICTURES, 'val': 5}, (96, 96))
-    settings = SETTINGS | {'assigner': request.param}
+    settings = SETTINGS | {'loss': request.param}
     config = RunConfig(
         model='mbv3_yolo_small_050',
         image_size=96,

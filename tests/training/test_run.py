@@ -14,7 +14,7 @@ from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
 from mbv3zoo.training import run
-from mbv3zoo.training.checkpoint import load_state
+from mbv3zoo.training.checkpoint import load_state, save_state
 
 
 @pytest.fixture(scope='module')
@@ -141,6 +141,28 @@ def test_stopped_in_its_first_epoch_a_run_starts_anew(data, done, tmp_path, monk
     assert (folder / 'last').exists() and not (folder / 'state.pt').exists()
     assert run.resume(folder) is not None
     assert weights(folder) == weights(done[0])
+
+
+def test_a_run_that_says_assigner_as_before_goes_on_as_it_began(data, tmp_path, monkeypatch):
+    config = config_of(data, {'epochs': 2, 'loss': 'yolov5'})
+    run.start(config, tmp_path / 'whole')
+    settings = tmp_path / 'stopped/run.yaml'
+
+    def save_once(folder, state):
+        if state['epoch'] == 2:
+            raise KeyboardInterrupt
+        save_state(folder, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr('mbv3zoo.training.trainer.save_state', save_once)
+        with pytest.raises(KeyboardInterrupt):
+            run.start(config, settings.parent)
+    assert load_state(settings.parent)['epoch'] == 1
+    assert '\n  loss: yolov5\n' in settings.read_text()
+    settings.write_text(settings.read_text().replace('\n  loss: yolov5\n', '\n  assigner: shape\n'))
+    run.resume(settings.parent)
+    assert weights(settings.parent) == weights(settings.parent.parent / 'whole')
+    assert '| loss | yolov5 |' in (settings.parent / 'last/README.md').read_text()
 
 
 def test_load_data(data, tmp_path):

@@ -175,7 +175,7 @@ def test_the_loss_learns_boxes_at_the_chosen_anchors_only(classes):
     targets, candidates, logits = crowded(5, classes)
     expected, _ = slow_choose(candidates, logits, slow_ious(candidates, logits, targets))
     logits = [level.requires_grad_() for level in logits]
-    config = TrainConfig(assigner='simota')
+    config = TrainConfig(loss='simota')
     SimOTALoss(ANCHORS, STRIDES, classes, (HEIGHT, WIDTH), config)(logits, targets).total.backward()
     for level, candidate, kept in zip(logits, candidates, expected, strict=True):
         places = {tuple(row) for row in torch.stack(candidate[:4], 1)[kept].tolist()}

@@ -24,7 +24,7 @@ from mbv3zoo.config.detector import STRIDES
 @pytest.mark.parametrize('targets', [TARGETS, NO_TARGETS], ids=['boxes', 'no boxes'])
 def test_simota_stays_finite(value, targets):
     logits = [(level * 0.1 + value).detach().requires_grad_() for level in logits_of()]
-    losses = loss_of(assigner='simota')(logits, targets)
+    losses = loss_of(loss='simota')(logits, targets)
     losses.total.backward()
     assert losses.total.isfinite() and all(level.grad.isfinite().all() for level in logits)
     assert (losses.box > 0) == (losses.classes > 0) == (len(targets.boxes) > 0)
@@ -36,12 +36,12 @@ def test_simota_learns_fewer_anchors():
         loss_of(**settings)(logits, TARGETS).total.backward()
         return sum((level.grad[..., :4] != 0).any(-1).sum().item() for level in logits)
 
-    assert len(TARGETS.boxes) <= learned(assigner='simota') < learned() == learned(assigner='shape')
+    assert len(TARGETS.boxes) <= learned(loss='simota') < learned() == learned(loss='yolov5')
 
 
 def test_fitting_one_batch_by_simota_brings_the_boxes_back():
     # Twice the steps: which anchors learn a box changes as they learn it.
-    course, found = fit_one_batch(160, assigner='simota')
+    course, found = fit_one_batch(160, loss='simota')
     for first, last in zip(course[0], course[-1], strict=True):
         assert last < 0.4 * first
     for image in range(2):
@@ -54,7 +54,7 @@ def test_fitting_one_batch_by_simota_brings_the_boxes_back():
 def test_simota_values_equal_the_slow_loss():
     """The chosen anchors are those with a box gradient; all else is counted one number at a time."""
     logits = [level.double().detach().requires_grad_() for level in logits_of(3)]
-    losses = loss_of(assigner='simota', box_gain=3.0, class_gain=0.7, objectness_gain=1.3)(logits, TARGETS)
+    losses = loss_of(loss='simota', box_gain=3.0, class_gain=0.7, objectness_gain=1.3)(logits, TARGETS)
     losses.total.backward()
     box = objectness = classes = count = 0
     for level, anchors, stride in zip(logits, ANCHORS.tolist(), STRIDES, strict=True):

@@ -103,7 +103,7 @@ def detector_case(rank):
         synchronise_norms(detector, CPU)
         images, own = images[2 * rank : 2 * rank + 2], TARGETS.image_index // 2 == rank
         targets = Targets(TARGETS.image_index[own] % 2, TARGETS.labels[own], BOXES[own])
-    loss = YOLOv5Loss(detector.anchors.float(), detector.strides, 2, (64, 64), TrainConfig(assigner='shape'), processes)
+    loss = YOLOv5Loss(detector.anchors.float(), detector.strides, 2, (64, 64), TrainConfig(loss='yolov5'), processes)
     detector.train()
     loss(detector(images), targets).total.backward()
     found = {f'{name}.grad': parameter.grad for name, parameter in detector.named_parameters()}

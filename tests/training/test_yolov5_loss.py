@@ -163,7 +163,7 @@ def test_anchor_ratio_of_the_settings_counts():
 )
 def test_any_number_of_levels(levels, weights):
     strides = [8 * 2**i for i in range(levels)]
-    loss = YOLOv5Loss(torch.ones(levels, 3, 2), strides, 1, (640, 640), TrainConfig(assigner='shape'))
+    loss = YOLOv5Loss(torch.ones(levels, 3, 2), strides, 1, (640, 640), TrainConfig(loss='yolov5'))
     # Of logits of 0 each anchor costs log 2, whatever the level.
     logits = [torch.zeros(1, 3, 2, 2, 6) for _ in strides]
     expected = math.log(2) * sum(weights) * 3 / levels

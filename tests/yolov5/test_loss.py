@@ -34,7 +34,7 @@ def test_loss_and_gradients(name):
         strides,
         int(case['num_classes']),
         tuple(case['size'].tolist()),
-        TrainConfig(assigner='shape'),
+        TrainConfig(loss='yolov5'),
     )
     losses = loss(logits, targets)
     losses.total.backward()
