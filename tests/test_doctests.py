@@ -92,9 +92,10 @@ def test_examples_run(name, folder, request):
         with HubServer() as server:
             code = f'import test_doctests\nprint(test_doctests.run({name!r}))'
             report = run_client(server, code, folder, {'PYTHONPATH': paths})
-        assert report.stdout.strip() == ''
+        wrong = report.stdout.strip()
     else:
-        assert run(name) == ''
+        wrong = run(name)
+    assert not wrong, wrong
 
 
 def test_an_example_that_says_something_else_is_found(monkeypatch):

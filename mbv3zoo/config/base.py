@@ -36,7 +36,22 @@ class Config(BaseModel):
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], source: str | Path = '') -> Self:
-        """Validates `data`; a failure is one readable ValueError that names `source` and each bad key."""
+        """Validates settings.
+
+        Args:
+            data: Field -> value, as from a YAML file.
+            source: Name used in error messages.
+
+        Raises:
+            ValueError: A key is unknown or a value does not fit; all of them are named.
+
+        Example:
+            >>> mbv3zoo.TrainConfig.parse({'epochs': 10, 'lr': 0.01}, 'train.yaml').epochs
+            10
+            >>> mbv3zoo.TrainConfig.parse({'epoch': 10}, 'train.yaml')
+            Traceback (most recent call last):
+            ValueError: train.yaml: unknown key 'epoch'; did you mean 'epochs'?
+        """
         try:
             return cls.model_validate(data)
         except ValidationError as error:

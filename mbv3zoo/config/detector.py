@@ -26,7 +26,14 @@ Multiple = Annotated[float, Field(gt=0, le=4)]
 
 
 class DetectorConfig(Config):
-    """All that is needed to build a detector's network: what is saved beside the weights."""
+    """All that is needed to build a detector's network: what is saved beside the weights.
+
+    Example:
+        >>> config = mbv3zoo.DetectorConfig(backbone='resnet18', class_names=['cat', 'dog'], image_size=320)
+        >>> config.num_classes, config.image_size
+        (2, (320, 320))
+        >>> detector = mbv3zoo.create_detector(config)
+    """
 
     # Upper bounds, here and below, are far beyond any use: a config may come from anywhere, and is built before its
     # weights are looked at.

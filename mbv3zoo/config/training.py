@@ -23,6 +23,11 @@ class TrainConfig(Config):
 
     `optimizer`, `loss` and `augmentation` name presets (`mbv3zoo.config.presets`): each sets those of its fields
     that are not given.
+
+    Example:
+        >>> train = mbv3zoo.TrainConfig(epochs=50, optimizer='sgd')
+        >>> train.epochs, train.lr, train.momentum
+        (50, 0.1, 0.9)
     """
 
     # Length and batches

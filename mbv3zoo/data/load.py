@@ -34,6 +34,11 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
     Raises:
         ValueError: There is no data set, or it is empty.
         ConnectionError: The Hub is needed and cannot be reached.
+
+    Example:
+        >>> data = mbv3zoo.load_dataset('data.yaml', 'val')
+        >>> len(data), data.class_names[:3]
+        (4, ('arrow', 'ball', 'bolt'))
     """
     if str(source).startswith(hub_dataset.PREFIX):
         return load_hub_dataset(str(source), split)

@@ -108,6 +108,10 @@ def register_block(
 
     Raises:
         ValueError: The name is one of the table's own, or `channels` is none of the three.
+
+    Example:
+        >>> import torch
+        >>> mbv3zoo.register_block('Gate', torch.nn.Sigmoid, channels='none')  # for rows [-1, 1, Gate, []]
     """
     if is_built_in(name) or name in ('Detect', 'Segment'):
         raise ValueError(f'cannot register a block as {name!r}: it is one of the table. Choose another name.')
