@@ -21,12 +21,15 @@ _HOMES = {
     'DetectorConfig': 'config.detector',
     'ExportedDetector': 'runtimes.exported_detector',
     'TrainConfig': 'config.training',
+    'TrainResult': 'training.train',
     'create_detector': 'create',
     'list_detectors': 'create',
     'load': 'loading',
     'load_dataset': 'data.load',
     'register_block': 'models.layer_lists.blocks',
     'register_detector': 'zoo.registry',
+    'resume_training': 'training.train',
+    'train': 'training.train',
 }
 
 if TYPE_CHECKING:
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
     from mbv3zoo.loading import load as load
     from mbv3zoo.models.layer_lists.blocks import register_block as register_block
     from mbv3zoo.runtimes.exported_detector import ExportedDetector as ExportedDetector
+    from mbv3zoo.training.train import TrainResult as TrainResult
+    from mbv3zoo.training.train import resume_training as resume_training
+    from mbv3zoo.training.train import train as train
     from mbv3zoo.zoo.registry import register_detector as register_detector
 else:
     __all__ = sorted(['__version__', 'backbones', *_HOMES])

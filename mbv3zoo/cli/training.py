@@ -41,7 +41,6 @@ def train(
     ] = None,
 ) -> None:
     """Train a detector; writes `best` and `last` as folders that load and push."""
-    from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
     from mbv3zoo.training import run
 
     if resume:
@@ -63,13 +62,15 @@ def train(
         seed=seed,
         tracker=tracker,
     )
-    settings |= parse_settings(set_ or [])
-    config = RunConfig(
+    config = run.run_config(
+        data,
         model=model,
         pretrained=pretrained,
         image_size=image_size,
-        data=DataConfig.parse({'data': data, 'val_data': val_data, 'images': images, 'license': data_license}, 'data'),
-        train=TrainConfig.parse(settings, 'train'),
+        val_data=val_data,
+        images=images,
+        data_license=data_license,
+        **settings | parse_settings(set_ or []),
     )
     if preview:
         run.preview(config, preview)

@@ -79,6 +79,14 @@ class Metrics(NamedTuple):
         plain['classes'] = [_without_nan(row._asdict()) for row in self.classes]
         return plain
 
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Metrics:
+        """The metrics from what `to_dict` returned."""
+        values = _with_nan(plain)
+        values['per_class'] = _with_nan(plain['per_class'])
+        values['classes'] = tuple(ClassMetrics(**_with_nan(row)) for row in plain['classes'])
+        return cls(**values)
+
 
 class PrecisionRecall(NamedTuple):
     """Precision against recall at an IoU of 0.5, of objects of all sizes.
@@ -261,6 +269,10 @@ def _cell(value: float) -> str:
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
+
+
+def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: math.nan if value is None else value for key, value in values.items()}
 
 
 def _figures(precision: np.ndarray) -> list[float]:

@@ -1,4 +1,4 @@
-"""results.csv: one line an epoch."""
+"""results.csv, one line per epoch, and where a run's other figures are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from mbv3zoo.utils.atomic import atomic_write
 
 RESULTS_NAME = 'results.csv'
+# Metrics of the best weights, written when the run is finished.
+METRICS_NAME = 'report/metrics.json'
 
 
 def write_epoch(path: Path, row: Mapping[str, str]) -> None:

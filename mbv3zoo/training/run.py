@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 import torch
 import yaml
@@ -17,6 +18,7 @@ from mbv3zoo.licenses import trained_on
 from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
+from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.training.trainer import Trainer
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.folders import check_new_folder
@@ -25,6 +27,35 @@ from mbv3zoo.zoo.configs import is_config_file
 from mbv3zoo.zoo.saved import find_saved
 
 CONFIG_NAME = 'run.yaml'
+
+
+def run_config(
+    data: str | Path,
+    *,
+    model: str | Path,
+    pretrained: bool,
+    image_size: int | tuple[int, int] | None,
+    val_data: str | Path | None,
+    images: str | Path | None,
+    data_license: str | None,
+    **settings: Unpack[TrainSettings],
+) -> RunConfig:
+    """The settings of a run from the arguments of `mbv3zoo.train`, which explains them.
+
+    Raises:
+        ValueError: A setting is unknown or out of range; the message names it.
+    """
+    places = {'data': data, 'val_data': val_data, 'images': images}
+    texts = {key: None if place is None else str(place) for key, place in places.items()}
+    return RunConfig.parse(
+        {
+            'model': str(model),
+            'pretrained': pretrained,
+            'image_size': image_size,
+            'data': {**texts, 'license': data_license},
+            'train': settings,
+        }
+    )
 
 
 def start(config: RunConfig, run: str | Path) -> Metrics | None:
@@ -121,6 +152,7 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
         image_size=config.image_size,
     )
     given = detector.config
+    assert not isinstance(given.anchors, int)  # the network has replaced a number by the default anchors
     before = read_folder_config(run / 'last').licenses if going_on else given.licenses
     name = _dataset_name(config.data.data)
     detector.config = given.model_copy(update={'licenses': trained_on(before, name, config.data.license)})

@@ -25,7 +25,7 @@ from mbv3zoo.training.failures import TrainingDiverged, naming_the_checkpoint
 from mbv3zoo.training.loss_parts import Losses
 from mbv3zoo.training.memory import keep_freed_memory
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule, unscaled_lr
-from mbv3zoo.training.results import RESULTS_NAME, write_epoch
+from mbv3zoo.training.results import METRICS_NAME, RESULTS_NAME, write_epoch
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.simota_loss import SimOTALoss
 from mbv3zoo.training.sync_norm import synchronise_norms
@@ -131,16 +131,19 @@ class Trainer:
             TrainingStopped: Data or disk failed; the last checkpoint is kept.
         """
         metrics = None
-        if self.epoch >= self.config.epochs or self._out_of_patience():
+        report = self.run / METRICS_NAME
+        if self._finished() and (report.exists() or not self.val_set):
             return None
         if self.accelerator.is_main_process:
             self.run.mkdir(parents=True, exist_ok=True)
+            # Of a finished run that trains on: these are no longer the metrics of its best weights.
+            report.unlink(missing_ok=True)
         if self.config.tracker:
             self.accelerator.init_trackers('tracker', self.config.model_dump(mode='json'))
         with naming_the_checkpoint(self):
             if self.epoch == 0 and self.accelerator.is_main_process:
                 self.preview(self.run / _PREVIEW_NAME)
-            while self.epoch < self.config.epochs and not self._out_of_patience():
+            while not self._finished():
                 metrics = self._epoch()
             if self.val_set:
                 self._report()
@@ -240,6 +243,9 @@ class Trainer:
         kept = f'{self.run / "last"} holds the weights of epoch {saved}' if saved else 'nothing was saved yet'
         return TrainingDiverged(f'{what}; {kept}. Try a lower lr (now {self.config.lr}) or a longer warm-up.')
 
+    def _finished(self) -> bool:
+        return self.epoch >= self.config.epochs or self._out_of_patience()
+
     def _out_of_patience(self) -> bool:
         patience = self.config.patience
         return bool(patience and self.val_set and self.best_epoch and self.epoch - self.best_epoch >= patience)
@@ -263,10 +269,12 @@ class Trainer:
         best = Detector.from_pretrained(self.run / 'best').to(self.accelerator.device)
         evaluation = self._evaluate(best)
         if self.accelerator.is_main_process:
-            write_report(evaluation, self.val_set, self.run / 'report')
+            write_report(evaluation, self.val_set, (self.run / METRICS_NAME).parent)
             picture = (self.run / 'report' / PICTURE_NAME).read_bytes()
             card = self.card_data | {'metrics': evaluation.metrics}
             best.save_pretrained(self.run / 'best', card_data=card, picture=picture, keep_card=False)
+        # So that every process can read them from here on.
+        self.accelerator.wait_for_everyone()
 
     def _save_detectors(self, metrics: Metrics | None, better: bool) -> None:
         card = self.card_data | ({'metrics': metrics} if metrics else {})

@@ -154,6 +154,16 @@ def test_to_dict_is_plain():
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
+def test_metrics_are_read_again_from_plain_values():
+    metrics = figures(*random_pictures(0))
+    # A class without objects has no figures.
+    assert math.isnan(metrics.per_class['owl'])
+    plain = json.loads(json.dumps(metrics.to_dict()))
+    again = Metrics.from_dict(plain)
+    assert again.to_dict() == plain and again.ap == metrics.ap
+    assert again.classes[0] == metrics.classes[0] and math.isnan(again.per_class['owl'])
+
+
 def test_a_case_by_hand():
     """Two objects; the best detection hits one exactly, the second misses, the third hits at an IoU of 0.6."""
     data = DetectionSet([record(1, [[0, 0, 100, 100], [200, 0, 300, 100]])], NAMES)

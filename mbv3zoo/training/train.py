@@ -1,0 +1,110 @@
+"""Training from Python: `mbv3zoo.train` and `mbv3zoo.resume_training`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Unpack
+
+from mbv3zoo.detector import Detector
+from mbv3zoo.evaluation.run import Metrics
+from mbv3zoo.training.results import METRICS_NAME
+from mbv3zoo.training.run import resume, run_config, start
+from mbv3zoo.training.settings import TrainSettings
+from mbv3zoo.utils.folders import next_folder
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished training run.
+
+    Attributes:
+        detector: The best detector of the run, in eval mode on the CPU.
+        folder: Folder of the run. `best/` and `last/` in it are detector folders, `report/` has the figures, curves and
+            pictures of `best/`, `results.csv` one line per epoch, `run.yaml` all settings.
+        metrics: COCO metrics of `detector` on the validation set.
+    """
+
+    detector: Detector
+    folder: Path
+    metrics: Metrics
+
+
+def train(
+    data: str | Path,
+    *,
+    model: str | Path = 'mbv3_yolo_small',
+    pretrained: bool = False,
+    image_size: int | tuple[int, int] | None = None,
+    val_data: str | Path | None = None,
+    images: str | Path | None = None,
+    data_license: str | None = None,
+    out: str | Path | None = None,
+    **settings: Unpack[TrainSettings],
+) -> TrainResult:
+    """Trains a detector on a dataset and saves it, as `mbv3zoo train` does.
+
+    Args:
+        data: Dataset with a training and a validation split: a YOLO data.yaml, a COCO .json (which needs `val_data`), a
+            folder (YOLO, Pascal VOC, COCO per split), or 'hub:organisation/name'; see `mbv3zoo.load_dataset`.
+        model: What to train, as for `mbv3zoo.create_detector`: a name, a YAML file, a saved folder, a Hub repository.
+            It gets the classes of the dataset.
+        pretrained: Start from the model's weights: the detector's or, if it has none, the backbone's.
+        image_size: Input size, (height, width) in pixels or an int for a square; None uses the model's.
+        val_data: The validation split, if it is not in `data`.
+        images: Image folder of a COCO file; None looks in the usual places.
+        data_license: Licence of images and labels, by its id on the Hub; kept in the detector's licence record.
+        out: Folder of the run, new or empty; None takes the next free `runs/train-N`.
+        **settings: Fields of `mbv3zoo.TrainConfig`: `epochs`, `batch_size`, `optimizer`, `lr`, `augmentation`, ...
+
+    Returns:
+        The best detector, the folder of the run, and the detector's metrics.
+
+    Raises:
+        ValueError: A setting, the model or the dataset is missing or does not fit, or the folder is in use.
+        TrainingStopped: The loss is no longer finite, or data or disk failed; the last checkpoint is kept, and
+            `resume_training` goes on from it.
+
+    Example:
+        >>> result = mbv3zoo.train('data.yaml', model='mbv3_yolo_small', epochs=1, image_size=64)
+        >>> detections = result.detector.predict('image.jpg')
+    """
+    folder = next_folder('runs', 'train') if out is None else Path(out)
+    config = run_config(
+        data,
+        model=model,
+        pretrained=pretrained,
+        image_size=image_size,
+        val_data=val_data,
+        images=images,
+        data_license=data_license,
+        **settings,
+    )
+    start(config, folder)
+    return _result(folder)
+
+
+def resume_training(folder: str | Path) -> TrainResult:
+    """Resumes a run that was stopped, from its last complete epoch, with the settings that it was started with.
+
+    Args:
+        folder: Folder of the run. If the run is finished, nothing is trained.
+
+    Returns:
+        As from `train`.
+
+    Raises:
+        ValueError: The folder holds no run, or a damaged one.
+        TrainingStopped: As for `train`.
+
+    Example:
+        >>> result = mbv3zoo.resume_training('runs/train-1')
+    """
+    resume(folder)
+    return _result(Path(folder))
+
+
+def _result(folder: Path) -> TrainResult:
+    plain = json.loads((folder / METRICS_NAME).read_text(encoding='utf-8'))
+    return TrainResult(Detector.from_pretrained(folder / 'best'), folder, Metrics.from_dict(plain))
