@@ -22,16 +22,18 @@ from typing import Any
 
 import timm
 from timm.models import PretrainedCfg, generate_default_cfgs, register_model
-from timm.models._efficientnet_blocks import SqueezeExcite
-from timm.models._efficientnet_builder import (
+from timm.models.mobilenetv3 import MobileNetV3, MobileNetV3Features
+from torch import nn
+
+from mbv3zoo.backbones.timm_private import (
     BN_EPS_TF_DEFAULT,
+    SqueezeExcite,
+    create_mobilenetv3,
     decode_arch_def,
     resolve_act_layer,
     resolve_bn_args,
     round_channels,
 )
-from timm.models.mobilenetv3 import MobileNetV3, MobileNetV3Features, _create_mnv3
-from torch import nn
 
 ArchDef = list[list[str]]
 
@@ -100,7 +102,7 @@ def _gen_mbv3(
         arch_def = arch_def[:-1]
     if kwargs.get('features_only') and 'out_indices' not in (kwargs.get('feature_cfg') or {}):
         kwargs.setdefault('out_indices', _DETECTOR_LEVELS)
-    return _create_mnv3(
+    return create_mobilenetv3(
         variant,
         pretrained,
         block_args=decode_arch_def(arch_def, depth_multiplier=depth_multiplier, group_size=group_size),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from timm.models import FeatureInfo
-from timm.models._features import FeatureGetterNet
 from timm.models.efficientvim import EfficientViM
 from timm.models.hrnet import HighResolutionNetFeatures
 from torch import nn
+
+from mbv3zoo.backbones.timm_private import FeatureGetterNet
 
 
 def prune_unused(model: nn.Module) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import timm
 import torch
 from timm.layers import Format
-from timm.models._features import FeatureGetterNet
 from torch import nn
 
 import mbv3zoo.models.layer_lists.layer_backbone  # noqa: F401  registers yolov5_layers with timm
+from mbv3zoo.backbones.timm_private import FeatureGetterNet
 from mbv3zoo.config.detector import STRIDES
 from mbv3zoo.models.freezing import batch_norms, freeze, keep_frozen_in_evaluation
 from mbv3zoo.models.layer_groups import LayerGroups

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import timm
 import torch
-from timm.models import PretrainedCfg, is_model
-from timm.models._features import FeatureGetterNet, FeatureHookNet
+from timm.models import FeatureHookNet, PretrainedCfg, is_model
 from torch import nn
 
 import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
+from mbv3zoo.backbones.timm_private import FeatureGetterNet
 from mbv3zoo.config.detector import STRIDES, DetectorConfig
 from mbv3zoo.models.levels import Level, Route, choose_levels
 from mbv3zoo.utils.text import nearest

@@ -4,8 +4,9 @@ from fractions import Fraction
 import pytest
 import timm
 import torch
-from timm.models._features import FeatureGetterNet, FeatureHookNet
+from timm.models import FeatureHookNet
 
+from mbv3zoo.backbones.timm_private import FeatureGetterNet
 from mbv3zoo.models.timm_model import check_name, default_image_size, make_plan, seen_size
 
 # Names

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from timm.layers import ClassifierHead
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from timm.models._features import feature_take_indices
 from torch import nn
 
+from mbv3zoo.backbones.timm_private import feature_take_indices
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.layer_lists.official import BACKBONE_ROWS, BACKBONE_STAGES
 from mbv3zoo.models.layer_lists.layer_graph import LayerGraph, MapShape
