@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import mbv3zoo
 from mbv3zoo import Detections, Detector, DetectorConfig, create_detector, list_detectors
 from mbv3zoo.images.letterbox import Letterbox
-from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.zoo import configs as config_loader
 from mbv3zoo.zoo.saved import copy_saved

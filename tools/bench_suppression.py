@@ -22,7 +22,7 @@ from torch import nn
 
 from mbv3zoo.benchmark.measure import figures, interleave
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
-from mbv3zoo.models.anchors import cell_grid
+from mbv3zoo.models.postprocess.dense import cell_grid
 from mbv3zoo.models.postprocess.tensors import postprocess_logits
 
 _CLASSES, _SIDE = 80, 640

@@ -11,10 +11,10 @@ from torchvision.ops import nms
 
 from mbv3zoo.export.deployed_neck import DeployedPAN
 from mbv3zoo.export.fixed_padding import fix_same_padding
-from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.neck import PathAggregation
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.runtimes.export_info import ExportInfo
 
 # Pixels between the boxes of one class, or picture, and the next; YOLOv5's.

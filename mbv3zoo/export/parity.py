@@ -13,9 +13,9 @@ from mbv3zoo.export.certificate import PictureParity
 from mbv3zoo.export.evaluate_file import to_logits
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.read import read_image
-from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.modes import evaluation_mode
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.prediction.predict import as_engine
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 

@@ -5,8 +5,8 @@ import timm
 import torch
 
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.postprocess.tensors import postprocess
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

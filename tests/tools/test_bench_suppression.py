@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
-from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.postprocess.tensors import postprocess
 
 

@@ -6,7 +6,7 @@ import torch
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
-from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.training.assigner import Assignment, assign
 from mbv3zoo.training.simota import choose
 from mbv3zoo.training.simota_loss import SimOTALoss

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.postprocess.dense import decode
 
 CASES = Path(__file__).with_name('cases')
 

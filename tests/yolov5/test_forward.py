@@ -9,7 +9,7 @@ from reference_weights import reference_picture
 from yolov5_tree import MULTIPLES, OFFICIAL_LAYERS, PATCHED_LAYERS, PATCHED_SMALL_LAYERS, yolov5_checkpoint
 
 from mbv3zoo.convert.convert import load_yolov5
-from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.postprocess.dense import decode
 
 CASES = Path(__file__).parent / 'cases'
 TOLERANCE = 1e-4

@@ -103,7 +103,7 @@ def _choose(
 
 
 def _decode(probability: np.ndarray, cells: np.ndarray, anchors: np.ndarray, strides: np.ndarray) -> np.ndarray:
-    """Boxes [N, 4] of cells; as `mbv3zoo.models.anchors.decode_boxes`, in the same order of sums."""
+    """Boxes [N, 4] of cells; as `mbv3zoo.models.postprocess.dense.decode_boxes`, in the same order of sums."""
     center = (probability[:, 0:2] * 2 + (cells - np.float32(0.5))) * strides
     half = (probability[:, 2:4] * 2) ** 2 * anchors / 2
     return np.concatenate([center - half, center + half], 1)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torchvision.ops import nms
 
-from mbv3zoo.models.anchors import decode_boxes
+from mbv3zoo.models.postprocess.dense import decode_boxes
 
 # Pixels between the boxes of one class and the next, at least.
 _CLASS_OFFSET = 7680

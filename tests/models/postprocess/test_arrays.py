@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from mbv3zoo.export.evaluate_file import to_logits
-from mbv3zoo.models.anchors import decode
 from mbv3zoo.models.postprocess.arrays import Kept, postprocess
+from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.postprocess.tensors import postprocess as postprocess_torch
 
 STRIDES = (8, 16, 32)

@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from mbv3zoo.models.anchors import decode
+from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.postprocess.tensors import Kept, postprocess, postprocess_logits
 
 THRESHOLDS = {'score_thresh': 0.25, 'iou_thresh': 0.4512}
