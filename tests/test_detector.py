@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from dense_nms import postprocess
 from PIL import Image, ImageDraw
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -18,7 +19,6 @@ import mbv3zoo
 from mbv3zoo import Detections, Detector, DetectorConfig, create_detector, list_detectors
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.dense import decode
-from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.zoo import configs as config_loader
 from mbv3zoo.zoo.saved import copy_saved
 

@@ -23,7 +23,8 @@ from torch import nn
 from mbv3zoo.benchmark.measure import figures, interleave
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
 from mbv3zoo.models.postprocess.dense import cell_grid
-from mbv3zoo.models.postprocess.tensors import postprocess_logits
+from mbv3zoo.models.postprocess.tensors import postprocess
+from mbv3zoo.models.postprocess.thresholds import Thresholds
 
 _CLASSES, _SIDE = 80, 640
 # Logits of what is nothing.
@@ -38,7 +39,7 @@ class Case(NamedTuple):
         objects: Places where boxes are.
         live: Candidates above the threshold, in all.
         labels: Classes above the threshold of each of these.
-        score_thresh, iou_thresh, multi_label: As for `postprocess_logits`.
+        score_thresh, iou_thresh, multi_label: As in `Thresholds`.
     """
 
     name: str
@@ -92,14 +93,8 @@ def _centres(side: int, stride: int) -> torch.Tensor:
 
 
 def ours(logits: list[torch.Tensor], case: Case) -> torch.Tensor:
-    kept = postprocess_logits(
-        logits,
-        torch.tensor(DEFAULT_ANCHORS),
-        STRIDES,
-        score_thresh=case.score_thresh,
-        iou_thresh=case.iou_thresh,
-        multi_label=case.multi_label,
-    )[0]
+    thresholds = Thresholds(case.score_thresh, case.iou_thresh, multi_label=case.multi_label)
+    (kept,) = postprocess(logits, torch.tensor(DEFAULT_ANCHORS), STRIDES, thresholds)
     return torch.cat([kept.boxes, kept.scores.unsqueeze(1), kept.labels.unsqueeze(1)], 1)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.options import DATA_HELP, Model
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 
 
 def export(
@@ -23,8 +24,10 @@ def export(
     batch_size: Annotated[int, typer.Option(help='Pictures a call.')] = 1,
     dynamic: Annotated[bool, typer.Option('--dynamic', help='Take any batch, and any size in steps of 32.')] = False,
     nms: Annotated[bool, typer.Option('--nms', help='Suppress inside the graph.')] = False,
-    score_thresh: Annotated[float, typer.Option(help='Lowest score inside the graph, with --nms.')] = 0.25,
-    iou_thresh: Annotated[float, typer.Option(help='Overlap inside the graph, with --nms.')] = 0.45,
+    score_thresh: Annotated[
+        float, typer.Option(help='Lowest score inside the graph, with --nms.')
+    ] = PREDICTION.score_thresh,
+    iou_thresh: Annotated[float, typer.Option(help='Overlap inside the graph, with --nms.')] = PREDICTION.iou_thresh,
     precision: Annotated[str, typer.Option(help='float32, float16 or int8.')] = 'float32',
     calibration: Annotated[str | None, typer.Option(help='Data set or folder of pictures for int8.')] = None,
     data: Annotated[str | None, typer.Option(help='Also measure AP before and after. ' + DATA_HELP)] = None,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.options import Device, Runtime, Threads, given
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import next_folder
 
 
@@ -20,9 +21,14 @@ def predict(
         str, typer.Argument(help='A picture, a folder, a quoted glob pattern, a video, or a camera (its number).')
     ],
     out: Annotated[Path | None, typer.Option(help='Folder of the results; by default the next runs/predict-N.')] = None,
-    score_thresh: Annotated[float | None, typer.Option(help='Lowest score, 0..1; 0.25 by default.')] = None,
+    score_thresh: Annotated[
+        float | None, typer.Option(help=f'Lowest score, 0..1; {PREDICTION.score_thresh} by default.')
+    ] = None,
     iou_thresh: Annotated[
-        float | None, typer.Option(help='Overlap at which the lower scored box is dropped, 0..1; 0.45 by default.')
+        float | None,
+        typer.Option(
+            help=f'IoU above which the box with the lower score is dropped, 0..1; {PREDICTION.iou_thresh} by default.'
+        ),
     ] = None,
     image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
     batch_size: int = 8,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,14 +19,7 @@ from mbv3zoo.detections import Detections
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.modes import evaluation_mode
 from mbv3zoo.models.network import DetectorNetwork
-
-# How COCO figures are made: nearly all candidates, several classes a box, the best 100 of a picture count.
-SCORE_THRESH = 0.001
-IOU_THRESH = 0.6
-MAX_DETECTIONS = 100
-# What a person sees of it, as by the defaults of `predict`.
-SHOWN_SCORE = 0.25
-SHOWN_IOU = 0.45
+from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION
 
 
 class ClassMetrics(NamedTuple):
@@ -168,7 +162,7 @@ def collect(
     image_size: tuple[int, int] | None = None,
     progress: Callable[[int], object] | None = None,
     indices: Sequence[int] | None = None,
-    max_detections: int = MAX_DETECTIONS,
+    max_detections: int = COCO_EVALUATION.max_detections,
 ) -> list[Detections]:
     """Detections of every picture, in the set's order, with the thresholds of COCO evaluation.
 
@@ -200,10 +194,7 @@ def _detect(network: DetectorNetwork, images: torch.Tensor, max_detections: int)
     with torch.inference_mode():
         kept = network.postprocess(
             network(images.to(network.anchors.device).float() / 255),
-            score_thresh=SCORE_THRESH,
-            iou_thresh=IOU_THRESH,
-            max_detections=max_detections,
-            multi_label=True,
+            **replace(COCO_EVALUATION, max_detections=max_detections).options(),
         )
     # Cloned out here, the results are ordinary tensors, which may be changed and sent to other processes.
     return [tuple(part.cpu().clone() for part in parts) for parts in kept]
@@ -245,8 +236,10 @@ def to_coco_results(data: DetectionSet, detections: list[Detections]) -> list[di
     ]
 
 
-def as_predicted(found: Detections, score_thresh: float = SHOWN_SCORE, iou_thresh: float = SHOWN_IOU) -> Detections:
-    """What `predict` would have reported of a picture's detections: the sure ones, one class a box, no doubles."""
+def as_predicted(
+    found: Detections, score_thresh: float = PREDICTION.score_thresh, iou_thresh: float = PREDICTION.iou_thresh
+) -> Detections:
+    """What `predict` would have reported of an image's detections: thresholded, one class per box, after NMS."""
     found = found[found.scores >= score_thresh]
     # A box that is reported under several classes is the same in each.
     found = found[nms(found.boxes, found.scores, 0.999)]

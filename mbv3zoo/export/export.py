@@ -22,6 +22,7 @@ from mbv3zoo.export.formats import FORMATS, check_installed, format_of
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.parity import compare
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes import open_session
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
@@ -54,9 +55,9 @@ def export(
     batch_size: int = 1,
     dynamic: bool = False,
     nms: bool = False,
-    score_thresh: float = 0.25,
-    iou_thresh: float = 0.45,
-    max_detections: int = 300,
+    score_thresh: float = PREDICTION.score_thresh,
+    iou_thresh: float = PREDICTION.iou_thresh,
+    max_detections: int = PREDICTION.max_detections,
     precision: Precision = 'float32',
     calibration: str | None = None,
     data: str | None = None,
@@ -186,9 +187,9 @@ def _certify(
         exported = ExportedDetector(open_session(file), info)
     except NotImplementedError as error:  # its runtime is for another system
         return Certificate(**facts, runtime=str(error), pictures=(), compared=False)
-    thresholds = {'score_thresh': _SCORE_THRESH, 'iou_thresh': 0.45, 'max_detections': 300}
+    thresholds = {'score_thresh': _SCORE_THRESH}
     if info.outputs == 'detections':
-        thresholds = {name: getattr(info, name) for name in thresholds}
+        thresholds = {name: getattr(info, name) for name in ('score_thresh', 'iou_thresh', 'max_detections')}
     images = _drawn(info.in_chans) if pictures is None else pictures
     parities = tuple(compare(detector, exported, image, thresholds) for image in images)
     return Certificate(**facts, runtime=exported.runtime, pictures=parities)

@@ -14,11 +14,9 @@ from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.neck import PathAggregation
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.decoding import CLASS_OFFSET
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.runtimes.export_info import ExportInfo
-
-# Pixels between the boxes of one class, or picture, and the next; YOLOv5's.
-_FAR = 7680.0
 
 
 class DeployedNetwork(nn.Module):
@@ -85,7 +83,7 @@ class DeployedNetwork(nn.Module):
         boxes, best, labels = boxes[picture, cell], best[picture, cell], labels[picture, cell]
         # Boxes of another class lie far to the right and those of another picture far below, so that one suppression
         # does for all.
-        shift = torch.stack([labels, picture, labels, picture], 1).to(boxes.dtype) * _FAR
+        shift = torch.stack([labels, picture, labels, picture], 1).to(boxes.dtype) * CLASS_OFFSET
         keep = nms(boxes + shift, best, info.iou_thresh)
         rows = torch.cat([picture.unsqueeze(1), boxes, best.unsqueeze(1), labels.unsqueeze(1)], 1)[keep]
         # Best first from the suppression: each row's place among those of its picture.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import nn
@@ -17,7 +17,9 @@ from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.layer_lists.layer_neck import LayerNeck
 from mbv3zoo.models.light_pan import LightPAN
 from mbv3zoo.models.neck import PAN, PathAggregation
-from mbv3zoo.models.postprocess.tensors import Kept, postprocess_logits
+from mbv3zoo.models.postprocess.decoding import Kept
+from mbv3zoo.models.postprocess.tensors import postprocess
+from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.sizes import refusal
 
@@ -89,14 +91,16 @@ class DetectorNetwork(nn.Module):
             raise
         return self.head(self.neck(features))
 
-    def postprocess(self, logits: list[torch.Tensor], **thresholds: Any) -> list[Kept]:
-        """Raw logits -> what is kept of each picture, boxes in pixels of the network's input.
+    def postprocess(
+        self, logits: list[torch.Tensor], **thresholds: Unpack[ThresholdOptions]
+    ) -> list[Kept[torch.Tensor]]:
+        """Raw logits -> what is kept of each image, boxes in pixels of the network's input.
 
         Args:
             logits: What `forward` returned.
-            **thresholds: Those of `mbv3zoo.models.postprocess.tensors.postprocess_logits`.
+            **thresholds: Fields of `mbv3zoo.models.postprocess.thresholds.Thresholds`.
         """
-        return postprocess_logits(logits, self.anchors.float(), self.strides, **thresholds)
+        return postprocess(logits, self.anchors.float(), self.strides, Thresholds(**thresholds))
 
     def fuse(self) -> DetectorNetwork:
         """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self."""

@@ -12,7 +12,7 @@ from torchvision.ops import box_area, box_iou
 
 from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.detections import Detections
-from mbv3zoo.evaluation.run import SHOWN_SCORE
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.plots.figure import new_figure, save_figure, shown_name
 
 IOU_THRESH = 0.5
@@ -25,7 +25,7 @@ def confusion_matrix(
     data: DetectionSet,
     detections: list[Detections],
     *,
-    score_thresh: float = SHOWN_SCORE,
+    score_thresh: float = PREDICTION.score_thresh,
     iou_thresh: float = IOU_THRESH,
 ) -> torch.Tensor:
     """Counts which class the detections gave to the objects.

@@ -13,7 +13,8 @@ from PIL import Image
 from mbv3zoo.data.pictures import empty_picture, read_or_none
 from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.detections import Detections
-from mbv3zoo.evaluation.run import SHOWN_SCORE, as_predicted
+from mbv3zoo.evaluation.run import as_predicted
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.plots.sheet import cell_size, draw_cell, write_sheet
 
 
@@ -22,7 +23,7 @@ def plot_predictions(
     detections: list[Detections],
     path: str | Path,
     count: int = 12,
-    score_thresh: float = SHOWN_SCORE,
+    score_thresh: float = PREDICTION.score_thresh,
 ) -> None:
     """Draws pictures in pairs: the truth left, what was found right.
 

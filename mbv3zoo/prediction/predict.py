@@ -12,8 +12,7 @@ import numpy as np
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
-
-_DEFAULTS = {'score_thresh': 0.25, 'iou_thresh': 0.45, 'max_detections': 300}
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 
 
 class Engine(Protocol):
@@ -56,11 +55,10 @@ def predict(
             `Engine`, such as an exported detector.
         source: what `mbv3zoo.images.sources.expand_source` takes: a path, PIL image, array or tensor for one
             picture; a list of those, a directory, a glob pattern or a batch for many.
-        score_thresh: detections scored lower are dropped, 0..1; 0.25 when left out.
-        iou_thresh: of two boxes of a class that overlap more than this, the lower scored is dropped, 0..1; 0.45 when
-            left out.
-        max_detections: the most detections kept for one picture; 300 when left out. An exported graph that suppresses
-            by itself has thresholds of its own in place of these three.
+        score_thresh: detections scored lower are dropped, 0..1; that of `PREDICTION` when left out, as the next two.
+        iou_thresh: of two boxes of a class that overlap more than this, the lower scored is dropped, 0..1.
+        max_detections: the most detections kept for one picture. An exported graph that suppresses by itself has
+            thresholds of its own in place of these three.
         batch_size: how many pictures are run at a time.
         image_size: side, or (height, width), in pixels that pictures are letterboxed to; the detector's own
             when left out.
@@ -120,7 +118,7 @@ def _settings(
     image_size: int | tuple[int, int] | None,
 ) -> _Settings:
     given = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
-    defaults = {name: getattr(engine.info, name, None) or value for name, value in _DEFAULTS.items()}
+    defaults = {name: getattr(engine.info, name, None) or getattr(PREDICTION, name) for name in given}
     thresholds = {name: defaults[name] if value is None else value for name, value in given.items()}
     for name in ('score_thresh', 'iou_thresh'):
         if not 0 <= thresholds[name] <= 1:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from mbv3zoo.detections import Detections
-from mbv3zoo.models.postprocess.arrays import Kept, postprocess
+from mbv3zoo.models.postprocess.arrays import postprocess
+from mbv3zoo.models.postprocess.decoding import Kept
+from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.predict import iter_predict, predict
 from mbv3zoo.runtimes import open_session
 from mbv3zoo.runtimes.export_info import ExportInfo
@@ -96,8 +98,8 @@ class ExportedDetector:
 
         Args:
             images: As for `run`.
-            **thresholds: As for `mbv3zoo.models.postprocess.arrays.postprocess`; where the graph suppresses by itself,
-                they can only ask for less than it gives.
+            **thresholds: Fields of `mbv3zoo.models.postprocess.thresholds.Thresholds`; where the graph suppresses by
+                itself, they can only ask for less than it gives.
 
         Returns:
             One `Kept` a picture: boxes in pixels of the letterbox, scores, labels; the best first.
@@ -106,7 +108,7 @@ class ExportedDetector:
             ValueError: They ask for more, or the graph takes pictures of another size.
         """
         if self.info.outputs == 'maps':
-            return postprocess(self.run(images), self.info.anchors, self.info.strides, **thresholds)
+            return postprocess(self.run(images), self.info.anchors, self.info.strides, Thresholds(**thresholds))
         self._check_thresholds(thresholds)
         return _split(self.run(images)[0], len(images), thresholds)
 

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torchvision.ops import box_area, box_convert
 
+from mbv3zoo.models.postprocess.decoding import decode_centers, decode_sides
 from mbv3zoo.training.assigner import Assignment
 
 _MIN_SIDE = 1e-3  # cells
@@ -47,8 +48,8 @@ def paired_boxes(
 
 def predicted_boxes(assigned: torch.Tensor, assignment: Assignment, anchors: torch.Tensor) -> torch.Tensor:
     """What a level's assigned anchors predict, as (x, y, w, h) [M, 4] in cells; arguments as for `paired_boxes`."""
-    center = assigned[:, 0:2].sigmoid() * 2 - 0.5
-    side = (assigned[:, 2:4].sigmoid() * 2) ** 2 * anchors[assignment.anchor]
+    center = decode_centers(assigned[:, 0:2].sigmoid(), 0)
+    side = decode_sides(assigned[:, 2:4].sigmoid(), anchors[assignment.anchor])
     return torch.cat([center, side], 1)
 
 

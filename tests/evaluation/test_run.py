@@ -24,7 +24,7 @@ from mbv3zoo.evaluation.run import (
     score,
     to_coco_results,
 )
-from mbv3zoo.models.postprocess.tensors import Kept
+from mbv3zoo.models.postprocess.decoding import Kept
 
 
 def as_found(known, value=0.9):

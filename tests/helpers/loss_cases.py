@@ -3,12 +3,12 @@
 import math
 
 import torch
+from dense_nms import postprocess
 
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.models.postprocess.dense import decode
-from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.training.simota_loss import SimOTALoss
 from mbv3zoo.training.yolov5_loss import YOLOv5Loss
 

@@ -3,11 +3,11 @@ import copy
 import pytest
 import timm
 import torch
+from dense_nms import postprocess
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.dense import decode
-from mbv3zoo.models.postprocess.tensors import postprocess
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -3,10 +3,10 @@
 import bench_suppression
 import pytest
 import torch
+from dense_nms import postprocess
 
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
 from mbv3zoo.models.postprocess.dense import decode
-from mbv3zoo.models.postprocess.tensors import postprocess
 
 
 @pytest.mark.parametrize('case', bench_suppression.CASES, ids=lambda case: case.name)

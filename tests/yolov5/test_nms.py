@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from mbv3zoo.models.postprocess.tensors import postprocess
+from dense_nms import postprocess
 
 CASES = Path(__file__).with_name('cases')
 SETTINGS = {

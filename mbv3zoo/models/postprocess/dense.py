@@ -1,10 +1,12 @@
-"""Decoding: raw logits -> boxes in pixels and scores (YOLOv5 v6.0)."""
+"""Decodes every cell of every level: what exported graphs with NMS inside do, and what comparisons need."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+
+from mbv3zoo.models.postprocess.decoding import decode_boxes
 
 
 def cell_grid(height: int, width: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
@@ -17,42 +19,19 @@ def cell_grid(height: int, width: int, device: torch.device, dtype: torch.dtype)
     return torch.stack([x, y], -1)
 
 
-def decode_boxes(
-    probability: torch.Tensor, cells: torch.Tensor, anchors: torch.Tensor, stride: torch.Tensor | int
-) -> torch.Tensor:
-    """Boxes of cells; see `decode`.
-
-    Args:
-        probability: [..., 4], the sigmoid of tx, ty, tw, th.
-        cells: [..., 2], column and row.
-        anchors: [..., 2], (width, height) in pixels.
-        stride: Pixels a cell.
-
-    Returns:
-        [..., 4] xyxy pixels.
-    """
-    # Summed in this order, the boxes are YOLOv5's to the last bit.
-    center = (probability[..., 0:2] * 2 + (cells - 0.5)) * stride
-    half = (probability[..., 2:4] * 2) ** 2 * anchors / 2
-    return torch.cat([center - half, center + half], -1)
-
-
 def decode(
     logits: Sequence[torch.Tensor], anchors: torch.Tensor, strides: Sequence[int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Decodes all levels.
 
-    With s = sigmoid(logit), cell (cx, cy), stride d, anchor (aw, ah): centre x = (2 sx - 0.5 + cx) d and y likewise,
-    width = (2 sw)^2 aw and height likewise, score = objectness * class.
-
     Args:
-        logits: One tensor a level, [B, A, H, W, 5 + K].
+        logits: One tensor per level, [B, A, H, W, 5 + K].
         anchors: [levels, A, 2], (width, height) in pixels of the network's input.
-        strides: Pixels a cell of each level.
+        strides: Stride of each level, in input pixels per cell.
 
     Returns:
-        boxes: [B, N, 4] xyxy in pixels of the network's input, N being all anchors of all cells.
-        scores: [B, N, K] in 0..1.
+        boxes: [B, N, 4] xyxy in pixels of the network's input, N being all anchors of all cells; see `decode_boxes`.
+        scores: [B, N, K] in 0..1, objectness * class.
     """
     boxes, scores = [], []
     for level, stride, level_anchors in zip(logits, strides, anchors, strict=True):

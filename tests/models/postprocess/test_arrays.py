@@ -6,14 +6,20 @@ import sys
 import numpy as np
 import pytest
 import torch
+from dense_nms import postprocess as postprocess_torch
 
 from mbv3zoo.export.evaluate_file import to_logits
-from mbv3zoo.models.postprocess.arrays import Kept, postprocess
+from mbv3zoo.models.postprocess import arrays
+from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.dense import decode
-from mbv3zoo.models.postprocess.tensors import postprocess as postprocess_torch
+from mbv3zoo.models.postprocess.thresholds import Thresholds
 
 STRIDES = (8, 16, 32)
 ANCHORS = tuple(tuple((4.0 * stride * (i + 1), 3.0 * stride * (i + 1)) for i in range(3)) for stride in STRIDES)
+
+
+def postprocess(maps, anchors, strides, **options):
+    return arrays.postprocess(maps, anchors, strides, Thresholds(**options))
 
 
 def random_maps(seed, num_classes=5, batch=2, size=(64, 96), spread=3.0, shift=-2.0, num_anchors=3):

@@ -2,9 +2,12 @@ import itertools
 
 import pytest
 import torch
+from dense_nms import postprocess
 
+from mbv3zoo.models.postprocess import tensors
+from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.dense import decode
-from mbv3zoo.models.postprocess.tensors import Kept, postprocess, postprocess_logits
+from mbv3zoo.models.postprocess.thresholds import Thresholds
 
 THRESHOLDS = {'score_thresh': 0.25, 'iou_thresh': 0.4512}
 
@@ -79,7 +82,7 @@ def test_many_boxes():
 
 @pytest.mark.parametrize('few', [0, 10_000])
 def test_one_class_at_a_time_or_all_together(few, monkeypatch):
-    """What is kept does not hang on the number of boxes, which decides the way it is found."""
+    """What is kept does not depend on the number of boxes, which decides the way it is found."""
     monkeypatch.setattr('mbv3zoo.models.postprocess.tensors._FEW', few)
     boxes, scores = random_scene(2, 150, 6)
     assert check(boxes, scores, multi_label=True) > 100
@@ -215,6 +218,10 @@ STRIDES = (8, 16, 32)
 ANCHORS = torch.tensor([[[4.0, 3], [8, 6], [9, 15]]]) * torch.tensor(STRIDES).view(3, 1, 1)
 
 
+def postprocess_logits(logits, anchors, strides, **options):
+    return tensors.postprocess(logits, anchors, strides, Thresholds(**options))
+
+
 def random_logits(seed, num_classes=4, batch=2, size=(64, 96), spread=3.0, shift=-1.0):
     """As a head gives them: views of NCHW maps."""
     generator = torch.Generator().manual_seed(seed)
@@ -313,7 +320,7 @@ def test_what_lies_just_above_the_threshold_is_not_lost(score_thresh, dtype):
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
-def test_logits_of_other_types_are_reckoned_in_float32(dtype):
+def test_logits_of_other_types_are_computed_in_float32(dtype):
     logits = [level.to(dtype) for level in random_logits(5)]
     assert check_logits(logits, score_thresh=0.1) > 10
     (kept, _) = postprocess_logits(logits, ANCHORS, STRIDES, score_thresh=0.1)
