@@ -69,6 +69,12 @@ def exported(tmp_path_factory):
     return mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth').export(path, image_size=320)
 
 
+@pytest.fixture(scope='module')
+def trained(stock, tmp_path_factory):
+    out = tmp_path_factory.mktemp('trained') / 'train-1'
+    return mbv3zoo.train(stock, epochs=1, image_size=64, workers=0, out=out).folder
+
+
 @pytest.fixture
 def folder(stock, tmp_path, monkeypatch):
     """A working folder of the test's own; what is registered is forgotten afterwards."""
@@ -86,6 +92,8 @@ def test_examples_run(name, folder, request):
         exported = request.getfixturevalue('exported')
         shutil.copy(exported, folder)
         shutil.copy(f'{exported}.json', folder)
+    if "'runs/train-1'" in text and 'mbv3zoo.train(' not in text:
+        shutil.copytree(request.getfixturevalue('trained'), folder / 'runs/train-1')
     if 'org/name' in example_of(name).docstring.partition('>>>')[2]:
         tests = Path(__file__).parent
         paths = os.pathsep.join(map(str, (tests.parent, tests, tests / 'helpers')))

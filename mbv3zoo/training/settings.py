@@ -26,7 +26,7 @@ class TrainSettings(TypedDict, total=False):
     ema_decay: float
     clip_grad: float | None
     patience: int | None
-    assigner: Literal['shape', 'simota']
+    loss: Literal['simota', 'yolov5']
     box_gain: float
     class_gain: float
     objectness_gain: float

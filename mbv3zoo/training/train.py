@@ -67,8 +67,11 @@ def train(
             `resume_training` goes on from it.
 
     Example:
-        >>> result = mbv3zoo.train('data.yaml', model='mbv3_yolo_small', epochs=1, image_size=64)
-        >>> detections = result.detector.predict('image.jpg')
+        >>> result = mbv3zoo.train('data.yaml', model='mbv3_yolo_small', epochs=1, image_size=96)
+        epoch 1  seconds ...
+        >>> result.folder.as_posix(), result.metrics.images
+        ('runs/train-1', 4)
+        >>> detections = result.detector.predict('a.jpg')
     """
     folder = next_folder('runs', 'train') if out is None else Path(out)
     config = run_config(
@@ -100,6 +103,8 @@ def resume_training(folder: str | Path) -> TrainResult:
 
     Example:
         >>> result = mbv3zoo.resume_training('runs/train-1')
+        >>> result.metrics.images
+        4
     """
     resume(folder)
     return _result(Path(folder))
