@@ -6,20 +6,26 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm_python import run_code
 
 import mbv3zoo
 
 HEAVY = 'torch', 'torchvision', 'timm', 'matplotlib', 'huggingface_hub'
 
 
-def run(code):
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+def output(done):
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
 
+def run(code):
+    """Where it does not matter that torch has been imported."""
+    return output(run_code(code))
+
+
 def loaded(code):
-    return run(f'{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])')
+    code = f'{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])'
+    return output(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False))
 
 
 def test_importing_the_package_imports_nothing_heavy():

@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -16,6 +14,7 @@ from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torchvision.models import mobilenetv3 as torchvision_mbv3
 from torchvision.ops import SqueezeExcitation
+from warm_python import run_code
 
 import mbv3zoo.backbones  # noqa: F401  registers the models
 from mbv3zoo.backbones.timm_private import SqueezeExcite
@@ -454,8 +453,7 @@ print(json.dumps({{
     'loaded': sorted(set(sys.modules) - loaded),
 }}))
 """
-    run = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-    report = json.loads(run.stdout)
+    report = json.loads(run_code(code).stdout)
     assert sorted(report['ours']) == sorted([*WEIGHTS, *(f'{name}.untrained' for name in EXACT_SE)])
     assert report['timm_unchanged']
     assert report['pretrained_lost'] == []

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -45,13 +46,15 @@ def _server() -> subprocess.Popen:
     )
 
 
-def run_code(code: str, cwd: Path, env: dict[str, str], timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run_code(
+    code: str, cwd: Path = Path(), env: Mapping[str, str] = os.environ, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
     """As `subprocess.run([sys.executable, '-c', code], ...)` with its output captured.
 
     torch and torchvision are imported already, with one thread; nothing else of what tests look at is.
     """
     with tempfile.NamedTemporaryFile('r') as stdout, tempfile.NamedTemporaryFile('r') as stderr:
-        job = {'code': code, 'cwd': str(cwd), 'env': env, 'stdout': stdout.name, 'stderr': stderr.name}
+        job = {'code': code, 'cwd': str(cwd.resolve()), 'env': dict(env), 'stdout': stdout.name, 'stderr': stderr.name}
         server = _server()
         server.stdin.write(json.dumps(job) + '\n')
         server.stdin.flush()

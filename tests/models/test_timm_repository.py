@@ -1,7 +1,6 @@
 """What a detector saves is a detector for mbv3zoo, and a backbone for timm where mbv3zoo is not installed."""
 
 import json
-import os
 
 import pytest
 import timm
@@ -53,7 +52,7 @@ def test_timm_alone_loads_the_backbone(tmp_path):
         images = torch.rand(1, detector.config.in_chans, *detector.config.image_size)
         indices = torch.tensor(detector.backbone.model.feature_info.out_indices)
         save_file({'images': images, 'indices': indices}, folders[-1] / 'images')
-    done = run_code(_TIMM_ALONE.format(folders=list(map(str, folders))), tmp_path, dict(os.environ))
+    done = run_code(_TIMM_ALONE.format(folders=list(map(str, folders))))
     assert done.returncode == 0, done.stderr
     for folder, detector in zip(folders, cases.values(), strict=True):
         expected = detector.backbone.model(load_file(folder / 'images')['images'])

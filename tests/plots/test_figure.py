@@ -1,8 +1,6 @@
-import subprocess
-import sys
-
 import pytest
 from PIL import Image
+from warm_python import run_code
 
 from mbv3zoo.plots.figure import new_figure, plain_axes, save_figure, shown_name
 
@@ -38,5 +36,5 @@ assert 'matplotlib' not in sys.modules
 import mbv3zoo.plots.curves, mbv3zoo.plots.report
 assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules
 """
-    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    result = run_code(code)
     assert result.returncode == 0, result.stderr

@@ -2,10 +2,9 @@
 
 import ctypes
 import resource
-import subprocess
-import sys
 
 import pytest
+from warm_python import run_code
 
 _COUNT_FAULTS = """
 import resource, torch
@@ -23,8 +22,7 @@ _PAGES = 40_000_000 * 4 // resource.getpagesize()
 
 
 def page_faults(setting: str) -> int:
-    script = _COUNT_FAULTS.format(setting=setting)
-    return int(subprocess.run([sys.executable, '-c', script], check=True, capture_output=True, text=True).stdout)
+    return int(run_code(_COUNT_FAULTS.format(setting=setting)).stdout)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), 'mallopt'), reason='the setting is of glibc')
