@@ -28,7 +28,7 @@ class Runtime(NamedTuple):
 
 # For each suffix the first that opens it is the one that is taken where nobody names another.
 RUNTIMES: dict[str, Runtime] = {
-    'onnxruntime': Runtime(('.onnx',), 'onnx_runtime', ('onnxruntime',), 'onnxruntime'),
+    'onnxruntime': Runtime(('.onnx',), 'onnxruntime', ('onnxruntime',), 'onnxruntime'),
     'openvino': Runtime(('.xml', '.onnx'), 'openvino', ('openvino',), 'openvino'),
     'torchscript': Runtime(('.torchscript',), 'torchscript', ('torch',), 'torch'),
     'torch_export': Runtime(('.pt2',), 'torch_export', ('torch',), 'torch'),
