@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from mbv3zoo.export.live import check_options, open_file, open_live
-from mbv3zoo.runtimes import runtimes_for
+from mbv3zoo.runtimes.table import find_format
 
 if TYPE_CHECKING:
     from mbv3zoo.detector import Detector
@@ -28,9 +28,9 @@ def load(
     Args:
         source: An exported file ('model.onnx', 'model.xml', ...), which is opened without torch; or what
             `Detector.from_pretrained` takes: a name with a tag, a saved folder, a Hub repository.
-        runtime: What runs it. For a file one of `mbv3zoo.runtimes.RUNTIMES` that opens it, for other sources one of
-            `mbv3zoo.export.live.open_live`; 'auto' takes the fastest that is installed. By default a file's usual one,
-            and PyTorch.
+        runtime: What runs it. For a file a name in `mbv3zoo.runtimes.table.RUNTIMES` that opens it, for other sources
+            one of `mbv3zoo.export.live.open_live`; 'auto' takes the fastest that is installed. By default a file's
+            usual runtime, and PyTorch.
         image_size: Side, or (height, width), in pixels that the graph is made for where a runtime is named; the
             detector's own by default. Exported files have theirs, and a `Detector` takes it in `predict`.
         threads: Threads that a call may use.
@@ -45,9 +45,9 @@ def load(
         ImportError: The runtime is not installed.
     """
     path = Path(source)
-    if image_size is not None and (runtime is None or runtimes_for(path)):
+    if image_size is not None and (runtime is None or find_format(path)):
         raise ValueError(f'{source}: image_size is for a detector in a named runtime; give it to predict() instead')
-    if runtimes_for(path):
+    if find_format(path):
         if options:
             raise ValueError(f'{source}: an exported file takes no {", ".join(options)}')
         return open_file(path, runtime, threads=threads, device=device)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import mbv3zoo
-from mbv3zoo.runtimes import open_session, runtimes_for, table
+from mbv3zoo.runtimes import table
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.session import open_session
+from mbv3zoo.runtimes.table import runtimes_for
 
 INFO = ExportInfo(
     library_version='0', backbone='b', class_names=('a', 'b'), in_chans=3, image_size=32, strides=(8, 16, 32),

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mbv3zoo.benchmark.graph_input import USUAL_SIZE, noise, read_input
-from mbv3zoo.runtimes import open_session, runtimes_for
-from mbv3zoo.runtimes.export_info import ExportInfo
-
-# Runtimes of detectors that run a file: what writes it, and its name.
-FILE_RUNTIMES = {'onnxruntime': ('onnx', 'model.onnx'), 'openvino': ('openvino', 'model.xml')}
+from mbv3zoo.runtimes.export_info import read_info
+from mbv3zoo.runtimes.session import open_session
+from mbv3zoo.runtimes.table import find_format
 
 
 class Opened(NamedTuple):
@@ -44,21 +40,21 @@ def open_model(
         runtime: Name of the runtime.
         size: (height, width) in pixels; None takes its own.
         batch: Pictures a call.
-        threads, device: As for `mbv3zoo.runtimes.open_session`.
+        threads, device: As for `mbv3zoo.runtimes.session.open_session`.
 
     Raises:
         ValueError: There is no such model, or it does not run so.
         ImportError: The runtime is not installed.
     """
     options = {'threads': threads, 'device': device}
-    if runtimes_for(Path(name)):
+    if find_format(name):
         return _open_file(Path(name), runtime, size, batch, options)
     return _open_detector(name, runtime, size, batch, options)
 
 
 def count(name: str, size: tuple[int, int]) -> tuple[int | None, float | None]:
     """Parameters and GFLOPs of a model at a size, as in `mbv3zoo.benchmark.rows.Row`; of files they are not known."""
-    if runtimes_for(Path(name)):
+    if find_format(name):
         return None, None
     from mbv3zoo.info.describe import cost
 
@@ -66,24 +62,17 @@ def count(name: str, size: tuple[int, int]) -> tuple[int | None, float | None]:
     return parameters, operations / 1e9
 
 
-def write_live(name: str, runtime: str, size: tuple[int, int] | None, batch: int, folder: Path) -> Path:
+def write_model(name: str, runtime: str, size: tuple[int, int] | None, batch: int, folder: Path) -> Path:
     """Writes the file that a runtime opens for a detector, without opening it.
 
     Args:
         name, runtime, size, batch: As for `open_model`.
-        folder: Where.
+        folder: Folder of the file.
     """
-    from mbv3zoo.export.graph import DeployedNetwork
-    from mbv3zoo.version import __version__
+    from mbv3zoo.export.live import live_info, write_live
 
     detector = build(name, size)
-    fields = {'image_size': detector.config.image_size, 'batch_size': batch}
-    if runtime == 'openvino':
-        fields['input_dtype'] = 'float32'  # as in mbv3zoo.export.live.open_live
-    info = ExportInfo.of(detector.config, detector.strides, __version__).model_copy(update=fields)
-    module, file = FILE_RUNTIMES[runtime]
-    import_module(f'mbv3zoo.export.{module}').write(DeployedNetwork(detector, info), folder / file)
-    return folder / file
+    return write_live(detector, live_info(detector, runtime, batch_size=batch), runtime, folder)
 
 
 def build(name: str, size: tuple[int, int] | None) -> Any:
@@ -112,21 +101,10 @@ def _open_detector(
 
 def _open_file(path: Path, runtime: str, size: tuple[int, int] | None, batch: int, options: dict[str, Any]) -> Opened:
     session = open_session(path, runtime, **options)
-    info = _read_info(path, session.metadata)
+    info = read_info(path, session.metadata)
     graph = read_input(session, path, info)
     shape = graph.fill(size, batch, info.image_size if info else USUAL_SIZE)
     # Other programs' graphs take floats from 0 to 1.
     images = noise(shape, graph.dtype, 255 if info else 1)
     height, width = (shape[side] for side in graph.sides)
     return Opened(lambda: session(images), (height, width))
-
-
-def _read_info(path: Path, metadata: str | None) -> ExportInfo | None:
-    """What a file of ours says about itself, inside or in the certificate beside it; None of other programs' files."""
-    certificate = path.with_name(f'{path.name}.json')
-    if metadata is not None:
-        return ExportInfo.parse(json.loads(metadata), path)
-    if not certificate.is_file():
-        return None
-    data = json.loads(certificate.read_text(encoding='utf-8'))
-    return ExportInfo.parse(data['info'], certificate) if isinstance(data, dict) and 'info' in data else None

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from mbv3zoo.export.live import LIVE_RUNTIMES
-from mbv3zoo.runtimes import RUNTIMES, runtimes_for
-from mbv3zoo.runtimes.table import missing
+from mbv3zoo.runtimes.table import LIVE_RUNTIMES, RUNTIMES, find_format, runtimes_for
 
 
 class Group(NamedTuple):
@@ -72,11 +69,11 @@ def make_plan(
 
 def is_file(model: str) -> bool:
     """Whether a model is an exported file, by its name."""
-    return bool(runtimes_for(Path(model)))
+    return find_format(model) is not None
 
 
 def _able(model: str) -> Sequence[str]:
-    return runtimes_for(Path(model)) or LIVE_RUNTIMES
+    return runtimes_for(model) or LIVE_RUNTIMES
 
 
 def _takes_part(model: str, runtime: str, runtimes: Sequence[str]) -> bool:
@@ -88,7 +85,7 @@ def _usual_runtimes(models: Sequence[str]) -> tuple[str, ...]:
     usual = []
     for model in filter(is_file, models):
         able = _able(model)
-        usual.append(next((name for name in able if not missing(name)), able[0]))
+        usual.append(next((name for name in able if RUNTIMES[name].is_installed()), able[0]))
     if not all(map(is_file, models)) and not set(usual) & set(LIVE_RUNTIMES):
         usual.insert(0, 'eager')
     return tuple(dict.fromkeys(usual))

@@ -10,13 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
+from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.text import aligned
 from mbv3zoo.version import __version__
 
 PICTURE_NAME, TABLE_NAME = 'latency.png', 'results.txt'
-_PACKAGES = ('torch', 'onnxruntime', 'openvino')
+_PACKAGES = ('torch', *(RUNTIMES[name].package for name in LIVE_FORMATS))
 
 # Heading -> how a row shows it. A column that is empty all the way down is left out.
 _COLUMNS: dict[str, Callable[[Row], str]] = {

@@ -10,7 +10,7 @@ from typing import Any
 from mbv3zoo.benchmark.plan import Group, is_file, make_plan
 from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
 from mbv3zoo.benchmark.rows import Row
-from mbv3zoo.runtimes import RUNTIMES
+from mbv3zoo.runtimes.table import LIVE_FORMATS, SUFFIXES
 from mbv3zoo.utils.progress import bar
 
 
@@ -61,8 +61,7 @@ def benchmark(
         raise ValueError(f'threads is {threads}; expected at least 1')
     for path in against:
         if not is_file(str(path)):
-            ends = ', '.join(sorted({end for runtime in RUNTIMES.values() for end in runtime.suffixes}))
-            raise ValueError(f'{path}: not an exported file; expected one that ends in {ends}')
+            raise ValueError(f'{path}: not an exported file; expected one that ends in {", ".join(SUFFIXES)}')
     names = [str(name) for name in (*models, *against)]
     for name in filter(is_file, names):
         if not Path(name).exists():
@@ -99,7 +98,7 @@ def _with_memory(row: Row, options: dict[str, Any]) -> Row:
         with tempfile.TemporaryDirectory() as folder:
             name = row.model
             # A detector's file is written by another process, whose torch does not count.
-            if not is_file(name) and row.runtime in RUNTIMES:
+            if not is_file(name) and row.runtime in LIVE_FORMATS:
                 name = run_in_process('write', name=name, folder=folder, **job)
             return row._replace(peak_memory_mb=run_in_process('memory', name=name, **job, **options))
     except ProcessFailed as error:

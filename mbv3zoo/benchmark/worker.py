@@ -13,7 +13,7 @@ from typing import Any
 
 from mbv3zoo.benchmark.measure import figures, interleave
 from mbv3zoo.benchmark.memory import peak_memory_mb
-from mbv3zoo.benchmark.opened import count, open_model, write_live
+from mbv3zoo.benchmark.opened import count, open_model, write_model
 from mbv3zoo.benchmark.waiting import find_clock
 from mbv3zoo.utils.atomic import atomic_write
 
@@ -68,7 +68,7 @@ def run_once(name: str, **options: Any) -> float | None:
 
 def write_file(name: str, runtime: str, size: tuple[int, int], batch: int, folder: str) -> str:
     """Writes a detector's file for a runtime; gives its path."""
-    return str(write_live(name, runtime, size, batch, Path(folder)))
+    return str(write_model(name, runtime, size, batch, Path(folder)))
 
 
 _TASKS = {'time': time_models, 'memory': run_once, 'write': write_file}

@@ -40,12 +40,12 @@ def predict(
     """Find objects; writes each picture with its boxes, and one JSON of all detections."""
     from mbv3zoo.loading import load
     from mbv3zoo.prediction.video import is_video
-    from mbv3zoo.runtimes import runtimes_for
+    from mbv3zoo.runtimes.table import find_format
 
     out = out or next_folder(Path('runs'), 'predict')
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
     # A graph is made for one size; a file has its own, and predict() says so where another is asked for.
-    made_for = image_size if runtime and not runtimes_for(Path(model)) else None
+    made_for = image_size if runtime and not find_format(model) else None
     detector = load(model, runtime=runtime, image_size=made_for, threads=threads, device=device)
     if runtime is None and hasattr(detector, 'fuse'):
         detector.fuse()

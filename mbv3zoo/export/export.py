@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,14 +17,14 @@ from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.run import check_classes, evaluate
 from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, certificate_path
 from mbv3zoo.export.evaluate_file import evaluate_file
-from mbv3zoo.export.formats import FORMATS, check_installed, format_of
-from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.parity import compare
+from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
-from mbv3zoo.runtimes import open_session
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.session import open_session
+from mbv3zoo.runtimes.table import FORMATS, all_packages, format_of
 from mbv3zoo.synth import SyntheticConfig, generate_scene
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.version import __version__
@@ -34,7 +33,6 @@ from mbv3zoo.version import __version__
 _SCORE_THRESH = 0.1
 # Shapes of the drawn pictures that are compared: square, wide, tall.
 _SHAPES = ((480, 480), (300, 480), (480, 340))
-_PACKAGES = ('torch', 'timm', 'onnx', 'onnxscript', 'onnxruntime', 'openvino', 'nncf', 'ncnn', 'pnnx', 'coremltools')
 
 
 class _Wanted(NamedTuple):
@@ -74,7 +72,7 @@ def export(
 
     Args:
         detector: The detector.
-        path: The file; its end names the format (`mbv3zoo.export.formats.FORMATS`).
+        path: The file; its end names the format (`mbv3zoo.runtimes.table.FORMATS`).
         format: The format, checked against that end.
         image_size: Side, or (height, width), in pixels; the detector's own by default.
         batch_size: Pictures a call.
@@ -137,11 +135,11 @@ def _check(
     calibration: str | None,
     split: str,
 ) -> _Wanted:
-    name = format_of(path)
+    entry, precision = format_of(path), settings['precision']
+    name = entry.name
     if format is not None and format != name:
         end = FORMATS[format].suffix if format in FORMATS else f'one of {", ".join(FORMATS)}'
         raise ValueError(f'{path}: its name is of the format {name}, given format {format!r}; expected {end}')
-    entry, precision = FORMATS[name], settings['precision']
     if settings['dynamic'] and not entry.dynamic:
         raise ValueError(f'{name} files take one size and batch; leave dynamic out')
     if settings.get('outputs') == 'detections' and not entry.nms:
@@ -153,7 +151,7 @@ def _check(
         raise ValueError(f'{name} files cannot be {precision}; {able} can')
     if precision == 'int8' and (calibration is None or settings.get('outputs') == 'detections'):
         raise ValueError('int8 needs calibration: a data set or a folder of pictures; and no nms')
-    check_installed(name, precision)
+    entry.check_installed(precision)
     height, width = to_2tuple(image_size or detector.config.image_size)
     info = ExportInfo.of(
         detector.config.model_copy(update={'image_size': (height, width)}),
@@ -167,8 +165,7 @@ def _check(
 
 
 def _write(detector: DetectorNetwork, file: Path, wanted: _Wanted) -> None:
-    module = import_module(f'mbv3zoo.export.{FORMATS[wanted.format].module}')
-    module.write(DeployedNetwork(detector, wanted.info), file)
+    write_graph(detector, wanted.info, file)
     if wanted.info.precision == 'int8':
         from mbv3zoo.export.quantize import calibration_pixels, quantize
 
@@ -181,7 +178,7 @@ def _certify(
     info, allowed = wanted.info, TOLERANCES[wanted.info.precision]
     if tolerance is not None:
         allowed = allowed.model_copy(update={'logits': tolerance})
-    packages = {name: found for name in _PACKAGES if (found := _version(name))}
+    packages = {name: found for name in ('torch', 'timm', *all_packages()) if (found := _version(name))}
     facts = {'info': info, 'format': wanted.format, 'versions': packages, 'tolerance': allowed}
     try:
         exported = ExportedDetector(open_session(file), info)

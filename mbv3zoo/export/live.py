@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -12,20 +11,17 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from mbv3zoo.runtimes import open_session, runtimes_for
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
-from mbv3zoo.runtimes.table import missing
+from mbv3zoo.runtimes.session import open_session
+from mbv3zoo.runtimes.table import LIVE_FORMATS, LIVE_RUNTIMES, RUNTIMES, missing, runtimes_for
 from mbv3zoo.version import __version__
 
 if TYPE_CHECKING:
     from mbv3zoo.models.network import DetectorNetwork
 
-# Runtime -> the format that it opens, the end of its file, and what writes it.
-_FORMATS = {'onnxruntime': ('onnx', 'model.onnx'), 'openvino': ('openvino', 'model.xml')}
-LIVE_RUNTIMES = ('eager', 'compile', *_FORMATS)
-# 'auto' leaves out what takes a minute to build.
-_TRIED = ('eager', *_FORMATS)
+# 'auto' leaves out 'compile', which takes a minute to build.
+_TRIED = ('eager', *LIVE_FORMATS)
 _ROUNDS, _CALLS = 5, 3
 
 # Beside the detectors, which are copied and saved, as runtimes cannot be.
@@ -50,19 +46,51 @@ def open_live(
         image_size: (height, width) in pixels; the detector's own by default. The graph is made for this one.
         batch_size: Pictures a call. Larger batches of pictures are run in several calls.
         threads: Threads that a call may use; for 'eager' and 'compile' the whole process's, as torch has one number.
-        device: As for `mbv3zoo.runtimes.open_session`; for 'eager' and 'compile' one of torch's.
+        device: As for `mbv3zoo.runtimes.session.open_session`; for 'eager' and 'compile' one of torch's.
 
     Raises:
         ValueError: There is no such runtime or device, or the graph cannot have this size.
         ImportError: The runtime is not installed.
     """
+    names = [name for name in _TRIED if not _missing(name)] if runtime == 'auto' else [runtime]
+    return fastest([_open(detector, name, image_size, batch_size, threads, device) for name in names])
+
+
+def live_info(
+    detector: DetectorNetwork, runtime: str, image_size: tuple[int, int] | None = None, batch_size: int = 1
+) -> ExportInfo:
+    """The record of a detector's graph in a runtime.
+
+    Args:
+        detector, runtime, image_size, batch_size: As for `open_live`, but for 'auto'.
+
+    Raises:
+        ValueError: There is no such runtime, or the graph cannot have this size.
+    """
     info = ExportInfo.of(detector.config, detector.strides, __version__, batch_size=batch_size)
     info = info.model_copy(update={'image_size': tuple(image_size or info.image_size)})
     info.check_sides(info.image_size)
-    if runtime == 'auto':
-        installed = [name for name in _TRIED if name not in _FORMATS or not _missing(name)]
-        return fastest([_open(detector, info, name, threads, device) for name in installed])
-    return _open(detector, info, runtime, threads, device)
+    if runtime not in LIVE_RUNTIMES:
+        raise ValueError(f'unknown runtime {runtime!r}; expected one of {", ".join((*LIVE_RUNTIMES, "auto"))}')
+    if runtime in LIVE_FORMATS:
+        info = info.model_copy(update={'input_dtype': LIVE_FORMATS[runtime].live_dtype})
+    return info
+
+
+def write_live(detector: DetectorNetwork, info: ExportInfo, runtime: str, folder: Path) -> Path:
+    """Writes the file that a runtime opens for a detector; returns its path.
+
+    Args:
+        detector: The detector.
+        info: As from `live_info`.
+        runtime: One of those that open files.
+        folder: Folder of the file.
+    """
+    from mbv3zoo.export.write import write_graph
+
+    path = folder / f'model{LIVE_FORMATS[runtime].suffix}'
+    write_graph(detector, info, path)
+    return path
 
 
 def kept_live(detector: DetectorNetwork, runtime: str, **options: Any) -> ExportedDetector:
@@ -86,8 +114,9 @@ def open_file(
     """
     if runtime != 'auto':
         return ExportedDetector.open(path, runtime, threads=threads, device=device)
-    # Where none is installed, the usual one says what to install.
-    names = [name for name in runtimes_for(Path(path)) if not missing(name)] or [None]
+    installed = [name for name in runtimes_for(path) if RUNTIMES[name].is_installed()]
+    # Where none is installed, the usual runtime says what to install.
+    names = installed or [None]
     return fastest([ExportedDetector.open(path, name, threads=threads, device=device) for name in names])
 
 
@@ -109,34 +138,32 @@ def fastest(detectors: list[ExportedDetector]) -> ExportedDetector:
 
 
 def _missing(runtime: str) -> list[str]:
-    from mbv3zoo.export.formats import missing_for
-
-    return [*missing(runtime), *missing_for(_FORMATS[runtime][0])]
+    """The packages that are not installed and that a detector needs to run in a runtime."""
+    if runtime not in LIVE_FORMATS:
+        return []
+    return missing(dict.fromkeys((RUNTIMES[runtime].package, *LIVE_FORMATS[runtime].packages)))
 
 
 def _open(
-    detector: DetectorNetwork, info: ExportInfo, runtime: str, threads: int | None, device: str | None
+    detector: DetectorNetwork,
+    runtime: str,
+    image_size: tuple[int, int] | None,
+    batch_size: int,
+    threads: int | None,
+    device: str | None,
 ) -> ExportedDetector:
-    from mbv3zoo.export.graph import DeployedNetwork
-
-    if runtime not in LIVE_RUNTIMES:
-        raise ValueError(f'unknown runtime {runtime!r}; expected one of {", ".join((*LIVE_RUNTIMES, "auto"))}')
-    if runtime not in _FORMATS:
+    info = live_info(detector, runtime, image_size, batch_size)
+    if runtime not in LIVE_FORMATS:
+        from mbv3zoo.export.graph import DeployedNetwork
         from mbv3zoo.runtimes.torch_graph import TorchGraphSession
 
         graph = DeployedNetwork(detector, info)
         return ExportedDetector(TorchGraphSession(graph, runtime, threads, device), info, tensors=True)
-    if _missing(runtime):
-        raise ImportError(
-            f'runtime {runtime!r} needs {", ".join(_missing(runtime))}; install with: pip install "mbv3zoo[export]"'
-        )
-    name, file = _FORMATS[runtime]
-    if runtime == 'openvino':
-        # Floats: the same numbers, and what OpenVINO computes with.
-        info = info.model_copy(update={'input_dtype': 'float32'})
+    if packages := _missing(runtime):
+        install = LIVE_FORMATS[runtime].install
+        raise ImportError(f'runtime {runtime!r} needs {", ".join(packages)}; install with: {install}')
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / file
-        import_module(f'mbv3zoo.export.{name}').write(DeployedNetwork(detector, info), path)
+        path = write_live(detector, info, runtime, Path(folder))
         session = open_session(path, runtime, threads=threads, device=device)
     return ExportedDetector(session, info, tensors=True)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from mbv3zoo.data.load import load_dataset
-from mbv3zoo.export.formats import check_installed, format_of
 from mbv3zoo.images.reader import read_pictures
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.table import FORMATS, format_of
 
 # Pictures that are read before they are asked for.
 _AHEAD = 8
@@ -34,23 +35,17 @@ def quantize(path: str | Path, info: ExportInfo, pixels: Sequence[np.ndarray]) -
         ImportError: A package is missing; it is named.
     """
     path = Path(path)
-    name = format_of(path)
-    if name not in ('onnx', 'openvino'):
-        raise ValueError(f'{path}: {name} files cannot be int8; expected .onnx or .xml')
+    file_format = format_of(path)
+    if 'int8' not in file_format.precisions:
+        able = ' or '.join(row.suffix for row in FORMATS.values() if 'int8' in row.precisions)
+        raise ValueError(f'{path}: {file_format.name} files cannot be int8; expected {able}')
     if info.outputs != 'maps':
         raise ValueError(f'{path}: a graph that suppresses inside cannot be int8; export it without nms')
-    check_installed(name, 'int8')
+    file_format.check_installed('int8')
     _check(info, pixels)
     info = info.model_copy(update={'precision': 'int8'})
     batches = _batches(info, pixels)
-    if name == 'onnx':
-        from mbv3zoo.export.quantize_onnx import quantize_onnx
-
-        quantize_onnx(path, info, batches)
-    else:
-        from mbv3zoo.export.quantize_openvino import quantize_openvino
-
-        quantize_openvino(path, info, batches)
+    import_module(f'mbv3zoo.export.quantize_{file_format.name}').quantize(path, info, batches)
 
 
 def calibration_pixels(

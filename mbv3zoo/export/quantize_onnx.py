@@ -26,7 +26,7 @@ _QUANTIZED = (*_WEIGHTED, 'Relu', 'Add', 'MaxPool', 'Concat', 'Resize', 'Mul', '
 _POOLS = ('GlobalAveragePool', 'GlobalMaxPool')
 
 
-def quantize_onnx(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> None:
+def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> None:
     """Replaces an .onnx file by its int8 version.
 
     Args:

@@ -19,7 +19,7 @@ from mbv3zoo.runtimes.openvino import shared_core
 _CONVOLUTIONS = ('Convolution', 'GroupConvolution', 'ConvolutionBackpropData', 'GroupConvolutionBackpropData')
 
 
-def quantize_openvino(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> None:
+def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> None:
     """Replaces an .xml file and its .bin by their int8 version.
 
     Args:

@@ -1,5 +1,1 @@
-"""What runs an exported file: one module a runtime, one face."""
-
-from mbv3zoo.runtimes.table import RUNTIMES, installed_runtimes, open_session, runtimes_for
-
-__all__ = ['RUNTIMES', 'installed_runtimes', 'open_session', 'runtimes_for']
+"""Open and run exported files: one module per runtime, one interface."""

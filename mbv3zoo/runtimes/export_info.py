@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
 from pydantic import Field, model_validator
 
@@ -12,28 +14,42 @@ from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.types import ClassNames, ImageSize, LevelAnchors
 from mbv3zoo.images.letterbox import PAD_VALUE
 
-# Under this key a format that can hold text has it, as JSON.
+# The key under which formats that can hold text have the record, as JSON.
 METADATA_KEY = 'mbv3zoo'
 
-# What the graph gives. 'maps': a tensor a level, [B, A * (5 + K), H / stride, W / stride], the raw logits tx, ty, tw,
-# th, objectness, K classes of each anchor. 'detections': one tensor [N, 7] of what is kept: index of the picture in the
-# batch, x1, y1, x2, y2 in pixels of the letterbox, score, label; the best of each picture first.
+# What the graph gives. 'maps': one tensor per level, [B, A * (5 + K), H / stride, W / stride], the raw logits tx, ty,
+# tw, th, objectness, K classes of each anchor. 'detections': one tensor [N, 7] of what is kept: index of the image in
+# the batch, x1, y1, x2, y2 in pixels of the letterbox, score, label; sorted by score within each image.
 Outputs = Literal['maps', 'detections']
 Precision = Literal['float32', 'float16', 'int8']
+InputType = Literal['uint8', 'float32']
 
 
 class LetterboxRule(Config):
-    """How a picture is fitted into the input (`mbv3zoo.images.letterbox`): scaled to fit, centred, the rest filled.
+    """How an image is fitted into the input (`mbv3zoo.images.letterbox`): scaled to fit, centred, the rest padded.
 
     Attributes:
         resize: Kind of interpolation.
-        align: Where the picture lies.
-        pad_value: Grey level around it, 0..255.
+        align: Where the image lies.
+        pad_value: Grey level of the padding, 0..255.
     """
 
     resize: Literal['bilinear-antialias'] = 'bilinear-antialias'
     align: Literal['center'] = 'center'
     pad_value: Literal[114] = PAD_VALUE
+
+
+class ExportSettings(TypedDict, total=False):
+    """The fields of `ExportInfo` that an export chooses, with its defaults."""
+
+    dynamic: bool
+    batch_size: int
+    input_dtype: InputType
+    outputs: Outputs
+    precision: Precision
+    score_thresh: float
+    iou_thresh: float
+    max_detections: int
 
 
 class ExportInfo(Config):
@@ -42,21 +58,21 @@ class ExportInfo(Config):
     The graph takes RGB pixels as they are, [B, C, H, W] uint8 or float in 0..255; it normalises them itself.
 
     Attributes:
-        version: Of this record.
-        library_version: Of mbv3zoo, which wrote it.
-        backbone: The detector's backbone, as timm calls it.
+        version: Version of this record's format.
+        library_version: Version of mbv3zoo that wrote the file.
+        backbone: The detector's backbone, by its name in timm.
         class_names: Name of each class.
-        in_chans: Channels of the picture.
-        image_size: (height, width) in pixels that pictures are letterboxed to.
-        dynamic: Whether the graph takes other sizes (multiples of the largest stride, at least 32) and any batch.
-        batch_size: Pictures a call where the graph is not dynamic.
-        strides: Pixels a cell of each level.
-        anchors: For each stride a list of (width, height) in pixels.
+        in_chans: Channels of the image.
+        image_size: (height, width) in pixels that images are letterboxed to.
+        dynamic: Whether the graph takes other sizes (multiples of the largest stride, at least 32) and any batch size.
+        batch_size: Images per call where the graph is not dynamic.
+        strides: Stride of each level, in input pixels per cell.
+        anchors: Per level a list of (width, height) in pixels.
         input_dtype: Type of the pixels.
         outputs: What the graph gives.
-        precision: Of its weights.
+        precision: Precision of the weights.
         score_thresh, iou_thresh, max_detections: The thresholds inside the graph, where it gives detections.
-        letterbox: How pictures are fitted in.
+        letterbox: How images are fitted into the input.
         licenses: What the weights were made from.
     """
 
@@ -70,7 +86,7 @@ class ExportInfo(Config):
     batch_size: Annotated[int, Field(ge=1)] = 1
     strides: tuple[Annotated[int, Field(ge=2, le=1024)], ...]
     anchors: LevelAnchors
-    input_dtype: Literal['uint8', 'float32'] = 'uint8'
+    input_dtype: InputType = 'uint8'
     outputs: Outputs = 'maps'
     precision: Precision = 'float32'
     score_thresh: float | None = None
@@ -86,25 +102,58 @@ class ExportInfo(Config):
         return self
 
     @classmethod
-    def of(cls, config: DetectorConfig, strides: tuple[int, ...], library_version: str, **settings: Any) -> Self:
+    def of(
+        cls, config: DetectorConfig, strides: tuple[int, ...], library_version: str, **settings: Unpack[ExportSettings]
+    ) -> Self:
         """The record of a detector.
 
         Args:
             config: Its config, with anchors.
-            strides: Pixels a cell of each level.
-            library_version: Of mbv3zoo.
+            strides: Stride of each level, in input pixels per cell.
+            library_version: Version of mbv3zoo.
             **settings: Other fields.
         """
         taken = ('backbone', 'class_names', 'in_chans', 'image_size', 'anchors', 'licenses')
         fields = {name: getattr(config, name) for name in taken}
-        return cls(strides=strides, library_version=library_version, **fields | settings)
+        return cls(strides=strides, library_version=library_version, **fields, **settings)
 
     @property
     def unit(self) -> int:
-        """Sides of the input are multiples of this."""
+        """The sides of the input are multiples of this number of pixels."""
         return max(*self.strides, 32)
 
     def check_sides(self, image_size: tuple[int, int]) -> None:
         """Raises ValueError where a side of (height, width) is no multiple of `unit`."""
         if any(side < self.unit or side % self.unit for side in image_size):
             raise ValueError(f'image_size must be multiples of {self.unit}, given {image_size}')
+
+
+def read_info(path: Path, metadata: str | None) -> ExportInfo | None:
+    """Reads the record of an exported file.
+
+    Args:
+        path: The file.
+        metadata: The record inside the file, as JSON text. Formats that hold no text have it in the certificate beside
+            the file.
+
+    Returns:
+        The record; None where there is none, as in other programs' files.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    if metadata is not None:
+        return ExportInfo.parse(_parse_json(metadata, f'{path}: its metadata is not JSON'), path)
+    certificate = path.with_name(f'{path.name}.json')
+    if not certificate.is_file():
+        return None
+    text = certificate.read_text(encoding='utf-8')
+    data = _parse_json(text, f'{certificate}: expected the certificate of an exported detector')
+    return ExportInfo.parse(data['info'], certificate) if isinstance(data, dict) and 'info' in data else None
+
+
+def _parse_json(text: str, failure: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f'{failure}: {error}') from error

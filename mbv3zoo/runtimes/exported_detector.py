@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from mbv3zoo.models.postprocess.arrays import postprocess
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.predict import iter_predict, predict
-from mbv3zoo.runtimes import open_session
-from mbv3zoo.runtimes.export_info import ExportInfo
-from mbv3zoo.runtimes.session import Session
+from mbv3zoo.runtimes.export_info import ExportInfo, read_info
+from mbv3zoo.runtimes.session import Session, open_session
 
 
 class ExportedDetector:
@@ -45,14 +43,20 @@ class ExportedDetector:
         """Opens an exported file.
 
         Args:
-            path, runtime, threads, device: As for `mbv3zoo.runtimes.open_session`.
+            path, runtime, threads, device: As for `mbv3zoo.runtimes.session.open_session`.
 
         Raises:
             ValueError: There is no such file, no runtime opens it, or nothing says what is in it.
             ImportError: The runtime is not installed.
         """
         session = open_session(path, runtime, threads=threads, device=device)
-        return cls(session, _read_info(Path(path), session.metadata))
+        info = read_info(Path(path), session.metadata)
+        if info is None:
+            raise ValueError(
+                f'{path}: it does not say which classes and anchors it has, as files that mbv3zoo exports do; '
+                f'expected the certificate {Path(path).name}.json beside it'
+            )
+        return cls(session, info)
 
     def predict(self, source: Any, **options: Any) -> Detections | list[Detections]:
         """Finds objects in one picture or many; as `Detector.predict`, but the detections hold numpy arrays.
@@ -132,26 +136,6 @@ class ExportedDetector:
                 f'and max_detections {info.max_detections} inside, given {thresholds}; leave them out, or export it '
                 'without nms'
             )
-
-
-def _read_info(path: Path, metadata: str | None) -> ExportInfo:
-    certificate = path.with_name(f'{path.name}.json')
-    if metadata is None and certificate.is_file():
-        # Formats that hold no text have it in the certificate beside them.
-        try:
-            metadata = json.dumps(json.loads(certificate.read_text(encoding='utf-8'))['info'])
-        except (ValueError, LookupError, TypeError) as error:
-            raise ValueError(f'{certificate}: expected the certificate of an exported detector: {error}') from error
-    if metadata is None:
-        raise ValueError(
-            f'{path}: it does not say which classes and anchors it has, and there is no {certificate.name} beside it; '
-            'expected a file that mbv3zoo exported'
-        )
-    try:
-        data = json.loads(metadata)
-    except ValueError as error:
-        raise ValueError(f'{path}: its metadata is not JSON: {error}') from error
-    return ExportInfo.parse(data, path)
 
 
 def _join(found: list[list[np.ndarray]], counts: list[int], size: int) -> np.ndarray:

@@ -1,17 +1,21 @@
-"""The face of a runtime."""
+"""The interface that every runtime implements, and the function that opens a file in one."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from mbv3zoo.runtimes.table import RUNTIMES, SUFFIXES, runtimes_for
 
 
 class Session(Protocol):
     """A file that is open in a runtime.
 
     Attributes:
-        runtime: The runtime's name, as in `mbv3zoo.runtimes.RUNTIMES`.
+        runtime: The runtime's name, as in `mbv3zoo.runtimes.table.RUNTIMES`.
         metadata: The `ExportInfo` that the file itself holds, as JSON text; None where its format holds none.
     """
 
@@ -27,3 +31,42 @@ class Session(Protocol):
         Returns:
             Its outputs, in their order, as float32.
         """
+
+
+def open_session(
+    path: str | Path, runtime: str | None = None, *, threads: int | None = None, device: str | None = None
+) -> Session:
+    """Opens an exported file.
+
+    Args:
+        path: The file (of ncnn's two the .param), or folder.
+        runtime: A name in `mbv3zoo.runtimes.table.RUNTIMES`; None takes the first for this suffix that is installed.
+        threads: Threads per call; None leaves the number to the runtime.
+        device: As the runtime names it, such as 'cpu', 'cuda' (ONNX Runtime, torch), 'GPU' or 'NPU' (OpenVINO).
+
+    Raises:
+        ValueError: There is no such file, no runtime opens it, or this one does not.
+        ImportError: The runtime is not installed.
+        NotImplementedError: The runtime is for another system.
+    """
+    path = Path(path)
+    able = runtimes_for(path)
+    if not able:
+        raise ValueError(f'{path}: not a file that a runtime opens; expected one that ends in {", ".join(SUFFIXES)}')
+    if not path.exists():
+        raise ValueError(f'{path}: there is no such file')
+    if runtime is not None and runtime not in able:
+        raise ValueError(f'{path}: runtime {runtime!r} does not open it; expected {" or ".join(able)}')
+    if threads is not None and threads < 1:
+        raise ValueError(f'threads is {threads}; expected at least 1')
+    name = runtime or next((name for name in able if RUNTIMES[name].is_installed()), able[0])
+    if not RUNTIMES[name].is_installed():
+        install = f'pip install {RUNTIMES[name].package}'
+        raise ImportError(f'{path}: the runtime {name} is not installed; install it with: {install}')
+    module = import_module(f'mbv3zoo.runtimes.{name}')
+    try:
+        return module.open(path, threads, device)
+    except (ValueError, ImportError, NotImplementedError):
+        raise
+    except Exception as error:  # each runtime raises its own
+        raise ValueError(f'{path}: {name} cannot open it: {error}') from error

@@ -1,93 +1,172 @@
-"""The table of runtimes: what each opens, which packages it needs."""
+"""The table of export formats: how a file's name ends, what the file can do, and the packages that write and open it.
+
+Modules are found by name: `mbv3zoo.export.<format>` has a format's `write(graph, path)`, and
+`mbv3zoo.runtimes.<runtime>` a runtime's `open(path, threads, device)`. This module imports neither torch nor a runtime.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from mbv3zoo.runtimes.session import Session
+from mbv3zoo.runtimes.export_info import InputType, Precision
 
 
 class Runtime(NamedTuple):
-    """A way to run an exported file.
+    """What runs an exported file.
 
     Attributes:
-        suffixes: Ends of the names that it opens.
-        module: The module of ours that has its `open`.
-        packages: What must be importable.
-        install: What to give to pip for them.
+        name: The runtime's name.
+        package: The package that must be importable, which pip knows by the same name.
     """
 
-    suffixes: tuple[str, ...]
-    module: str
-    packages: tuple[str, ...]
-    install: str
+    name: str
+    package: str
+
+    def is_installed(self) -> bool:
+        return not missing([self.package])
 
 
-# For each suffix the first that opens it is the one that is taken where nobody names another.
-RUNTIMES: dict[str, Runtime] = {
-    'onnxruntime': Runtime(('.onnx',), 'onnxruntime', ('onnxruntime',), 'onnxruntime'),
-    'openvino': Runtime(('.xml', '.onnx'), 'openvino', ('openvino',), 'openvino'),
-    'torchscript': Runtime(('.torchscript',), 'torchscript', ('torch',), 'torch'),
-    'torch_export': Runtime(('.pt2',), 'torch_export', ('torch',), 'torch'),
-    'ncnn': Runtime(('.ncnn.param',), 'ncnn', ('ncnn',), 'ncnn'),
-    'coreml': Runtime(('.mlpackage',), 'coreml', ('coremltools',), 'coremltools'),
-}
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format of exported files.
+
+    Attributes:
+        name: The format's name.
+        suffix: End of the file's name.
+        runtimes: What opens the file, the usual runtime first.
+        packages: Packages that must be importable to write it.
+        int8_packages: Those needed besides for int8.
+        extra: The extra of mbv3zoo that installs them.
+        precisions: Precisions that the weights can have.
+        dynamic: Whether a file may take any batch and image size.
+        nms: Whether the graph may run NMS.
+        batches: Whether a file may take more than one image per call.
+        input_dtype: Type of the pixels that the graph takes.
+        live_dtype: The same where a detector runs in the usual runtime via a temporary export
+            (`mbv3zoo.export.live`); None where that is not offered.
+    """
+
+    name: str
+    suffix: str
+    runtimes: tuple[Runtime, ...]
+    packages: tuple[str, ...] = ()
+    int8_packages: tuple[str, ...] = ()
+    extra: str = ''
+    precisions: tuple[Precision, ...] = ('float32',)
+    dynamic: bool = False
+    nms: bool = False
+    batches: bool = True
+    input_dtype: InputType = 'uint8'
+    live_dtype: InputType | None = None
+
+    @property
+    def install(self) -> str:
+        """The pip command that installs what writing the format needs."""
+        return f'pip install "mbv3zoo[{self.extra}]"'
+
+    def missing(self, precision: Precision = 'float32') -> list[str]:
+        """The packages that are not installed and that writing the format needs."""
+        return missing(self.packages + (self.int8_packages if precision == 'int8' else ()))
+
+    def check_installed(self, precision: Precision = 'float32') -> None:
+        """Raises ImportError, with what to install, where packages are missing."""
+        if names := self.missing(precision):
+            raise ImportError(f'writing {self.name} needs {", ".join(names)}; install with: {self.install}')
 
 
-def runtimes_for(path: Path) -> list[str]:
-    """Names of the runtimes that open a file of this name, the usual one first."""
-    found = [name for name, runtime in RUNTIMES.items() if path.name.endswith(runtime.suffixes)]
-    return sorted(found, key=lambda name: not path.name.endswith(RUNTIMES[name].suffixes[0]))
+_ONNX_RUNTIME, _OPENVINO = Runtime('onnxruntime', 'onnxruntime'), Runtime('openvino', 'openvino')
+_FORMATS = (
+    Format(
+        name='onnx',
+        suffix='.onnx',
+        runtimes=(_ONNX_RUNTIME, _OPENVINO),
+        packages=('onnx', 'onnxscript'),
+        int8_packages=('onnxruntime',),
+        extra='export',
+        precisions=('float32', 'int8'),
+        dynamic=True,
+        nms=True,
+        live_dtype='uint8',
+    ),
+    Format(
+        name='openvino',
+        suffix='.xml',
+        runtimes=(_OPENVINO,),
+        packages=('openvino', 'onnx', 'onnxscript'),
+        int8_packages=('nncf',),
+        extra='export',
+        precisions=('float32', 'float16', 'int8'),
+        dynamic=True,
+        nms=True,
+        # The same numbers as from uint8, in the type that OpenVINO computes with.
+        live_dtype='float32',
+    ),
+    Format(name='torchscript', suffix='.torchscript', runtimes=(Runtime('torchscript', 'torch'),), nms=True),
+    Format(name='torch_export', suffix='.pt2', runtimes=(Runtime('torch_export', 'torch'),), dynamic=True, nms=True),
+    # Runtimes for phones take one image per call, and floats only.
+    Format(
+        name='ncnn',
+        suffix='.ncnn.param',
+        runtimes=(Runtime('ncnn', 'ncnn'),),
+        packages=('ncnn', 'pnnx'),
+        extra='phones',
+        batches=False,
+        input_dtype='float32',
+    ),
+    Format(
+        name='coreml',
+        suffix='.mlpackage',
+        runtimes=(Runtime('coreml', 'coremltools'),),
+        packages=('coremltools',),
+        extra='phones',
+        batches=False,
+        input_dtype='float32',
+    ),
+)
+
+FORMATS = {row.name: row for row in _FORMATS}
+RUNTIMES = {runtime.name: runtime for row in _FORMATS for runtime in row.runtimes}
+SUFFIXES = sorted(row.suffix for row in _FORMATS)
+# Runtime -> the format that a detector is written in to run there.
+LIVE_FORMATS = {row.runtimes[0].name: row for row in _FORMATS if row.live_dtype}
+# Runtimes that a detector runs in: PyTorch itself, and those of files.
+LIVE_RUNTIMES = ('eager', 'compile', *LIVE_FORMATS)
 
 
-def installed_runtimes() -> list[str]:
-    """Names of the runtimes whose packages are installed."""
-    return [name for name, runtime in RUNTIMES.items() if not missing(name)]
+def find_format(path: str | Path) -> Format | None:
+    """The format that a file's name ends in; None where it is no exported file."""
+    return next((row for row in _FORMATS if Path(path).name.endswith(row.suffix)), None)
 
 
-def missing(runtime: str) -> list[str]:
-    """The packages of a runtime that are not installed."""
-    return [package for package in RUNTIMES[runtime].packages if find_spec(package) is None]
-
-
-def open_session(
-    path: str | Path, runtime: str | None = None, *, threads: int | None = None, device: str | None = None
-) -> Session:
-    """Opens an exported file.
-
-    Args:
-        path: The file (of ncnn's two the .param), or folder.
-        runtime: A name in `RUNTIMES`; None takes the first for this suffix that is installed.
-        threads: Threads that one call may use; None leaves it to the runtime.
-        device: As the runtime names it, such as 'cpu', 'cuda' (ONNX Runtime, torch), 'GPU' or 'NPU' (OpenVINO).
+def format_of(path: str | Path) -> Format:
+    """The format that a file's name asks for.
 
     Raises:
-        ValueError: There is no such file, no runtime opens it, or this one does not.
-        ImportError: The runtime is not installed.
-        NotImplementedError: It is for another system.
+        ValueError: Its end is none of them.
     """
-    path = Path(path)
-    able = runtimes_for(path)
-    if not able:
-        known = ', '.join(sorted({suffix for entry in RUNTIMES.values() for suffix in entry.suffixes}))
-        raise ValueError(f'{path}: not a file that a runtime opens; expected one that ends in {known}')
-    if not path.exists():
-        raise ValueError(f'{path}: there is no such file')
-    if runtime is not None and runtime not in able:
-        raise ValueError(f'{path}: runtime {runtime!r} does not open it; expected {" or ".join(able)}')
-    if threads is not None and threads < 1:
-        raise ValueError(f'threads is {threads}; expected at least 1')
-    name = runtime or next((name for name in able if not missing(name)), able[0])
-    if missing(name):
-        install = RUNTIMES[name].install
-        raise ImportError(f'{path}: the runtime {name} is not installed; install it with: pip install {install}')
-    module = import_module(f'mbv3zoo.runtimes.{RUNTIMES[name].module}')
-    try:
-        return module.open(path, threads, device)
-    except (ValueError, ImportError, NotImplementedError):
-        raise
-    except Exception as error:  # each runtime raises its own
-        raise ValueError(f'{path}: {name} cannot open it: {error}') from error
+    found = find_format(path)
+    if found is None:
+        known = ', '.join(f'{row.suffix} ({row.name})' for row in _FORMATS)
+        raise ValueError(f'{path}: cannot tell the format from its name; expected one that ends in {known}')
+    return found
+
+
+def runtimes_for(path: str | Path) -> list[str]:
+    """Names of the runtimes that open a file of this name, the usual one first."""
+    found = find_format(path)
+    return [runtime.name for runtime in found.runtimes] if found else []
+
+
+def missing(packages: Iterable[str]) -> list[str]:
+    """Those of some packages that are not installed."""
+    return [package for package in packages if find_spec(package) is None]
+
+
+def all_packages() -> list[str]:
+    """Every package that takes part in writing or opening a file."""
+    found = [(*row.packages, *(runtime.package for runtime in row.runtimes), *row.int8_packages) for row in _FORMATS]
+    return list(dict.fromkeys(package for packages in found for package in packages))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mbv3zoo.benchmark import opened
-from mbv3zoo.benchmark.opened import count, open_model, write_live
-from mbv3zoo.runtimes import runtimes_for
+from mbv3zoo.benchmark.opened import count, open_model, write_model
 from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.table import runtimes_for
 
 INFO = ExportInfo(
     library_version='0', backbone='a', class_names=('b',), in_chans=3, image_size=(32, 96), dynamic=True,
@@ -102,7 +102,7 @@ def test_a_detectors_file_is_what_its_runtime_is_given(tmp_path, monkeypatch):
     writer = SimpleNamespace(write=lambda graph, path: written.append((graph.info, path)))
     for runtime, name, dtype in (('onnxruntime', 'onnx', 'uint8'), ('openvino', 'openvino', 'float32')):
         monkeypatch.setitem(sys.modules, f'mbv3zoo.export.{name}', writer)
-        path = write_live('mbv3_yolo_small.synth', runtime, (64, 96), 2, tmp_path)
+        path = write_model('mbv3_yolo_small.synth', runtime, (64, 96), 2, tmp_path)
         info, given = written.pop()
         assert path == given and path.parent == tmp_path and runtime in runtimes_for(path)
         assert (info.image_size, info.batch_size, info.dynamic, info.input_dtype) == ((64, 96), 2, False, dtype)

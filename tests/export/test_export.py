@@ -10,11 +10,11 @@ import torch
 
 import mbv3zoo
 from mbv3zoo.export import export as export_module
-from mbv3zoo.export import formats
 from mbv3zoo.export.certificate import certificate_path, read_certificate
-from mbv3zoo.export.formats import FORMATS
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.runtimes import table
 from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.table import FORMATS
 
 SCENE = Path(__file__).parents[2] / 'docs' / 'scene.jpg'
 FILES = {name: f'model{entry.suffix}' for name, entry in FORMATS.items()}
@@ -237,14 +237,14 @@ def test_nothing_is_written_over(detector, tmp_path):
     ],
 )
 def test_what_cannot_be(detector, tmp_path, monkeypatch, file, options, expected):
-    monkeypatch.setattr(formats, 'find_spec', lambda package: object())
+    monkeypatch.setattr(table, 'find_spec', lambda package: object())
     with pytest.raises(ValueError, match=expected):
         detector.export(tmp_path / file, **options)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_packages_are_named_before_any_work(detector, tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, 'find_spec', lambda package: None)
+    monkeypatch.setattr(table, 'find_spec', lambda package: None)
     with pytest.raises(ImportError, match=r'writing onnx needs onnx, onnxscript; .*pip install "mbv3zoo\[export\]"'):
         detector.export(tmp_path / 'm.onnx')
     with pytest.raises(ImportError, match=r'ncnn, pnnx; .*mbv3zoo\[phones\]'):

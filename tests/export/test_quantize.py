@@ -171,7 +171,7 @@ def test_formats_and_graphs_without_int8(tmp_path, detector, pixels):
 
 
 def test_missing_package_is_named(tmp_path, detector, pixels, monkeypatch):
-    monkeypatch.setattr('mbv3zoo.export.formats.find_spec', lambda name: None if name == 'nncf' else object())
+    monkeypatch.setattr('mbv3zoo.runtimes.table.find_spec', lambda name: None if name == 'nncf' else object())
     with pytest.raises(ImportError, match=r'nncf.*pip install "mbv3zoo\[export\]"'):
         quantize(tmp_path / 'model.xml', _info(detector), pixels)
 

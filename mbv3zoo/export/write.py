@@ -1,0 +1,26 @@
+"""Writes a detector's graph in the format that a file's name asks for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.table import format_of
+
+
+def write_graph(detector: DetectorNetwork, info: ExportInfo, path: Path) -> None:
+    """Writes a detector's graph, in float; what the format needs must be installed.
+
+    Args:
+        detector: The detector; it is copied.
+        info: What the graph takes and gives, and the record in the file.
+        path: The file.
+
+    Raises:
+        ValueError: The format cannot hold the network.
+    """
+    writer = import_module(f'mbv3zoo.export.{format_of(path).name}')
+    writer.write(DeployedNetwork(detector, info), path)
