@@ -14,6 +14,7 @@ from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.licenses import NO_WEIGHTS, UNKNOWN, hub_license, license_rows, weights_license
+from mbv3zoo.models.neck_table import NECKS
 from mbv3zoo.saving.folder import PICTURE_NAME
 
 # Metrics -> the type in the card's metadata (the Hub's id of mean average precision, and such as it has none for), and
@@ -201,8 +202,7 @@ def _figures(metrics: Any) -> list[tuple[str, str, float]]:
 
 
 def _neck(config: DetectorConfig) -> str:
-    kinds = {None: 'PAN with C3 and SPPF', 'light': 'light PAN, depthwise 5 x 5 kernels'}
-    neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else kinds[config.neck]
+    neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else NECKS[config.neck].in_card
     return f'{neck}; anchors; depth {config.depth_multiple}, width {config.width_multiple}'
 
 

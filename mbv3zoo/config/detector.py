@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, PositiveFloat, Tag, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_serializer,
+    model_validator,
+)
 
 from mbv3zoo.config.base import Config
 from mbv3zoo.config.layer_rows import LayerRows
@@ -23,6 +32,8 @@ STRIDES = (8, 16, 32)
 MOST_CLASSES = 65536
 
 Multiple = Annotated[float, Field(gt=0, le=4)]
+# `mbv3zoo.models.neck_table` has their classes.
+NeckName = Literal['pan', 'light']
 
 
 class DetectorConfig(Config):
@@ -54,14 +65,12 @@ class DetectorConfig(Config):
         Discriminator(lambda value: 'number' if isinstance(value, (int, float)) else 'levels'),
     ] = DEFAULT_ANCHORS
     """Per stride a list of (width, height) in input pixels; or an int: that many default anchors per stride."""
-    neck: (
-        Annotated[
-            Annotated[LayerRows, Tag('rows')] | Annotated[Literal['light'], Tag('name')],
-            Discriminator(lambda value: 'name' if isinstance(value, str) else 'rows'),
-        ]
-        | None
-    ) = None
-    """None for YOLOv5's PAN, 'light' for one of depthwise separable convolutions, or rows of a YOLOv5 layer list."""
+    neck: Annotated[
+        Annotated[LayerRows, Tag('rows')] | Annotated[NeckName, Tag('name')],
+        Discriminator(lambda value: 'name' if isinstance(value, str) else 'rows'),
+        BeforeValidator(lambda value: 'pan' if value is None else value),
+    ] = 'pan'
+    """YOLOv5's 'pan', the 'light' one of depthwise separable convolutions, or rows of a YOLOv5 layer list."""
     depth_multiple: Multiple = 0.33
     """Factor on the number of repeated blocks in the neck (YOLOv5's compound scaling)."""
     width_multiple: Multiple = 0.25
@@ -74,6 +83,11 @@ class DetectorConfig(Config):
     """Standard deviation per channel, for images in 0..1; None uses the backbone's."""
     licenses: LicenseRecord = LicenseRecord()
     """What the weights were made from, and under which licences."""
+
+    @field_serializer('neck', mode='wrap', when_used='json')
+    def _neck_as_before(self, neck: LayerRows | NeckName, write: SerializerFunctionWrapHandler) -> Any:
+        """In files null is 'pan', as it was before necks had names."""
+        return None if neck == 'pan' else write(neck)
 
     @model_validator(mode='before')
     @classmethod

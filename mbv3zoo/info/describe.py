@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
@@ -12,6 +13,7 @@ from mbv3zoo.info.backbones import backbone_row, weights_columns
 from mbv3zoo.info.flops import count_operations
 from mbv3zoo.info.layers import layer_table, read_layer_table
 from mbv3zoo.licenses import fresh_record, license_rows, weights_license
+from mbv3zoo.models.neck_table import NECKS
 from mbv3zoo.models.timm_model import check_name
 from mbv3zoo.zoo.configs import is_config_file
 from mbv3zoo.zoo.saved import find_saved, read_saved
@@ -75,12 +77,12 @@ def describe(name: Any) -> str:
 
 
 def _neck(detector: Detector) -> str:
-    config, neck = detector.config, 'PAN'
-    if config.neck == 'light':
-        neck = 'light PAN'
-    elif config.neck is not None:
-        neck = f'rows {config.neck.first} to {config.neck.first + len(config.neck.rows) - 1} of a layer list'
-    return f'{neck}, to {detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}'
+    config, neck = detector.config, detector.config.neck
+    if isinstance(neck, LayerRows):
+        shown = f'rows {neck.first} to {neck.first + len(neck.rows) - 1} of a layer list'
+    else:
+        shown = NECKS[neck].shown
+    return f'{shown}, to {detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}'
 
 
 def _record(name: Any, config: DetectorConfig) -> LicenseRecord:

@@ -168,7 +168,7 @@ def to_config(layers: LayerList, source: Any, named: bool = True) -> DetectorCon
         network = ('yolov5_layers', args | scaling)
     is_pan = named and _renumbered(neck) == NECK_ROWS
     return DetectorConfig.parse(
-        {**data, 'backbone': network[0], 'backbone_args': network[1], 'neck': None if is_pan else neck}, source
+        {**data, 'backbone': network[0], 'backbone_args': network[1], 'neck': 'pan' if is_pan else neck}, source
     )
 
 

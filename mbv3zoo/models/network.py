@@ -14,9 +14,7 @@ from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.models.anchors import default_anchors
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
-from mbv3zoo.models.layer_lists.layer_neck import LayerNeck
-from mbv3zoo.models.light_pan import LightPAN
-from mbv3zoo.models.neck import PAN, PathAggregation
+from mbv3zoo.models.neck_table import make_neck
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
@@ -52,7 +50,7 @@ class DetectorNetwork(nn.Module):
             raise
         # Like the backbone, they never have storage where none is asked for.
         with torch.device('meta') if str(backbone_args.get('device')) == 'meta' else nullcontext():
-            self.neck = _make_neck(self.backbone, config)
+            self.neck = make_neck(self.backbone, config)
             self.strides = tuple(self.neck.strides)
             anchors = config.anchors
             if isinstance(anchors, int):
@@ -178,15 +176,6 @@ class DetectorNetwork(nn.Module):
                 f'height and width must be multiples of {unit}, given {height} x {width}; '
                 f'pad to {fit[0]} x {fit[1]}, or use predict(), which does'
             )
-
-
-def _make_neck(backbone: PyramidBackbone, config: DetectorConfig) -> PathAggregation | LayerNeck:
-    scaling = config.depth_multiple, config.width_multiple, config.activation
-    if config.neck is None:
-        return PAN(backbone.channels, *scaling)
-    if config.neck == 'light':
-        return LightPAN(backbone.channels, *scaling)
-    return LayerNeck(config.neck, backbone.channels, backbone.strides, config.image_size, *scaling)
 
 
 def _for_channels(values: tuple[float, ...], in_chans: int) -> tuple[float, ...]:

@@ -102,7 +102,7 @@ def check_size(config: DetectorConfig, saved: SavedWeights, source: Any) -> None
         ValueError: It would have more than twice as many parameters.
     """
     # timm's own models have the size that their name says, and on them so has the PAN.
-    if not (config.backbone_args or config.neck):
+    if not config.backbone_args and config.neck == 'pan':
         return
     parameters = sum(p.numel() for p in DetectorNetwork(config, device='meta').parameters())
     stored = sum(tensor.numel() for weights in saved for tensor in weights.values())

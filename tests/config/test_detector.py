@@ -113,3 +113,20 @@ def test_json_round_trip(settings):
     config = DetectorConfig(backbone='resnet18', **settings)
     assert through_json(config) == config
     assert hash(config.class_names) is not None and isinstance(through_json(config).anchors[0], tuple)
+
+
+def test_yolov5s_neck_has_a_name_and_files_say_null_for_it_as_before():
+    config = DetectorConfig(backbone='resnet18')
+    assert config.neck == 'pan' and config == DetectorConfig(backbone='resnet18', neck='pan')
+    assert config == DetectorConfig.parse({'backbone': 'resnet18', 'neck': None})
+    assert config.model_dump()['neck'] == 'pan' and config.model_dump(mode='json')['neck'] is None
+    assert '"neck":null' in config.model_dump_json()
+    assert DetectorConfig(backbone='resnet18', neck='light').model_dump(mode='json')['neck'] == 'light'
+
+
+@pytest.mark.parametrize('neck', ['lite', 'PAN', ''])
+def test_an_unknown_neck_is_refused_with_the_known_ones(neck):
+    with pytest.raises(
+        ValueError, match=rf"^a\.yaml: neck\.name: Input should be 'pan' or 'light' \(given: '{neck}'\)$"
+    ):
+        DetectorConfig.parse({'backbone': 'resnet18', 'neck': neck}, 'a.yaml')

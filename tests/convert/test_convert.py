@@ -51,7 +51,7 @@ def test_what_comes_along(tmp_path):
     config = detector.config
     assert checkpoint.source == 'ema' and not detector.training
     assert config.class_names == ('cat', 'dog') and config.image_size == (416, 416)
-    assert config.backbone == 'cspdarknet_v6_n' and config.neck is None and detector.strides == (8, 16, 32)
+    assert config.backbone == 'cspdarknet_v6_n' and config.neck == 'pan' and detector.strides == (8, 16, 32)
     assert config.anchors[0] == ((10, 13), (16, 30), (33, 23)) and config.anchors[2][2] == (373, 326)
     # YOLOv5 takes pictures in 0..1 as they are.
     assert config.mean == (0, 0, 0) and config.std == (1, 1, 1)
@@ -125,7 +125,7 @@ def test_a_mobilenet_is_known_by_its_tensors(tmp_path, called):
 def test_the_same_with_the_official_wiring_has_a_pan(tmp_path):
     head = [[[-1, 6], *row[1:]] if row[0] == [-1, 5] else row for row in PATCHED['head']]
     yolov5_checkpoint(tmp_path / 'best.pt', {**PATCHED, 'head': head})
-    assert load_yolov5(tmp_path / 'best.pt').detector.config.neck is None
+    assert load_yolov5(tmp_path / 'best.pt').detector.config.neck == 'pan'
 
 
 def test_another_eps_is_made_up_for(tmp_path):

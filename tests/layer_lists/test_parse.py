@@ -35,7 +35,7 @@ def test_the_official_sizes(build, size, expected):
     # What YOLOv5 publishes of them.
     assert parameters(detector) == expected
     config = detector.config
-    assert config.backbone == f'cspdarknet_v6_{size}' and config.neck is None and detector.strides == (8, 16, 32)
+    assert config.backbone == f'cspdarknet_v6_{size}' and config.neck == 'pan' and detector.strides == (8, 16, 32)
     assert config.anchors == DEFAULT_ANCHORS and config.num_classes == 80 and config.image_size == (640, 640)
     # YOLOv5 takes pictures in 0..1 as they are.
     assert config.mean == (0, 0, 0) and config.std == (1, 1, 1)
@@ -46,7 +46,7 @@ def test_rows_with_a_name_compute_the_same_as_rows():
     layers = parse_layer_list(yaml.safe_load(official('n', 3)), 'my.yaml')
     torch.manual_seed(0)
     named, rows = (Detector(to_config(layers, 'my.yaml', named)).eval() for named in (True, False))
-    assert named.config.neck is None and rows.config.backbone == 'yolov5_layers'
+    assert named.config.neck == 'pan' and rows.config.backbone == 'yolov5_layers'
     assert parameters(named) == parameters(rows)
     own = rows.backbone.model.model.graph.layers
     stages = named.backbone.model
@@ -105,7 +105,7 @@ def test_both_wirings(build):
     # As such files are written, the last C3 sees the SPPF's 256 channels and not the 128 of the 1x1 convolution.
     c3 = as_written.neck.layers['19']
     assert c3.conv1.conv.in_channels == 128 + 256
-    assert as_official.config.neck is None and as_official.neck.bottom_up5.conv1.conv.in_channels == 128 + 128
+    assert as_official.config.neck == 'pan' and as_official.neck.bottom_up5.conv1.conv.in_channels == 128 + 128
     assert parameters(as_written) - parameters(as_official) == 2 * 128 * 128
 
 
@@ -310,7 +310,7 @@ def test_a_file_may_hold_every_kind_of_plain_value(tmp_path):
     parsed = parse_layer_list(data, 'my.yaml')
     assert parsed.rows[11].args == (None, 2, 'nearest')
     (tmp_path / 'my.yaml').write_text(yaml.safe_dump(data), encoding='utf-8')
-    assert load_config(tmp_path / 'my.yaml').neck is None
+    assert load_config(tmp_path / 'my.yaml').neck == 'pan'
 
 
 def test_the_table_of_blocks():
