@@ -1,32 +1,36 @@
-"""`mbv3zoo synth`: a labelled data set."""
+"""`mbv3zoo synth`: a labelled dataset."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import given, parse_settings
+from mbv3zoo.cli.described import DescribedCommand
+from mbv3zoo.cli.options import Settings, given, parse_settings
+
+
+class SynthCommand(DescribedCommand):
+    def settings(self) -> dict[str, Any]:
+        from mbv3zoo.synth.config import SyntheticConfig
+
+        return dict(SyntheticConfig.model_fields)
 
 
 def synth(
-    out: Annotated[Path, typer.Argument(help='New folder for the data set.')],
-    train: Annotated[int | None, typer.Option(help='Training scenes.')] = None,
-    val: Annotated[int | None, typer.Option(help='Validation scenes.')] = None,
-    shift: Annotated[
-        int | None, typer.Option(help='Scenes of a third split: other, drawn backgrounds and a worse camera.')
-    ] = None,
-    image_size: Annotated[int | None, typer.Option(help='Longest side in pixels.')] = None,
-    seed: Annotated[int | None, typer.Option(help='The same seed gives the same bytes.')] = None,
-    workers: Annotated[int | None, typer.Option(help='Processes.')] = None,
-    objects: Annotated[Path | None, typer.Option(help='Your cut-outs: a folder of PNGs for each class.')] = None,
-    backgrounds: Annotated[Path | None, typer.Option(help='Your backgrounds: a folder of pictures.')] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option('--set', help='Any other setting of SyntheticConfig, as name=value.')
-    ] = None,
+    out: Annotated[Path, typer.Argument(help='New folder for the dataset.')],
+    train: int | None = None,
+    val: int | None = None,
+    shift: int | None = None,
+    image_size: int | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    objects: Path | None = None,
+    backgrounds: Path | None = None,
+    set_: Settings = None,
 ) -> None:
-    """Compose a labelled data set from cut-outs; needs no download."""
+    """Compose a labelled dataset from cut-outs; needs no download."""
     from mbv3zoo.synth import SyntheticConfig, synthesize
     from mbv3zoo.utils.progress import bar
 

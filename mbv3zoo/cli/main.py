@@ -8,14 +8,14 @@ import typer
 
 from mbv3zoo.cli.benchmark import benchmark
 from mbv3zoo.cli.convert import convert
-from mbv3zoo.cli.data import synth
+from mbv3zoo.cli.data import SynthCommand, synth
 from mbv3zoo.cli.evaluation import val
 from mbv3zoo.cli.export import export
 from mbv3zoo.cli.hub import pull, push
 from mbv3zoo.cli.models import info, list_
 from mbv3zoo.cli.output import show_log
 from mbv3zoo.cli.prediction import predict
-from mbv3zoo.cli.training import train
+from mbv3zoo.cli.training import TrainCommand, train
 from mbv3zoo.training.failures import TrainingStopped
 
 app = typer.Typer(
@@ -28,7 +28,10 @@ app = typer.Typer(
 )
 # In the order of `mbv3zoo --help`.
 app.command('list')(list_)
-for command in (info, synth, train, val, predict, export, benchmark, convert, push, pull):
+app.command()(info)
+app.command(cls=SynthCommand)(synth)
+app.command(cls=TrainCommand)(train)
+for command in (val, predict, export, benchmark, convert, push, pull):
     app.command()(command)
 
 

@@ -14,7 +14,8 @@ Runtime = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(help='Threads of the runtime.')]
 Device = Annotated[str | None, typer.Option(help='Device of the runtime, such as cpu, cuda or GPU.')]
-Images = Annotated[str | None, typer.Option(help="Folder of a COCO file's pictures.")]
+Images = Annotated[str | None, typer.Option(help='Image folder of a COCO file.')]
+Settings = Annotated[list[str] | None, typer.Option('--set', help='Any other setting, as name=value; see below.')]
 
 
 def given(**settings: Any) -> dict[str, Any]:

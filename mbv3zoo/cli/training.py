@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import DATA_HELP, Images, given, parse_settings
+from mbv3zoo.cli.described import DescribedCommand
+from mbv3zoo.cli.options import DATA_HELP, Images, Settings, given, parse_settings
 from mbv3zoo.cli.output import tell
 from mbv3zoo.utils.folders import next_folder
 
 
+class TrainCommand(DescribedCommand):
+    def settings(self) -> dict[str, Any]:
+        from mbv3zoo.config.training import RunConfig, TrainConfig
+
+        places = {name: RunConfig.model_fields[name] for name in ('model', 'pretrained')}
+        return places | TrainConfig.model_fields
+
+
 def train(
     data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
-    val_data: Annotated[str | None, typer.Option(help='Validation split, where it is a file of its own.')] = None,
+    val_data: Annotated[str | None, typer.Option(help='The validation split, if it is not in --data.')] = None,
     images: Images = None,
-    data_license: Annotated[str | None, typer.Option(help="The data's licence, for the record.")] = None,
-    model: Annotated[str, typer.Option(help='Name, YAML file, saved folder, or Hub repository.')] = 'mbv3_yolo_small',
-    pretrained: Annotated[bool, typer.Option('--pretrained', help="Start from the model's weights.")] = False,
-    image_size: Annotated[int | None, typer.Option(help='Side of the input in pixels.')] = None,
-    epochs: Annotated[int | None, typer.Option(help='Passes over the training set.')] = None,
-    batch_size: Annotated[int | None, typer.Option(help='Pictures a step, of each process.')] = None,
-    optimizer: Annotated[str | None, typer.Option(help='adamw, sgd, or another name of timm.optim.')] = None,
-    lr: Annotated[float | None, typer.Option(help='Peak learning rate.')] = None,
-    augmentation: Annotated[str | None, typer.Option(help='none, light, medium or heavy.')] = None,
-    freeze: Annotated[int | None, typer.Option(help='Stages of the backbone that do not learn.')] = None,
-    patience: Annotated[int | None, typer.Option(help='Stop after so many epochs without a better AP.')] = None,
-    cache: Annotated[str | None, typer.Option(help='Keep decoded pictures: no, memory or disk.')] = None,
-    workers: Annotated[int | None, typer.Option(help='Loader processes.')] = None,
-    seed: Annotated[int | None, typer.Option(help='Seed of everything drawn.')] = None,
-    tracker: Annotated[str | None, typer.Option(help="One of accelerate's trackers, such as tensorboard.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option('--set', help='Any other setting of TrainConfig, as name=value.')
-    ] = None,
+    data_license: Annotated[str | None, typer.Option(help='Licence of images and labels, for the record.')] = None,
+    model: str | None = None,
+    pretrained: Annotated[bool, typer.Option('--pretrained')] = False,
+    image_size: Annotated[int | None, typer.Option(help="Input size in pixels; by default the model's.")] = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    optimizer: str | None = None,
+    lr: float | None = None,
+    augmentation: str | None = None,
+    freeze_backbone: Annotated[int | None, typer.Option('--freeze')] = None,
+    patience: int | None = None,
+    cache: str | None = None,
+    workers: int | None = None,
+    seed: int | None = None,
+    tracker: str | None = None,
+    set_: Settings = None,
     out: Annotated[Path | None, typer.Option(help='Folder of the run; by default the next runs/train-N.')] = None,
-    resume: Annotated[Path | None, typer.Option(help='Go on with the run in this folder.')] = None,
+    resume: Annotated[Path | None, typer.Option(help='Resume the run in this folder.')] = None,
     preview: Annotated[
         Path | None, typer.Option(help='Only draw a training batch with its boxes into this PNG, to check labels.')
     ] = None,
@@ -55,7 +62,7 @@ def train(
         optimizer=optimizer,
         lr=lr,
         augmentation=augmentation,
-        freeze_backbone=freeze,
+        freeze_backbone=freeze_backbone,
         patience=patience,
         cache=cache,
         workers=workers,

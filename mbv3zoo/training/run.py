@@ -32,7 +32,7 @@ CONFIG_NAME = 'run.yaml'
 def run_config(
     data: str | Path,
     *,
-    model: str | Path,
+    model: str | Path | None,
     pretrained: bool,
     image_size: int | tuple[int, int] | None,
     val_data: str | Path | None,
@@ -49,7 +49,7 @@ def run_config(
     texts = {key: None if place is None else str(place) for key, place in places.items()}
     return RunConfig.parse(
         {
-            'model': str(model),
+            **({} if model is None else {'model': str(model)}),
             'pretrained': pretrained,
             'image_size': image_size,
             'data': {**texts, 'license': data_license},

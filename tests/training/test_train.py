@@ -1,3 +1,4 @@
+import inspect
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import yaml
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
 import mbv3zoo
+from mbv3zoo.config.training import RunConfig
 from mbv3zoo.evaluation.run import evaluate
 
 TINY = {'model': 'mbv3_yolo_small_050', 'image_size': 64, 'batch_size': 6, 'workers': 0}
@@ -34,6 +36,10 @@ def test_settings_reach_the_run(data, result):
     assert (train['epochs'], train['batch_size']) == (1, 6)
 
 
+def test_the_default_model_is_that_of_the_settings():
+    assert inspect.signature(mbv3zoo.train).parameters['model'].default == RunConfig.model_fields['model'].default
+
+
 def test_by_default_runs_are_counted(data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path('runs/train-1').mkdir(parents=True)
@@ -44,7 +50,7 @@ def test_by_default_runs_are_counted(data, tmp_path, monkeypatch):
     ('settings', 'message'),
     [
         ({'epochz': 3}, "train: unknown key 'epochz'; did you mean 'epochs'"),
-        ({'epochs': 0}, 'train.epochs: .*greater than or equal to 1'),
+        ({'epochs': 0}, 'train.epochs: .*greater than 0'),
         ({'image_size': 7}, r'image_size\.0: .*greater than or equal to 32.*given: 7'),
         ({'data_license': '?'}, r'data\.license'),
     ],
