@@ -16,21 +16,25 @@ from mbv3zoo.utils.folders import next_folder
 def benchmark(
     models: Annotated[list[str], typer.Argument(help='Names, YAML files, saved folders, or exported files.')],
     runtime: Annotated[
-        list[str] | None, typer.Option(help='eager, compile, onnxruntime or openvino; may be given several times.')
+        list[str] | None, typer.Option(help='eager, compile, onnxruntime or openvino; may be repeated.')
     ] = None,
     size: Annotated[list[str] | None, typer.Option(help='Side in pixels, or HEIGHTxWIDTH; may be repeated.')] = None,
-    batch: Annotated[list[int] | None, typer.Option(help='Pictures a call; may be repeated.')] = None,
-    against: Annotated[list[Path] | None, typer.Option(help='An exported file, also of another library.')] = None,
-    rounds: Annotated[int, typer.Option(help='Turns that each model gets.')] = 15,
-    seconds: Annotated[float, typer.Option(help='Length of a turn.')] = 0.2,
+    batch: Annotated[list[int] | None, typer.Option(help='Images per call; may be repeated.')] = None,
+    against: Annotated[
+        list[Path] | None, typer.Option(help='Exported file to compare with, also of another library; may be repeated.')
+    ] = None,
+    rounds: Annotated[int, typer.Option(help='Timed turns per model.')] = 15,
+    seconds: Annotated[float, typer.Option(help='Seconds per turn.')] = 0.2,
     threads: Threads = None,
     device: Device = None,
-    memory: Annotated[bool, typer.Option('--memory', help='Also measure peak memory, in a process each.')] = False,
+    memory: Annotated[
+        bool, typer.Option('--memory', help='Also measure peak memory, of one process per model.')
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help='Folder of the report; by default the next runs/benchmark-N.')
     ] = None,
 ) -> None:
-    """Time models, runtimes, sizes and batches against one another, in turns; writes a table, CSV and picture."""
+    """Time models, runtimes, sizes and batches against one another, in turns; writes a table, a CSV and a plot."""
     from mbv3zoo.benchmark.report import write_report
     from mbv3zoo.benchmark.rows import parse_size
     from mbv3zoo.benchmark.run import benchmark as run_benchmark

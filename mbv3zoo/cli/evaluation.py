@@ -15,7 +15,7 @@ from mbv3zoo.utils.folders import next_folder
 def val(
     model: Model,
     data: Data,
-    split: Annotated[str, typer.Option(help='Split of the data set.')] = 'val',
+    split: Annotated[str, typer.Option(help='Split of the dataset.')] = 'val',
     images: Images = None,
     image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
     batch_size: int = 32,
@@ -25,7 +25,7 @@ def val(
         bool, typer.Option('--save-json', help='Also write predictions.json, in the format of COCO results.')
     ] = False,
 ) -> None:
-    """COCO average precision of a detector on a labelled set; writes figures, curves and pictures."""
+    """COCO average precision of a detector on a labelled dataset; writes metrics, curves and drawn images."""
     from mbv3zoo.data.load import load_dataset
     from mbv3zoo.detector import Detector
     from mbv3zoo.evaluation.run import evaluate, to_coco_results
@@ -56,7 +56,7 @@ def val(
 
 
 def report(metrics: Any) -> None:
-    """Prints COCO figures as a table."""
+    """Prints COCO metrics as a table."""
     from mbv3zoo.evaluation.run import format_table
 
     if metrics is not None:

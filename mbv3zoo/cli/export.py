@@ -16,25 +16,25 @@ def export(
     out: Annotated[
         Path,
         typer.Argument(
-            help='The file; its end names the format: .onnx, .xml (OpenVINO), .torchscript, .pt2, '
+            help='The file; its suffix names the format: .onnx, .xml (OpenVINO), .torchscript, .pt2, '
             '.ncnn.param, .mlpackage (Core ML).'
         ),
     ],
-    image_size: Annotated[int | None, typer.Option(help="Side of the input in pixels; the model's own.")] = None,
-    batch_size: Annotated[int, typer.Option(help='Pictures a call.')] = 1,
-    dynamic: Annotated[bool, typer.Option('--dynamic', help='Take any batch, and any size in steps of 32.')] = False,
-    nms: Annotated[bool, typer.Option('--nms', help='Suppress inside the graph.')] = False,
-    score_thresh: Annotated[
-        float, typer.Option(help='Lowest score inside the graph, with --nms.')
-    ] = PREDICTION.score_thresh,
-    iou_thresh: Annotated[float, typer.Option(help='Overlap inside the graph, with --nms.')] = PREDICTION.iou_thresh,
+    image_size: Annotated[int | None, typer.Option(help="Input size in pixels; by default the model's.")] = None,
+    batch_size: Annotated[int, typer.Option(help='Images per call.')] = 1,
+    dynamic: Annotated[
+        bool, typer.Option('--dynamic', help='Take any batch size, and any image size in steps of 32.')
+    ] = False,
+    nms: Annotated[bool, typer.Option('--nms', help='Run NMS inside the graph.')] = False,
+    score_thresh: Annotated[float, typer.Option(help='Minimum score, with --nms.')] = PREDICTION.score_thresh,
+    iou_thresh: Annotated[
+        float, typer.Option(help='IoU above which the box with the lower score is dropped, with --nms.')
+    ] = PREDICTION.iou_thresh,
     precision: Annotated[str, typer.Option(help='float32, float16 or int8.')] = 'float32',
-    calibration: Annotated[str | None, typer.Option(help='Data set or folder of pictures for int8.')] = None,
+    calibration: Annotated[str | None, typer.Option(help='Dataset or folder of images for int8.')] = None,
     data: Annotated[str | None, typer.Option(help='Also measure AP before and after. ' + DATA_HELP)] = None,
-    split: Annotated[str, typer.Option(help='Split for that.')] = 'val',
-    tolerance: Annotated[
-        float | None, typer.Option(help='Largest difference of the logits, relative to theirs.')
-    ] = None,
+    split: Annotated[str, typer.Option(help='Split of --data.')] = 'val',
+    tolerance: Annotated[float | None, typer.Option(help='Maximum relative difference of the logits.')] = None,
     overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.')] = False,
 ) -> None:
     """Write a detector for another runtime, with a certificate (FILE.json) of how far it agrees with PyTorch."""

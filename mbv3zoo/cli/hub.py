@@ -19,7 +19,8 @@ def push(
     message: Annotated[str | None, typer.Option(help='Commit message.')] = None,
     license: Annotated[str | None, typer.Option(help="Licence to publish under; by default the card's.")] = None,
     allow_license: Annotated[
-        list[str] | None, typer.Option(help='Licence of a part of the weights that is not to be asked about, or any.')
+        list[str] | None,
+        typer.Option(help='Licence of a part of the weights that you accept, or any; may be repeated.'),
     ] = None,
     dry_run: Annotated[bool, typer.Option('--dry-run', help='Only list the files and print the card.')] = False,
 ) -> None:

@@ -36,11 +36,11 @@ for command in (val, predict, export, benchmark, convert, push, pull):
 
 
 def main() -> None:
-    """Runs the program; a mistake of the user ends in one line, not in a traceback."""
+    """Runs the program; a user's mistake ends in one line, not in a traceback."""
     show_log()
     try:
         app()
-    except (ValueError, OSError, TrainingStopped) as error:
+    except (ValueError, OSError, ImportError, TrainingStopped) as error:
         typer.echo(f'mbv3zoo: {error}', err=True)
         sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""`mbv3zoo list` and `mbv3zoo info`: what there is, and what one is made of."""
+"""`mbv3zoo list` and `mbv3zoo info`: what exists, and what a model is made of."""
 
 from __future__ import annotations
 

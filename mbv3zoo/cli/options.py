@@ -19,7 +19,7 @@ Settings = Annotated[list[str] | None, typer.Option('--set', help='Any other set
 
 
 def given(**settings: Any) -> dict[str, Any]:
-    """The options that were given; for the others the config has the defaults."""
+    """The options that were given; the settings have the defaults of the others."""
     return {name: value for name, value in settings.items() if value is not None}
 
 

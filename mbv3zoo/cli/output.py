@@ -1,4 +1,4 @@
-"""What the program prints: in one process of those that train together."""
+"""What the program prints; when several processes train together, only the first prints."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 
 
 def tell(line: str) -> None:
-    """Prints a line, once where several processes train together."""
+    """Prints a line, in the first process only."""
     if is_first_process():
         typer.echo(line)
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that speaks; torchrun and accelerate number them."""
+    """Whether this is the process of rank 0, as torchrun and accelerate count."""
     return os.environ.get('RANK', '0') == '0'
 
 

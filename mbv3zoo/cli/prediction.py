@@ -18,11 +18,11 @@ def predict(
         str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
     ],
     source: Annotated[
-        str, typer.Argument(help='A picture, a folder, a quoted glob pattern, a video, or a camera (its number).')
+        str, typer.Argument(help='An image, a folder, a quoted glob pattern, a video, or a camera (its number).')
     ],
     out: Annotated[Path | None, typer.Option(help='Folder of the results; by default the next runs/predict-N.')] = None,
     score_thresh: Annotated[
-        float | None, typer.Option(help=f'Lowest score, 0..1; {PREDICTION.score_thresh} by default.')
+        float | None, typer.Option(help=f'Minimum score, 0..1; {PREDICTION.score_thresh} by default.')
     ] = None,
     iou_thresh: Annotated[
         float | None,
@@ -35,9 +35,9 @@ def predict(
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
-    draw: Annotated[bool, typer.Option(help='Write each picture with its boxes, beside the JSON.')] = True,
+    draw: Annotated[bool, typer.Option(help='Also write each image with its boxes.')] = True,
 ) -> None:
-    """Find objects; writes each picture with its boxes, and one JSON of all detections."""
+    """Find objects; writes each image with its boxes, and one JSON of all detections."""
     from mbv3zoo.loading import load
     from mbv3zoo.prediction.video import is_video
     from mbv3zoo.runtimes.table import find_format

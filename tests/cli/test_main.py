@@ -45,6 +45,15 @@ def test_a_mistake_ends_in_one_line(monkeypatch, capsys):
     assert error.startswith('mbv3zoo: ') and 'mbv3_yolo_small' in error and error.count('\n') == 1
 
 
+def test_a_package_that_is_not_installed_is_named_in_one_line(monkeypatch, capsys, saved, tmp_path):
+    monkeypatch.setattr('mbv3zoo.runtimes.table.find_spec', lambda package: None)
+    monkeypatch.setattr(sys, 'argv', ['mbv3zoo', 'export', str(saved), str(tmp_path / 'model.onnx')])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    error = capsys.readouterr().err
+    assert stop.value.code == 1 and error.startswith('mbv3zoo: writing onnx needs ') and error.count('\n') == 1
+
+
 def test_the_readme_opens_with_the_two_commands_and_ci_runs_the_second():
     commands = [block.strip() for block in (ROOT / 'README.md').read_text().split('```')[1:4:2]]
     assert commands[0].startswith('pip install . && mbv3zoo predict ') and '\n' not in commands[0]
