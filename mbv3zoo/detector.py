@@ -17,12 +17,11 @@ from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_repository import stock_architecture, timm_config
-from mbv3zoo.models.weights import check_size, load_saved, read_weights
+from mbv3zoo.models.weights import read_weights
 from mbv3zoo.prediction.predict import predict
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.version import __version__
-from mbv3zoo.zoo.registry import known_weights
-from mbv3zoo.zoo.saved import find_saved, read_saved
+from mbv3zoo.zoo.resolve import resolve_saved
 
 
 class Detector(DetectorNetwork):
@@ -157,14 +156,7 @@ class Detector(DetectorNetwork):
         Raises:
             ValueError: There is no detector there, or its weights do not fit its config.
         """
-        place = find_saved(source)
-        if place is None:
-            raise ValueError(
-                f'no weights called {str(source)!r}; expected a folder that save_pretrained wrote, a Hub repository '
-                f"'organisation/name', or one of {list(known_weights())}"
-            )
-        saved = read_saved(place, **options)
-        check_size(saved.config, saved.weights, source)
-        detector = cls(saved.config)
-        load_saved(detector, saved.weights, saved.config.class_names, source)
+        saved = resolve_saved(source, **options)
+        detector = cls(saved.read_config(pretrained=True))
+        saved.load(detector)
         return detector.eval()

@@ -20,7 +20,7 @@ from mbv3zoo import Detections, Detector, DetectorConfig, create_detector, list_
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.zoo import configs as config_loader
-from mbv3zoo.zoo.saved import copy_saved
+from mbv3zoo.zoo.resolve import copy_saved
 
 CONFIG = DetectorConfig(
     backbone='mbv3_yolo_small',

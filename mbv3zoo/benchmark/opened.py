@@ -80,10 +80,10 @@ def build(name: str, size: tuple[int, int] | None) -> Any:
     import torch
 
     from mbv3zoo.create import create_detector
-    from mbv3zoo.zoo.saved import find_saved
+    from mbv3zoo.zoo.resolve import resolve
 
     torch.manual_seed(0)
-    return create_detector(name, pretrained=find_saved(name) is not None, image_size=size)
+    return create_detector(name, pretrained=resolve(name).is_saved, image_size=size)
 
 
 def _open_detector(

@@ -48,7 +48,7 @@ def pull(
     revision: Annotated[str | None, typer.Option(help='Branch, tag or commit.')] = None,
 ) -> None:
     """Fetch a detector from the Hugging Face Hub into a folder."""
-    from mbv3zoo.zoo.saved import copy_saved
+    from mbv3zoo.zoo.resolve import copy_saved
 
     copy_saved(repo_id, folder, revision=revision)
     typer.echo(f'saved in {folder}')

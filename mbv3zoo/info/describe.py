@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple, Unpack
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
@@ -12,28 +13,29 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.info.backbones import backbone_row, weights_columns
 from mbv3zoo.info.flops import count_operations
 from mbv3zoo.info.layers import layer_table, read_layer_table
-from mbv3zoo.licenses import fresh_record, license_rows, weights_license
+from mbv3zoo.licenses import license_rows, weights_license
 from mbv3zoo.models.neck_table import NECKS
 from mbv3zoo.models.timm_model import check_name
-from mbv3zoo.zoo.configs import is_config_file
-from mbv3zoo.zoo.saved import find_saved, read_saved
-from mbv3zoo.zoo.timm_source import is_timm_source, read_timm_source
+from mbv3zoo.zoo.resolve import resolve
+from mbv3zoo.zoo.settings import DetectorSettings
+from mbv3zoo.zoo.source import Source
 
 
 class Cost(NamedTuple):
-    """Number of parameters, and floating point operations of one picture (a multiply-add counts as two)."""
+    """Number of parameters, and floating point operations per image (a multiply-add counts as two)."""
 
     parameters: int
     operations: int
 
 
-def cost(name: Any, **settings: Any) -> Cost:
+def cost(name: str | Path | DetectorConfig, **settings: Unpack[DetectorSettings]) -> Cost:
     """Counts a detector's parameters and operations without giving it storage.
 
     Args:
         name, **settings: As for `mbv3zoo.create_detector`.
     """
-    return _count(create_detector(name, device='meta', **settings))
+    settings['device'] = 'meta'
+    return _count(create_detector(name, **settings))
 
 
 def _count(detector: Detector) -> Cost:
@@ -41,7 +43,7 @@ def _count(detector: Detector) -> Cost:
     return Cost(sum(p.numel() for p in detector.parameters()), operations)
 
 
-def describe(name: Any) -> str:
+def describe(name: str | Path | DetectorConfig) -> str:
     """A table of a detector's settings, cost and licences, as text; for a YOLOv5 layer list, its rows before that.
 
     Licences are those of the detector's weights, and where it has none, of its backbone's.
@@ -49,7 +51,7 @@ def describe(name: Any) -> str:
     Args:
         name: As for `mbv3zoo.create_detector`.
     """
-    detector = create_detector(name, device='meta')
+    source, detector = resolve(name), create_detector(name, device='meta')
     config = detector.config
     parameters, operations = _count(detector)
     names = ', '.join(config.class_names[:20]) + (', ...' if config.num_classes > 20 else '')
@@ -65,15 +67,15 @@ def describe(name: Any) -> str:
         'parameters': f'{parameters / 1e6:.2f} M',
         'operations': f'{operations / 1e9:.2f} GFLOPs',
     }
-    if find_saved(name) is None:  # else it has its own
+    if not source.is_saved:  # else it has its own
         rows['weights'] = '{weights}, trained at {trained_at}'.format(**weights) if weights['weights'] else 'none'
     if not config.backbone_args:  # they may change which it takes
         rows['sizes'] = backbone_row(config.backbone).sizes
-    lines = [*rows.items(), *_license_lines(_record(name, config))]
+    lines = [*rows.items(), *_license_lines(_record(source))]
     width = max(len(key) for key, _ in lines)
     table = '\n'.join(f'{key:{width}}  {value}' for key, value in lines)
-    rows = read_layer_table(name) if is_config_file(name) else None
-    return table if rows is None else f'{layer_table(rows)}\n\n{table}'
+    layers = read_layer_table(source.path) if source.path is not None and not source.is_saved else None
+    return table if layers is None else f'{layer_table(layers)}\n\n{table}'
 
 
 def _neck(detector: Detector) -> str:
@@ -85,17 +87,11 @@ def _neck(detector: Detector) -> str:
     return f'{shown}, to {detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}'
 
 
-def _record(name: Any, config: DetectorConfig) -> LicenseRecord:
+def _record(source: Source) -> LicenseRecord:
     """The licence record of the weights that `pretrained=True` gives."""
-    if isinstance(name, DetectorConfig):
-        known = name.licenses != LicenseRecord()
-        return name.licenses if known else fresh_record(config.backbone, pretrained=True)
-    if (place := find_saved(name)) is not None:
-        return read_saved(place).config.licenses
-    if is_timm_source(name):
-        args = {'pretrained_cfg': read_timm_source(name, pretrained=False).pretrained_cfg}
-        return fresh_record(config.backbone, True, args, config.licenses, repository=name.partition(':')[2])
-    return fresh_record(config.backbone, pretrained=True, declared=config.licenses)
+    if isinstance(source.name, DetectorConfig) and source.name.licenses != LicenseRecord():
+        return source.name.licenses
+    return source.licenses(source.read_config(), pretrained=True, given={})
 
 
 def _license_lines(record: LicenseRecord) -> list[tuple[str, str]]:

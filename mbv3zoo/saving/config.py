@@ -11,7 +11,7 @@ from mbv3zoo.saving.folder import CONFIG_NAME, read_config, saved_files
 
 
 def read_folder_config(folder: Path) -> DetectorConfig:
-    """The config of a detector that was saved in a folder; for errors see `read_saved`."""
+    """The config of a detector that was saved in a folder; see `saved_files` for errors."""
     path = saved_files(folder)[CONFIG_NAME]
     return parse_config(read_config(path), folder)
 
@@ -21,7 +21,7 @@ def parse_config(data: dict[str, Any], source: Any) -> DetectorConfig:
 
     Args:
         data: What stands there.
-        source: What errors call it.
+        source: Name used in error messages.
 
     Raises:
         ValueError: It is another library's, or says what it must not.

@@ -23,8 +23,7 @@ from mbv3zoo.training.trainer import Trainer
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.yaml import read_mapping
-from mbv3zoo.zoo.configs import is_config_file
-from mbv3zoo.zoo.saved import find_saved
+from mbv3zoo.zoo.resolve import resolve
 
 CONFIG_NAME = 'run.yaml'
 
@@ -123,8 +122,8 @@ def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
     # A run may be resumed from another working folder than it was started from.
     paths = {key: _absolute(value) for key, value in config.data if value is not None and key != 'license'}
-    is_path = is_config_file(config.model) or find_saved(config.model) == Path(config.model)
-    model = str(Path(config.model).resolve()) if is_path else config.model
+    place = resolve(config.model).path
+    model = config.model if place is None else str(place.resolve())
     return config.model_copy(update={'model': model, 'data': config.data.model_copy(update=paths)})
 
 

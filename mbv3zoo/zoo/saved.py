@@ -3,132 +3,149 @@
 from __future__ import annotations
 
 import contextlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
-
-from timm.models import is_model
+from typing import Any
 
 from mbv3zoo import hub
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.models.weights import SavedWeights
+from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.sizes import takes
+from mbv3zoo.models.timm_model import make_plan
+from mbv3zoo.models.weights import SavedWeights, check_size, load_saved
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import parse_config
-from mbv3zoo.utils.atomic import atomic_write_all
-from mbv3zoo.utils.folders import check_new_folder
-from mbv3zoo.zoo import registry as zoo
-from mbv3zoo.zoo.configs import is_config_file
-
-# Arguments of timm.create_model that say where weights come from or where the model is put: true of one build only.
-BUILD_ARGS = ('cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype')
-# Arguments of hub.pull; cache_dir is one of them too.
-HUB_ARGS = tuple(sorted(hub.PullOptions.__optional_keys__ - {'cache_dir'}))
+from mbv3zoo.zoo.registry import HubWeights, pull_weights
+from mbv3zoo.zoo.source import Source
 
 
-class Saved(NamedTuple):
-    """A saved detector.
+class SavedSource(Source):
+    """A saved detector, wherever it is.
 
     Attributes:
-        config: Its config.
-        weights: Its weights.
+        place: The folder or repository, for messages about its files.
+        advice: What to do where one of them is damaged.
     """
 
-    config: DetectorConfig
-    weights: SavedWeights
+    is_saved = True
+    place: str
+    advice: str
+
+    @cached_property
+    @abstractmethod
+    def files(self) -> dict[str, Path]:
+        """Name -> path of the files that a detector is loaded from."""
+
+    @abstractmethod
+    def all_files(self) -> dict[str, Path]:
+        """Name -> path of all files, card and picture too, all of one save."""
+
+    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
+        """As `Source.read_config`."""
+        if pretrained:
+            check_size(self._config, self._weights, self.name)
+        return self._config
+
+    def at_size(self, base: DetectorConfig, config: DetectorConfig, pretrained: bool) -> DetectorConfig:
+        """As `Source.at_size`: the backbone is built for the size that its weights were trained at."""
+        if not pretrained:
+            return _with_args(config, {k: v for k, v in config.backbone_args.items() if k != 'img_size'})
+        # Position embeddings have that size. timm resamples them in each forward pass, in the families that can.
+        plan = make_plan(base.backbone, base.image_size, base.in_chans, **base.backbone_args)
+        if 'img_size' not in plan.build_args:
+            return config
+        args = {**config.backbone_args, 'img_size': plan.build_args['img_size']}
+        if plan.bound and not takes(base.backbone, base.image_size, config.image_size, base.in_chans, **args):
+            raise ValueError(
+                f'the weights were trained on pictures of {base.image_size}, and {base.backbone!r} takes no others '
+                f'with them, given {config.image_size}; leave image_size as it is, or train anew with pretrained=False'
+            )
+        return _with_args(config, args)
+
+    def licenses(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
+        """As `Source.licenses`; the weights keep the record that was saved with them."""
+        return config.licenses if pretrained else super().licenses(config, pretrained, given)
+
+    def load(self, network: DetectorNetwork) -> None:
+        """As `Source.load`, all weights; for other classes those of the same name are kept."""
+        load_saved(network, self._weights, self._config.class_names, self.name)
+
+    def read_weights(self) -> SavedWeights:
+        """The tensors of its two files, which come from one save.
+
+        Raises:
+            ValueError: A file is damaged, or they come from two saves.
+        """
+        return self._weights
+
+    @cached_property
+    def _weights(self) -> SavedWeights:
+        backbone, head = self.files[saved_folder.BACKBONE_NAME], self.files[saved_folder.HEAD_NAME]
+        weights = saved_folder.read_weights(backbone, self.advice), saved_folder.read_weights(head, self.advice)
+        if (matching := saved_folder.matching_head(backbone, head, self.advice)) != head:
+            weights = weights[0], saved_folder.read_weights(matching, self.advice)
+        return SavedWeights(*weights)
+
+    @cached_property
+    def _config(self) -> DetectorConfig:
+        data = saved_folder.read_config(self.files[saved_folder.CONFIG_NAME], self.advice)
+        return parse_config(data, self.place)
 
 
-def find_saved(name: Any) -> Path | zoo.HubWeights | str | None:
-    """Where a detector's weights are, for names that stand for weights: a folder, or a repository on the Hub.
+class FolderSource(SavedSource):
+    """A saved detector in a folder on this disk, or inside the package."""
 
-    Raises:
-        ValueError: The name is a tag that there is not, or a checkpoint of YOLOv5's.
-    """
-    if isinstance(name, DetectorConfig):
-        return None
-    text = str(name)
-    if (place := zoo.find_weights(text)) is not None:
-        return place
-    # A folder that happens to be called like a model does not stand in its way; './name' is the folder.
-    if Path(text).is_dir() and not (text in zoo.detector_names() or is_model(text)):
-        return Path(text)
-    is_repository = isinstance(name, str) and text.count('/') == 1 and ':' not in text and not is_config_file(text)
-    if text.endswith('.pt') and (Path(text).is_file() or not is_repository):
-        raise ValueError(f'{text}: a YOLOv5 checkpoint is converted first: mbv3zoo convert {text} FOLDER')
-    return text if is_repository else None
+    advice = 'Save the detector again, or copy the file again from where it is whole.'
 
+    def __init__(self, name: str | Path, options: hub.PullOptions, folder: Path) -> None:
+        super().__init__(name, options)
+        self.folder, self.place = folder, str(folder)
+        self.path = folder if folder == Path(name) else None
 
-def read_saved(place: Path | zoo.HubWeights | str, **options: Unpack[hub.PullOptions]) -> Saved:
-    """Reads a detector from where `find_saved` found it.
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """As `SavedSource.files`."""
+        if (revision := self.options.get('revision')) is not None:
+            raise ValueError(
+                f'revision={revision!r} was given for the folder {self.place!r}, but only repositories on the Hub have '
+                'revisions: leave it out.'
+            )
+        return saved_folder.saved_files(self.folder)
 
-    Args:
-        place: A folder, or a repository.
-        **options: Those of `mbv3zoo.hub.pull`; `revision` for a repository only.
-
-    Raises:
-        ValueError: There is no detector, or one of its files is corrupt.
-    """
-    return _read_files(_find_files(place, options), place)
+    def all_files(self) -> dict[str, Path]:
+        """As `SavedSource.all_files`."""
+        return saved_folder.all_files(self.folder)
 
 
-def copy_saved(source: str | Path, folder: str | Path, **options: Unpack[hub.PullOptions]) -> Path:
-    """Copies a saved detector with its card into a new folder, as it is.
+class HubSource(SavedSource):
+    """A saved detector in a repository on the Hub."""
 
-    Args:
-        source: As for `Detector.from_pretrained`.
-        folder: Must not exist yet, or be empty.
-        **options: `revision` and the other options of `mbv3zoo.hub.pull`.
+    advice = 'If the repository itself is whole, load it once more with force_download=True.'
 
-    Raises:
-        ValueError: There is no detector, or the folder is in use.
-    """
-    folder = Path(folder)
-    check_new_folder(folder)
-    place = find_saved(source)
-    if place is None:
-        raise ValueError(
-            f'no weights called {str(source)!r}; expected a folder, a name with a tag, or a Hub repository'
-        )
-    files = _find_files(place, options)
-    _read_files(files, place)  # a detector, and whole
-    if isinstance(place, Path):
-        files = saved_folder.all_files(place)
-    else:
-        options['revision'] = files[saved_folder.CONFIG_NAME].parent.name
-        repo_id = place.repo_id if isinstance(place, zoo.HubWeights) else place
+    def __init__(self, name: str | Path, options: hub.PullOptions, repository: str | HubWeights) -> None:
+        super().__init__(name, options)
+        self.repository = repository
+        self.place = repository.repo_id if isinstance(repository, HubWeights) else repository
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """As `SavedSource.files`; those of a name come from the cache where they are there."""
+        if isinstance(self.repository, HubWeights):
+            return pull_weights(self.repository, **self.options)
+        return hub.pull(self.repository, **self.options)
+
+    def all_files(self) -> dict[str, Path]:
+        """As `SavedSource.all_files`."""
+        files = dict(self.files)
+        options: hub.PullOptions = {**self.options, 'revision': files[saved_folder.CONFIG_NAME].parent.name}
         for name in (saved_folder.CARD_NAME, saved_folder.PICTURE_NAME):
             with contextlib.suppress(ValueError):  # there is none
-                files |= hub.pull(repo_id, (name,), **options)
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic_write_all({folder / name: path.read_bytes() for name, path in files.items()})
-    return folder
+                files |= hub.pull(self.place, (name,), **options)
+        return files
 
 
-def _find_files(place: Path | zoo.HubWeights | str, options: hub.PullOptions) -> dict[str, Path]:
-    if isinstance(place, zoo.HubWeights):
-        return zoo.pull_weights(place, **options)
-    if isinstance(place, str):
-        return hub.pull(place, **options)
-    known = hub.PullOptions.__optional_keys__
-    if unknown := sorted(options.keys() - known):
-        raise TypeError(
-            f'unknown options of the Hub: {", ".join(unknown)}; expected some of {", ".join(sorted(known))}'
-        )
-    if (revision := options.get('revision')) is not None:
-        raise ValueError(
-            f'revision={revision!r} was given for the folder {str(place)!r}, but only repositories on the Hub have '
-            'revisions: leave it out.'
-        )
-    return saved_folder.saved_files(place)
-
-
-def _read_files(files: dict[str, Path], place: Path | zoo.HubWeights | str) -> Saved:
-    if isinstance(place, Path):
-        advice = 'Save the detector again, or copy the file again from where it is whole.'
-    else:
-        advice = 'If the repository itself is whole, load it once more with force_download=True.'
-    source = place.repo_id if isinstance(place, zoo.HubWeights) else place
-    config = parse_config(saved_folder.read_config(files[saved_folder.CONFIG_NAME], advice), source)
-    backbone, head = files[saved_folder.BACKBONE_NAME], files[saved_folder.HEAD_NAME]
-    weights = SavedWeights(saved_folder.read_weights(backbone, advice), saved_folder.read_weights(head, advice))
-    if (matching := saved_folder.matching_head(backbone, head, advice)) != head:
-        weights = SavedWeights(weights.backbone, saved_folder.read_weights(matching, advice))
-    return Saved(config, weights)
+def _with_args(config: DetectorConfig, args: dict[str, Any]) -> DetectorConfig:
+    return config.model_copy(update={'backbone_args': args})

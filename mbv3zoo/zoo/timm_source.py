@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Unpack
+from typing import Any, Unpack
 
 import safetensors
 from timm.models import PretrainedCfg, is_model
@@ -13,8 +14,13 @@ from timm.models import PretrainedCfg, is_model
 from mbv3zoo import hub
 from mbv3zoo.config.backbone_args import check_backbone_args
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.licenses import fresh_record
+from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_model import check_name, default_image_size
+from mbv3zoo.models.weights import stock_weights
 from mbv3zoo.saving import folder as saved_folder
+from mbv3zoo.zoo.source import Source
 
 PREFIXES = ('hf-hub:', 'local-dir:')
 
@@ -23,48 +29,71 @@ _SOURCES = ('url', 'file', 'hf_hub_id', 'hf_hub_filename', 'source', 'state_dict
 _CLASSIFIER = ('num_classes', 'global_pool', 'drop_rate')
 
 
-class TimmSource(NamedTuple):
-    """What a timm repository says.
+class TimmSource(Source):
+    """A repository that `timm.models.push_to_hf_hub` or `Detector.save_pretrained` wrote: a backbone with its weights.
 
-    Attributes:
-        config: A detector on its backbone.
-        pretrained_cfg: timm's record of its weights, whose `file` is the local copy of model.safetensors.
+    Its name is 'hf-hub:org/name', 'hf-hub:org/name@revision' or 'local-dir:folder'.
     """
 
-    config: DetectorConfig
-    pretrained_cfg: dict[str, Any]
+    name: str
 
+    def __init__(self, name: str, options: hub.PullOptions) -> None:
+        super().__init__(name, options)
+        self.place = name.partition(':')[2]
 
-def is_timm_source(name: Any) -> bool:
-    """Whether a name is a repository of timm's."""
-    return isinstance(name, str) and name.startswith(PREFIXES)
+    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
+        """As `Source.read_config`: a detector on the repository's backbone.
 
+        Raises:
+            ValueError: There is no such repository, it has no model.safetensors, or its config.json is not one of
+                timm's, or names a model that timm does not know.
+        """
+        if pretrained:
+            self._files = self._find(saved_folder.CONFIG_NAME, saved_folder.BACKBONE_NAME)
+        architecture = self._config.get('architecture')
+        if not isinstance(architecture, str) or not is_model(architecture):
+            raise ValueError(
+                f'{self.name}: config.json has the architecture {architecture!r}, which timm does not know; expected '
+                "one of timm's models. A package that registers its own has to be imported first"
+            )
+        assert self._pretrained_cfg is not None  # checked with the rest
+        return _detector_config(self.name, architecture, self._config.get('model_args') or {})
 
-def read_timm_source(name: str, pretrained: bool, **options: Unpack[hub.PullOptions]) -> TimmSource:
-    """Reads a repository that `timm.models.push_to_hf_hub` or `Detector.save_pretrained` wrote.
+    def build_args(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As `Source.build_args`: timm's record of the weights, with the local copy of model.safetensors."""
+        file = {'file': str(self._files[saved_folder.BACKBONE_NAME])} if pretrained else {}
+        return {'pretrained_cfg': {**self._pretrained_cfg, **file}, **given}
 
-    Args:
-        name: 'hf-hub:org/name', 'hf-hub:org/name@revision' or 'local-dir:folder'.
-        pretrained: Fetch the weights as well.
-        **options: Those of `mbv3zoo.hub.pull`.
+    def licenses(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
+        """As `Source.licenses`: the repository's own word is taken."""
+        args = {'pretrained_cfg': self._pretrained_cfg, **given}
+        return fresh_record(config.backbone, pretrained, args, config.licenses, repository=self.place)
 
-    Raises:
-        ValueError: There is no such repository, it has no model.safetensors, or its config.json is not one of timm's,
-            or names a model that timm does not know.
-    """
-    names = [saved_folder.CONFIG_NAME, saved_folder.BACKBONE_NAME][: 1 + pretrained]
-    files = _find(name, names, options)
-    config = saved_folder.read_config(files[saved_folder.CONFIG_NAME])
-    architecture = config.get('architecture')
-    if not isinstance(architecture, str) or not is_model(architecture):
-        raise ValueError(
-            f'{name}: config.json has the architecture {architecture!r}, which timm does not know; expected '
-            "one of timm's models. A package that registers its own has to be imported first"
-        )
-    record = _record(name, config)
-    if pretrained:
-        record['file'] = str(files[saved_folder.BACKBONE_NAME])
-    return TimmSource(_detector_config(name, architecture, config.get('model_args') or {}), record)
+    def load(self, network: DetectorNetwork) -> None:
+        """As `Source.load`: timm has loaded the weights, and leaves tensors that are missing as they were drawn."""
+        check_complete(stock_weights(network), self._files[saved_folder.BACKBONE_NAME])
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        return self._find(saved_folder.CONFIG_NAME)
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        return saved_folder.read_config(self._files[saved_folder.CONFIG_NAME])
+
+    @cached_property
+    def _pretrained_cfg(self) -> dict[str, Any]:
+        return _record(self.name, self._config)
+
+    def _find(self, *names: str) -> dict[str, Path]:
+        if self.name.startswith(PREFIXES[0]):
+            repo_id, _, revision = self.place.partition('@')
+            return hub.pull(repo_id, names, **_at(revision, self.options))
+        files = {name: Path(self.place) / name for name in names}
+        for name, path in files.items():
+            if not path.is_file():
+                raise ValueError(f'{self.name}: the folder has no {name}. {saved_folder.NO_PICKLES}')
+        return files
 
 
 def checked_weights(name: str, **options: Unpack[hub.PullOptions]) -> dict[str, Any]:
@@ -97,18 +126,6 @@ def check_complete(names: Iterable[str], path: str | Path) -> None:
     names = set(names)
     if names & stored and (missing := sorted(names - stored)):
         raise ValueError(f'{path}: {len(missing)} tensors of the backbone are missing, {missing[0]} first')
-
-
-def _find(name: str, names: list[str], options: hub.PullOptions) -> dict[str, Path]:
-    prefix, _, place = name.partition(':')
-    if prefix == 'hf-hub':
-        repo_id, _, revision = place.partition('@')
-        return hub.pull(repo_id, names, **_at(revision, options))
-    files = {file: Path(place) / file for file in names}
-    for file, path in files.items():
-        if not path.is_file():
-            raise ValueError(f'{name}: the folder has no {file}. {saved_folder.NO_PICKLES}')
-    return files
 
 
 def _at(revision: str, options: hub.PullOptions) -> hub.PullOptions:

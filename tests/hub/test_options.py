@@ -9,7 +9,7 @@ from mbv3zoo import hub
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.zoo.configs import named_weights
 from mbv3zoo.zoo.registry import HubWeights, pull_weights
-from mbv3zoo.zoo.saved import copy_saved
+from mbv3zoo.zoo.resolve import copy_saved
 
 
 def keywords(function):

@@ -1,0 +1,69 @@
+"""A detector by its config: a YAML file, a named detector, any timm model, or a `DetectorConfig` itself."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+from timm.models import is_model
+
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.hub import PullOptions
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.timm_model import default_image_size
+from mbv3zoo.zoo import registry as zoo
+from mbv3zoo.zoo.configs import is_config_file, load_config
+from mbv3zoo.zoo.source import Source
+from mbv3zoo.zoo.timm_source import checked_weights
+
+# By these a user says where timm finds the backbone's weights.
+_PLACES = {'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path'}
+
+
+class ConfigSource(Source):
+    """A config: the detector is new, and its weights are those that timm has for the backbone."""
+
+    def __init__(self, name: str | Path | DetectorConfig, options: PullOptions) -> None:
+        super().__init__(name, options)
+        if not isinstance(name, DetectorConfig) and is_config_file(name):
+            self.path = Path(name)
+
+    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
+        """As `Source.read_config`.
+
+        Raises:
+            ValueError: Unknown name (the nearest are named), or a mistake in the file.
+        """
+        if isinstance(self.name, DetectorConfig):
+            return self.name
+        if self.path is not None:
+            return load_config(self.path, **(scaling or {}))
+        return _named_config(str(self.name))
+
+    def build_args(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As `Source.build_args`; weights from the Hub are fetched, and checked."""
+        if not pretrained or _PLACES & given.keys():
+            return dict(given)
+        return {**given, **checked_weights(config.backbone, **self.options)}
+
+    def load(self, network: DetectorNetwork) -> None:
+        """As `Source.load`: timm has loaded them all."""
+
+
+def _named_config(name: str) -> DetectorConfig:
+    """The config of a named detector, or one on a timm model."""
+    architecture, _, tag = name.partition('.')
+    if (config := zoo.find_config(name)) is not None:
+        return config
+    if name in timm.list_pretrained(architecture) and (config := zoo.find_config(architecture)) is not None:
+        return config.model_copy(update={'backbone': name})
+    if is_model(architecture) and (not tag or f'{architecture}.{tag}' in timm.list_pretrained(architecture)):
+        return DetectorConfig(backbone=name, image_size=default_image_size(name))
+    known = {*zoo.detector_names(), *zoo.known_weights(), *timm.list_models()}
+    known |= {*timm.list_pretrained(f'{architecture}*')}
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f'did you mean {", ".join(near)}?' if near else 'list_detectors() and timm.list_models() name all.'
+    raise ValueError(f'unknown detector or backbone {name!r}; {hint}')

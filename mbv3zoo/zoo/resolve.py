@@ -1,0 +1,90 @@
+"""Finds where a detector comes from by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+from timm.models import is_model
+
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.hub import PullOptions
+from mbv3zoo.utils.atomic import atomic_write_all
+from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.zoo.config_source import ConfigSource
+from mbv3zoo.zoo.configs import is_config_file
+from mbv3zoo.zoo.registry import detector_names, find_weights, known_weights
+from mbv3zoo.zoo.saved import FolderSource, HubSource, SavedSource
+from mbv3zoo.zoo.source import Source
+from mbv3zoo.zoo.timm_source import PREFIXES, TimmSource
+
+
+def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -> Source:
+    """Finds where a detector comes from. Nothing is read or fetched yet.
+
+    Args:
+        name: As for `mbv3zoo.create_detector`.
+        **options: How files are fetched from the Hub; see `mbv3zoo.hub.PullOptions`.
+
+    Raises:
+        ValueError: The name has an unknown tag, or is a checkpoint of YOLOv5's.
+        TypeError: There is no such option.
+    """
+    known = PullOptions.__annotations__
+    if unknown := sorted(options.keys() - known.keys()):
+        raise TypeError(f'unknown options of the Hub: {", ".join(unknown)}; expected some of {", ".join(known)}')
+    if isinstance(name, DetectorConfig):
+        return ConfigSource(name, options)
+    text = str(name)
+    if isinstance(name, str) and name.startswith(PREFIXES):
+        return TimmSource(name, options)
+    weights = find_weights(text)
+    if isinstance(weights, Path):
+        return FolderSource(text, options, weights)
+    if weights is not None:
+        return HubSource(text, options, weights)
+    # A folder that happens to be called like a model does not stand in its way; './name' is the folder.
+    if Path(text).is_dir() and not (text in detector_names() or is_model(text)):
+        return FolderSource(name, options, Path(text))
+    is_repository = isinstance(name, str) and text.count('/') == 1 and ':' not in text and not is_config_file(text)
+    if text.endswith('.pt') and (Path(text).is_file() or not is_repository):
+        raise ValueError(f'{text}: a YOLOv5 checkpoint is converted first: mbv3zoo convert {text} FOLDER')
+    return HubSource(name, options, text) if is_repository else ConfigSource(name, options)
+
+
+def resolve_saved(name: str | Path, **options: Unpack[PullOptions]) -> SavedSource:
+    """As `resolve`, for names that stand for a whole detector's weights.
+
+    Raises:
+        ValueError: The name stands for something else, or for nothing.
+    """
+    source = resolve(name, **options)
+    if not isinstance(source, SavedSource):
+        raise ValueError(
+            f'no weights called {str(name)!r}; expected a folder that save_pretrained wrote, a Hub repository '
+            f"'organisation/name', or one of {list(known_weights())}"
+        )
+    return source
+
+
+def copy_saved(name: str | Path, folder: str | Path, **options: Unpack[PullOptions]) -> Path:
+    """Copies a saved detector with its card into a new folder, as it is.
+
+    Args:
+        name: As for `Detector.from_pretrained`.
+        folder: Must not exist yet, or be empty.
+        **options: `revision` and the other options of `mbv3zoo.hub.PullOptions`.
+
+    Raises:
+        ValueError: There is no detector, or the folder is in use.
+    """
+    folder = Path(folder)
+    check_new_folder(folder)
+    source = resolve_saved(name, **options)
+    # What is copied is a detector, and whole.
+    source.read_config()
+    source.read_weights()
+    files = source.all_files()
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write_all({folder / file: path.read_bytes() for file, path in files.items()})
+    return folder

@@ -1,0 +1,117 @@
+"""What a user says of a detector beside its name: fields of its config, arguments of timm's, options of the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import torch
+
+from mbv3zoo.config.detector import DetectorConfig, NeckName
+from mbv3zoo.config.layer_rows import LayerRows
+from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.hub import PullOptions
+from mbv3zoo.layer_lists.parse import SCALING
+
+# Arguments of timm.create_model that say where weights come from or where the model is put: true of one build only.
+_BUILD_ARGS = {'cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype'}
+
+
+class DetectorSettings(PullOptions, total=False):
+    """Keyword arguments of `mbv3zoo.create_detector`, all optional.
+
+    First the fields of `mbv3zoo.DetectorConfig`, which says what each is; None leaves a field as it is. Then arguments
+    of `timm.create_model`. It takes its others too: as keywords, or, as type checkers want it, in `backbone_args`.
+    """
+
+    backbone: str | None
+    backbone_args: Mapping[str, Any] | None
+    num_classes: int | None
+    class_names: Sequence[str] | None
+    in_chans: int | None
+    image_size: int | tuple[int, int] | None
+    anchors: int | Sequence[Sequence[Sequence[float]]] | None
+    neck: NeckName | LayerRows | None
+    depth_multiple: float | None
+    width_multiple: float | None
+    activation: str | None
+    mean: Sequence[float] | None
+    std: Sequence[float] | None
+    licenses: LicenseRecord | Mapping[str, Any] | None
+
+    img_size: int | tuple[int, int]
+    """Image size that the backbone is built for, in pixels, where its family is built for one."""
+    drop_rate: float
+    """Dropout rate of the backbone, 0..1."""
+    drop_path_rate: float
+    """Stochastic depth rate of the backbone, 0..1."""
+    output_stride: int
+    """Coarsest stride of the backbone's feature maps: later strides are replaced by dilation."""
+    pretrained_cfg: str | Mapping[str, Any]
+    """timm's record of the weights, or a tag of one."""
+    pretrained_cfg_overlay: Mapping[str, Any]
+    """Fields that override those of timm's record."""
+    checkpoint_path: str
+    """A file of weights for the backbone."""
+    device: str | torch.device
+    """Device that the detector is put on; 'meta' gives it no storage."""
+    dtype: torch.dtype
+    """Type of the detector's weights."""
+
+
+class Given(NamedTuple):
+    """Settings, by what they are about.
+
+    Attributes:
+        fields: Fields of `DetectorConfig`.
+        backbone_args: Arguments of `timm.create_model` that the config keeps.
+        build_args: Arguments of `timm.create_model` for this one build.
+        options: Options of the Hub.
+    """
+
+    fields: dict[str, Any]
+    backbone_args: dict[str, Any]
+    build_args: dict[str, Any]
+    options: PullOptions
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Given:
+        """Sorts settings; what is nothing else is an argument of `timm.create_model`.
+
+        Args:
+            settings: Name -> value.
+        """
+        fields = DetectorConfig.model_fields.keys()
+        options = PullOptions.__optional_keys__
+        return cls(
+            # None, the way callers pass on what was not given, leaves a field as it is.
+            {key: value for key, value in settings.items() if key in fields and value is not None},
+            {key: value for key, value in settings.items() if key not in fields | options | _BUILD_ARGS},
+            {key: value for key, value in settings.items() if key in _BUILD_ARGS},
+            cast(PullOptions, {key: value for key, value in settings.items() if key in options}),
+        )
+
+    @property
+    def scaling(self) -> dict[str, Any]:
+        """The fields that a YOLOv5 layer list is scaled by when it is read."""
+        return {key: value for key, value in self.fields.items() if key in SCALING}
+
+    def override(self, base: DetectorConfig) -> DetectorConfig:
+        """A config with these settings in place of its own.
+
+        Args:
+            base: The config.
+
+        Raises:
+            ValueError: A setting is not valid.
+        """
+        if not self.fields and not self.backbone_args:
+            return base
+        data = base.model_dump()
+        if 'class_names' in self.fields or self.fields.get('num_classes', base.num_classes) != base.num_classes:
+            del data['num_classes'], data['class_names']
+        if 'in_chans' in self.fields and self.fields['in_chans'] != base.in_chans:
+            data['mean'] = data['std'] = None
+        data.update(self.fields)
+        data['backbone_args'] = {**data['backbone_args'], **self.backbone_args}
+        return DetectorConfig.parse(data)

@@ -1,0 +1,80 @@
+"""Where a detector comes from. There is a class for each kind of place; `mbv3zoo.zoo.resolve` finds it by a name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.hub import PullOptions
+from mbv3zoo.licenses import fresh_record
+from mbv3zoo.models.network import DetectorNetwork
+
+
+class Source(ABC):
+    """Where a detector comes from: it reads its config, knows its licences, and loads its weights.
+
+    Nothing is read before it is asked for.
+
+    Args:
+        name: What the user asked for: the name used in error messages.
+        options: How files are fetched from the Hub.
+
+    Attributes:
+        is_saved: Whether its weights are those of a whole detector; else they are the backbone's alone.
+        path: The file or folder that the name is; None if it is another name.
+    """
+
+    is_saved: ClassVar[bool] = False
+
+    def __init__(self, name: str | Path | DetectorConfig, options: PullOptions) -> None:
+        self.name = name
+        self.options = options
+        self.path: Path | None = None
+
+    @abstractmethod
+    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
+        """Reads the config.
+
+        Args:
+            pretrained: The weights will be loaded too: they are fetched from the same commit, and must be as large as
+                the config says.
+            scaling: `depth_multiple`, `width_multiple`, `activation` to read a layer list with instead of its own.
+
+        Raises:
+            ValueError: There is no detector or backbone, or what is there is damaged.
+        """
+
+    def at_size(self, base: DetectorConfig, config: DetectorConfig, pretrained: bool) -> DetectorConfig:
+        """The config for another image size than the one that was read.
+
+        Args:
+            base: The config as it was read.
+            config: The config with the new image size.
+            pretrained: The weights will be loaded.
+
+        Raises:
+            ValueError: The weights do not work at that size.
+        """
+        return config
+
+    def licenses(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
+        """What a detector from here is made from, before any training.
+
+        Args:
+            config: Its config.
+            pretrained: With its weights.
+            given: Arguments of `timm.create_model` from the user.
+        """
+        return fresh_record(config.backbone, pretrained, given, config.licenses)
+
+    def build_args(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of `timm.create_model` for one build: those given, and where timm finds the backbone's weights."""
+        return dict(given)
+
+    @abstractmethod
+    def load(self, network: DetectorNetwork) -> None:
+        """Loads into a network, built from `config`, those weights that timm has not loaded; checks that none lack."""

@@ -1,0 +1,52 @@
+"""Settings are sorted by what they are about, and all have a name that editors show."""
+
+import ast
+import inspect
+from itertools import pairwise
+
+import pytest
+
+from mbv3zoo import DetectorConfig
+from mbv3zoo.hub import PullOptions
+from mbv3zoo.zoo.settings import DetectorSettings, Given
+
+BASE = DetectorConfig(backbone='resnet18', class_names=['cat', 'dog'], mean=(0.1, 0.2, 0.3), std=(1, 1, 1))
+
+
+def test_every_field_and_every_option_has_a_name_and_the_others_a_line_about_them():
+    names = DetectorSettings.__optional_keys__
+    assert names >= DetectorConfig.model_fields.keys() | PullOptions.__optional_keys__
+    lines = ast.parse(inspect.getsource(DetectorSettings)).body[0].body
+    told = {
+        line.target.id
+        for line, after in pairwise(lines)
+        if isinstance(line, ast.AnnAssign) and isinstance(after, ast.Expr)
+    }
+    assert told == names - DetectorConfig.model_fields.keys() - PullOptions.__optional_keys__
+
+
+def test_each_setting_is_for_one_place():
+    given = Given.of(
+        {
+            'num_classes': 3, 'activation': 'relu', 'image_size': None, 'aa_layer': 'blurpool', 'device': 'meta',
+            'cache_dir': 'here', 'revision': 'v1', 'token': None,
+        }
+    )  # fmt: skip
+    assert given.fields == {'num_classes': 3, 'activation': 'relu'} and given.scaling == {'activation': 'relu'}
+    assert given.backbone_args == {'aa_layer': 'blurpool'}
+    # timm and the Hub's client keep what they download in the same folder.
+    assert given.build_args == {'device': 'meta', 'cache_dir': 'here'}
+    assert given.options == {'cache_dir': 'here', 'revision': 'v1', 'token': None}
+
+
+def test_settings_override_a_config():
+    assert Given.of({}).override(BASE) is BASE
+    assert Given.of({'num_classes': 2}).override(BASE).class_names == ('cat', 'dog')
+    assert Given.of({'num_classes': 3}).override(BASE).class_names == ('0', '1', '2')
+    assert Given.of({'class_names': ['owl']}).override(BASE).num_classes == 1
+    assert Given.of({'in_chans': 3}).override(BASE).mean == BASE.mean
+    assert Given.of({'in_chans': 1}).override(BASE).mean is None
+    args = Given.of({'backbone_args': {'a': 1, 'b': 1}, 'b': 2}).override(BASE).backbone_args
+    assert args == {'a': 1, 'b': 2}
+    with pytest.raises(ValueError, match='num_classes'):
+        Given.of({'num_classes': 0}).override(BASE)
