@@ -1,0 +1,52 @@
+"""What README and docs show fits the program and the package."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import mbv3zoo
+from mbv3zoo.cli.main import app
+
+TOP = Path(__file__).resolve().parents[1]
+PAGES = [TOP / 'README.md', *sorted((TOP / 'docs').glob('*.md'))]
+
+
+def blocks(language):
+    """(page, text) of each code block in a language, '' where it says none."""
+    for page in PAGES:
+        for found, text in re.findall(r'^```(\w*)\n(.*?)^```', page.read_text(), re.DOTALL | re.MULTILINE):
+            if found == language:
+                yield page.name, text
+
+
+def commands():
+    lines = [(page, line) for page, text in blocks('') for line in text.replace('\\\n', ' ').splitlines()]
+    return [
+        (page, words) for page, line in lines for part in line.split('&&')
+        if (words := shlex.split(part, comments=True))[:1] == ['mbv3zoo']
+    ]  # fmt: skip
+
+
+def test_commands_have_the_options_that_are_shown():
+    assert len(commands()) > 30
+    program = get_command(app)
+    for page, (_, command, *options) in commands():
+        try:
+            program.commands[command].make_context(command, options)
+        except BaseException as error:
+            pytest.fail(f'{page}: mbv3zoo {command} {shlex.join(options)}: {error!r}')
+
+
+def test_python_blocks_are_python_with_names_that_are_public():
+    shown = [(page, ast.parse(text)) for page, text in blocks('python')]
+    names = {
+        (page, node.attr)
+        for page, tree in shown
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'mbv3zoo'
+    }
+    assert len(names) > 5 and [(page, name) for page, name in names if name not in mbv3zoo.__all__] == []
