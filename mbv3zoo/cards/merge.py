@@ -93,10 +93,12 @@ def _merge_text(old: str, new: str) -> str:
 
 
 def _split(text: str) -> tuple[str, str, str] | None:
-    """Text before, in (with the markers) and after the library's part; None where there is not exactly one."""
+    """Text before, in (with the markers) and after the library's part; None unless there is exactly one."""
     match = re.fullmatch(f'(.*)({BEGIN}.*{END})(.*)', text, re.DOTALL)
-    alone = text.count(BEGIN) == text.count(END) == 1
-    return match.groups() if match and alone else None
+    if match is None or text.count(BEGIN) != 1 or text.count(END) != 1:
+        return None
+    before, library, after = match.groups()
+    return before, library, after
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -7,7 +7,8 @@ import re
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from huggingface_hub.utils import HFValidationError, validate_repo_id
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from mbv3zoo.cards.merge import BEGIN, END
 from mbv3zoo.config.detector import DetectorConfig

@@ -1,6 +1,6 @@
-"""A light path aggregation neck: YOLOv5's PAN, less what costs more than it gives.
+"""A light path aggregation neck: YOLOv5's PAN with cheaper layers where they cost AP least.
 
-At stride 8, where most of the cells are, and on the way down its 3x3 convolutions are depthwise separable ones of 5x5,
+At stride 8, where most of the cells are, and on the way down, its 3x3 convolutions are depthwise separable ones of 5x5,
 as in the CSP-PAN of PP-PicoDet (Yu et al., https://arxiv.org/abs/2111.00902, section 3.2). The coarser levels keep
 theirs, which cost little there, and without which AP falls (docs/performance.md). SPPF pools a quarter of the channels.
 """
@@ -53,9 +53,9 @@ class LightPAN(PathAggregation):
     """A path aggregation neck with fewer operations than PAN.
 
     Args:
-        in_channels: Channels of C3, C4, C5.
+        in_channels: Number of channels of C3, C4, C5.
         depth_multiple, width_multiple: Compound scaling; widths 256, 512, 1024 and depth 3 before it.
-        act: Activation, by its name in timm.layers.
+        act: Activation function, by its name in timm.layers.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LightPAN(PathAggregation):
         p3, p4, p5 = self.out_channels
         depth = scale_depth(3, depth_multiple)
 
-        # PAN's pools half of C5's channels: 480 behind MobileNetV3-Large, as costly as a stage of the backbone.
+        # PAN pools half of C5's channels: 480 after MobileNetV3-Large, as costly as a stage of the backbone.
         self.sppf = SPPF(c5, p5, hidden_channels=p5 // 4, act=act)
         self.lateral5 = conv(p5, p4, act=act)
         self.top_down4 = C3(p4 + c4, p4, depth, shortcut=False, act=act)

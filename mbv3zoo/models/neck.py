@@ -14,20 +14,28 @@ from mbv3zoo.models.layers import C3, SPPF, conv
 
 
 class PathAggregation(nn.Module):
-    """C3, C4, C5 at strides 8, 16, 32 -> P3, P4, P5 at the same strides: down to the finest map, and up again.
+    """C3, C4, C5 at strides 8, 16, 32 -> P3, P4, P5 at the same strides: top down, then bottom up.
 
-    What the layers are is for a subclass to say: `sppf`, `lateral5`, `top_down4`, `lateral4`, `top_down3`, `down3`,
-    `bottom_up4`, `down4` and `bottom_up5`.
+    Subclasses set the layers.
 
     Args:
         width_multiple: Compound scaling of the widths 256, 512, 1024.
 
     Attributes:
-        out_channels: Channels of P3, P4, P5.
-        strides: Pixels a cell of these.
+        out_channels: Number of channels of P3, P4, P5.
+        strides: Their strides, in input pixels per cell.
     """
 
     strides = STRIDES
+    sppf: nn.Module
+    lateral5: nn.Module
+    top_down4: nn.Module
+    lateral4: nn.Module
+    top_down3: nn.Module
+    down3: nn.Module
+    bottom_up4: nn.Module
+    down4: nn.Module
+    bottom_up5: nn.Module
 
     def __init__(self, width_multiple: float) -> None:
         super().__init__()
@@ -47,9 +55,9 @@ class PAN(PathAggregation):
     """YOLOv5's neck.
 
     Args:
-        in_channels: Channels of C3, C4, C5.
+        in_channels: Number of channels of C3, C4, C5.
         depth_multiple, width_multiple: Compound scaling; widths 256, 512, 1024 and depth 3 before it.
-        act: Activation, by its name in timm.layers.
+        act: Activation function, by its name in timm.layers.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Anchors for a data set: k-means on the logarithms of its boxes' sides."""
+"""Anchors fitted to a dataset by k-means."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import logging
 
 import torch
 
+from mbv3zoo.config.types import LevelAnchors
 from mbv3zoo.data.boxes import MIN_SIDE
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.images.letterbox import Letterbox
 
 _logger = logging.getLogger(__name__)
 
-Anchors = tuple[tuple[tuple[float, float], ...], ...]
-
-# Below this share of boxes that some anchor takes, 'auto' fits anchors. YOLOv5's own bound.
+# Recall under which 'auto' fits anchors: YOLOv5's own bound.
 MIN_RECALL = 0.98
 _STEPS = 100
 
 
 def box_sides(data: DetectionSet, image_size: tuple[int, int]) -> torch.Tensor:
-    """(width, height) of every box that is a training target, in pixels of the letterboxed picture: [N, 2]."""
+    """(width, height) of every box that is a training target, in pixels of the letterboxed image: float32 [N, 2]."""
     sides = [torch.zeros(0, 2)]
     for record in data.records:
         boxes = record.boxes[~record.iscrowd]
@@ -30,37 +29,38 @@ def box_sides(data: DetectionSet, image_size: tuple[int, int]) -> torch.Tensor:
 
 
 def anchor_recall(sides: torch.Tensor, anchors: torch.Tensor, anchor_ratio: float) -> float:
-    """The share of boxes that at least one anchor takes: none of its sides differs by `anchor_ratio` or more.
+    """The fraction of boxes that match an anchor: widths and heights differ by less than a factor `anchor_ratio`.
 
     Args:
-        sides: [N, 2], (width, height) in pixels.
-        anchors: [..., 2], likewise.
+        sides: [N, 2], (width, height) of the boxes in pixels.
+        anchors: [..., 2], (width, height) of the anchors in pixels.
+        anchor_ratio: As in `mbv3zoo.TrainConfig`.
 
     Returns:
-        0..1; 1 where there are no boxes.
+        0..1; 1 if there are no boxes.
     """
     if not len(sides):
         return 1.0
     return (_ratios(sides, anchors.reshape(-1, 2)) < anchor_ratio).float().mean().item()
 
 
-def fit_anchors(sides: torch.Tensor, levels: int, per_level: int) -> Anchors:
-    """Anchors for boxes: k-means on log sides, so that what counts is the ratio, as in the assignment.
+def fit_anchors(sides: torch.Tensor, levels: int, per_level: int) -> LevelAnchors:
+    """Fits anchors by k-means on the logarithms of widths and heights: what counts is the ratio, as in the assignment.
 
-    Redmon & Farhadi, "YOLO9000" (arXiv 1612.08242, section 2), choose anchors by k-means too, by another distance.
+    Redmon & Farhadi, "YOLO9000" (arXiv 1612.08242, section 2), use k-means too, with another distance.
 
     Args:
-        sides: [N, 2], (width, height) in pixels as `box_sides` gives them, N >= 1.
-        levels: Feature levels, the finest first, which gets the smallest anchors.
-        per_level: Anchors a level.
+        sides: [N, 2], (width, height) of the boxes in pixels, N >= 1.
+        levels: Number of feature levels.
+        per_level: Number of anchors per level.
 
     Returns:
-        `levels` lists of (width, height) in pixels, by area.
+        Per level a list of (width, height) in pixels, sorted by area: the finest level first.
     """
     points = sides.double().log()
     count = levels * per_level
-    # Start from boxes spread evenly over the order of areas: the same data gives the same anchors. Equal boxes count
-    # once here: of two centres that start as one, one would stay without members.
+    # Start from boxes at evenly spaced ranks of area, so that the same data gives the same anchors. Equal boxes count
+    # once here: of two identical centres, one would stay empty.
     distinct = points.unique(dim=0)
     by_area = distinct[distinct.sum(1).argsort(stable=True)]
     centers = by_area[((torch.arange(count) + 0.5) / count * len(by_area)).long()].clone()
@@ -78,16 +78,16 @@ def fit_anchors(sides: torch.Tensor, levels: int, per_level: int) -> Anchors:
 
 
 def choose_anchors(
-    data: DetectionSet, image_size: tuple[int, int], given: Anchors, mode: str, anchor_ratio: float
-) -> Anchors:
-    """The given anchors, or ones fitted to the data, which is logged.
+    data: DetectionSet, image_size: tuple[int, int], given: LevelAnchors, mode: str, anchor_ratio: float
+) -> LevelAnchors:
+    """The detector's anchors, or anchors fitted to the data. Fitted ones are logged, and so is a low recall.
 
     Args:
         data: The training set.
-        image_size: (height, width) of the network's input.
+        image_size: (height, width) of the network's input in pixels.
         given: The detector's anchors.
-        mode: 'keep', 'fit', or 'auto': fit where the given ones take less than 98 % of the boxes.
-        anchor_ratio: Largest ratio of sides at which an anchor takes a box.
+        mode: 'keep', 'fit' or 'auto', which fits if under 98 % of the boxes match a given anchor.
+        anchor_ratio: As in `mbv3zoo.TrainConfig`.
     """
     sides = box_sides(data, image_size)
     recall = anchor_recall(sides, torch.tensor(given), anchor_ratio)
@@ -107,6 +107,6 @@ def choose_anchors(
 
 
 def _ratios(sides: torch.Tensor, anchors: torch.Tensor) -> torch.Tensor:
-    """The larger ratio of sides between each box and the anchor nearest by it: [N]."""
+    """The larger of the ratios of widths and heights between each box and its closest anchor: [N]."""
     ratio = sides[:, None] / anchors[None]
     return torch.maximum(ratio, 1 / ratio).amax(2).amin(1)

@@ -1,4 +1,4 @@
-"""Which anchors of which cells learn which boxes: YOLOv5's assignment by shape."""
+"""YOLOv5's assignment of boxes to anchors, by shape."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import torch
 
 from mbv3zoo.data.loader import Targets
 
-# The own cell, then its left, upper, right and lower neighbour, as (x, y) steps.
+# The cell itself, then its left, upper, right and lower neighbour, as (x, y) offsets in cells.
 _STEPS = ((0, 0), (-1, 0), (0, -1), (1, 0), (0, 1))
 
 
 class Assignment(NamedTuple):
-    """What one level learns: M assigned anchors.
+    """The M anchors of one level that have a box to predict.
 
     Attributes:
-        image_index, anchor, row, column: int64 [M], where in the level's logits [B, A, H, W, 5 + K].
-        boxes: float32 [M, 4], the box to predict as (x, y, w, h) in cells, x and y from the assigned cell's corner.
-        labels: int64 [M].
-        box_index: int64 [M], which of the batch's boxes.
+        image_index, anchor, row, column: int64 [M], their position in the level's logits [B, A, H, W, 5 + K].
+        boxes: float32 [M, 4], the boxes to predict: (x, y, w, h) in cells, the centre relative to the corner of the
+            anchor's cell.
+        labels: int64 [M], the classes to predict.
+        box_index: int64 [M], index of the box in the batch.
     """
 
     image_index: torch.Tensor
@@ -45,24 +46,25 @@ def assign(
     anchor_ratio: float = 4.0,
     as_yolov5: bool = False,
 ) -> list[Assignment]:
-    """Assigns every box, on each level on its own, to the anchors of like shape around its centre (YOLOv5 v6.0).
+    """Assigns every box, on each level separately, to the anchors of similar shape around its centre (YOLOv5 v6.0).
 
-    A (box, anchor) pair is kept where no side differs by `anchor_ratio` or more. It goes to the cell of the box's
-    centre and to the two neighbours nearest to it, where these are inside the grid: three positives instead of one.
+    A box and an anchor match if widths and heights differ by less than a factor `anchor_ratio`. The box is then
+    assigned to this anchor in the cell of its centre and in the two nearest neighbouring cells inside the grid: three
+    positives instead of one.
 
     Args:
         targets: Labels of the batch.
         anchors: [levels, A, 2], (width, height) in pixels.
-        strides: Pixels a cell of each level.
+        strides: Stride of each level, in input pixels per cell.
         grid_sizes: (rows, columns) of each level.
-        anchor_ratio: Largest ratio of sides, exclusive.
-        as_yolov5: What boxes of whole pixels get. YOLOv5 gives one its own cell once more for each line between cells
-            that its centre lies on, and lets rounding decide whether it does, as the boxes are shares of the picture
-            there. Without it centres are exact, and no box gets an anchor of a cell twice.
+        anchor_ratio: As in `mbv3zoo.TrainConfig`.
+        as_yolov5: Reproduces YOLOv5: a centre on a cell border repeats its own cell, once per border, and rounding
+            decides whether it is on one, as boxes are fractions of the image there. Otherwise centres are exact, and a
+            box is assigned to each anchor of a cell once.
 
     Returns:
-        One `Assignment` a level: own cells first, then left, upper, right and lower neighbours; in each, in the order
-        of the boxes.
+        One `Assignment` per level: the cells of the centres first, then left, upper, right and lower neighbours, each
+        in the order of the boxes.
     """
     x1, y1, x2, y2 = targets.boxes.unbind(1)
     center = torch.stack([x1 + x2, y1 + y2], 1) / 2
@@ -71,8 +73,8 @@ def assign(
     for level_anchors, stride, (rows, columns) in zip(anchors, strides, grid_sizes, strict=True):
         grid = center.new_tensor([columns, rows])
         if as_yolov5:
-            picture = grid * stride
-            in_cells = center / picture * grid, side / picture * grid
+            image_size = grid * stride
+            in_cells = center / image_size * grid, side / image_size * grid
         else:
             in_cells = center / stride, side / stride
         levels.append(_assign_level(targets, *in_cells, level_anchors / stride, grid, anchor_ratio, as_yolov5))
@@ -99,10 +101,10 @@ def _assign_level(
     right_down = (from_end % 1 < 0.5) & (from_end > 1)
     chosen = torch.cat([torch.ones_like(left_up[:, :1]), left_up, right_down], 1)
 
-    # By step, as in YOLOv5: of several boxes on one anchor of a cell, the last decides the objectness.
+    # Neighbour by neighbour, as in YOLOv5: of several boxes at one anchor of a cell, the last decides the objectness.
     step, pair = chosen.T.nonzero(as_tuple=True)
     center, side, box_index, anchor = center[pair], side[pair], box_index[pair], anchor[pair]
-    # Half a step from the centre lies the neighbour; from a centre on a line, or on the picture's edge, the own cell.
+    # Half a cell from the centre is the neighbour; from a centre on a cell border or the image's edge, the cell itself.
     own = _inside(center.floor(), grid)
     cell = _inside((center + center.new_tensor(_STEPS)[step] / 2).floor(), grid)
     if not repeat:
@@ -121,5 +123,5 @@ def _assign_level(
 
 
 def _inside(cell: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-    """Cells [M, 2], moved into the grid: a box that ends at the picture's edge may have its centre on it."""
+    """Cells [M, 2] clamped to the grid: the centre of a box at the image's edge may be on that edge."""
     return cell.clamp(min=0).minimum(grid - 1)

@@ -1,4 +1,4 @@
-"""The state of a run on disk: one file, replaced whole."""
+"""The state of a run on disk: one file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STATE_NAME = 'state.pt'
 
 
 def save_state(run: Path, state: dict[str, Any]) -> None:
-    """Writes tensors and plain values; the former state stays whole until the new one is on disk."""
+    """Writes tensors and plain values; the previous state is kept until the new one is on disk."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     atomic_write(run / STATE_NAME, buffer.getvalue())
 
 
 def load_state(run: Path) -> dict[str, Any]:
-    """Reads what `save_state` wrote, running no code of the file.
+    """Reads what `save_state` wrote, without running code from the file.
 
     Raises:
         ValueError: There is no such file, or it is damaged.

@@ -1,4 +1,4 @@
-"""What ends a run early, told with where the last checkpoint is."""
+"""Errors that end a run early; they say where the last checkpoint is."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 
 class TrainingStopped(RuntimeError):
-    """A run ended early; the last checkpoint is whole. The data, the disk or a loader process failed."""
+    """Data, disk or a loader process failed; the last checkpoint is intact."""
 
 
 class TrainingDiverged(TrainingStopped):
-    """The loss or the weights became nan or infinite."""
+    """The loss or the weights became nan or infinite; the last checkpoint is intact."""
 
 
 @contextmanager
 def naming_the_checkpoint(trainer: Any) -> Iterator[None]:
-    """Turns failures of data, disk and loader processes into a `TrainingStopped` that says how to go on.
+    """Context manager: failures of data, disk and loader processes become a `TrainingStopped` that says how to resume.
 
     Args:
-        trainer: Its `run` and `saved_epoch` are told.
+        trainer: The message names its `run` and `saved_epoch`.
     """
     try:
         yield
@@ -29,7 +29,7 @@ def naming_the_checkpoint(trainer: Any) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         if not isinstance(error, OSError) and 'DataLoader worker' not in str(error):
             raise
-        # What a loader process raises comes as a traceback in text, its last line being the error.
+        # An error in a loader process arrives as the text of a traceback, whose last line is the error.
         lines = str(error).strip().splitlines() or [type(error).__name__]
         reason = lines[-1].removeprefix('FileNotFoundError: ')
         if 'DataLoader worker' in reason:

@@ -1,4 +1,4 @@
-"""What the losses share."""
+"""What the losses have in common."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EPS = 1e-7
 
 
 class Losses(NamedTuple):
-    """Scalars: `total` is what is minimised; the others are its weighted parts, of a picture or an assigned anchor."""
+    """Scalars: `total` is minimised; the others are its weighted parts, per image or per assigned anchor."""
 
     total: torch.Tensor
     box: torch.Tensor
@@ -30,15 +30,15 @@ class Losses(NamedTuple):
 def paired_boxes(
     assigned: torch.Tensor, assignment: Assignment, anchors: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a level's assigned anchors predict, and what they should.
+    """The boxes that a level's assigned anchors predict, and those that they should predict.
 
     Args:
-        assigned: [M, 5 + K], their logits.
-        assignment: M of the anchors.
+        assigned: [M, 5 + K], logits of the assigned anchors.
+        assignment: The level's assignment.
         anchors: [A, 2], (width, height) in cells.
 
     Returns:
-        Two of xyxy [M, 4] in cells, from the corner of each anchor's own cell.
+        Predicted and expected boxes, xyxy [M, 4] in cells, relative to the corner of each anchor's cell.
     """
     center, side = predicted_boxes(assigned, assignment, anchors).split(2, 1)
     # A side that rounds to nothing (logits under -9) would make the aspect ratio, and the gradient, nan.
@@ -47,23 +47,23 @@ def paired_boxes(
 
 
 def predicted_boxes(assigned: torch.Tensor, assignment: Assignment, anchors: torch.Tensor) -> torch.Tensor:
-    """What a level's assigned anchors predict, as (x, y, w, h) [M, 4] in cells; arguments as for `paired_boxes`."""
+    """The boxes that a level's assigned anchors predict, (x, y, w, h) [M, 4] in cells; arguments as `paired_boxes`."""
     center = decode_centers(assigned[:, 0:2].sigmoid(), 0)
     side = decode_sides(assigned[:, 2:4].sigmoid(), anchors[assignment.anchor])
     return torch.cat([center, side], 1)
 
 
 def paired_ciou(predicted: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-    """Complete IoU (Zheng et al., arXiv 1911.08287, equations 8 to 11) of boxes in pairs.
+    """Complete IoU (Zheng et al., arXiv 1911.08287, equations 8 to 11) of pairs of boxes.
 
-    torchvision has it for xyxy boxes: there the sides of narrow boxes are differences of nearly equal numbers, which
-    costs the gradients their last digits.
+    torchvision has it for xyxy boxes; there the width of a narrow box is the difference of nearly equal numbers, so its
+    gradient loses precision.
 
     Args:
-        predicted, expected: (x, y, w, h) [M, 4] in cells, x and y of the centre.
+        predicted, expected: (x, y, w, h) [M, 4] in cells, with (x, y) the centre.
 
     Returns:
-        [M], -1.5 to 1; finite, and so are its gradients, down to sides of 0.
+        [M], in -1.5..1; it and its gradients are finite down to sides of 0.
     """
     center, side = predicted[:, :2], predicted[:, 2:].clamp(min=_NO_SIDE)
     other_center, other_side = expected[:, :2], expected[:, 2:]
@@ -83,17 +83,17 @@ def paired_ciou(predicted: torch.Tensor, expected: torch.Tensor) -> torch.Tensor
 
 
 def paired_iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """IoU of boxes in pairs, xyxy [M, 4] both: [M]."""
+    """IoU of pairs of boxes, xyxy [M, 4] each: [M]."""
     low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
     inter = (high - low).clamp(min=0).prod(1)
     return inter / (box_area(first) + box_area(second) - inter)
 
 
 def whole_batch(counts: torch.Tensor, processes: int) -> torch.Tensor:
-    """Counts of this process's batch -> what its sums are divided by: the mean count of all processes.
+    """Counts of this process's batch -> the mean counts over all processes, to divide its sums by.
 
-    What is divided by it, and then averaged over processes as their gradients are, is divided by the whole batch's.
-    Where there is nothing to count, the sums are 0, and divided by 1.
+    As gradients are averaged over processes, this divides the sum over the whole batch by the whole batch's count. At
+    least 1 in all: where there is nothing to count, the sums are 0.
     """
     if processes > 1:
         dist.all_reduce(counts)

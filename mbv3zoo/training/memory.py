@@ -1,4 +1,4 @@
-"""Memory of the process that trains."""
+"""Memory of the training process."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
-    """Has the C library keep freed memory for the next tensor, for as long as the process lives.
+    """Makes the C library keep freed memory for the next tensors, until the process ends.
 
-    By default glibc maps anew what is larger than a threshold, and hands it back when it is freed. Each step then waits
-    for the kernel to find and clear the same pages for its largest activations: about 7 % of the time of a training
-    step on a CPU. Other C libraries are left as they are.
+    By default glibc maps large blocks anew and returns them to the kernel when they are freed. Each step then waits for
+    the kernel to map and clear the same pages for its largest activations: about 7 % of a training step on a CPU. Has
+    no effect with other C libraries.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # no such function, or no libc to open this way (Windows)
+    except (AttributeError, OSError, TypeError):  # no such function, or no such libc (Windows)
         return
     mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from timm.optim import (
@@ -19,35 +20,36 @@ from mbv3zoo.config.training import TrainConfig
 
 
 def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
-    """An optimizer of timm.optim by name.
+    """Creates an optimizer of timm.optim by name.
 
-    Parameters of one dimension (norms, biases) and those that the model's `no_weight_decay()` names do not decay;
-    frozen ones are left out.
+    Parameters of one dimension (norms, biases) and those that the model's `no_weight_decay()` names have no weight
+    decay; frozen ones are left out.
 
     Args:
-        model: What to train. `lr_backbone` and `layer_decay` are for a detector: other modules have no 'backbone.model'
-            and no `group_matcher`.
+        model: The model to train. `lr_backbone` and `layer_decay` need a detector, as they read the names of its
+            backbone's parameters and its `group_matcher`.
         config: How to train.
 
     Returns:
-        The optimizer. A group that learns at a share of the rate holds it as `lr_scale`, which `create_schedule` heeds.
+        The optimizer. Parameter groups with a learning rate of their own have it as `lr_scale`, a factor on that of the
+        schedule (`create_schedule`).
 
     Raises:
         ValueError: timm has no optimizer of this name.
     """
-    # timm hands `momentum` to those optimizers only that have one, and Adam's kin have betas instead.
+    # timm passes `momentum` only to optimizers that have one; Adam and its variants have betas instead.
     num_betas = get_optimizer_info(config.optimizer.removeprefix('lookahead_')).num_betas
-    betas = {'betas': (config.momentum, 0.999)} if num_betas == 2 else {}
+    betas: dict[str, Any] = {'betas': (config.momentum, 0.999)} if num_betas == 2 else {}
     return create_optimizer_v2(
         _parameter_groups(model, config), config.optimizer, lr=config.lr, momentum=config.momentum, **betas
     )
 
 
 def create_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> Scheduler:
-    """Linear warm-up, then cosine or linear decay to `lr * lr_end`, stepped once an update (`step_update`)."""
+    """Linear warm-up, then cosine or linear decay to `lr * lr_end`; call `step_update` once per optimizer step."""
     steps = config.epochs * steps_per_epoch
     warmup = min(round(config.warmup_epochs * steps_per_epoch), steps - 1)
-    shared = {
+    shared: dict[str, Any] = {
         't_initial': steps - warmup,
         'lr_min': config.lr * config.lr_end,
         'warmup_t': warmup,
@@ -62,14 +64,14 @@ def create_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: 
 
 
 def unscaled_lr(optimizer: Optimizer) -> float:
-    """The rate that the groups' `lr_scale` are shares of."""
-    # The largest share: those of the first layers may be too small to divide by.
+    """The learning rate that the groups' `lr_scale` are factors on."""
+    # From the group of the largest factor: those of the first layers may be too small to divide by.
     group = max(optimizer.param_groups, key=lambda group: group.get('lr_scale', 1.0))
     return group['lr'] / group.get('lr_scale', 1.0)
 
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    no_decay = model.no_weight_decay() if hasattr(model, 'no_weight_decay') else ()
+    no_decay: Collection[str] = getattr(model, 'no_weight_decay', tuple)()
     if config.layer_decay == 1:
         groups = param_groups_weight_decay(model, config.weight_decay, no_weight_decay_list=no_decay)
     else:
@@ -80,7 +82,7 @@ def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, A
 
 
 def _scale_backbone(model: nn.Module, groups: list[dict[str, Any]], share: float) -> list[dict[str, Any]]:
-    """Splits each group into the backbone's parameters, whose rate is scaled, and the others."""
+    """Splits each group into the backbone's parameters, whose learning rate is scaled, and the others."""
     backbone = {id(p) for name, p in model.named_parameters() if name.startswith('backbone.model.')}
     split = []
     for group in groups:

@@ -15,10 +15,10 @@ METRICS_NAME = 'report/metrics.json'
 
 
 def write_epoch(path: Path, row: Mapping[str, str]) -> None:
-    """Adds an epoch's line; lines of this epoch and later ones, which a lost run has left, go."""
+    """Adds the line of an epoch. Lines of this and later epochs, left by a run that was stopped, are removed."""
     rows = [old for old in read_epochs(path) if int(old['epoch']) < int(row['epoch'])]
     text = io.StringIO(newline='')
-    # Columns that only older lines have stay, empty from here on.
+    # Columns of older lines are kept, empty from here on.
     columns = list(dict.fromkeys([*row, *(key for old in rows for key in old)]))
     writer = csv.DictWriter(text, columns, restval='', lineterminator='\n')
     writer.writeheader()
@@ -27,7 +27,7 @@ def write_epoch(path: Path, row: Mapping[str, str]) -> None:
 
 
 def read_epochs(path: Path) -> list[dict[str, str]]:
-    """The lines, the first epoch first; none where there is no file."""
+    """The lines in order of epochs; empty if there is no file."""
     if not path.exists():
         return []
     with open(path, newline='', encoding='utf-8') as file:

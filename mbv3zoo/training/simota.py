@@ -1,4 +1,4 @@
-"""SimOTA: of the anchors that could learn a box, those that already predict it best (YOLOX, arXiv 2107.08430)."""
+"""SimOTA: of the anchors that could predict a box, choose those that already predict it best (arXiv 2107.08430)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from torch.nn.functional import one_hot
 
 from mbv3zoo.training.assigner import Assignment
 
-# The number of anchors a box gets is the sum of its so many largest IoUs; the weight of the IoU in the cost is YOLOX's.
+# A box gets as many anchors as the sum of its `_TOP` largest IoUs; `_IOU_WEIGHT` is the weight of the IoU in the cost.
+# Both are YOLOX's.
 _TOP = 10
 _IOU_WEIGHT = 3.0
 
@@ -17,25 +18,25 @@ _IOU_WEIGHT = 3.0
 def choose(
     candidates: Sequence[Assignment], logits: Sequence[torch.Tensor], ious: Sequence[torch.Tensor]
 ) -> list[Assignment]:
-    """Thins out an assignment by what the network predicts (YOLOX, section 2.2, "SimOTA").
+    """Reduces an assignment to the anchors whose predictions fit best (YOLOX, section 2.2, "SimOTA").
 
-    A box keeps its k cheapest anchors of all levels together, the cost being the cross-entropy of the class scores
-    plus three times the negative logarithm of the IoU, and k the sum of its ten largest IoUs, at least 1. An anchor
-    that several boxes want goes to the cheapest.
+    A box keeps its k anchors of lowest cost over all levels. The cost is the cross-entropy of the class scores minus
+    `_IOU_WEIGHT` times the logarithm of the IoU; k is the sum of the `_TOP` largest IoUs, at least 1. An anchor that
+    several boxes keep goes to the one of lowest cost.
 
     Args:
-        candidates: What the assignment by shape gives, one a level: the anchors whose decoding can reach the box.
-        logits: Raw logits, [B, A, H, W, 5 + K] a level.
-        ious: [M] a level, the IoU of each candidate's predicted box with its own, in 0..1.
+        candidates: One assignment by shape per level (`mbv3zoo.training.assigner.assign`).
+        logits: Raw logits, [B, A, H, W, 5 + K] per level.
+        ious: [M] per level, IoU in 0..1 of the box that each candidate predicts with the box assigned to it.
 
     Returns:
-        The chosen candidates, one `Assignment` a level.
+        The chosen candidates, one `Assignment` per level.
     """
     sizes = [len(level.labels) for level in candidates]
     if not sum(sizes):
         return list(candidates)
     box_index = torch.cat([level.box_index for level in candidates])
-    # A network that has diverged predicts nan: its loss shall say so, which a choice by nan would prevent.
+    # A network that has diverged predicts nan. The loss is to report it, so choosing must not fail.
     iou = torch.cat(list(ious)).nan_to_num(0.0)
     scores, places = _scores_and_places(candidates, logits)
     labels = torch.cat([level.labels for level in candidates])
@@ -46,7 +47,7 @@ def choose(
     in_top = _rank_within(box_index, -iou) < _TOP
     count = iou.new_zeros(int(box_index.max()) + 1).index_add_(0, box_index, iou * in_top).int().clamp(min=1)
     kept = _rank_within(box_index, cost) < count[box_index]
-    # The cheapest of the kept ones at each place.
+    # Of the kept ones, that of lowest cost at each place.
     kept[kept.clone()] = _rank_within(places[kept], cost[kept]) == 0
     return [
         Assignment(*(field[mask] for field in level)) for level, mask in zip(candidates, kept.split(sizes), strict=True)
@@ -56,7 +57,7 @@ def choose(
 def _scores_and_places(
     candidates: Sequence[Assignment], logits: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each candidate's scores [M, K] (the geometric mean of objectness and class), and a number for its place [M]."""
+    """Per candidate the scores [M, K], geometric means of objectness and class, and a number for its place [M]."""
     scores, places, offset = [], [], 0
     for level, values in zip(candidates, logits, strict=True):
         _, anchors, height, width, _ = values.shape
@@ -69,7 +70,7 @@ def _scores_and_places(
 
 
 def _rank_within(group: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-    """The rank of each value among those of its group, 0 for the smallest: int64 [M]."""
+    """Rank of each value within its group, 0 for the smallest: int64 [M]."""
     order = value.argsort(stable=True)
     order = order[group[order].argsort(stable=True)]
     ordered = group[order]

@@ -1,4 +1,4 @@
-"""The loss that goes with SimOTA: everything a mean over the assigned anchors of the whole batch."""
+"""YOLOX's loss, with the SimOTA assignment."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from mbv3zoo.training.simota import choose
 class SimOTALoss(nn.Module):
     """YOLOX's loss (arXiv 2107.08430, section 2.2) for the anchors and logits of YOLOv5's head.
 
-    The candidates of a box are the anchors that YOLOv5's assignment gives it: the decoding reaches no others. Boxes:
-    1 - CIoU (arXiv 1911.08287). Objectness: binary cross-entropy against the detached CIoU of the assigned anchors, and
-    0 elsewhere. Classes: binary cross-entropy, summed over classes. Each is summed over the batch and divided by its
-    number of assigned anchors, so that objects count alike, however many there are and on whichever level.
+    The candidates of a box are the anchors that YOLOv5's assignment gives it, as the decoding cannot reach others.
+    Boxes: 1 - CIoU (arXiv 1911.08287). Objectness: binary cross-entropy against the detached CIoU of the assigned
+    anchors, and 0 elsewhere. Classes: binary cross-entropy, summed over classes. Each is summed over the batch and
+    divided by its number of assigned anchors, so that every object counts alike, whatever its level.
 
     Args:
         anchors: [levels, A, 2], (width, height) in pixels.
-        strides: Pixels a cell of each level.
-        num_classes: K; with one class there is nothing to tell apart and the class part is 0.
-        image_size: (height, width) of the network's input; not used, for one signature of all losses.
+        strides: Stride of each level, in input pixels per cell.
+        num_classes: Number of classes K; the class loss of a single class is 0.
+        image_size: Not used; all losses have one signature.
         config: Gains and anchor ratio.
-        processes: How many processes train together; their batches count as one.
+        processes: Number of processes that train together; their batches count as one.
     """
+
+    anchors: torch.Tensor
 
     def __init__(
         self,
@@ -50,9 +52,9 @@ class SimOTALoss(nn.Module):
         self.processes = processes
 
     def forward(self, logits: Sequence[torch.Tensor], targets: Targets) -> Losses:
-        """Args: raw logits, [B, A, H, W, 5 + K] a level; the batch's labels."""
+        """Args: raw logits, [B, A, H, W, 5 + K] per level; the labels of the batch."""
         logits = [level.float() for level in logits]
-        grid_sizes = [tuple(level.shape[2:4]) for level in logits]
+        grid_sizes = [(level.shape[2], level.shape[3]) for level in logits]
         anchors = [level / stride for level, stride in zip(self.anchors, self.strides, strict=True)]
         candidates = assign(targets, self.anchors, self.strides, grid_sizes, self.config.anchor_ratio)
         with torch.no_grad():
@@ -62,9 +64,9 @@ class SimOTALoss(nn.Module):
             ]
             chosen = choose(candidates, logits, ious)
 
-        box = objectness = classes = 0.0
+        box = objectness = classes = logits[0].new_zeros(())
         for values, assignment, level_anchors in zip(logits, chosen, anchors, strict=True):
-            # Read once: each reading costs the backward pass a tensor of the level's size.
+            # Indexed once: each time costs the backward pass a tensor of the level's size.
             assigned = values[assignment.place]
             one_minus_ciou = complete_box_iou_loss(*paired_boxes(assigned, assignment, level_anchors))
             box = box + one_minus_ciou.sum()

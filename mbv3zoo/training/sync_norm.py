@@ -1,6 +1,8 @@
-"""BatchNorm over all processes: several of them then learn what one with their whole batch would."""
+"""BatchNorm over all processes: several processes learn the same as one with the whole batch."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -10,9 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def synchronise_norms(model: nn.Module, device: torch.device) -> nn.Module:
-    """Makes every BatchNorm take its statistics from all processes. Names and weights stay as they are.
+    """Makes every BatchNorm compute its statistics over all processes. Names and weights do not change.
 
-    On GPUs these are torch's own SyncBatchNorm (with timm's activations kept), which has no version for CPUs.
+    On GPUs these are torch's SyncBatchNorm (with timm's activations kept), which does not run on CPUs.
     """
     if device.type == 'cuda':
         return convert_sync_batchnorm(model)
@@ -22,24 +24,24 @@ def synchronise_norms(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 class _AllReduce(torch.autograd.Function):
-    """The sum over all processes; so is its gradient."""
+    """Sum over all processes, of values and of their gradients."""
 
     @staticmethod
-    def forward(ctx, values: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
         total = values.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         total = gradient.contiguous().clone()
         dist.all_reduce(total)
         return total
 
 
 def _normalise(norm: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
-    """As `torch.nn.functional.batch_norm` of the batches of all processes joined, running statistics included."""
-    # Half precision could not even count the pixels.
+    """As `torch.nn.functional.batch_norm` on the joined batches of all processes, running statistics included."""
+    # The number of pixels may exceed what float16 can count.
     values = x.to(torch.promote_types(x.dtype, torch.float32))
     others = [dim for dim in range(x.dim()) if dim != 1]
     shape = [1, -1] + [1] * (x.dim() - 2)
@@ -48,7 +50,7 @@ def _normalise(norm: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
     count = sums[-1]
     mean = sums[:-1] / count
     centred = values - mean.view(shape)
-    # Not from the sum of squares: where the mean is large, the difference of two large numbers is mostly rounding.
+    # Not from the sum of squares: for a large mean the difference of two large numbers is mostly rounding error.
     variance = _AllReduce.apply(centred.square().sum(others)) / count
     if norm.track_running_stats:
         _follow(norm, mean, variance * count / (count - 1).clamp(min=1))
@@ -60,7 +62,8 @@ def _normalise(norm: _BatchNorm, x: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def _follow(norm: _BatchNorm, mean: torch.Tensor, variance: torch.Tensor) -> None:
-    """Moves the running statistics towards a batch's, as BatchNorm does."""
+    """Updates the running statistics with those of a batch, as BatchNorm does."""
+    assert norm.num_batches_tracked is not None and norm.running_mean is not None and norm.running_var is not None
     norm.num_batches_tracked.add_(1)
     share = norm.momentum if norm.momentum is not None else 1.0 / float(norm.num_batches_tracked)
     norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)

@@ -1,4 +1,4 @@
-"""YOLOv5's loss: CIoU for boxes, binary cross-entropy for objectness and classes."""
+"""YOLOv5's loss, with its assignment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import Assignment, assign
 from mbv3zoo.training.loss_parts import Losses, paired_ciou, predicted_boxes, whole_batch
 
-# Weights of the objectness of each level, finest first: small cells are many and mostly empty.
+# Weights of the objectness loss per level, finest first: small cells are many and mostly empty.
 _THREE_LEVELS = (4.0, 1.0, 0.4)
 _OTHER_LEVELS = (4.0, 1.0, 0.25, 0.06, 0.02)
 
@@ -22,17 +22,20 @@ class YOLOv5Loss(nn.Module):
     """The loss of YOLOv5 v6.0 for raw logits; its total is the batch size times the sum of the weighted parts.
 
     Boxes: 1 - CIoU (Zheng et al., arXiv 1911.08287), mean over the assigned anchors. Objectness: binary cross-entropy
-    against the detached CIoU of assigned anchors, and 0 elsewhere. Classes: binary cross-entropy over assigned anchors.
+    against the detached CIoU of the assigned anchors, and 0 elsewhere. Classes: binary cross-entropy, mean over the
+    assigned anchors.
 
     Args:
         anchors: [levels, A, 2], (width, height) in pixels.
-        strides: Pixels a cell of each level.
-        num_classes: K; with one class there is nothing to tell apart and the class part is 0.
-        image_size: (height, width) of the network's input.
+        strides: Stride of each level, in input pixels per cell.
+        num_classes: Number of classes K; the class loss of a single class is 0.
+        image_size: (height, width) of the network's input in pixels.
         config: Gains and anchor ratio.
-        processes: How many processes train together. Their batches count as one: means are taken over the assigned
-            anchors of all, so that the mean of their gradients is that of the whole batch.
+        processes: Number of processes that train together. Their batches count as one: means are taken over the
+            assigned anchors of all, so that the mean of their gradients is that of the whole batch.
     """
+
+    anchors: torch.Tensor
 
     def __init__(
         self,
@@ -56,9 +59,9 @@ class YOLOv5Loss(nn.Module):
         self.objectness_gain = config.objectness_gain * (max(image_size) / 640) ** 2 * levels
 
     def forward(self, logits: Sequence[torch.Tensor], targets: Targets) -> Losses:
-        """Args: raw logits, [B, A, H, W, 5 + K] a level; the batch's labels."""
+        """Args: raw logits, [B, A, H, W, 5 + K] per level; the labels of the batch."""
         logits = [level.float() for level in logits]
-        grid_sizes = [tuple(level.shape[2:4]) for level in logits]
+        grid_sizes = [(level.shape[2], level.shape[3]) for level in logits]
         assignments = assign(targets, self.anchors, self.strides, grid_sizes, self.anchor_ratio, as_yolov5=True)
         counts = whole_batch(self.anchors.new_tensor([len(level.labels) for level in assignments]), self.processes)
         cell_anchors = [anchors / stride for anchors, stride in zip(self.anchors, self.strides, strict=True)]
@@ -74,8 +77,8 @@ class YOLOv5Loss(nn.Module):
     def _level(
         self, logits: torch.Tensor, assignment: Assignment, anchors: torch.Tensor, count: torch.Tensor, weight: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Unscaled parts of one level; `anchors` [A, 2] in cells; `count` is what the sums are divided by."""
-        # Read once: each reading costs the backward pass a tensor of the level's size.
+        """Unscaled parts of one level, with `anchors` [A, 2] in cells and sums divided by `count`."""
+        # Indexed once: each time costs the backward pass a tensor of the level's size.
         assigned = logits[assignment.place]
         ciou = paired_ciou(predicted_boxes(assigned, assignment, anchors), assignment.boxes)
         box = (1 - ciou).sum() / count
@@ -91,7 +94,7 @@ class YOLOv5Loss(nn.Module):
 
 
 def _level_weights(levels: int) -> tuple[float, ...]:
-    """As many as there are levels; from the fifth on all the same."""
+    """One per level; from the fifth on all the same."""
     if levels == 3:
         return _THREE_LEVELS
     return (_OTHER_LEVELS + _OTHER_LEVELS[-1:] * levels)[:levels]

@@ -9,22 +9,22 @@ from mbv3zoo.models.layer_lists.layer_graph import LayerGraph, MapShape
 
 
 class LayerNeck(LayerGraph):
-    """The backbone's maps -> the maps that the head looks at.
+    """Feature maps of the backbone -> feature maps for the head.
 
     Args:
         rows: The rows between the backbone and the head.
-        in_channels: Channels of the backbone's maps.
-        in_strides: Pixels a cell of these.
+        in_channels: Number of channels of the backbone's feature maps.
+        in_strides: Their strides, in input pixels per cell.
         image_size: (height, width) in pixels that the rows are tried on.
         depth_multiple, width_multiple: Compound scaling.
-        act: Activation of blocks that take one.
+        act: Activation function of blocks that take one, by its name in timm.layers.
 
     Attributes:
-        strides: Pixels a cell of the maps that `forward` returns, finest first.
+        strides: Strides of the feature maps that `forward` returns, in input pixels per cell, finest first.
 
     Raises:
-        ValueError: As `LayerGraph`; or `image_size` is no multiple of the strides, or the outputs are not the finest
-            first.
+        ValueError: As `LayerGraph`; or `image_size` is not a multiple of the strides, or the outputs are not ordered
+            finest first.
     """
 
     def __init__(
