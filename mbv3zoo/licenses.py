@@ -1,12 +1,11 @@
-"""Under which licences a detector's weights stand, and what these allow. A help to notice, not legal advice.
+"""The licences of a detector's weights, and what they allow. An aid, not legal advice.
 
 The record itself (`LicenseRecord`, `LicensedPart`) is in `mbv3zoo.config.license_record`. What it says of the weights:
 
-- The backbone's weights and imported weights live on in the detector's, so their licences count, and so does not
-  knowing them.
-- A data set counts only where its licence forbids commercial use. Its other conditions are about the pictures, which
-  are not published. One of unknown licence does not count either: whoever trains on pictures of their own decides
-  themselves.
+- The licences of the backbone's weights and of imported weights count, also if unknown, as the detector's weights are
+  derived from them.
+- A dataset's licence counts only if it forbids commercial use. Its other conditions concern the images, which are not
+  published. An unknown one does not count, as users decide about their own images.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
 
 DEFAULT_LICENSE = 'apache-2.0'
 UNKNOWN = 'unknown'
-# Nothing is there that could have a licence.
+# There are no weights that could have a licence.
 NO_WEIGHTS = LicensedPart(license='none')
 
 
 class Terms(NamedTuple):
-    """What of a licence matters for weights that were trained further from what it covers.
+    """What a licence means for weights derived from what it covers.
 
     Attributes:
-        redistribute: They may be passed on.
+        redistribute: They may be redistributed.
         commercial: They may be used commercially.
-        own_terms: They may be passed on only under this same licence: copyleft, or conditions that must be handed on.
+        own_terms: They may be redistributed only under the same licence (copyleft, conditions to be passed on).
     """
 
     redistribute: bool = True
@@ -41,17 +40,17 @@ class Terms(NamedTuple):
     own_terms: bool = False
 
 
-# By the Hub's ids, or timm's where the Hub has none. From the least restrictive to the most, as is each line.
+# By the Hub's ids, or timm's if the Hub has none; from the least to the most restrictive, also within a line.
 _BY_TERMS: tuple[tuple[Terms, str], ...] = (
     (Terms(), 'cc0-1.0 pddl unlicense wtfpl zlib isc mit ncsa postgresql bsl-1.0 bsd bsd-2-clause bsd-3-clause'),
     (Terms(), 'bsd-3-clause-clear ecl-2.0 afl-3.0 artistic-2.0 apache-2.0 openmdw-1.0 openmdw-1.1 c-uda'),
-    # Apple's sample code licence and its namesakes: a notice must stay with what is unchanged.
+    # Apple's sample code licence and its variants: unchanged parts must keep a notice.
     (Terms(), 'apple-ascl cvnets-license fastvit-license mobileone-license'),
     (Terms(), 'cdla-permissive-2.0 cdla-permissive-1.0 etalab-2.0 odc-by cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0'),
     (Terms(own_terms=True), 'ms-pl mpl-2.0 lppl-1.3c ofl-1.1 epl-1.0 epl-2.0 eupl-1.1 eupl-1.2 cdla-sharing-1.0 odbl'),
     (Terms(own_terms=True), 'osl-3.0 lgpl-lr lgpl lgpl-2.1 lgpl-3.0 gfdl cc-by-sa-3.0 cc-by-sa-4.0'),
     (Terms(own_terms=True), 'gpl gpl-2.0 gpl-3.0 agpl-3.0'),
-    # Free to use but for what they forbid, and whoever passes weights on must hand that on.
+    # Free to use except for what they forbid, which must be passed on with the weights.
     (Terms(own_terms=True), 'openrail openrail++ bigscience-openrail-m creativeml-openrail-m bigcode-openrail-m'),
     (
         Terms(own_terms=True),
@@ -68,15 +67,15 @@ _BY_TERMS: tuple[tuple[Terms, str], ...] = (
 TERMS: dict[str, Terms] = {name: terms for terms, names in _BY_TERMS for name in names.split()}
 _RANK = {name: rank for rank, name in enumerate(TERMS)}
 
-# The licences above that a card cannot name: the Hub has no id for them.
+# Licences above that a card cannot name, as the Hub has no id for them.
 _NOT_ON_HUB = {
     'cvnets-license', 'fastvit-license', 'mobileone-license', 'nvidia-open-model-license', 'dinov3-license',
     'sapiens2-license', 'qwen-community-1.0', 'seer-license',
 }  # fmt: skip
-# Ids of the Hub that say too little to stand above.
+# Ids of the Hub that are too vague for the table.
 _VAGUE_ON_HUB = {'cc', 'other', UNKNOWN}
 
-# Licences that let what they cover be passed on under another of the same kind.
+# Licences that permit redistribution under another of the same kind.
 _ALSO_UNDER = {
     'gpl-3.0': {'agpl-3.0'},
     'lgpl-3.0': {'gpl-3.0', 'agpl-3.0'},
@@ -89,15 +88,15 @@ def backbone_license(weights: str | PretrainedCfg | Mapping[str, Any]) -> Licens
     """Licence and source of the weights that `pretrained=True` loads, as timm records them.
 
     Args:
-        weights: A timm model name, with or without a tag, or timm's record: a `PretrainedCfg` or what a model has as
-            its `pretrained_cfg`.
+        weights: A timm model name, with or without a tag; or timm's record, a `PretrainedCfg` or a model's
+            `pretrained_cfg`.
 
     Returns:
-        'none' where timm has no weights of that name; 'unknown' where it does not say, or they come from a file.
+        'none' if timm has no weights of that name; 'unknown' if it does not record a licence, or they come from a file.
     """
     if isinstance(weights, str):
         place, colon, rest = weights.partition(':')
-        if colon:  # 'hf-hub:organisation/name' and 'local-dir:folder': only the record there would tell
+        if colon:  # 'hf-hub:organisation/name' and 'local-dir:folder', whose record is not read here
             return _part(UNKNOWN, rest)
         weights = timm.get_pretrained_cfg(place) or PretrainedCfg()
     record = weights if isinstance(weights, Mapping) else vars(weights)
@@ -114,15 +113,15 @@ def fresh_record(
     declared: LicenseRecord | None = None,
     repository: str = '',
 ) -> LicenseRecord:
-    """The record of a detector that was just built: nothing imported, trained on nothing yet.
+    """The record of a new detector: nothing imported, not trained yet.
 
     Args:
         backbone: A timm model name, with or without a tag.
-        pretrained: Whether the backbone has its weights.
+        pretrained: Whether the backbone's weights are loaded.
         build_args: Arguments of `timm.create_model` that name other weights: `checkpoint_path`, `pretrained_cfg`,
             `pretrained_cfg_overlay`.
-        declared: What a person says; taken for the backbone's licence where timm does not know it.
-        repository: Where `pretrained_cfg` was read from, with the weights: its own word on the licence is taken.
+        declared: The user's record, used for the backbone's licence if timm does not know it.
+        repository: Where `pretrained_cfg` and the weights were read from; its own licence is used.
     """
     build_args = build_args or {}
     part = NO_WEIGHTS
@@ -138,19 +137,19 @@ def fresh_record(
             part = _part(overlay['license'], part.source)
     if build_args.get('checkpoint_path'):
         part = _part(UNKNOWN, build_args['checkpoint_path'])
-    # 'none' was said of a detector without the weights.
+    # 'none' was declared for a detector without the weights.
     if part.license == UNKNOWN and declared is not None and declared.backbone.license != NO_WEIGHTS.license:
         part = _part(declared.backbone.license, part.source or declared.backbone.source)
     return LicenseRecord(backbone=part, imported=NO_WEIGHTS)
 
 
 def trained_on(record: LicenseRecord, dataset: str, license: str | None = None) -> LicenseRecord:
-    """The record after a training on one more data set; one of the same name is recorded once.
+    """The record after training on another dataset; a dataset is recorded once.
 
     Args:
         record: The record before.
-        dataset: Name of the data set, or its id on the Hub.
-        license: Its licence, where it is known.
+        dataset: Name of the dataset, or its id on the Hub.
+        license: Its licence, if known.
     """
     part = _part(license or UNKNOWN, dataset)
     before = [other for other in record.data if other.source == part.source]
@@ -161,29 +160,29 @@ def trained_on(record: LicenseRecord, dataset: str, license: str | None = None) 
 
 
 def weights_license(record: LicenseRecord) -> str:
-    """The licence that the detector's weights stand under: the most restrictive that counts (see the module).
+    """The licence of the detector's weights: the most restrictive one that counts (see the module).
 
     Returns:
-        A licence id; apache-2.0 where no part asks for more; 'unknown' where the licence of the backbone's weights or
-        of imported weights is.
+        A licence id; apache-2.0 if no part is more restrictive; 'unknown' if that of the backbone's or of imported
+        weights is.
     """
     found = [part.license for _, part, _ in _counting(record)]
     if UNKNOWN in found:
         return UNKNOWN
-    # One that is not in the table may say anything.
+    # One that is not in the table counts as most restrictive.
     return max([DEFAULT_LICENSE, *found], key=lambda name: _RANK.get(name, len(_RANK)))
 
 
 def check_push(record: LicenseRecord, declared: str | None = None, allow: Iterable[str] = ()) -> None:
-    """Refuses to publish weights under a licence that what they were made from does not allow.
+    """Refuses a licence that the sources of the weights do not allow.
 
     Args:
         record: What the weights were made from.
         declared: The licence to publish them under; None is apache-2.0.
-        allow: Licence ids that are not to be asked about, 'unknown' among them, or 'any'.
+        allow: Licence ids to accept without a check, including 'unknown', or 'any'.
 
     Raises:
-        ValueError: A part may not be passed on at all, may not be passed on under `declared`, or nobody knows.
+        ValueError: A part may not be redistributed, not under `declared`, or its licence is unknown.
     """
     declared = _id(declared or DEFAULT_LICENSE)
     allowed = _ids(allow)
@@ -197,14 +196,14 @@ def check_push(record: LicenseRecord, declared: str | None = None, allow: Iterab
 
 
 def check_allowed(record: LicenseRecord, allow_licenses: Iterable[str] | None) -> None:
-    """Refuses weights that were made from something under a licence that is not in a list.
+    """Refuses weights that were made from a part under a licence that is not listed.
 
     Args:
         record: What the weights were made from.
-        allow_licenses: Licence ids, 'unknown' among them where that is fine, or 'any'. None: nothing is checked.
+        allow_licenses: Licence ids, possibly 'unknown', or 'any'. None checks nothing.
 
     Raises:
-        ValueError: A part stands under another licence; it says which.
+        ValueError: A part is under another licence; the message says which.
     """
     if allow_licenses is None:
         return
@@ -231,14 +230,14 @@ def license_rows(record: LicenseRecord) -> list[tuple[str, str, str]]:
 
 
 def hub_license(license: str) -> tuple[str, str | None]:
-    """A licence as a card's metadata has it: `license`, and `license_name` where that is 'other'."""
+    """A licence in a card's metadata: `license`, and `license_name` if that is 'other'."""
     if license in _VAGUE_ON_HUB or (license in TERMS and license not in _NOT_ON_HUB):
         return license, None
     return 'other', license
 
 
 def _counting(record: LicenseRecord) -> list[tuple[str, LicensedPart, Terms | None]]:
-    """The parts whose licences count for the weights: what to call it, the part, its terms where they are known."""
+    """The parts whose licences count for the weights: label, part, and terms if known."""
     parts = [('the backbone weights', record.backbone), ('the imported weights', record.imported)]
     counting = [(label, part, TERMS.get(part.license)) for label, part in parts if part.license != NO_WEIGHTS.license]
     limited = [part for part in record.data if not TERMS.get(part.license, Terms()).commercial]
@@ -246,7 +245,7 @@ def _counting(record: LicenseRecord) -> list[tuple[str, LicensedPart, Terms | No
 
 
 def _refusal(license: str, terms: Terms | None, declared: str) -> str:
-    """Why what stands under `license` may not be published under `declared`, and what to do; '' where it may."""
+    """Why a part under `license` may not be published under `declared`, and what to do; '' if it may."""
     if license == UNKNOWN:
         return (
             "are of unknown licence: find it out and record it in the config's `licenses`, train from other weights, "
@@ -271,7 +270,7 @@ def _shown(part: LicensedPart) -> str:
 
 
 def _part(license: Any, source: Any) -> LicensedPart:
-    """A part from what somebody else wrote, which may be anything."""
+    """A part from untrusted values."""
     source = ''.join(character if character.isprintable() else '?' for character in str(source))[:500]
     try:
         return LicensedPart(license=license, source=source)

@@ -2,10 +2,10 @@
 
 Blocks, classifier and feature extractor are timm's CspNet (Wang et al., "CSPNet", https://arxiv.org/abs/1911.11929),
 set up as YOLOv5 v6.0 has them: a 6x6 stem of stride 2, then four stages, each a 3x3 convolution of stride 2 and a C3.
-timm's own `cs3darknet_*` have other stems, depths and downsampling. timm computes the two 1x1 convolutions that open a
-C3 as one: `conv_exp` is the first of YOLOv5's (the bottlenecks' branch) with the second below it.
+timm's own `cs3darknet_*` have other stems, depths and downsampling. timm computes the first two 1x1 convolutions of a
+C3 as one: `conv_exp` concatenates the output channels of YOLOv5's cv1 (the bottlenecks' branch) and cv2.
 
-YOLOv5's pictures are in 0..1 and not normalised. There are no ImageNet weights; `mbv3zoo convert` brings YOLOv5's.
+YOLOv5's images are in 0..1 and not normalised. There are no ImageNet weights; `mbv3zoo convert` imports YOLOv5's.
 """
 
 from functools import partial

@@ -5,11 +5,11 @@ Howard et al., "Searching for MobileNetV3", https://arxiv.org/abs/1905.02244 (ta
 The blocks, the classifier and the feature extractor are timm's own, so a state dict of timm's
 `mobilenetv3_*` fits the model of the same size here and gives the same numbers. What differs from timm:
 
-- `features_only=True` gives the four maps a detector takes, strides 4, 8, 16, 32 (timm: five, from 2).
-- `*_exact_se`: squeeze channels are exactly expansion // 4, as in many hand-patched YOLO trees. timm,
-  torchvision and the authors' TensorFlow code round them to a multiple of 8.
+- `features_only=True` returns the four feature maps a detector uses, strides 4, 8, 16, 32 (timm: five, from 2).
+- `*_exact_se`: squeeze channels are exactly expansion // 4, as in many YOLOv5 forks. timm, torchvision and the
+  authors' TensorFlow code round them to a multiple of 8.
 - `last_expansion=False` leaves out the last 1x1 convolution (160 -> 960 channels, or 96 -> 576), which a classifier
-  needs and a detector may do without. Weights of the whole network fit.
+  needs and a detector may omit. Weights of the whole network fit.
 - Weights come from the Hugging Face Hub only.
 
 The file is not called mobilenetv3.py because timm groups models by the last part of the module's name.
@@ -38,7 +38,7 @@ from mbv3zoo.backbones.timm_private import (
 ArchDef = list[list[str]]
 
 # timm's arch strings: block type, r = repeats, k = kernel, s = stride, e = expansion ratio, c = output
-# channels, se = squeeze ratio, nre = ReLU instead of the network's hard-swish. One list is one stage.
+# channels, se = squeeze ratio, nre = ReLU instead of the network's hard-swish. One list per stage.
 _LARGE: ArchDef = [
     ['ds_r1_k3_s1_e1_c16_nre'],
     ['ir_r1_k3_s2_e4_c24_nre', 'ir_r1_k3_s1_e3_c24_nre'],
@@ -57,14 +57,14 @@ _SMALL: ArchDef = [
     ['cn_r1_k1_s1_c576'],
 ]
 
-# Indices into the maps of strides 2, 4, 8, 16, 32: no detector here looks at stride 2.
+# Indices into the feature maps of strides 2, 4, 8, 16, 32; detectors here do not use stride 2.
 _DETECTOR_LEVELS = (1, 2, 3, 4)
 
 
 def _minimal(arch_def: ArchDef) -> ArchDef:
     """The table without squeeze-excite, without hard-swish and without 5x5 kernels.
 
-    The rows' own activations go too: the whole network then takes the one it is built with, ReLU by default.
+    The rows' own activations are removed too, so the whole network has the one it is built with, ReLU by default.
     """
     return [[re.sub(r'_se[\d.]+|_nre', '', row).replace('_k5', '_k3') for row in stage] for stage in arch_def]
 
@@ -78,18 +78,18 @@ def _gen_mbv3(
     last_expansion: bool = True,
     **kwargs: Any,
 ) -> MobileNetV3 | MobileNetV3Features:
-    """Build any variant of this file; `variant` names the table ('small' or not), 'minimal' and 'exact_se'.
+    """Build any variant of this file; the words 'small', 'minimal' and 'exact_se' in `variant` select the table.
 
-    timm's `_gen_mobilenet_v3` does the same but fixes the squeeze-excite layer, which `exact_se` replaces.
+    As timm's `_gen_mobilenet_v3`, but with another squeeze-excite layer for `exact_se`.
 
     Args:
         variant: registered name of the model, under which timm finds the pretrained cfg.
         channel_multiplier: width of every layer relative to the paper's table.
-        depth_multiplier: blocks a stage relative to the table, rounded up.
-        group_size: channels a group in the pointwise convs; None for ordinary ones.
+        depth_multiplier: blocks per stage relative to the table, rounded up.
+        group_size: channels per group in the pointwise convs; None for ungrouped ones.
         pretrained: load the weights of the variant's pretrained cfg.
         last_expansion: whether the last stage ends in its 1x1 convolution to six times the channels.
-        **kwargs: what timm's MobileNetV3 or, with `features_only`, MobileNetV3Features takes.
+        **kwargs: arguments of timm's MobileNetV3 or, with `features_only`, MobileNetV3Features.
 
     Returns:
         The classifier, or with `features_only=True` the feature extractor.
@@ -124,15 +124,15 @@ def _gen_mbv3(
 
 
 def _tf_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Fill in what weights converted from TensorFlow were trained with; what the caller gave stays."""
+    """Defaults that weights converted from TensorFlow were trained with."""
     return {'bn_eps': BN_EPS_TF_DEFAULT, 'pad_type': 'same', **kwargs}
 
 
 def _cfg(timm_name: str) -> PretrainedCfg:
-    """timm's own record of weights, so that mean, std, crop, classes, licence and origin stay true.
+    """timm's own pretrained cfg, so that mean, std, crop, classes, licence and origin are the same.
 
-    The `.pth` address is left out: weights come as safetensors from the Hub. timm fills in architecture and
-    tag again when the model is registered.
+    Without the `.pth` url, as weights come as safetensors from the Hub. timm fills in architecture and tag when the
+    model is registered.
     """
     record = timm.get_pretrained_cfg(timm_name)
     assert record is not None
@@ -154,7 +154,7 @@ default_cfgs = generate_default_cfgs(
         'mbv3_yolo_small_050.lamb_in1k': _cfg('mobilenetv3_small_050.lamb_in1k'),
         'mbv3_yolo_large_minimal.tf_in1k': _cfg('tf_mobilenetv3_large_minimal_100.in1k'),
         'mbv3_yolo_small_minimal.tf_in1k': _cfg('tf_mobilenetv3_small_minimal_100.in1k'),
-        # timm's one record of a MobileNetV3 that has no weights.
+        # timm's only record of a MobileNetV3 without weights.
         'mbv3_yolo_large_exact_se.untrained': _cfg('mobilenetv3_large_075.untrained'),
         'mbv3_yolo_small_exact_se.untrained': _cfg('mobilenetv3_large_075.untrained'),
     }
@@ -234,7 +234,7 @@ def mbv3_yolo_small_minimal(pretrained: bool = False, **kwargs: Any) -> MobileNe
 def mbv3_yolo_large_exact_se(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
     """MobileNetV3-Large 1.0 whose squeeze channels are exactly expansion // 4 (72 -> 18, 120 -> 30, ...).
 
-    For checkpoints of trees that read the paper that way; there are no ImageNet weights for it.
+    For checkpoints of YOLOv5 forks that have it so; there are no ImageNet weights.
     """
     return _gen_mbv3('mbv3_yolo_large_exact_se', 1.0, pretrained=pretrained, **kwargs)
 
@@ -243,6 +243,6 @@ def mbv3_yolo_large_exact_se(pretrained: bool = False, **kwargs: Any) -> MobileN
 def mbv3_yolo_small_exact_se(pretrained: bool = False, **kwargs: Any) -> MobileNetV3 | MobileNetV3Features:
     """MobileNetV3-Small 1.0 whose squeeze channels are exactly expansion // 4 (16 -> 4, 240 -> 60, ...).
 
-    For checkpoints of trees that read the paper that way; there are no ImageNet weights for it.
+    For checkpoints of YOLOv5 forks that have it so; there are no ImageNet weights.
     """
     return _gen_mbv3('mbv3_yolo_small_exact_se', 1.0, pretrained=pretrained, **kwargs)

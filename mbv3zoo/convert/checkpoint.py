@@ -36,26 +36,25 @@ _LONGEST_MESSAGE = 1000
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a YOLOv5 checkpoint holds that a detector needs.
+    """What a detector needs of a YOLOv5 checkpoint.
 
     Attributes:
-        layers: The model's own YAML mapping: nc, depth_multiple, width_multiple, anchors, backbone and head rows,
-            as it stands in the checkpoint.
+        layers: The model's own YAML mapping, as in the checkpoint: nc, depth_multiple, width_multiple, anchors,
+            backbone and head rows.
         tensors: State-dict name ('model.0.conv.weight', ...) -> parameter or persistent buffer, in the order of the
             state dict; floating-point ones as float32.
         modules: Module name ('model.0', 'model.0.conv', ...) -> its class and plain attributes, parents first.
         num_classes: At least 1.
-        class_names: One name a class. Where the file names too few, a class is called by its number; names beyond
-            the number of classes are dropped.
-        anchors: [levels][A] (width, height) in pixels, positive. Those of the layer list where the model holds the
-            same up to the rounding of half precision, so that a checkpoint saved in half precision loses nothing.
-        strides: One a level, in pixels, positive.
-        image_size: The side that it was trained at, in pixels, if the file says so.
-        data: Name of the data set's file without folder and suffix ('coco'), or ''.
-        source: Which of the file's models was read: the running average ('ema') if there is one.
-        epoch: The epoch it was saved after, counted from 0; -1 in finished checkpoints; None if not said.
-        date: When it was saved, as the file says it, or ''.
-        version: The version that wrote it, as the file says it, or ''.
+        class_names: One name per class. Missing names are the class numbers; names beyond `num_classes` are dropped.
+        anchors: [levels][A] (width, height) in pixels, positive. Those of the layer list if the model's are equal up to
+            rounding to float16, so that a checkpoint saved in float16 loses nothing.
+        strides: Stride of each level, in input pixels per cell.
+        image_size: The side that it was trained at, in pixels, if recorded.
+        data: Name of the dataset's file without folder and suffix ('coco'), or ''.
+        source: Which of the file's models was read: the EMA ('ema') if there is one.
+        epoch: The epoch it was saved after, from 0; -1 in finished checkpoints; None if not recorded.
+        date: When it was saved, as recorded, or ''.
+        version: The version that wrote it, as recorded, or ''.
     """
 
     layers: dict[str, Any]
@@ -74,18 +73,18 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Reads a checkpoint of YOLOv5 6.0 to 7.0, or of a tree patched from it, without running anything in it.
+    """Reads a checkpoint of YOLOv5 6.0 to 7.0, or of a fork, without running anything in it.
 
     Args:
         path: The .pt file.
 
     Raises:
-        ValueError: It is no such checkpoint, or damaged. The message names the file, what it is and what to do.
+        ValueError: It is another kind of file, or damaged. The message says which, and what to do.
     """
     with TorchFile(path) as file:
         try:
             return _read(file)
-        # A file may hold anything anywhere, and what was not thought of must not look like a mistake of the program.
+        # A malformed file may raise anything, and must not look like a bug.
         except Exception as error:
             raise ValueError(f'{path}: {str(error)[:_LONGEST_MESSAGE]}') from error
 
@@ -118,7 +117,7 @@ def _read(file: TorchFile) -> Checkpoint:
 
 
 def _find_model(saved: dict[Any, Any]) -> tuple[Literal['ema', 'model'], Record]:
-    """The detection model in what was saved, out of any wrapper."""
+    """The detection model in what was saved, unwrapped from DataParallel."""
     source: Literal['ema', 'model'] = 'ema' if is_module(saved.get('ema')) else 'model'
     model = saved.get(source)
     if not isinstance(model, Record) or not is_module(model):
@@ -200,7 +199,7 @@ def _anchors(
     stored = file.tensor(as_mapping(detect.attributes['_buffers'])['anchors'])
     if stored.ndim != 3 or stored.shape[0] != len(strides) or stored.shape[1] < 1 or stored.shape[2] != 2:
         raise ValueError(
-            f'the anchors are of shape {tuple(stored.shape)}; expected ({len(strides)}, anchors a cell, 2)'
+            f'the anchors are of shape {tuple(stored.shape)}; expected ({len(strides)}, anchors per cell, 2)'
         )
     stored = stored.double()
     if not (stored.isfinite() & (stored > 0)).all():
@@ -219,7 +218,7 @@ def _anchors(
 
 
 def _written_anchors(rows: Any, shape: torch.Size) -> torch.Tensor | None:
-    """The layer list's anchors, [levels, A, 2] pixels, if it has such ones: it may give their number alone."""
+    """The layer list's anchors, [levels, A, 2] pixels; None if it only gives their number."""
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         return None
     numbers = [number for row in rows for number in row]
@@ -240,7 +239,7 @@ def _image_size(options: dict[Any, Any]) -> int | None:
 
 
 def _file_stem(path: Any) -> str:
-    # A pathlib path is a record that would have been made of its parts.
+    # A pathlib path is a record whose arguments are its parts.
     if isinstance(path, Record) and path.class_name.startswith('pathlib.') and path.args:
         path = path.args[-1]
     # A Windows path splits at both kinds of slash.

@@ -1,4 +1,4 @@
-"""A pickle read as a description: what it would import and call is noted down, and nothing is imported or called."""
+"""Reads a pickle into plain records of what it would import and call, without importing or calling anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pickletools
 from dataclasses import dataclass, field
 from typing import Any
 
-# A training checkpoint of YOLOv5x takes about 150,000; one opcode makes a few hundred bytes at most.
+# A training checkpoint of YOLOv5x has about 150,000; one opcode allocates at most a few hundred bytes.
 MAX_OPCODES = 1_000_000
 MAX_NAME_LENGTH = 200
 MAX_KEY = 2**31
@@ -23,21 +23,21 @@ _TUPLE_LENGTHS = {'TUPLE1': 1, 'TUPLE2': 2, 'TUPLE3': 3}
 
 @dataclass(frozen=True)
 class Global:
-    """A class or function that the pickle names. It is its full dotted name and nothing else."""
+    """The full dotted name of a class or function that the pickle would import."""
 
     class_name: str
 
 
 @dataclass(eq=False, repr=False)
 class Record:
-    """What stands in for an object that the pickle would have made by calling something.
+    """An object that the pickle would create by a call.
 
     Attributes:
-        class_name: Full dotted name of what would have been called, such as 'models.common.Conv'.
-        args: What it would have been called with; keyword arguments are left out.
-        state: What the object's state would have been set from; usually the dict of its attributes.
-        items: What would have been appended to it, as for a class derived from list.
-        entries: What would have been stored in it by key, as for an OrderedDict.
+        class_name: Full dotted name of what would be called, such as 'models.common.Conv'.
+        args: Positional arguments of the call; keyword arguments are left out.
+        state: What would be passed to `__setstate__`; usually the dict of attributes.
+        items: What would be appended to it, as for a subclass of list.
+        entries: What would be stored in it by key, as for an OrderedDict.
     """
 
     class_name: str
@@ -48,19 +48,19 @@ class Record:
 
     @property
     def attributes(self) -> dict[Any, Any]:
-        """The attributes by name; empty if the state is of another form."""
+        """The attributes by name; empty if `state` holds none."""
         # A class with __slots__ gives a pair: its __dict__ and its slots.
         state = self.state[0] if isinstance(self.state, tuple) and self.state else self.state
         return state if isinstance(state, dict) else {}
 
     def __repr__(self) -> str:
-        # Not the fields: records hold one another, in circles too.
+        # Not the fields: records may refer to each other in cycles.
         return f'Record({self.class_name!r})'
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A persistent id: the pickle's name for something that is stored beside it."""
+    """A persistent id: the pickle's reference to something stored outside it."""
 
     pid: Any
 
@@ -68,21 +68,20 @@ class Reference:
 def read_pickle(data: bytes) -> Any:
     """Reads a pickle of protocol 0 to 4 without running anything in it.
 
-    Python's own unpickler, restricted by its `find_class`, still calls what it is given; here there is nothing to
-    restrict. `pickletools`, the standard library's disassembler, splits the bytes into opcodes with their plain
-    arguments, and the few lines below put None, bools, numbers, strings, bytes, tuples, lists, dicts and sets
-    together. The opcodes that import make a `Global`, those that call make a `Record`, and those that set an
-    object's state write it into the record. No name is looked up and no method of a foreign class can be met.
+    Python's own unpickler, restricted by `find_class`, still calls what it is given. Here `pickletools`, the standard
+    library's disassembler, splits the bytes into opcodes with plain arguments, and the code below builds None, bools,
+    numbers, strings, bytes, tuples, lists, dicts and sets. Opcodes that import make a `Global`, those that call make a
+    `Record`, and those that set an object's state store it in the record. No name is ever looked up.
 
     Args:
-        data: The pickle's bytes; bytes after its end are not looked at.
+        data: The pickle's bytes; bytes after its end are ignored.
 
     Returns:
-        The object described: plain values, with `Record`, `Global` and `Reference` in the places of everything else.
+        Plain values, with `Record`, `Global` and `Reference` in place of everything else.
 
     Raises:
-        ValueError: The bytes are no pickle, are damaged, or use something that torch does not write: extension
-            codes, bytearrays, buffers outside the pickle, keys other than texts and small whole numbers.
+        ValueError: The bytes are no pickle, are damaged, or use something that torch does not write: extension codes,
+            bytearrays, out-of-band buffers, keys other than strings and small integers.
     """
     machine = _Machine()
     try:
@@ -91,18 +90,18 @@ def read_pickle(data: bytes) -> Any:
                 raise ValueError(f'more than {MAX_OPCODES} instructions')
             machine.step(opcode.name, argument)
         return machine.result()
-    # Damaged bytes trip over anything: an empty stack, a missing key, a list as a dict's key, an odd length.
+    # Damaged bytes may raise anything: an empty stack, a missing key, an unhashable key, an odd length.
     except Exception as error:
         raise ValueError(f'the pickle cannot be read ({type(error).__name__}: {error})') from error
 
 
 class _Machine:
-    """The stack machine that a pickle is a program for."""
+    """The stack machine that runs a pickle's opcodes."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.marked: list[list[Any]] = []
-        # A dict, not a list: an index of 2**31 costs no more than any other.
+        # A dict, not a list, as an index may be 2**31.
         self.memo: dict[int, Any] = {}
 
     def result(self) -> Any:
@@ -243,7 +242,7 @@ class _Machine:
 def _global(module: Any, name: Any) -> Global:
     if not isinstance(module, str) or not isinstance(name, str):
         raise ValueError('a class is named by something that is no text')
-    # Long names by reference would let a small file fill the memory.
+    # Long names that are used often would let a small file fill the memory.
     if len(module) + len(name) > MAX_NAME_LENGTH:
         raise ValueError(f'the name of a class is longer than {MAX_NAME_LENGTH} characters')
     # Protocols up to 2 use the name that the module had in Python 2.
@@ -251,7 +250,7 @@ def _global(module: Any, name: Any) -> Global:
 
 
 def _record(called: Any, args: Any) -> Record:
-    # A record is called where the pickle would call the result of a call, such as a bound method.
+    # A Record is called where the pickle would call the result of a call, such as a bound method.
     if not isinstance(called, (Global, Record)) or not isinstance(args, tuple):
         raise ValueError('it calls something that is no class or function')
     return Record(called.class_name, args)
@@ -272,8 +271,8 @@ def _store(target: Any, pairs: list[Any]) -> None:
 
 
 def _key(value: Any) -> Any:
-    # Large numbers, floats and tuples can be chosen so that all have one hash, and a dict of them takes hours. (Nested
-    # tuples are worse: Python hashes them by recursion in C without a limit.)
+    # Large numbers, floats and tuples can be chosen to have the same hash, and a dict of them takes hours. (Nested
+    # tuples are worse: Python hashes them by unlimited recursion in C.)
     if isinstance(value, (float, complex, tuple, frozenset)) or (isinstance(value, int) and abs(value) > MAX_KEY):
         raise ValueError(f'a {type(value).__name__} is used as a key, which torch.save never needs')
     return value

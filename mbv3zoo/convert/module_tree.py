@@ -10,20 +10,20 @@ import torch
 from mbv3zoo.convert.inert_pickle import Record
 from mbv3zoo.convert.torch_file import TorchFile, is_tensor
 
-# YOLOv5x6 has about 900 modules, 8 levels deep. A file can name one module in any number of places, even in itself.
+# YOLOv5x6 has about 900 modules, 8 levels deep. A file may contain one module in many places, even in itself.
 MAX_MODULES = 20_000
 MAX_DEPTH = 40
 MAX_VALUES = 100_000
-# Of names and texts: one that stands in many places would fill the memory once it is copied.
+# Of names and strings: copies of a long one that occurs in many places would fill the memory.
 MAX_LENGTH = 200
 MAX_NUMBER = 10**9
 
 
 class ModuleInfo(NamedTuple):
-    """What a checkpoint says of one module.
+    """What a checkpoint records of one module.
 
     Attributes:
-        class_name: Its class by full dotted name, such as 'models.common.Conv'.
+        class_name: Full dotted name of its class, such as 'models.common.Conv'.
         attributes: Its public attributes that are None, bools, numbers, short strings or short tuples and lists of
             these (both as tuples): kernel_size, stride, eps, momentum, i, f, inplace and the like.
     """
@@ -45,10 +45,10 @@ def as_mapping(value: Any) -> dict[Any, Any]:
 
 
 def child_modules(module: Record) -> dict[str, Record]:
-    """The children by name, in their order; entries that are no modules are left out.
+    """The children by name, in order; entries that are no modules are left out.
 
     Raises:
-        ValueError: A name is far too long.
+        ValueError: A name is too long.
     """
     children = as_mapping(module.attributes.get('_modules'))
     _check_names(children)
@@ -58,10 +58,10 @@ def child_modules(module: Record) -> dict[str, Record]:
 def walk_modules(root: Record) -> Iterator[tuple[str, Record]]:
     """All modules with their dotted names, each before its children, in the order of `nn.Module.named_modules`.
 
-    A module that stands in several places comes once for each.
+    A module that occurs in several places is returned for each.
 
     Raises:
-        ValueError: There are more, or more deeply nested ones, than any detector has.
+        ValueError: There are too many, or too deeply nested, modules.
     """
     waiting = [('', root)]
     count = 0
@@ -76,10 +76,10 @@ def walk_modules(root: Record) -> Iterator[tuple[str, Record]]:
 
 
 def read_tensors(file: TorchFile, root: Record) -> dict[str, torch.Tensor]:
-    """Parameters and persistent buffers under their names in the state dict, and in its order.
+    """Parameters and persistent buffers, as in the state dict and in its order.
 
     Returns:
-        Name -> tensor of its own memory; floating-point ones as float32.
+        Name -> tensor; floating-point ones as float32.
 
     Raises:
         ValueError: A tensor cannot be read, or holds nan or infinity.
@@ -96,7 +96,7 @@ def read_tensors(file: TorchFile, root: Record) -> dict[str, torch.Tensor]:
                 tensor = file.tensor(value)
             except ValueError as error:
                 raise ValueError(f'{full_name}: {error}') from error
-            # Anchors are no weights; they are checked where they are read.
+            # Anchors are no weights; they are checked where they are used.
             if (name != 'anchors' and not tensor.isfinite().all()) or (name == 'running_var' and (tensor < 0).any()):
                 raise ValueError(f'{full_name} holds numbers that no trained network has: nan, infinity or less than 0')
             tensors[full_name] = tensor.float() if tensor.is_floating_point() else tensor
@@ -109,7 +109,7 @@ def module_info(module: Record) -> ModuleInfo:
     for name, value in module.attributes.items():
         if not isinstance(name, str) or name.startswith('_'):
             continue
-        # Some patched trees keep the whole printed module in an attribute.
+        # Some forks keep the whole printed module in an attribute.
         if _is_scalar(value) and not (isinstance(value, str) and len(value) > MAX_LENGTH):
             plain[name] = value
         elif isinstance(value, (list, tuple)) and len(value) <= 16 and all(map(_is_scalar, value)):
@@ -121,7 +121,7 @@ def plain_copy(value: Any) -> Any:
     """A copy of nested dicts, lists and tuples (as lists) of plain values, as a YAML file holds them.
 
     Raises:
-        ValueError: There is something else in it, or more than any layer list has.
+        ValueError: It contains other values, or too many.
     """
     count = 0
 
@@ -160,7 +160,7 @@ def _check_names(named: dict[Any, Any]) -> None:
 
 
 def _members(value: Any) -> set[str]:
-    """The names in a set, which the older protocols write as a call with a list."""
+    """The names in a set, which older pickle protocols write as a call with a list."""
     if isinstance(value, Record):
         value = value.args[0] if value.args else ()
     return {name for name in value if isinstance(name, str)} if isinstance(value, (set, list, tuple)) else set()

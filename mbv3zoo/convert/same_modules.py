@@ -1,4 +1,4 @@
-"""Whether a checkpoint's modules are what its layer list says: trees are patched in the code as well as in the YAML."""
+"""Checks a checkpoint's modules against its layer list: forks change the code as well as the YAML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mbv3zoo.layer_lists.parse import LayerList
 from mbv3zoo.models.layer_lists.blocks import is_built_in
 from mbv3zoo.models.layers import Bottleneck
 
-# What of a module changes its numbers, by the last part of its class's name. Tensors tell the rest by their shapes.
+# The settings that change a module's output and cannot be told from its tensors' shapes, by class name.
 _SETTINGS = {
     'Conv2d': ('kernel_size', 'stride', 'padding', 'dilation', 'groups'),
     'ConvTranspose2d': ('kernel_size', 'stride', 'padding', 'output_padding', 'dilation', 'groups'),
@@ -31,10 +31,10 @@ def activation_of(modules: dict[str, ModuleInfo], network: bool) -> str:
 
     Args:
         modules: The checkpoint's modules.
-        network: Whether the first layer is a whole network, which has its own.
+        network: Whether the first layer is a whole network, whose activations do not count.
 
     Raises:
-        ValueError: They have several.
+        ValueError: There are several.
     """
     found = set()
     for name, info in modules.items():
@@ -48,15 +48,15 @@ def activation_of(modules: dict[str, ModuleInfo], network: bool) -> str:
 
 
 def check_rows(modules: dict[str, ModuleInfo], layers: LayerList, built: dict[int, nn.Module]) -> None:
-    """Compares the modules of each row with those that the row becomes here.
+    """Compares the modules of each row with those built here.
 
     Args:
         modules: The checkpoint's modules.
         layers: Its layer list.
-        built: Row number -> what it was built to.
+        built: Row number -> the module built here.
 
     Raises:
-        ValueError: One differs; its row, what it is and what the layer list says are named.
+        ValueError: One differs; the message gives the row, what it is and what the layer list says.
     """
     for number, row in enumerate(layers.rows, layers.first):
         if not is_built_in(row.block):
@@ -74,21 +74,21 @@ def check_rows(modules: dict[str, ModuleInfo], layers: LayerList, built: dict[in
 
 
 def check_network(modules: dict[str, ModuleInfo], network: nn.Module) -> None:
-    """Compares the modules of a whole network, the first layer, with the timm model that its tensors fit.
+    """Compares the modules of a whole network, the first layer, with the matching timm model.
 
     Raises:
         ValueError: One differs.
     """
     inside = [info for name, info in modules.items() if name.startswith('model.0.')]
 
-    # Squeeze-and-excitation has linear layers there and 1x1 convolutions here.
+    # Squeeze-and-excitation may have linear layers there, and has 1x1 convolutions here.
     def spatial(settings: Iterable[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
         return [item for item in settings if item[0] != 'Conv2d' or item[1]['kernel_size'] != (1, 1)]
 
     _compare('the network', spatial(_settings_of_records(inside)), spatial(_settings_of_modules(network)))
     theirs = [kind for info in inside if (kind := _kind(info.class_name)) in _ACTIVATIONS]
     own = [kind for module in network.modules() if (kind := _own_kind(module)) in _ACTIVATIONS]
-    # Trees may also call functions, which leave no module behind.
+    # Forks may call functions instead, which are no modules.
     if theirs and theirs != own:
         first = next((i for i, pair in enumerate(zip(theirs, own, strict=False)) if pair[0] != pair[1]), 'last')
         raise ValueError(
@@ -116,7 +116,7 @@ def _settings_of_records(records: Iterable[ModuleInfo]) -> list[tuple[str, dict[
     for info in records:
         kind = _kind(info.class_name)
         if kind in _SETTINGS and info.class_name.startswith('torch.nn.'):
-            # An attribute that older versions of torch lack is as it always was.
+            # Older versions of torch lack some attributes, which then have their default.
             found.append(
                 (kind, {key: _pair(info.attributes[key]) for key in _SETTINGS[kind] if key in info.attributes})
             )
@@ -133,7 +133,7 @@ def _settings_of_modules(module: nn.Module) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _pair(value: Any) -> Any:
-    """One number for both sides is the same as two of it."""
+    """A number as a pair of it."""
     if isinstance(value, (list, tuple)):
         return tuple(value)
     return (value, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
@@ -144,6 +144,6 @@ def _kind(class_name: str) -> str:
 
 
 def _own_kind(module: nn.Module) -> str:
-    """timm has activations of its own, by names that differ in case."""
+    """The kind of a module if it is an activation; timm's own differ in case."""
     name = type(module).__name__.lower()
     return next((kind for kind in _ACTIVATIONS if kind.lower() == name), '')

@@ -1,4 +1,4 @@
-"""Files that torch.save wrote: their object graph as a description, their tensors on demand."""
+"""Files written by torch.save: the object graph as plain records, the tensors read on demand."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ _EXPECTED = 'expected a checkpoint that torch.save wrote as a zip file (torch 1.
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether a part of a file's object graph describes a tensor or a parameter."""
+    """Whether a value of a file's object graph is the record of a tensor or a parameter."""
     return isinstance(value, Record) and value.class_name in (_TENSOR, *_WRAPPERS)
 
 
 class TorchFile:
-    """A file that torch.save wrote, open for reading. Nothing in it is run; use it in a `with` block.
+    """A file written by torch.save, open for reading; a context manager. Nothing in it is run.
 
-    A tensor's bytes are read when `tensor` is called with it, so the optimizer and the second copy of the model in
-    a training checkpoint cost neither time nor memory.
+    A tensor's bytes are read when `tensor` is called with it, so the optimizer and the second copy of the model in a
+    training checkpoint cost no time or memory.
 
     Attributes:
-        root: What was saved: plain values, with records in the places of objects (see `read_pickle`).
+        root: What was saved: plain values, with records in place of objects (see `read_pickle`).
     """
 
     def __init__(self, path: str | Path) -> None:
         """Opens the file and reads its object graph.
 
         Raises:
-            ValueError: There is no such file, it is no file of torch.save's zip format, or it is damaged.
+            ValueError: The file is missing, not in torch.save's zip format, or damaged.
         """
         self._path = Path(path)
         self._size = _check_kind(self._path)
@@ -81,14 +81,13 @@ class TorchFile:
         self._archive.close()
 
     def tensor(self, record: Record) -> torch.Tensor:
-        """One tensor of the graph, of the size and type in which it was saved, in the CPU's memory.
+        """One tensor of the graph, with its saved shape and dtype, on the CPU.
 
         Args:
             record: A part of `root` for which `is_tensor` is true.
 
         Raises:
-            ValueError: Its bytes are missing or damaged, or it claims what its bytes do not hold. The message does
-                not name the file.
+            ValueError: Its bytes are missing or damaged, or do not match its shape. The message does not name the file.
         """
         if record.class_name in _WRAPPERS and record.args and isinstance(record.args[0], Record):
             record = record.args[0]
@@ -101,8 +100,8 @@ class TorchFile:
         storage = self._storage(reference)
         count = math.prod(size)
         last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) if count else offset
-        # A tensor with more elements than its storage has repeats some of them; a network's weights never do, and
-        # a copy of such a tensor can be of any size.
+        # A tensor with more elements than its storage repeats some of them; a network's weights never do, and a copy
+        # of such a tensor can have any size.
         if last >= max(len(storage), 1) or count > len(storage):
             raise ValueError(f'a tensor of size {size} lies outside the {len(storage)} numbers stored for it')
         self._given_bytes += count * storage.element_size()
@@ -111,7 +110,7 @@ class TorchFile:
         return storage.as_strided(size, stride, offset)
 
     def _storage(self, reference: Any) -> torch.Tensor:
-        """All numbers of one storage, [N]."""
+        """All elements of one storage, [N]."""
         pid = reference.pid if isinstance(reference, Reference) else None
         if not isinstance(pid, tuple) or len(pid) != 5 or pid[0] != 'storage':
             raise ValueError('a tensor names no storage')
@@ -155,7 +154,7 @@ class TorchFile:
         return storage
 
     def _find_folder(self) -> str:
-        """The folder inside the archive that everything lies in, ending in '/'."""
+        """The archive's top folder, ending in '/'."""
         names = self._archive.namelist()
         pickles = [name for name in names if name.count('/') == 1 and name.endswith('/data.pkl')]
         folders = [name.removesuffix('data.pkl') for name in pickles]
@@ -176,7 +175,7 @@ class TorchFile:
             member = self._archive.getinfo(self._folder + name)
         except KeyError:
             raise ValueError(f'{name} is missing in it; fetch the file again') from None
-        # torch.save never compresses, and a few compressed bytes can stand for any number.
+        # torch.save never compresses, and a few compressed bytes can expand without limit.
         if member.compress_type != zipfile.ZIP_STORED or member.file_size > self._size:
             raise ValueError(f'{name} is compressed or larger than the file; torch.save writes neither')
         return member
@@ -192,10 +191,10 @@ class TorchFile:
 
 
 def _check_kind(path: Path) -> int:
-    """The size of a file that looks like a zip file.
+    """The size of a file that starts like a zip file.
 
     Raises:
-        ValueError: It is something else; what, where that can be told.
+        ValueError: It does not; the message says what it seems to be.
     """
     if path.is_dir():
         raise ValueError(f'{path}: a folder; {_EXPECTED}')
@@ -211,11 +210,11 @@ def _check_kind(path: Path) -> int:
 
 
 def _kind(start: bytes, suffix: str) -> str:
-    """What a file is that is no zip file, in words."""
+    """What a file that is no zip file seems to be."""
     text = start.lstrip().lower()
     if not start:
         return 'an empty file'
-    # The number that torch's format before 1.6 begins with, as a pickle of protocol 2.
+    # The magic number of torch's format before 1.6, as a pickle of protocol 2.
     if start.startswith(b'\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19'):
         return (
             "a file of torch's format before 1.6; load it in the tree that wrote it with a newer torch and "

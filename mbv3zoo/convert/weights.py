@@ -1,4 +1,4 @@
-"""YOLOv5's tensors under the names that they have in a detector."""
+"""Renames YOLOv5's tensors to those of a detector's state dict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.layer_lists.parse import LayerList
 from mbv3zoo.models.layer_lists.blocks import is_built_in
 
-# A layer's number in YOLOv5 -> what it is in the PAN, and in timm's CspNet.
+# YOLOv5's layer number -> the module's name in the PAN, and in timm's CspNet.
 _PAN = {
     9: 'sppf', 10: 'lateral5', 13: 'top_down4', 14: 'lateral4', 17: 'top_down3', 18: 'down3', 20: 'bottom_up4',
     21: 'down4', 23: 'bottom_up5',
@@ -22,7 +22,7 @@ _CSPNET = {
     0: 'stem_conv1', 1: 'stages_0.conv_down', 2: 'stages_0', 3: 'stages_1.conv_down', 4: 'stages_1',
     5: 'stages_2.conv_down', 6: 'stages_2', 7: 'stages_3.conv_down', 8: 'stages_3',
 }  # fmt: skip
-# Of Detect only the convolutions are weights; anchors are settings here.
+# Detect's buffers, which are settings here.
 _NO_WEIGHTS = ('anchors', 'anchor_grid', 'stride')
 
 
@@ -32,10 +32,10 @@ def rename(tensors: Mapping[str, Tensor], layers: LayerList, config: DetectorCon
     Args:
         tensors: By YOLOv5's names, 'model.<layer>....'.
         layers: The checkpoint's layer list.
-        config: What it became.
+        config: The detector's config.
 
     Returns:
-        By the names in the detector's state dict.
+        Tensors by their names in the detector's state dict.
 
     Raises:
         ValueError: A tensor belongs to no row.
@@ -61,17 +61,17 @@ def rename(tensors: Mapping[str, Tensor], layers: LayerList, config: DetectorCon
 
 
 def match_network(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor] | None:
-    """Gives a whole network's tensors the names of another implementation, by their order.
+    """Gives a whole network's tensors the names of another implementation, matched by order.
 
-    Two implementations of one architecture name its layers differently, but define them in the order in which they are
-    used. Linear layers and 1x1 convolutions pass for one another.
+    Implementations of one architecture name its layers differently, but define them in the order of use. Linear layers
+    and 1x1 convolutions match each other.
 
     Args:
         tensors: The network's tensors, in the order of its state dict.
         network: The other implementation.
 
     Returns:
-        By the names in `network`'s state dict; None where number, kinds or shapes do not agree.
+        Tensors by their names in `network`'s state dict; None if number, kinds or shapes differ.
     """
     own = network.state_dict()
     if len(own) != len(tensors):
@@ -96,7 +96,7 @@ def _place(number: int, layers: LayerList, config: DetectorConfig) -> str:
     if isinstance(config.neck, LayerRows):
         return f'neck.layers.{number}.'
     official = number - layers.first + min(_PAN) if layers.network else number
-    # Rows that have no weights here get a name that is not known, which loading tells.
+    # Other rows get an unknown name, which fails when it is loaded.
     return f'neck.{_PAN.get(official, f"row {number}")}.'
 
 
@@ -106,14 +106,14 @@ def _in_block(rest: str) -> str:
 
 
 def _in_cspnet(rest: str) -> str:
-    """A C3's parts in timm's CrossStage3; cv1 and cv2 are joined later."""
+    """A C3's parts as in timm's CrossStage3; cv1 and cv2 are joined later."""
     if re.match(r'cv[12]\.', rest):
         return rest
     return _in_block(rest.replace('cv3', 'conv_transition') if rest.startswith('cv3') else rest)
 
 
 def _join_openings(renamed: dict[str, Tensor]) -> dict[str, Tensor]:
-    """timm computes a C3's first two convolutions as one: their channels, one after the other."""
+    """timm computes a C3's first two convolutions as one, with their channels concatenated."""
     joined = {}
     for name, tensor in renamed.items():
         opening = re.fullmatch(r'(backbone\.model\.stages_\d)\.cv([12])\.(.+)', name)

@@ -1,4 +1,4 @@
-"""What happens to training pictures: geometry, mixtures, colours."""
+"""Augmentation of training images: geometry, mixing, colours."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from mbv3zoo.images.letterbox import PAD_VALUE, Letterbox
 
 
 class Augmentation:
-    """Makes one training sample of one or several pictures; what is drawn comes from torch's generator.
+    """Makes one training sample from one or several images, with torch's default generator.
 
     Args:
         size: (height, width) of the network's input.
-        config: How much is changed.
-        count: Number of pictures in the data set.
-        read: Gives a picture by its index.
+        config: Probabilities and ranges.
+        count: Number of images in the dataset.
+        read: Returns an image by its index.
     """
 
     def __init__(
         self, size: tuple[int, int], config: TrainConfig, count: int, read: Callable[[int], LabelledImage]
     ) -> None:
         self.size, self.config, self.count, self.read = size, config, count, read
-        # A rotation only: it fills its corners, and resampling costs more than scaling and shifting do.
+        # Rotation only, as resampling costs more than the scaling and shifting of `_fit`.
         self.rotate = v2.RandomRotation(config.degrees, v2.InterpolationMode.BILINEAR, fill=PAD_VALUE)
         self.flip = v2.RandomHorizontalFlip(config.flip)
         jitter = v2.ColorJitter(config.brightness, config.contrast, config.saturation, config.hue)
@@ -44,10 +44,14 @@ class Augmentation:
         )
 
     def __call__(self, index: int, mix: bool) -> LabelledImage:
-        """Args: the picture to start from; whether mosaics and mixups are made.
+        """Makes a sample.
+
+        Args:
+            index: The image to start from.
+            mix: Whether mosaic and mixup may be applied.
 
         Returns:
-            uint8 [3, height, width], boxes [N, 4] inside it, labels [N].
+            uint8 [3, height, width], boxes [N, 4] xyxy pixels inside it, labels [N].
         """
         sample = self._compose(index, mix)
         if mix and torch.rand(()) < self.config.mixup:
@@ -71,7 +75,7 @@ class Augmentation:
         return int(torch.randint(self.count, ()))
 
     def _fit(self, sample: LabelledImage) -> LabelledImage:
-        """One picture on the canvas: fitted, scaled, and shifted to anywhere where no part of it is lost in vain."""
+        """One image on the canvas: fitted, scaled, and placed at random with maximal overlap, then translated."""
         channels, height, width = sample[0].shape
         letterbox, scale = Letterbox.fit((height, width), self.size), self.config.scale
         factor = uniform(1 - scale, 1 + scale) if scale else 1.0
@@ -87,7 +91,7 @@ class Augmentation:
 
 
 def mixup(first: LabelledImage, second: LabelledImage) -> LabelledImage:
-    """Two pictures, half and half, with the boxes of both (Zhang et al., "Bag of Freebies", arXiv 1902.04103, 3.1).
+    """The mean of two images, with the boxes of both (Zhang et al., "Bag of Freebies", arXiv 1902.04103, 3.1).
 
     Args:
         first, second: uint8 [C, H, W] of one size, boxes [N, 4], labels [N].

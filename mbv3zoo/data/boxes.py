@@ -1,15 +1,15 @@
-"""The rule for boxes that a picture's edge cuts."""
+"""Clips boxes to the image."""
 
 from __future__ import annotations
 
 import torch
 
 MIN_SIDE = 2.0  # pixels
-MIN_VISIBLE = 0.1  # share of the box's area
+MIN_VISIBLE = 0.1  # fraction of the box's area
 
 
 def clip_boxes(boxes: torch.Tensor, labels: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clips boxes to the canvas; drops those with a side under 2 pixels or under a tenth of their area left.
+    """Clips boxes to the canvas; drops those left with a side under 2 pixels or less than a tenth of their area.
 
     Args:
         boxes: [N, 4] xyxy pixels, possibly beyond the canvas.
@@ -17,7 +17,7 @@ def clip_boxes(boxes: torch.Tensor, labels: torch.Tensor, height: int, width: in
         height, width: The canvas.
 
     Returns:
-        The kept boxes [M, 4] and their labels [M].
+        Boxes [M, 4] and labels [M] that are kept.
     """
     limit = boxes.new_tensor([width, height, width, height])
     clipped = boxes.clamp(min=0).minimum(limit)

@@ -1,4 +1,4 @@
-"""COCO data sets: one JSON file of images, annotations and categories."""
+"""COCO datasets: one JSON file of images, annotations and categories."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from mbv3zoo.images.read import read_size
 def load_coco(annotations: str | Path, images: str | Path | None = None) -> DetectionSet:
     """Reads a COCO annotation file.
 
-    An annotation without a `bbox` gets the box around its `segmentation` (polygons, or a mask's run lengths in either
-    form), and the segmentation's area unless it states its own.
+    An annotation without a `bbox` gets the bounding box of its `segmentation` (polygons or RLE), and the segmentation's
+    area unless it has its own.
 
     Args:
-        annotations: The JSON file. Category ids may be sparse: classes are the categories in order of their id.
-        images: Folder that the `file_name`s start from; by default the first of `../images/<stem>`, `../<stem>`,
-            `../images` and the file's own folder that holds the first picture.
+        annotations: The JSON file. Category ids may be sparse; classes are the categories in order of id.
+        images: Folder that the `file_name`s are relative to; by default the first of `../images/<stem>`, `../<stem>`,
+            `../images` and the file's own folder that contains the first image.
 
     Raises:
-        ValueError: The file is missing or no COCO file, or none of its pictures can be read.
+        ValueError: The file is missing or not in COCO format, or none of its images can be read.
     """
     path = Path(annotations)
     data = _read_json(path)
@@ -86,7 +86,7 @@ def _with_box(annotation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _segmentation_box(segmentation: Any) -> tuple[list[float], float]:
-    """[x, y, width, height] and area, in pixels, of an object that is given by its outline or mask."""
+    """[x, y, width, height] and area, in pixels, of polygons or RLE."""
     if isinstance(segmentation, dict):
         return _mask_box(segmentation)
     polygons = [segmentation] if _all_numbers(segmentation) else segmentation

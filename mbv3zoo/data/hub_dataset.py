@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face `datasets` library, from the Hub or a local folder."""
+"""Datasets of the Hugging Face `datasets` library, from the Hub or a local folder."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ from mbv3zoo.utils.atomic import atomic_write
 
 PREFIX = 'hub:'
 
-# Columns go by a few names; the first that is there is taken.
+# Names of columns in use; the first that exists is taken.
 _OBJECTS = ('objects', 'annotations', 'object')
 _BOX = ('bbox', 'bboxes')
 _CATEGORY = ('category', 'categories', 'category_id', 'category_ids', 'label', 'labels', 'class_label', 'class')
 
-# From how many boxes on it can be told that they are not [x, y, width, height].
+# Fewest boxes to tell that they are not [x, y, width, height].
 _ENOUGH_BOXES = 10
 
 
 def load_hub_dataset(source: str, split: str) -> DetectionSet:
-    """Reads one split of a Hugging Face data set in the usual layout for object detection.
+    """Reads one split of a Hugging Face dataset in the usual object detection layout.
 
     A row has an `image` and `objects` (a mapping of lists, or a list of mappings) with `bbox` (COCO's
     [x, y, width, height] in pixels), `category` and, optionally, `area`, `iscrowd` and `id`. The classes are the names
-    of the category's ClassLabel; without one, the different categories of all splits, sorted.
+    of the category's ClassLabel; without one, the distinct categories of all splits, sorted.
 
-    Pictures that are part of the rows are written once, to `mbv3zoo/` in the cache of `datasets`; those that are files
-    already stay where they are.
+    Images embedded in the rows are written once, to `mbv3zoo/` in the cache of `datasets`; image files stay in place.
 
     Args:
         source: 'hub:org/name', 'hub:org/name@revision', 'hub:org/name:configuration@revision', or 'hub:folder' for a
@@ -41,8 +40,8 @@ def load_hub_dataset(source: str, split: str) -> DetectionSet:
         split: 'train', 'val' (also finds 'validation', 'valid' and 'dev'), ...
 
     Raises:
-        ValueError: `datasets` is not installed, or there is no such data set or split, or its layout is another.
-        ConnectionError: The Hub cannot be reached, or failed to answer.
+        ValueError: `datasets` is not installed, the dataset or split does not exist, or it has another layout.
+        ConnectionError: The Hub cannot be reached, or returned an error.
     """
     splits = _load(source)
     key = find_split(split, splits)
@@ -78,7 +77,7 @@ def load_hub_dataset(source: str, split: str) -> DetectionSet:
 
 @dataclass(frozen=True)
 class _Layout:
-    """The names of the columns, and those of the classes where the data set states them."""
+    """The names of the columns, and the class names if the dataset has them."""
 
     image: str
     objects: str
@@ -134,7 +133,7 @@ def _load(source: str) -> dict[str, Any]:
         return dict(datasets.load_dataset(name, **options))
     except ConnectionError as error:
         raise ConnectionError(f'{source}: cannot reach the Hub, and the data set is not cached: {error}') from error
-    # It raises what its readers (Arrow, JSON, PIL, ...) and the Hub's client trip over.
+    # It raises whatever its readers (Arrow, JSON, PIL, ...) and the Hub's client raise.
     except Exception as error:
         failed_reading = isinstance(error, datasets.exceptions.DatasetGenerationError)
         reason = error.__cause__ if failed_reading and error.__cause__ else error
@@ -144,7 +143,7 @@ def _load(source: str) -> dict[str, Any]:
 
 
 def _objects(data: Any, layout: _Layout) -> Iterator[list[dict[str, Any]] | None]:
-    """The objects of each row; None where the lists of a row do not belong together."""
+    """The objects of each row; None if the lists of a row differ in length."""
     for row in data.select_columns([layout.objects]):
         objects = row[layout.objects] or []
         if isinstance(objects, dict):
@@ -158,10 +157,10 @@ def _objects(data: Any, layout: _Layout) -> Iterator[list[dict[str, Any]] | None
 
 
 def _classes(splits: dict[str, Any], layout: _Layout, source: str) -> tuple[tuple[str, ...], dict[Any, int]]:
-    """The names of the classes, and the index of each category as it stands in the rows."""
+    """The class names, and category in the rows -> class index."""
     if layout.names is not None:
         return layout.names, {i: i for i in range(len(layout.names))}
-    # All splits, so that a class that one of them lacks has the same index in each.
+    # Of all splits, so that a class has the same index in each, also if one of them lacks it.
     labelled = [rows for rows in splits.values() if layout.objects in rows.column_names]
     each_row = [objects or [] for rows in labelled for objects in _objects(rows, layout)]
     found: set[Any] = {each.get(layout.category) for objects in each_row for each in objects} - {None}
@@ -183,7 +182,7 @@ def _record(
     problems: LabelProblems,
     image_id: int,
 ) -> tuple[torch.Tensor, Record]:
-    """The boxes as they stand in the row [N, 4], and the record."""
+    """The boxes as in the row [N, 4], and the record."""
     if objects is None:
         problems.add(where, f'the lists in `{layout.objects}` differ in length; its objects dropped')
     good, places = [], []
@@ -208,7 +207,7 @@ def _record(
 
 
 def _check_box_format(read_boxes: list[tuple[torch.Tensor, tuple[int, int]]], source: str) -> None:
-    """Refuses [x1, y1, x2, y2], which some sets hold under the name of `bbox`; the boxes would be quietly wrong."""
+    """Refuses `bbox` columns that hold [x1, y1, x2, y2], as some do; the boxes would be silently wrong."""
     boxes = torch.cat([boxes for boxes, _ in read_boxes])
     sides = torch.cat([boxes.new_tensor([size[::-1]]).expand(len(boxes), 2) for boxes, size in read_boxes])
     leaves = (boxes[:, :2] + boxes[:, 2:] > sides + 1).any(1)
@@ -221,15 +220,15 @@ def _check_box_format(read_boxes: list[tuple[torch.Tensor, tuple[int, int]]], so
 
 
 def _pictures(data: Any, column: str) -> Iterator[Path | None]:
-    """The file of each row's picture; None where it has none."""
+    """The file of each row's image, or None."""
     import datasets
 
-    # The bytes of one row never change: another version of the data set has another fingerprint.
+    # A row's bytes never change, as each version of the dataset has its own fingerprint.
     folder = Path(datasets.config.HF_DATASETS_CACHE) / 'mbv3zoo' / data._fingerprint
     rows = data.select_columns([column]).cast_column(column, datasets.Image(decode=False)).with_format('arrow')
     row = 0
     for table in rows.iter(batch_size=100):
-        # Item by item, so that the bytes of a picture that was written before are not even read.
+        # Item by item, so that the bytes of an image that was written before are not read again.
         for item in table[column]:
             path = item['path'].as_py() if item.is_valid else None
             if not item.is_valid or not item['bytes'].is_valid:

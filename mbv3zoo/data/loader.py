@@ -1,4 +1,4 @@
-"""Samples -> batches."""
+"""Batches of training samples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mbv3zoo.data.samples import TrainSamples
 
 
 class Targets(NamedTuple):
-    """The labels of a batch: image_index int64 [N], labels int64 [N], boxes float32 [N, 4] xyxy pixels of the input."""
+    """The labels of a batch: image_index int64 [N], labels int64 [N], boxes float32 [N, 4] xyxy input pixels."""
 
     image_index: torch.Tensor
     labels: torch.Tensor
@@ -29,9 +29,9 @@ def collate(samples: list[LabelledImage]) -> tuple[torch.Tensor, Targets]:
 
 
 def train_loader(samples: TrainSamples, config: TrainConfig, processes: int = 1) -> DataLoader:
-    """Shuffled whole batches of `(images, Targets)`: what is left over at the end of an epoch waits for the next.
+    """Shuffled batches of `(images, Targets)`; an incomplete last batch is dropped.
 
-    A set that does not fill one batch for each process is one smaller batch each.
+    A set that does not fill one batch per process gives one smaller batch per process.
     """
     batch_size = min(config.batch_size, max(len(samples) // processes, 1))
     return DataLoader(

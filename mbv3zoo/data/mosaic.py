@@ -1,4 +1,4 @@
-"""Mosaic: four pictures around one point (Bochkovskiy et al., "YOLOv4", arXiv 2004.10934, section 3.3)."""
+"""Mosaic: four images around one point (Bochkovskiy et al., "YOLOv4", arXiv 2004.10934, section 3.3)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mbv3zoo.data.placing import LabelledImage, place, scaled, uniform
 
 
 def mosaic(images: Sequence[LabelledImage], size: tuple[int, int], scale: float) -> LabelledImage:
-    """Sets four pictures around a random point of the canvas, each with a corner at it, each randomly scaled.
+    """Places four randomly scaled images around a random point of the canvas, each with a corner at it.
 
     Args:
-        images: Four of (uint8 [C, H, W], boxes [N, 4] xyxy pixels, labels [N]).
+        images: Four tuples (uint8 [C, H, W], boxes [N, 4] xyxy pixels, labels [N]).
         size: (height, width) of the canvas.
-        scale: Each picture is fitted to the canvas and then scaled by a factor drawn from 1 - scale .. 1 + scale.
+        scale: Each image is fitted to the canvas, then scaled by a factor drawn from 1 - scale .. 1 + scale.
 
     Returns:
         Canvas uint8 [C, height, width], boxes [M, 4] (not clipped), labels [M].
     """
     height, width = size
     canvas = empty_picture(images[0][0].shape[0], size)
-    # The point stays in the middle half, so that each picture shows.
+    # In the middle half, so that each image is visible.
     center_y, center_x = int(uniform(0.25, 0.75) * height), int(uniform(0.25, 0.75) * width)
     all_boxes = []
     for corner, sample in enumerate(images):

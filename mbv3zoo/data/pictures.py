@@ -1,4 +1,4 @@
-"""The pictures of a data set as training takes them: decoded, shrunk to what is needed, kept if asked."""
+"""The decoded images of a dataset, optionally cached in memory or on disk."""
 
 from __future__ import annotations
 
@@ -19,27 +19,26 @@ from mbv3zoo.data.records import Record
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.images.read import read_image
 
-# Where Linux keeps the memory that processes share.
+# Linux's shared memory.
 _SHARED_MEMORY = Path('/dev/shm')
-# Counts up when pictures are decoded or laid out in another way, so that no old cache is read as a new one.
+# To be increased when images are decoded or stored differently, so that old caches are not read.
 _CACHE_FORMAT = 1
 
 
 class Pictures:
-    """Pictures by the index of their record: uint8 [3, H, W], no side longer than `longest_side`.
+    """Images by record index: uint8 [3, H, W], no side longer than `longest_side`.
 
-    With a cache, a picture is decoded once, by whichever loader process comes first, and kept where the others
-    find it.
+    With a cache, an image is decoded once, by the first loader process that reads it, and shared with the others.
 
     Args:
         records: What to read.
-        longest_side: Larger pictures are shrunk to it, pixels.
-        cache: 'memory' keeps pictures in memory that all loader processes share; 'disk' keeps them in a file that later
-            runs find again, as long as the pictures' files stay as they are.
-        folder: Where a 'disk' cache lies; by default `mbv3zoo/pictures` in the user's cache folder.
+        longest_side: In pixels; larger images are downscaled to it.
+        cache: 'memory' keeps images in shared memory; 'disk' keeps them in a file that later runs reuse, unless the
+            image files change.
+        folder: Folder of a 'disk' cache; by default `mbv3zoo/pictures` in the user's cache folder.
 
     Raises:
-        ValueError: There is not enough memory, or disk, for the cache.
+        ValueError: There is not enough memory or disk space for the cache.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class Pictures:
         self.sizes = [_shrunk(record.size, longest_side) for record in records]
         self.store = self.file = None
         if cache != 'no':
-            # A checksum of each picture, eight bytes; the pixels follow, picture by picture.
+            # First a checksum of eight bytes per image, then the pixels, image by image.
             head = 8 * len(records)
             self.starts = list(accumulate((3 * height * width for height, width in self.sizes), initial=head))
             if cache == 'memory':
@@ -61,17 +60,17 @@ class Pictures:
             else:
                 self.file = _file(self._name(), self.starts[-1], Path(folder or _user_cache()))
                 self.store = _mapped(self.file, self.starts[-1])
-            # Pictures whose checksum is known to be right: a file may have lost pages when a computer failed.
+            # Images whose checksum was verified: a file may have lost pages in a crash.
             self.ready = torch.zeros(len(records), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> torch.Tensor | None:
-        """A picture; None, and a warning that names it, where its file is damaged.
+        """An image; None, with a warning, if its file is damaged.
 
         Raises:
-            FileNotFoundError: The file is gone: so may be all the others.
+            FileNotFoundError: The file is gone, and perhaps the whole dataset.
         """
         if self.store is None:
             return self._read(index)
@@ -90,7 +89,7 @@ class Pictures:
         return pixels.clone()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Loader processes that are no forks open the file themselves: torch cannot hand on a mapped one.
+        # Spawned loader processes open the file themselves, as torch cannot pickle a mapped one.
         return self.__dict__ | ({'store': None} if self.file else {})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -106,7 +105,7 @@ class Pictures:
         return resize(image, list(size), antialias=True)
 
     def _name(self) -> str:
-        # Of all that the cached bytes depend on.
+        # A hash of all that the cached bytes depend on.
         digest = hashlib.sha256(f'{_CACHE_FORMAT}\n'.encode())
         for record, size in zip(self.records, self.sizes, strict=True):
             stat = os.stat(record.path)
@@ -115,15 +114,15 @@ class Pictures:
 
 
 def read_or_none(path: Path, channels: int = 3, at_least: tuple[int, int] | None = None) -> torch.Tensor | None:
-    """A picture as uint8 [channels, H, W]; None, and a warning that names it, where it cannot be decoded.
+    """An image as uint8 [channels, H, W]; None, with a warning, if it cannot be decoded.
 
-    Headers were read when the set was loaded, so such a file is damaged further in. One bad picture of thousands
-    should not end a night's training. A file that is gone should: the whole data set may have gone with it.
+    One damaged image of thousands should not end a long training run. A missing file should, as the whole dataset may
+    be gone.
 
     Args:
         path: The file.
         channels: 3 for RGB, 1 for grey.
-        at_least: (height, width) that will do: a larger JPEG is decoded at a half, a quarter or an eighth.
+        at_least: (height, width) needed; a larger JPEG is decoded at a half, a quarter or an eighth of its size.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -140,7 +139,7 @@ def read_or_none(path: Path, channels: int = 3, at_least: tuple[int, int] | None
 
 
 def empty_picture(channels: int, size: tuple[int, int]) -> torch.Tensor:
-    """What stands in for a picture that cannot be decoded: the padding's grey."""
+    """An image of padding grey, in place of one that cannot be decoded."""
     return torch.full((channels, *size), PAD_VALUE, dtype=torch.uint8)
 
 
@@ -152,7 +151,7 @@ def _shrunk(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
 def _shared(size: int, head: int) -> torch.Tensor:
     if _SHARED_MEMORY.is_dir():
         _check_room(size, _SHARED_MEMORY, "shared memory; use cache 'disk' or 'no'")
-    # Zeros would take the room twice, until they are copied to the shared memory: empty pages take none.
+    # Not zeros, which would take the memory twice while they are copied to shared memory.
     store = torch.empty(size, dtype=torch.uint8).share_memory_()
     store[:head] = 0
     return store
@@ -163,13 +162,13 @@ def _file(name: str, size: int, folder: Path) -> Path:
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         _check_room(size, folder, "disk space; use cache 'no', or set XDG_CACHE_HOME to a folder with room")
-        # Another process may make the same file: it appears at its full size.
+        # Another process may create the same file, so it appears at its full size.
         unfinished = path.with_suffix(f'.{os.getpid()}')
         try:
             with open(unfinished, 'wb') as file:
                 file.truncate(size)
                 if size and hasattr(os, 'posix_fallocate'):
-                    # Takes the room now: a disk that fills up under a mapped file kills the process.
+                    # Allocated now, as a disk that fills up under a mapped file kills the process.
                     os.posix_fallocate(file.fileno(), 0, size)
             os.replace(unfinished, path)
         except OSError as error:

@@ -1,27 +1,27 @@
-"""Setting pictures and their boxes on a canvas."""
+"""Places images and their boxes on a canvas."""
 
 from __future__ import annotations
 
 import torch
 from torchvision.transforms.v2.functional import resize
 
-# A picture, uint8 [C, H, W]; its boxes, float32 [N, 4] xyxy pixels; their labels, int64 [N].
+# An image, uint8 [C, H, W]; its boxes, float32 [N, 4] xyxy pixels; their labels, int64 [N].
 LabelledImage = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def scaled(sample: LabelledImage, size: tuple[int, int]) -> LabelledImage:
-    """Resizes a picture to (height, width) with its boxes."""
+    """Resizes an image to (height, width) with its boxes."""
     image, boxes, labels = sample
     ratio = boxes.new_tensor([size[1] / image.shape[2], size[0] / image.shape[1]]).repeat(2)
-    # Picture files decode to [H, W, C] in memory, which resizes three times faster than [C, H, W].
+    # Image files decode to [H, W, C] in memory, which resizes three times faster than [C, H, W].
     return resize(image, list(size), antialias=True), boxes * ratio, labels
 
 
 def place(canvas: torch.Tensor, sample: LabelledImage, top: int, left: int) -> torch.Tensor:
-    """Copies what fits of a picture onto a canvas, in place, its corner at (top, left), which may lie outside.
+    """Copies an image onto a canvas, in place, with its corner at (top, left), which may be outside; the rest is cut.
 
     Returns:
-        The picture's boxes on the canvas [N, 4], not clipped.
+        The image's boxes on the canvas [N, 4], not clipped.
     """
     image, boxes, _ = sample
     y, x = max(top, 0), max(left, 0)
@@ -32,5 +32,5 @@ def place(canvas: torch.Tensor, sample: LabelledImage, top: int, left: int) -> t
 
 
 def uniform(low: float, high: float) -> float:
-    """A number from torch's generator."""
+    """A uniform random number, from torch's default generator."""
     return low + (high - low) * torch.rand(()).item()

@@ -1,4 +1,4 @@
-"""The one internal form of a labelled data set, whatever it was read from."""
+"""A labelled dataset in memory, whatever format it was read from."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import torch
 
 _logger = logging.getLogger(__name__)
 
-# Each tool has its own word for the split that a detector is validated on.
+# Names that tools use for the validation split.
 _VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
 
 
 @dataclass(frozen=True)
 class Record:
-    """One picture and its labels.
+    """One image and its labels.
 
     Attributes:
-        path: The picture's file.
-        size: (height, width) in pixels, after the EXIF turn.
-        boxes: float32 [N, 4] xyxy in pixels of the picture, inside it.
-        labels: int64 [N], indices into the data set's class names.
-        areas: float32 [N], square pixels, that decide whether an object counts as small, medium or large: the
-            annotation's own where it states one (a mask's), else the box's.
-        iscrowd: bool [N]; crowd boxes (and what Pascal VOC calls difficult) are no training targets, and detections on
-            them count neither way.
-        image_id: The id in evaluation files.
+        path: The image's file.
+        size: (height, width) in pixels, with the EXIF orientation applied.
+        boxes: float32 [N, 4] xyxy pixels, inside the image.
+        labels: int64 [N], indices into the dataset's class names.
+        areas: float32 [N], in square pixels, by which COCO evaluation calls an object small, medium or large: the
+            annotation's own (a mask's) if it has one, else the box's.
+        iscrowd: bool [N]; crowd boxes (and VOC's difficult ones) are no training targets, and evaluation ignores
+            detections matched to them.
+        image_id: Id in evaluation files.
     """
 
     path: Path
@@ -42,7 +42,7 @@ class Record:
 
 @dataclass
 class LabelProblems:
-    """Collects what is wrong with a data set's labels, to be told once, with file and line."""
+    """Collects problems of a dataset's labels, with file and line, to report them together."""
 
     source: str | Path
     lines: list[str] = field(default_factory=list)
@@ -60,13 +60,13 @@ class LabelProblems:
 
 @dataclass(frozen=True)
 class DetectionSet:
-    """Records of one split, the names of their classes, and what was found wrong with the labels.
+    """Records of one split, its class names, and problems found in its labels.
 
     Attributes:
-        records: The pictures and their labels.
-        class_names: One a class, in the order of the labels.
+        records: The images and their labels.
+        class_names: One per class.
         problems: One line each.
-        category_ids: The ids that evaluation files have for the classes, in ascending order; 1, 2, ... by default.
+        category_ids: Category id of each class in evaluation files, ascending; 1, 2, ... by default.
     """
 
     records: list[Record]
@@ -83,7 +83,7 @@ class DetectionSet:
 
 
 def find_split(asked: str, known: Collection[str]) -> str | None:
-    """The name that a data set has for a split, or None: 'val' also finds 'validation', 'valid' and 'dev'."""
+    """The dataset's name for a split, or None: 'val' also finds 'validation', 'valid' and 'dev'."""
     others = _VALIDATION_NAMES if asked in _VALIDATION_NAMES else ()
     return next((name for name in (asked, *others) if name in known), None)
 
@@ -91,22 +91,22 @@ def find_split(asked: str, known: Collection[str]) -> str | None:
 def clean_boxes(
     boxes: torch.Tensor, size: tuple[int, int], where: list[str], problems: LabelProblems
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clips boxes to their picture and drops those without any area in it. Each change is a reported problem.
+    """Clips boxes to their image and drops those without area in it; each change is added to `problems`.
 
     Args:
         boxes: float32 [N, 4] xyxy pixels.
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
         where: File and line of each box.
-        problems: Takes the report.
+        problems: Where changes are added.
 
     Returns:
-        The clipped boxes [M, 4] and the kept rows bool [N].
+        The clipped boxes [M, 4], and which were kept, bool [N].
     """
     height, width = size
     limit = boxes.new_tensor([width, height, width, height])
     clipped = boxes.nan_to_num(-1).clamp(min=0).minimum(limit)
     keep = boxes.isfinite().all(1) & (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    # Writers round to a few digits: a pixel over the edge is no mistake of the person who drew the box.
+    # Up to one pixel outside is rounding and not reported.
     outside = (boxes - clipped).abs().amax(1) > 1
     for i in torch.nonzero(~keep | outside).flatten().tolist():
         box = [round(v, 1) for v in boxes[i].tolist()]

@@ -1,4 +1,4 @@
-"""Records -> samples, one by one."""
+"""Datasets of training and evaluation samples."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mbv3zoo.images.letterbox import Letterbox
 
 
 class TrainSamples(Dataset):
-    """Augmented training pictures.
+    """Augmented training images.
 
-    What is drawn for a sample depends on (seed, epoch, index) only: not on the number of workers, nor on what was
-    loaded before, so that a resumed run sees what the uninterrupted one would have.
+    Random numbers of a sample depend on (seed, epoch, index) only, not on the number of workers or on what was loaded
+    before, so a resumed run sees the same samples as an uninterrupted one.
 
     Args:
         data: The training set.
@@ -31,18 +31,18 @@ class TrainSamples(Dataset):
         self.records = data.records
         self.channels = channels
         self.config = config
-        # Shared: loader processes live as long as the training, and see it change.
+        # Shared, so that persistent loader processes see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self.pictures = Pictures(data.records, max(image_size), config.cache)
         self.augment = Augmentation(image_size, config, len(data), self._read)
 
     @property
     def epoch(self) -> int:
-        """The epoch that samples are drawn for."""
+        """The epoch whose random numbers are used."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """To be called before each epoch, and before its loader is asked for a batch."""
+        """To be called before each epoch, before the loader's first batch."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class TrainSamples(Dataset):
         epoch = self.epoch
         mix = epoch < self.config.epochs - self.config.mosaic_off_epochs
         with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed: it seeds GPUs too, whose state is not put back, and is as slow as a resize.
+            # Not torch.manual_seed, which is slow and also seeds GPUs, whose state fork_rng does not restore here.
             seed = (self.config.seed * 1_000_003 + epoch) * 1_000_003 + index
             torch.default_generator.manual_seed(seed % 2**63)
             image, boxes, labels = self.augment(index, mix)
@@ -70,7 +70,7 @@ class TrainSamples(Dataset):
 
 
 class EvalSamples(Dataset):
-    """Letterboxed pictures: (uint8 [C, H, W], index)."""
+    """Letterboxed images: (uint8 [C, H, W], index)."""
 
     def __init__(self, data: DetectionSet, image_size: tuple[int, int], channels: int = 3) -> None:
         self.records = data.records

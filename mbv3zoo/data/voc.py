@@ -1,4 +1,4 @@
-"""Pascal VOC data sets: one XML file of objects a picture."""
+"""Pascal VOC datasets: one XML file of objects per image."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _NAME_FILES = ('classes.txt', 'labels.txt')
 
 def is_voc(folder: Path) -> bool:
     """Whether a folder has the layout of Pascal VOC, or split folders with XML files in them."""
-    # By its listing: a Mac takes COCO's `annotations` for it.
+    # By its listing, as macOS ignores case and COCO has a folder `annotations`.
     return any(entry.name == 'Annotations' for entry in folder.iterdir()) or bool(_split_folders(folder))
 
 
 def load_voc(folder: str | Path, split: str) -> DetectionSet:
-    """Reads one split of a Pascal VOC data set.
+    """Reads one split of a Pascal VOC dataset.
 
-    The classes are those of `classes.txt` or `labels.txt` in the folder, one name a line. Without such a file they are
-    the names in the annotations of all splits, in alphabetical order, which is VOC's own.
+    The classes are those of `classes.txt` or `labels.txt` in the folder, one name per line. Without such a file they
+    are the names in the annotations of all splits, in alphabetical order, as in VOC itself.
 
-    Objects marked `difficult` are kept as crowd boxes: no training targets, and detections on them count neither way.
-    Coordinates count pixels from 1 and name the first and the last one in the box.
+    Objects marked `difficult` become crowd boxes: no training targets, and ignored in evaluation. Coordinates are those
+    of the first and last pixel in the box, counted from 1.
 
     Args:
         folder: A year of VOC (`Annotations/`, `JPEGImages/`, `ImageSets/Main/<split>.txt`), or a folder of split
-            folders (`train/`, `valid/`, ...) that hold pictures and XML files side by side.
+            folders (`train/`, `valid/`, ...) that hold images and XML files side by side.
         split: 'train', 'val' (also finds 'valid' and 'validation'), ...
 
     Raises:
-        ValueError: The folder, the split or its pictures are missing, or there is no class.
+        ValueError: The folder, the split or its images are missing, or no class is named.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -64,7 +64,7 @@ def load_voc(folder: str | Path, split: str) -> DetectionSet:
     for name in names:
         path, picture = xml_files.get(name), pictures.get(name)
         if path is None:
-            problems.add(name, 'left out: it has no XML file; that of a picture of nothing has no <object>')
+            problems.add(name, 'left out: it has no XML file; a picture without objects needs one without <object>')
         elif parsed[path].error:
             problems.add(f'{path}:{parsed[path].error_line}', f'left out: {parsed[path].error}')
         elif picture is None:
@@ -88,7 +88,7 @@ def load_voc(folder: str | Path, split: str) -> DetectionSet:
 
 @dataclass
 class _Object:
-    """An <object>: its line, and the texts in it by their path, such as 'bndbox/xmin'."""
+    """An <object>: its line, and the texts in it by path, such as 'bndbox/xmin'."""
 
     line: int
     texts: dict[str, str] = field(default_factory=dict)
@@ -130,7 +130,7 @@ def _targets(
 
 
 def _read_xml(path: Path) -> _Annotation:
-    """Reads the objects of an annotation file, each with its line, which ElementTree does not tell."""
+    """Reads the objects of an annotation file with their line numbers, which ElementTree does not give."""
     parser = expat.ParserCreate()
     result = _Annotation()
     open_tags: list[str] = []
@@ -155,7 +155,7 @@ def _read_xml(path: Path) -> _Annotation:
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler = text.append
-    # Entities reach for other files, or grow without end.
+    # Entities may read other files, or expand without limit.
     parser.EntityDeclHandler = refuse_entity
     try:
         parser.Parse(path.read_bytes(), True)
@@ -167,9 +167,9 @@ def _read_xml(path: Path) -> _Annotation:
 
 
 def _listed(folder: Path, split: str) -> list[str]:
-    """The names of pictures in ImageSets/Main/<split>.txt."""
+    """The names of images in ImageSets/Main/<split>.txt."""
     main = folder / 'ImageSets' / 'Main'
-    # Beside the splits stand files of one class each, `cat_train.txt`, with a second column.
+    # There are also files of one class each, `cat_train.txt`, with a second column.
     known = sorted(path.stem for path in main.glob('*.txt')) if main.is_dir() else []
     key = find_split(split, known)
     if key is None:
@@ -192,7 +192,7 @@ def _split_folder(folder: Path, split: str) -> Path:
 
 
 def _by_name(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """Files below a folder by their path in it, without the suffix. Hidden ones are a Mac's notes on other files."""
+    """Files below a folder by their relative path without suffix; hidden ones (macOS metadata) are left out."""
     paths = (p for p in sorted(folder.rglob('*')) if p.suffix.lower() in suffixes and not p.name.startswith('.'))
     return {path.relative_to(folder).with_suffix('').as_posix(): path for path in paths}
 

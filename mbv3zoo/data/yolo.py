@@ -1,5 +1,5 @@
-"""YOLO data sets: data.yaml, and one text file a picture with `class cx cy w h` (or `class x1 y1 x2 y2 x3 y3 ...`, a
-polygon) in shares of its sides."""
+"""YOLO datasets: data.yaml, and one text file per image with lines `class cx cy w h` (or `class x1 y1 x2 y2 x3 y3 ...`
+for a polygon), as fractions of its width and height."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mbv3zoo.utils.yaml import read_mapping
 
 
 def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
-    """Reads one split of a YOLO data set.
+    """Reads one split of a YOLO dataset.
 
-    A polygon gives the box around it. A line that repeats another of its file is dropped.
+    A polygon becomes its bounding box. Duplicate lines of a file are dropped.
 
     Args:
         data_yaml: The file with `names` (list or map), `path` (optional) and, for each split, a folder, a text file of
-            paths, or a list of these. They start from `path`, and `path` from the file's own folder; where that leads
-            nowhere, as it does after a move, they start from the file's own folder.
+            paths, or a list of these. They are relative to `path`, which is relative to the file's own folder; if
+            `path` does not exist, as after a move, they are relative to the file's own folder.
         split: 'train', 'val' (also finds 'valid' and 'validation'), ...
 
     Raises:
-        ValueError: The file, the split or its pictures are missing.
+        ValueError: The file, the split or its images are missing.
     """
     data_yaml = Path(data_yaml)
     data = _read_yaml(data_yaml)
@@ -81,7 +81,7 @@ def _class_names(data: dict, path: Path) -> tuple[str, ...]:
 
 
 def _root(data: dict, data_yaml: Path) -> Path:
-    """The folder that the splits start from."""
+    """The folder that the splits are relative to."""
     given = data.get('path') or '.'
     if not isinstance(given, str):
         raise ValueError(f'{data_yaml}: `path` must be a folder, given {given!r}')
@@ -90,7 +90,7 @@ def _root(data: dict, data_yaml: Path) -> Path:
 
 
 def _slashes(path: str) -> str:
-    """A path as any system reads it; sets are made on Windows and trained on elsewhere."""
+    """A path with forward slashes, as datasets may be made on Windows."""
     return path.strip().replace('\\', '/')
 
 
@@ -98,7 +98,7 @@ def _pictures(root: Path, source: str, data_yaml: Path) -> list[Path]:
     source = _slashes(source)
     place = root / source
     if not place.exists() and source.startswith('../'):
-        # Exports of Roboflow write `../train/images` for the folder train/images beside the file.
+        # Roboflow writes `../train/images` for the folder train/images beside the file.
         place = root / source.removeprefix('../')
     if place.is_dir():
         return sorted(p for p in place.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -123,7 +123,7 @@ def _read_labels(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     rows, where, labels = [], [], []
     seen: dict[tuple[float, ...], int] = {}
-    # No file: there is nothing in the picture.
+    # No file means no objects.
     text = path.read_text(encoding='utf-8', errors='replace') if path.is_file() else ''
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -156,5 +156,5 @@ def _corners(shape: list[float]) -> list[float]:
         center_x, center_y, width, height = shape
         return [center_x - width / 2, center_y - height / 2, center_x + width / 2, center_y + height / 2]
     points = torch.tensor(shape, dtype=torch.float64).reshape(-1, 2)
-    # Unlike Python's min, this one does not lose a NaN on its way.
+    # Unlike Python's min, amin propagates NaN.
     return torch.cat([points.amin(0), points.amax(0)]).tolist()

@@ -1,7 +1,7 @@
-"""What is known of each timm backbone: how it serves a detector, what it costs, which pictures it takes, its licence.
+"""The table of timm's backbones: feature maps, cost, accepted image sizes, weights and their licence.
 
-The table of all names comes with the package (docs/backbones.csv, made by tools/backbone_table.py); a name that is not
-in it is measured when it is asked for.
+It comes with the package (docs/backbones.csv, made by tools/backbone_table.py); a name that is not in it is measured
+on demand.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 class BackboneRow(NamedTuple):
-    """One line of the table; all values as text, the way they are printed.
+    """One row of the table; all values are strings, as printed.
 
     Attributes:
         name: timm's name.
-        family: The module of timm that it is defined in.
-        route: How it comes to its levels; see `mbv3zoo.models.levels.Route`.
-        strides: Pixels a cell of the maps that C3, C4, C5 are made from.
-        channels: Channels of these maps.
-        parameters: Of what a detector keeps of it, with the layers that make missing levels; in millions.
-        gflops: Floating point operations of that at `image_size`, in thousand millions; a multiply-add counts as two.
-        image_size: height x width in pixels that a detector on it is built for unless told otherwise.
-        sizes: Which sizes it takes; "any" is any multiples of 32.
+        family: timm's module that defines it.
+        route: How it provides its levels; see `mbv3zoo.models.levels.Route`.
+        strides: Stride of the feature maps that C3, C4, C5 are made from.
+        channels: Channels of these feature maps.
+        parameters: In millions, of what a detector uses of it, with the layers that make missing levels.
+        gflops: Floating point operations of the same at `image_size`, in 10^9; a multiply-add counts as two.
+        image_size: Default height x width of a detector on it, in pixels.
+        sizes: Accepted sizes; "any" means any multiples of 32.
         weights: Tag of the weights that `pretrained=True` loads.
-        trained_at: height x width in pixels these were trained at.
-        licence: Of these weights, where timm says so.
-        timm: timm's version that it was measured with.
+        trained_at: height x width in pixels that these were trained at.
+        licence: Licence of these weights, if timm records it.
+        timm: timm's version at the measurement.
     """
 
     name: str
@@ -58,7 +58,7 @@ class BackboneRow(NamedTuple):
 
 
 def measure(name: str) -> BackboneRow:
-    """Measures a backbone, without storage and without weights.
+    """Measures a backbone on the meta device, without weights.
 
     Raises:
         ValueError: timm does not know the name.
@@ -75,7 +75,7 @@ def measure(name: str) -> BackboneRow:
         parameters=f'{sum(p.numel() for p in backbone.parameters()) / 1e6:.2f}',
         gflops=f'{count_operations(backbone, size) / 1e9:.2f}',
         image_size=f'{size[0]} x {size[1]}',
-        # All need be tried only of models that timm limits.
+        # Others take any size, which need not be tried.
         sizes=accepted_sizes(name) if backbone.bound or record.min_input_size else 'any',
         **weights_columns(record),
         timm=timm.__version__,
@@ -83,10 +83,10 @@ def measure(name: str) -> BackboneRow:
 
 
 def backbone_row(name: str) -> BackboneRow:
-    """The table's line of a backbone, measured now where the packaged table does not have it.
+    """The table's row of a backbone, measured if the packaged table does not have it.
 
     Args:
-        name: timm's name; with a tag, the line is about those weights.
+        name: timm's name; with a tag, the row is about those weights.
 
     Raises:
         ValueError: timm does not know the name.
@@ -99,18 +99,18 @@ def backbone_row(name: str) -> BackboneRow:
 
 
 def backbone_rows(pattern: str = '', pretrained: bool = False) -> Iterator[BackboneRow]:
-    """The table's lines of all backbones that match a pattern such as 'resnet*'.
+    """The table's rows of all backbones that match a pattern such as 'resnet*'.
 
     Args:
         pattern: As for `timm.list_models`; '' for all.
-        pretrained: Those with weights instead, a line for each of their tags.
+        pretrained: Only those with weights, one row per tag.
     """
     names = timm.list_pretrained(pattern) if pretrained else timm.list_models(pattern)
     return map(backbone_row, names)
 
 
 def table_path() -> Path:
-    """The packaged table: inside the wheel, or in a checkout's docs."""
+    """Path of the packaged table: in the wheel, or in the repository's docs."""
     packaged = _PACKAGE / 'backbones.csv'
     return packaged if packaged.is_file() else _PACKAGE.parent / 'docs' / 'backbones.csv'
 
@@ -124,7 +124,7 @@ def write_rows(path: Path, rows: Iterable[BackboneRow]) -> None:
 
 
 def weights_columns(record: PretrainedCfg) -> dict[str, str]:
-    """The columns about a tag's weights, from timm's record of it."""
+    """The columns about a tag's weights, from its pretrained_cfg."""
     if not record.has_weights:
         return {'weights': '', 'trained_at': '', 'licence': ''}
     return {

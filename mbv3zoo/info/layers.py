@@ -1,4 +1,4 @@
-"""The rows of a YOLOv5 layer list with what each gives and costs, as a table."""
+"""The rows of a YOLOv5 layer list with output shape and cost, as a table."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class TableRow(NamedTuple):
 
     Attributes:
         row: Its number.
-        sources: Numbers of the rows that it takes; -1 is the picture.
-        module: Its name and how often it is repeated, before scaling by the depth multiple.
-        args: Its arguments as they stand in the file, channels not scaled.
-        output: channels x height x width of its map, on a picture of the detector's size.
+        sources: Numbers of the rows that it takes; -1 is the image.
+        module: Its block and number of repeats, before scaling by the depth multiple.
+        args: Its arguments as in the file, channels not scaled.
+        output: channels x height x width of its output, on an image of the detector's size.
         parameters: Their number.
-        gflops: Floating point operations on one picture, in thousand millions; a multiply-add counts as two.
+        gflops: Floating point operations on one image, in 10^9; a multiply-add counts as two.
     """
 
     row: str
@@ -39,19 +39,19 @@ class TableRow(NamedTuple):
 
 
 def read_layer_table(path: str | Path) -> list[TableRow] | None:
-    """The rows of a layer-list file; None where the file holds settings instead.
+    """The rows of a layer-list file; None if the file holds settings instead.
 
     Args:
         path: The file.
 
     Raises:
-        ValueError: There is a mistake in the file; the row is named.
+        ValueError: There is an error in the file; the message gives the row.
     """
     data = read_mapping(Path(path))
     if not is_layer_list(data):
         return None
     layers = parse_layer_list(data, path)
-    # Rows that have a name of their own are shown as rows too.
+    # YOLOv5's own backbone and neck are shown as rows too.
     detector = Detector(to_config(layers, path, named=False), device='meta')
     backbone: Any = detector.backbone.model
     assert isinstance(detector.neck, LayerGraph)
@@ -62,7 +62,7 @@ def read_layer_table(path: str | Path) -> list[TableRow] | None:
 
 
 def layer_table(rows: list[TableRow]) -> str:
-    """The table as text, under a line of headings."""
+    """The table as text, with a header line."""
     return '\n'.join(aligned([('row', 'from', 'module', 'args', 'output', 'parameters', 'GFLOPs'), *rows]))
 
 

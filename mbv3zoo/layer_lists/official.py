@@ -1,4 +1,4 @@
-"""The layers of YOLOv5 v6.0 as rows: what n, s, m, l and x have in common, and what others are edited from."""
+"""The rows of YOLOv5 v6.0, which n, s, m, l and x share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def _rows(table: list[tuple[tuple[int, ...], int, str, tuple]]) -> tuple[LayerRo
     return tuple(LayerRow(sources=s, repeats=n, block=block, args=args) for s, n, block, args in table)
 
 
-# Rows 0 to 8; -1 is the picture.
+# Rows 0 to 8; -1 is the image.
 BACKBONE_ROWS = _rows(
     [
         ((-1,), 1, 'Conv', (64, 6, 2, 2)),
@@ -26,7 +26,7 @@ BACKBONE_ROWS = _rows(
 # The rows that end a stage, at strides 4, 8, 16, 32.
 BACKBONE_STAGES = (2, 4, 6, 8)
 
-# Rows 9 to 23, on the maps 4, 6 and 8: what `mbv3zoo.models.neck.PAN` computes.
+# Rows 9 to 23, on the outputs of rows 4, 6 and 8: what `mbv3zoo.models.neck.PAN` computes.
 NECK_ROWS = _rows(
     [
         ((8,), 1, 'SPPF', (1024, 5)),

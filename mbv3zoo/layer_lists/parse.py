@@ -1,4 +1,4 @@
-"""YOLOv5's layer-list files -> DetectorConfig. Names come from tables, arguments are plain values; nothing is run."""
+"""YOLOv5's layer-list files -> DetectorConfig. Names are looked up, arguments are literals; no code is run."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRow, LayerRows, unknown_source
 from mbv3zoo.layer_lists.official import BACKBONE_ROWS, BACKBONE_STAGES, NECK_INPUTS, NECK_OUTPUTS, NECK_ROWS
 
-# Keys of a file that create_detector may be asked to change.
+# Keys that create_detector takes as arguments.
 SCALING = ('depth_multiple', 'width_multiple', 'activation')
-# 'inplace' is about memory only, and changes nothing here.
+# 'inplace' concerns memory only and is ignored.
 KEYS = ('nc', *SCALING, 'anchors', 'ch', 'inplace', 'backbone', 'head')
-# Names that hand-patched trees give to a whole network.
+# Names of whole networks in common forks of YOLOv5.
 _NETWORKS = {'MobileNetV3': 'mbv3_yolo_large', 'MobileNetV3Small': 'mbv3_yolo_small'}
 _OWN_NAMES = ' or '.join(_NETWORKS)
-# A whole network stands for the rows 0 to 4: its maps at strides 2, 4, 8, 16, 32.
+# A whole network takes the place of rows 0 to 4: its feature maps at strides 2, 4, 8, 16, 32.
 NETWORK_STRIDES = {number: 2 ** (number + 1) for number in range(5)}
 _STAGE_STRIDES = dict(zip(BACKBONE_STAGES, (4, 8, 16, 32), strict=True))
 _LONGEST_VALUE = 200
 
 
 class LayerList(NamedTuple):
-    """What stands in a file, read and checked row by row.
+    """The contents of a layer-list file, parsed and checked row by row.
 
     Attributes:
         num_classes, in_chans: As in `DetectorConfig`.
-        anchors: For each level (width, height) in pixels, or their number.
+        anchors: Per level (width, height) in pixels, or their number.
         depth_multiple, width_multiple, activation: Compound scaling and activation.
-        network: The timm model that is the whole backbone, and its arguments; None where the backbone is rows.
-        rows: All rows but the network and Detect.
+        network: Name and arguments of the timm model that is the whole backbone; None if the backbone is rows.
+        rows: All rows except the network and Detect.
         first: Number of the first of `rows`: 5 after a network, else 0.
-        backbone: How many of `rows` stand under `backbone`.
+        backbone: How many of `rows` are under `backbone`.
         detect: Numbers of the rows that Detect takes.
     """
 
@@ -56,24 +56,24 @@ class LayerList(NamedTuple):
 
     @property
     def shift(self) -> int:
-        """What a layer's number in YOLOv5's tensors lacks to its row's: a network is one layer there, and five rows."""
+        """Row number minus the layer number in YOLOv5's tensor names, where a whole network is one layer."""
         return self.first - 1 if self.network else 0
 
 
 def is_layer_list(data: Mapping[str, Any]) -> bool:
-    """Whether what stands in a YAML file is a layer list, and not settings of a DetectorConfig."""
+    """Whether a YAML file's contents are a layer list, not a DetectorConfig."""
     return isinstance(data.get('backbone'), list) or 'head' in data
 
 
 def parse_layer_list(data: Mapping[str, Any], source: Any) -> LayerList:
-    """Reads the values of a layer-list file.
+    """Parses the contents of a layer-list file.
 
     Args:
-        data: What stands in the file.
-        source: What errors call it.
+        data: Its contents.
+        source: Name used in error messages.
 
     Raises:
-        ValueError: A key, a row or an argument is not what it should be; the row is named by its number.
+        ValueError: A key, row or argument is invalid; the message gives the row number.
     """
     if 'scales' in data:
         raise ValueError(f'{source}: it has scales, as YOLOv8 and later; expected a file of YOLOv5 v6 or v7')
@@ -123,18 +123,17 @@ def parse_layer_list(data: Mapping[str, Any], source: Any) -> LayerList:
 
 
 def to_config(layers: LayerList, source: Any, named: bool = True) -> DetectorConfig:
-    """The detector that a file describes.
+    """The detector that a layer list describes.
 
-    YOLOv5's own backbone and neck become `cspdarknet_v6_*` and the PAN, as if they had been asked for by name; other
-    rows stay rows.
+    YOLOv5's own backbone and neck become `cspdarknet_v6_*` and the PAN; other rows stay rows.
 
     Args:
-        layers: What `parse_layer_list` read.
-        source: What errors call it.
-        named: Look for what has a name of its own; else everything stays rows.
+        layers: What `parse_layer_list` returned.
+        source: Name used in error messages.
+        named: Recognise YOLOv5's own backbone and neck; else all rows stay rows.
 
     Raises:
-        ValueError: A value is out of range, or a row takes a map that there is not.
+        ValueError: A value is out of range, or a row takes the output of a row that does not exist.
     """
     data = {name: getattr(layers, name) for name in ('num_classes', 'in_chans', 'anchors', *SCALING)}
     network, rows, first = layers.network, layers.rows, layers.first
@@ -173,7 +172,7 @@ def to_config(layers: LayerList, source: Any, named: bool = True) -> DetectorCon
 
 
 class _Reader:
-    """Reads rows of one file."""
+    """Parses the rows of one file."""
 
     def __init__(self, source: Any, variables: dict[str, Any]) -> None:
         self.source, self.variables = source, variables
@@ -199,7 +198,7 @@ class _Reader:
             raise ValueError(f'{place}: from {row[0]!r} is before the picture')
         values = [self.value(arg, place) for arg in args]
         if block in ('Detect', 'Segment'):
-            # Anchors are not bounded like other numbers; the config checks them.
+            # Anchors have other bounds than arguments; the config checks them.
             return LayerRow.model_construct(sources=tuple(sources), repeats=1, block=block, args=tuple(values))
         return LayerRow.parse({'sources': sources, 'repeats': repeats, 'block': block, 'args': values}, place)
 
@@ -217,7 +216,7 @@ class _Reader:
         return arguments
 
     def value(self, value: Any, place: str) -> Any:
-        """An argument: a plain value, or 'nc' or 'anchors'. A text may hold a plain value, as YAML's `None` does."""
+        """An argument: a literal, 'nc' or 'anchors'. A string may hold a literal: YAML reads `None` as one."""
         if isinstance(value, list):
             return [self.value(item, place) for item in value]
         if value is None or isinstance(value, (bool, int, float)):
@@ -253,7 +252,7 @@ def _network_name(module: Any) -> str | None:
 
 
 def _anchors(value: Any, source: Any) -> Any:
-    """[[w, h, w, h, ...] a level] -> ((w, h), ...) a level; a number stays."""
+    """[w, h, w, h, ...] per level -> ((w, h), ...) per level; a number stays."""
     if _is_int(value) or value is DEFAULT_ANCHORS:
         return value
     if not isinstance(value, list) or not all(isinstance(level, list) and len(level) % 2 == 0 for level in value):
@@ -265,7 +264,7 @@ def _anchors(value: Any, source: Any) -> Any:
 
 
 def _cspdarknet_size(layers: LayerList) -> str | None:
-    """Which of YOLOv5's sizes the backbone is, if it is one."""
+    """Which of YOLOv5's sizes the backbone is, or None."""
     split = len(BACKBONE_ROWS)
     taken = _taken_from_outside(layers.rows[split:], split, layers.detect)
     if layers.network or layers.rows[:split] != BACKBONE_ROWS or not set(taken) <= set(BACKBONE_STAGES):
@@ -282,7 +281,7 @@ def _taken_from_outside(rows: Iterable[LayerRow], first: int, outputs: Iterable[
 
 
 def _hint(layers: LayerList) -> str:
-    """Says what may be the cause where all numbers are off by four: a network that was not recognised."""
+    """The likely cause if all numbers are off by four: a whole network that was not recognised."""
     if layers.first or layers.rows[0].args:
         return ''
     return f'Row 0 ({layers.rows[0].block}) counts as one row; a whole network is a timm model, {_OWN_NAMES}.'
@@ -293,7 +292,7 @@ def _first_user(rows: Iterable[LayerRow], first: int, source: int) -> str:
 
 
 def _renumbered(neck: LayerRows) -> tuple[LayerRow, ...] | None:
-    """The rows with YOLOv5's own numbers, to be compared with its neck's; None where they cannot be the same."""
+    """The rows with YOLOv5's own row numbers, to compare them with its neck; None if they cannot be the same."""
     if neck.strides != STRIDES or len(neck.rows) != len(NECK_ROWS):
         return None
     own = dict(zip(neck.inputs, NECK_INPUTS, strict=True))

@@ -25,19 +25,19 @@ _TORCH = {
         'Identity',
     )
 }
-# Far beyond any name: the parser of Python recurses, and texts may come from anywhere.
+# Python's parser recurses, and the text may come from an untrusted file.
 _LONGEST = 100
 
 
 def activation_layer(name: str) -> Any:
-    """The class of an activation, or what builds it.
+    """The class of an activation, or a partial of it.
 
     Args:
         name: A name in timm.layers ('silu', 'relu', 'hard_swish'), or a call with plain values as YOLOv5 files have it
-            ('nn.SiLU()', 'nn.LeakyReLU(0.1)'); the call is read, never run.
+            ('nn.SiLU()', 'nn.LeakyReLU(0.1)'); the call is parsed, never run.
 
     Raises:
-        ValueError: There is no such activation.
+        ValueError: Unknown activation.
     """
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST:
         raise ValueError(f'an activation is a name of at most {_LONGEST} characters, given {reprlib.repr(name)}')
@@ -47,7 +47,7 @@ def activation_layer(name: str) -> Any:
         return get_act_layer(name)
     except KeyError:
         raise ValueError(
-            f'unknown activation {name!r}: timm.layers has none such; take silu, relu, hard_swish'
+            f'unknown activation {name!r}: expected a name in timm.layers such as silu, relu, hard_swish'
         ) from None
 
 

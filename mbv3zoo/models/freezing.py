@@ -1,4 +1,4 @@
-"""Frozen parts of a backbone: parameters that do not learn, in layers that stay in evaluation mode."""
+"""Freezing parts of a backbone: parameters without gradient, in layers that stay in eval mode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def freeze(parameters: Iterable[nn.Parameter]) -> None:
-    """Stops parameters from learning."""
+    """Sets `requires_grad` to False."""
     for parameter in parameters:
         parameter.requires_grad_(False)
 
@@ -20,14 +20,14 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
 
 
 def keep_frozen_in_evaluation(module: nn.Module) -> None:
-    """Puts every part that has parameters, all of them frozen, in evaluation mode.
+    """Puts every submodule whose parameters are all frozen in eval mode.
 
-    A frozen BatchNorm keeps its statistics then, and a frozen block drops nothing: what is frozen computes the same in
+    A frozen BatchNorm then keeps its statistics, and a frozen block applies no dropout: it computes the same in
     training as in evaluation.
     """
     parameters = list(module.parameters())
     if parameters and not any(p.requires_grad for p in parameters):
-        # Not by eval(), which a module may override to come back here.
+        # Not by eval(), which calls train(), which a module may override to call this function.
         for part in module.modules():
             part.training = False
         return

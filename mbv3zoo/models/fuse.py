@@ -20,7 +20,7 @@ _STANDARDISED = (StdConv2d, StdConv2dSame, ScaledStdConv2d, ScaledStdConv2dSame)
 
 
 class ChannelAffine(nn.Module):
-    """x * scale + shift for each channel: what is left of a BatchNorm that stands behind no convolution."""
+    """x * scale + shift for each channel: replaces a BatchNorm that no convolution precedes."""
 
     def __init__(self, norm: _BatchNorm) -> None:
         super().__init__()
@@ -35,14 +35,14 @@ class ChannelAffine(nn.Module):
 
 @torch.no_grad()
 def fuse_batch_norms(model: nn.Module, example: torch.Tensor) -> None:
-    """Removes every BatchNorm of `model`, in place: folded where it follows a convolution, else made a plain affine.
+    """Removes every BatchNorm of `model`, in place: folded into the convolution before it, else made a `ChannelAffine`.
 
-    Which convolution feeds which norm is seen in one forward pass of `example`, not guessed from the order or the names
-    of modules, so that any timm backbone can be folded. timm's norm-and-activation layers keep their activation.
+    Which convolution feeds which norm is recorded in a forward pass of `example`, not guessed from the order or names
+    of modules, so any timm backbone can be folded. timm's norm-and-activation layers keep their activation.
     """
     producers = _producers(model, example)
     replacements: dict[_BatchNorm, nn.Module] = {}
-    # A norm may stand in several places under several names.
+    # One norm may be registered under several names.
     for name, norm in list(model.named_modules(remove_duplicate=False)):
         if isinstance(norm, _BatchNorm):
             if norm not in replacements:
@@ -51,7 +51,7 @@ def fuse_batch_norms(model: nn.Module, example: torch.Tensor) -> None:
 
 
 def first_convolution(model: nn.Module, example: torch.Tensor) -> nn.Conv2d | None:
-    """The plain convolution that alone takes a model's input; None where there is none, as in some transformers.
+    """The ungrouped convolution that is the only user of a model's input; None if there is none.
 
     Args:
         model: The model.
@@ -77,7 +77,7 @@ def first_convolution(model: nn.Module, example: torch.Tensor) -> nn.Conv2d | No
 
 
 def _replacement(norm: _BatchNorm, conv: nn.Conv2d | None) -> nn.Module:
-    """What stands in for a norm; its scale and shift go into `conv` where there is one."""
+    """What replaces a norm; its scale and shift go into `conv` if there is one."""
     if conv is None:
         affine: nn.Module = ChannelAffine(norm)
     else:
@@ -90,11 +90,11 @@ def _replacement(norm: _BatchNorm, conv: nn.Conv2d | None) -> nn.Module:
 
 
 class _Uses(TorchDispatchMode):
-    """Counts the operations that take each of the tensors it watches, in-place ones included."""
+    """Counts the operations, in-place ones included, that take each of the watched tensors."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.watched: dict[int, torch.Tensor] = {}  # keeps them, so that their ids stay unique
+        self.watched: dict[int, torch.Tensor] = {}  # keeps them alive, so that their ids stay unique
         self.counts: Counter[int] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
@@ -103,7 +103,7 @@ class _Uses(TorchDispatchMode):
 
 
 def _producers(model: nn.Module, example: torch.Tensor) -> dict[_BatchNorm, nn.Conv2d]:
-    """Norm -> the convolution whose output it takes, where both run once and nothing else takes that output."""
+    """Norm -> the convolution whose output it takes, if both run once and nothing else uses that output."""
     uses = _Uses()
     sources: dict[int, nn.Conv2d] = {}
     calls: Counter[nn.Module] = Counter()
@@ -142,7 +142,7 @@ def _scale_and_shift(norm: _BatchNorm) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _fold(conv: nn.Conv2d, norm: _BatchNorm) -> None:
-    # In double precision: the folded network should differ from the trained one by rounding once, not thrice.
+    # In double precision, so that the result is rounded once.
     assert norm.running_mean is not None and norm.running_var is not None
     weight, bias = fuse_conv_bn_weights(
         conv.weight.double(),

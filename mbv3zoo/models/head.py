@@ -1,4 +1,4 @@
-"""The anchor-based head of YOLOv5: one 1x1 convolution a level, raw logits out."""
+"""The anchor-based head of YOLOv5: one 1x1 convolution per level, raw logits out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class DetectHead(nn.Module):
     Args:
         in_channels: Channels of each level.
         num_classes: Number of classes K.
-        num_anchors: Anchors a cell, A.
-        strides: Pixels a cell of each level.
+        num_anchors: Anchors per cell, A.
+        strides: Stride of each level, in input pixels per cell.
 
     Returns (forward):
-        A list, one tensor a level, [B, A, H, W, 5 + K]: tx, ty, tw, th, objectness, K classes, before the sigmoid.
+        One tensor per level, [B, A, H, W, 5 + K]: tx, ty, tw, th, objectness, K classes, before the sigmoid.
     """
 
     def __init__(self, in_channels: Sequence[int], num_classes: int, num_anchors: int, strides: Sequence[int]) -> None:
@@ -33,8 +33,8 @@ class DetectHead(nn.Module):
         self.convs = nn.ModuleList(convs)
 
     def _init_bias(self, bias: torch.Tensor, stride: int) -> None:
-        # Starts where a picture of 640 pixels holds about 8 objects and each class has a share of 0.6 of them (focal
-        # loss's prior, arXiv 1708.02002 section 3.3): the first steps need not learn that most cells are empty.
+        # A prior of about 8 objects per image of 640 pixels, 0.6 of them of each class (as for the focal loss, arXiv
+        # 1708.02002 section 3.3): the first steps need not learn that most cells are empty.
         with torch.no_grad():
             bias = bias.view(self.num_anchors, self.num_outputs)
             bias[:, 4] += math.log(8 / (640 / stride) ** 2)

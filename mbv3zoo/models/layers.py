@@ -1,4 +1,4 @@
-"""YOLOv5's blocks (v6.0), on timm's ConvNormAct: those of the neck, and those that layer lists name."""
+"""YOLOv5's blocks (v6.0), on timm's ConvNormAct."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def conv(
     Args:
         in_channels, out_channels: Channels.
         kernel_size, stride, groups, dilation: Of the convolution.
-        padding: Cells on each side; None is half the kernel, rounded down.
+        padding: On each side; None is half the kernel, rounded down.
         apply_act: Whether the activation follows.
         act: The activation; see `mbv3zoo.models.activations`.
 
@@ -41,7 +41,7 @@ def conv(
         TypeError: The kernel is not square.
     """
     if not isinstance(kernel_size, int):
-        raise TypeError(f'the kernel size is one whole number here, given {kernel_size!r}')
+        raise TypeError(f'kernel_size must be one whole number, given {kernel_size!r}')
     return ConvNormAct(
         in_channels,
         out_channels,
@@ -66,13 +66,13 @@ def depthwise_conv(
     *,
     act: str = 'silu',
 ) -> ConvNormAct:
-    """As `conv`, in as many groups as divide both numbers of channels: depthwise where they are equal."""
+    """As `conv`, with gcd(in_channels, out_channels) groups: depthwise where the two are equal."""
     groups = math.gcd(in_channels, out_channels)
     return conv(in_channels, out_channels, kernel_size, stride, None, groups, dilation, apply_act, act=act)
 
 
 class Bottleneck(nn.Module):
-    """1x1 then 3x3 convolution, with a shortcut where asked and the widths agree; [B, in, H, W] -> [B, out, H, W]."""
+    """1x1 then 3x3 convolution, with a shortcut if in_channels == out_channels; [B, in, H, W] -> [B, out, H, W]."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class C3(nn.Module):
 
 
 class SPP(nn.Module):
-    """Spatial pyramid pooling (arXiv 1406.4729): max-pools side by side; [B, in, H, W] -> [B, out, H, W]."""
+    """Spatial pyramid pooling (arXiv 1406.4729): parallel max-pools; [B, in, H, W] -> [B, out, H, W]."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_sizes: Sequence[int] = (5, 9, 13), *, act: str = 'silu'
@@ -141,12 +141,12 @@ class SPP(nn.Module):
 
 
 class SPPF(nn.Module):
-    """Spatial pyramid pooling, fast: three max-pools in a chain; [B, in, H, W] -> [B, out, H, W].
+    """Spatial pyramid pooling, fast: three max-pools in sequence; [B, in, H, W] -> [B, out, H, W].
 
     Args:
         in_channels, out_channels: Channels.
         kernel_size: Of each pool.
-        hidden_channels: Channels that are pooled; by default half of those that come in.
+        hidden_channels: Channels that are pooled; `in_channels // 2` by default.
         act: The activation; see `mbv3zoo.models.activations`.
     """
 

@@ -1,4 +1,4 @@
-"""Which of a backbone's feature maps serve as C3, C4, C5, and how a missing one is made."""
+"""Which of a backbone's feature maps serve as C3, C4, C5, and how a missing level is made."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PYRAMID_CHANNELS = 256
 
 
 class Route(StrEnum):
-    """How a backbone comes to C3, C4, C5.
+    """How a backbone provides C3, C4, C5.
 
-    NATIVE: it has maps at the strides wanted: 8, 16 and 32, if a layer list does not ask for others. COMPLETED: it has
-    several strides, and each one missing is made from the nearest. SIMPLE_PYRAMID: it has a single stride; all levels
-    are made from its last map.
+    NATIVE: it has feature maps at the strides wanted: 8, 16 and 32, unless a layer list asks for others. COMPLETED: it
+    has several strides, and each missing level is made from the nearest. SIMPLE_PYRAMID: it has a single stride; all
+    levels are made from its last feature map.
     """
 
     NATIVE = 'native'
@@ -33,9 +33,9 @@ class Route(StrEnum):
 
 
 class Level(NamedTuple):
-    """One of C3, C4, C5: the index of the map it is made from, and how often that map's sides are doubled.
+    """One of C3, C4, C5: the index of the feature map it is made from, and how often that is upsampled by 2.
 
-    `doublings` is negative for halvings, and 0 for a map at (about) the level's stride.
+    `doublings` is negative for downsampling, and 0 for a feature map at (about) the level's stride.
     """
 
     map_index: int
@@ -45,15 +45,15 @@ class Level(NamedTuple):
 def choose_levels(
     reductions: Sequence[float | Fraction], strides: Sequence[int] | None = STRIDES
 ) -> tuple[Route, list[Level]]:
-    """Chooses the maps for some strides, by reduction and never by position.
+    """Chooses a feature map for each stride, by its reduction and not by its position.
 
     Args:
-        reductions: Pixels a cell of each of the backbone's maps, in timm's order. Of several maps with the same one the
-            last is taken: the deepest.
-        strides: The strides wanted; None takes all maps as they are.
+        reductions: Stride of each of the backbone's feature maps, in timm's order. Of several with the same stride the
+            last, which is the deepest, is taken.
+        strides: The strides wanted; None takes all feature maps as they are.
 
     Returns:
-        The route, and a level a stride.
+        The route, and one level per stride.
     """
     if strides is None:
         return Route.NATIVE, [Level(i, 0) for i in range(len(reductions))]
@@ -70,13 +70,13 @@ def choose_levels(
 
 
 def make_level(in_channels: int, doublings: int, project: bool) -> tuple[nn.Module, int]:
-    """Layers from a map to a level: ViTDet's simple feature pyramid (Li et al. 2022, arXiv 2203.16527, section 3).
+    """Layers that make a level: ViTDet's simple feature pyramid (Li et al. 2022, arXiv 2203.16527, section 3).
 
-    A doubling is a 2x2 deconvolution of stride 2 that halves the channels, with LayerNorm and GELU between two of them;
-    a halving is a 2x2 max-pool of stride 2.
+    Upsampling by 2 is a 2x2 deconvolution of stride 2 that halves the channels, with LayerNorm and GELU between two of
+    them; downsampling by 2 is a 2x2 max-pool of stride 2.
 
     Args:
-        in_channels: Channels of the map.
+        in_channels: Channels of the feature map.
         doublings: As in `Level`.
         project: End with the pyramid's 1x1 and 3x3 convolutions to 256 channels, each with LayerNorm.
 
@@ -98,8 +98,5 @@ def make_level(in_channels: int, doublings: int, project: bool) -> tuple[nn.Modu
 
 
 def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """[B, C, H, W] -> [B, C, *size], bilinear; as it is where it has that size.
-
-    Both cover the same picture: the corners of the outer cells meet, not their centres.
-    """
+    """Bilinear interpolation, [B, C, H, W] -> [B, C, *size]; unchanged if it has that size."""
     return x if tuple(x.shape[2:]) == size else interpolate(x, size, mode='bilinear', align_corners=False)

@@ -1,4 +1,4 @@
-"""Any timm model as the source of a neck's maps: C3, C4, C5, or others that a layer list asks for."""
+"""Any timm model as a backbone that gives a neck its feature maps: C3, C4, C5, or those a layer list asks for."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from mbv3zoo.models.timm_model import check_name, create_on_meta, make_plan, see
 class PyramidBackbone(nn.Module):
     """A timm model's feature maps at strides 8, 16 and 32 or at others, channels first.
 
-    Maps are chosen by their reduction; where one is missing it is made from the nearest (`levels.py`), and a map that
-    is not exactly 1 / stride of the picture is resampled to it.
+    Feature maps are chosen by their stride; a missing level is made from the nearest (`levels.py`), and one that is not
+    exactly 1 / stride of the image is resampled to that size.
 
     Args:
         name: A timm model name, with or without a tag.
-        image_size: (height, width) in pixels, for families that are built for one size.
+        image_size: (height, width) in pixels, for model families that are built for one size.
         pretrained: Load the weights of the name's (default) tag.
         in_chans: Channels of the input.
-        map_strides: Strides of the maps, finest first; None takes all maps that the model has, as they are.
+        map_strides: Strides of the feature maps, finest first; None takes all that the model has, as they are.
         **kwargs: Further arguments of `timm.create_model`.
 
     Attributes:
-        strides: Pixels a cell of each map.
-        channels: Channels of each map.
-        route: How the backbone comes to its levels.
-        reductions: Pixels a cell of the timm map that each is made from, as timm rounds them.
-        map_channels: Channels of these maps.
-        bound: Whether it takes pictures of `image_size` only, as far as timm says.
-        mean, std: What the backbone's weights expect to be normalised with, for pictures in 0..1.
+        strides: Stride of each level, in input pixels per cell.
+        channels: Channels of each level.
+        route: How the backbone provides its levels.
+        reductions: Stride of the timm feature map that each level is made from, as timm rounds it.
+        map_channels: Channels of these feature maps.
+        bound: Whether it takes images of `image_size` only, as far as timm says.
+        mean, std: What the backbone's weights expect to be normalised with, for images in 0..1.
 
     Raises:
         ValueError: timm does not know the name or one of `kwargs`, cannot build the model for `image_size`, or its
-            weights do not fit.
+            weights have other shapes.
     """
 
     frozen_norms = False
@@ -80,7 +80,7 @@ class PyramidBackbone(nn.Module):
         self.channels = [channels for _, channels in made]
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """[B, C, H, W], H and W multiples of the coarsest stride -> maps [B, channels, H / stride, W / stride]."""
+        """[B, C, H, W], H and W multiples of the largest stride -> levels [B, channels, H / stride, W / stride]."""
         height, width = images.shape[2:]
         seen = seen_size((height, width), self.unit)
         features = self.model(resize(images, seen))
@@ -94,14 +94,14 @@ class PyramidBackbone(nn.Module):
         return levels
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Computes activations anew in the backward pass instead of keeping them: less memory, more time.
+        """Recomputes activations in the backward pass instead of keeping them: less memory, more time.
 
-        BatchNorms that are not frozen see each batch twice then, and update their statistics twice.
+        BatchNorms that are not frozen then update their statistics twice per batch.
 
         Raises:
-            ValueError: timm's model cannot.
+            ValueError: timm's model does not support it.
         """
-        # timm's getter has no such method; the model inside has.
+        # timm's FeatureGetterNet has no such method; the model inside has.
         models: list[Any] = [self.model, getattr(self.model, 'model', None)]
         switch = next((m.set_grad_checkpointing for m in models if hasattr(m, 'set_grad_checkpointing')), None)
         if switch is None:
@@ -119,7 +119,7 @@ class PyramidBackbone(nn.Module):
         """Freezes the stem and the first `stages` stages, as timm counts them (a transformer's are its blocks).
 
         Raises:
-            ValueError: There are fewer stages.
+            ValueError: The backbone has fewer stages.
         """
         ids = self.layer_groups().ids(coarse=True)
         last = max(ids.values())
@@ -130,14 +130,14 @@ class PyramidBackbone(nn.Module):
             self.train(self.training)
 
     def freeze_norms(self) -> None:
-        """Freezes every BatchNorm: its statistics, weight and bias stay as they were trained."""
+        """Freezes every BatchNorm: its statistics, weight and bias."""
         for norm in batch_norms(self.model):
             freeze(norm.parameters())
         self.frozen_norms = True
         self.train(self.training)
 
     def train(self, mode: bool = True) -> PyramidBackbone:
-        """As of any module, but what is frozen stays in evaluation mode."""
+        """As `nn.Module.train`, but what is frozen stays in eval mode."""
         super().train(mode)
         keep_frozen_in_evaluation(self)
         # Also those without weight and bias.
@@ -163,13 +163,13 @@ class PyramidBackbone(nn.Module):
                 f'{trained_at}: take that image_size, or pretrained=False'
             ) from error
         if isinstance(model, FeatureGetterNet) and type(model.model).__module__.endswith('.gemma4_vit'):
-            # Gemma 4 reads its grid from tensors' values, which neither meta tensors nor torch.export allow.
+            # Gemma 4 reads its grid from tensor values, which neither meta tensors nor torch.export allow.
             model.output_fmt = Format.NLC
         return model
 
     def _check_map(self, x: torch.Tensor, seen: tuple[int, int], stride: int) -> None:
-        # Convolutions without padding lose a few cells at the border, and a made level is off by up to the square root
-        # of two. What is further off is no map of this stride, and boxes would silently be put in wrong places.
+        # Convolutions without padding lose a few cells at the border, and a level made from another is off by up to the
+        # square root of 2. What is further off does not have this stride, and boxes would silently be misplaced.
         for cells, side in zip(x.shape[2:], seen, strict=True):
             # In whole numbers: side / stride / 1.5 - 4 <= cells <= side / stride * 1.5 + 1.
             if not (2 * side - 12 * stride <= 3 * stride * cells and 2 * stride * cells <= 3 * side + 2 * stride):

@@ -1,4 +1,4 @@
-"""A timm model as a detector needs it: known by name, built for the detector's picture, its maps described."""
+"""What a detector needs to know of a timm model before it is built: name, sizes, feature maps."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from mbv3zoo.config.detector import STRIDES, DetectorConfig
 from mbv3zoo.models.levels import Level, Route, choose_levels
 from mbv3zoo.utils.text import nearest
 
-# How a family that timm binds to one picture size is asked to take others as well, in the order they are tried.
+# Arguments that make a model of one fixed image size take others as well, in the order they are tried.
 _FLEXIBLE = ({'dynamic_img_size': True}, {'strict_img_size': False})
 
 
 class Plan(NamedTuple):
-    """What is known of a timm model before it is built, read off a model without storage.
+    """What is known of a timm model before it is built, read from a copy on the meta device.
 
     Attributes:
-        reductions: Pixels a cell of each feature map.
+        reductions: Stride of each feature map, in input pixels per cell.
         channels: Channels of each feature map.
-        route, levels: How the maps become C3, C4, C5; see `choose_levels`.
-        unit: The sides of what the model sees are multiples of this, so that its maps, and the halves made of them,
-            cover the whole picture.
-        build_args: Arguments of `timm.create_model` to build it with, less `out_indices`.
-        bound: Whether the model takes one picture size only, the one it is built for, as far as timm says.
-        mean, std: What the weights expect pictures in 0..1 to be normalised with.
+        route, levels: How the feature maps become C3, C4, C5; see `choose_levels`.
+        unit: The model's input is resized to multiples of this, so that its feature maps, and levels downsampled from
+            them, cover the whole image.
+        build_args: Arguments of `timm.create_model` to build it with, without `out_indices`.
+        bound: Whether the model takes only the image size it is built for, as far as timm says.
+        mean, std: What the weights expect images in 0..1 to be normalised with.
     """
 
     reductions: list[Fraction]
@@ -55,13 +55,13 @@ def make_plan(
     map_strides: Sequence[int] | None = STRIDES,
     **kwargs: Any,
 ) -> Plan:
-    """Plans a timm model as a source of feature maps for pictures of `image_size`.
+    """Plans a timm model as a source of feature maps for images of `image_size`.
 
     Args:
         name: A timm model name, with or without a tag.
         image_size: (height, width) in pixels.
-        in_chans: Channels of the picture.
-        map_strides: Strides of the maps that are wanted; None for all that the model has.
+        in_chans: Channels of the image.
+        map_strides: Strides of the feature maps that are wanted; None for all that the model has.
         **kwargs: Further arguments of `timm.create_model`.
 
     Raises:
@@ -102,8 +102,8 @@ def make_plan(
 
 
 def seen_size(image_size: tuple[int, int], unit: int) -> tuple[int, int]:
-    """The multiples of `unit` nearest to a picture's sides: what the model sees of it."""
-    # In whole numbers, which torch.export takes for sizes that are not known.
+    """The multiples of `unit` nearest to an image's height and width: the size that the model gets."""
+    # In integers, so that torch.export can trace it with dynamic sizes.
     height, width = (max((2 * side + unit) // (2 * unit), 1) * unit for side in image_size)
     return height, width
 
@@ -111,8 +111,8 @@ def seen_size(image_size: tuple[int, int], unit: int) -> tuple[int, int]:
 def default_image_size(name: str) -> tuple[int, int]:
     """(height, width) in pixels that a detector on this backbone is built for unless told otherwise.
 
-    640 x 640, except for a model that timm binds to one size, or that has a least size: then the size it was trained
-    for (its weights may fit no other), made multiples of 32.
+    640 x 640, except for a model with a fixed or minimum size: the size it was trained at (its weights may fit no
+    other), rounded to multiples of 32.
     """
     default = DetectorConfig.model_fields['image_size'].default
     record = check_name(name)
@@ -124,7 +124,7 @@ def default_image_size(name: str) -> tuple[int, int]:
 
 
 def create_on_meta(name: str, **kwargs: Any) -> nn.Module:
-    """`timm.create_model` without storage, also of models whose constructor takes no `device`."""
+    """`timm.create_model` on the meta device, also for models whose constructor takes no `device`."""
     try:
         return timm.create_model(name, **{**kwargs, 'device': 'meta'})
     except TypeError as error:
@@ -135,10 +135,10 @@ def create_on_meta(name: str, **kwargs: Any) -> nn.Module:
 
 
 def check_name(name: str) -> PretrainedCfg:
-    """timm's record of a model, or an empty one where a third package registered the model without.
+    """timm's pretrained_cfg of a model, or an empty one if another package registered the model without one.
 
     Raises:
-        ValueError: timm knows no such model or no such tag; the nearest are named.
+        ValueError: Unknown model or tag; the closest names are listed.
     """
     architecture = name.split('.')[0]
     if not is_model(architecture):
@@ -152,14 +152,14 @@ def check_name(name: str) -> PretrainedCfg:
 
 
 def _build_meta(name: str, in_chans: int, kwargs: dict[str, Any], fixed: bool) -> tuple[nn.Module, dict[str, Any]]:
-    """The model without storage, at its own size; and which of `_FLEXIBLE` it takes."""
+    """The model on the meta device, at its own size; and which of `_FLEXIBLE` it takes."""
     args = {key: value for key, value in kwargs.items() if key != 'checkpoint_path'}
     for flexible in (*_FLEXIBLE, {}) if fixed else ({},):
         try:
-            # Any one map: all are described in feature_info, and not every model has as many as timm asks for.
+            # Any one index: feature_info describes all, and not every model has as many as timm's default.
             model = create_on_meta(name, features_only=True, out_indices=(-1,), in_chans=in_chans, **args, **flexible)
             return model, flexible
-        # timm's families check arguments by assert, and look names up in tables.
+        # timm's models check arguments by assert, and look names up in tables.
         except (TypeError, AssertionError, RuntimeError, KeyError, AttributeError) as error:
             if not any(key in str(error) for key in flexible):
                 near = [difflib.get_close_matches(key, DetectorConfig.model_fields, n=1) for key in kwargs]
@@ -169,9 +169,9 @@ def _build_meta(name: str, in_chans: int, kwargs: dict[str, Any], fixed: bool) -
 
 
 def _exact_reductions(reductions: list[int], own_size: tuple[int, int] | None) -> list[Fraction]:
-    # timm rounds reductions to whole numbers. CrossViT's second branch works on a smaller copy of the picture, at
-    # 240 / 14 pixels a cell; at the size such a model was trained for, its maps are whole. The patches of a plain
-    # transformer may leave a margin at its own size (14 in 384), but its one reduction is a whole number.
+    # timm rounds reductions to integers. CrossViT's second branch works on a smaller copy of the image, with a stride
+    # of 240 / 14; at the size such a model was trained at, its feature maps have whole sides. The patches of a plain
+    # transformer may leave a margin at its own size (14 in 384), but its one reduction is an integer.
     if own_size is None or len(set(reductions)) == 1:
         return [Fraction(r) for r in reductions]
     powers = [r & (r - 1) == 0 for r in reductions]
@@ -182,7 +182,7 @@ def _exact_reductions(reductions: list[int], own_size: tuple[int, int] | None) -
 
 
 def _unit(reductions: list[Fraction], levels: list[Level]) -> int:
-    # Pictures are multiples of 32, and so of every power of two up to C5's; other reductions need their own multiple.
+    # Images are multiples of 32, and so of every power of two up to C5's stride; other reductions need a multiple.
     cells = {reductions[level.map_index] * 2 ** max(-level.doublings, 0) for level in levels}
     return math.lcm(
         *(cell.numerator for cell in cells if cell.denominator > 1 or cell.numerator & (cell.numerator - 1))
@@ -190,11 +190,11 @@ def _unit(reductions: list[Fraction], levels: list[Level]) -> int:
 
 
 def _adjustments(model: nn.Module) -> dict[str, Any]:
-    """Arguments that make a family of timm's fit to be a backbone."""
-    # Hooks leave the layers after the last map in the model, and torch.export does not follow them.
+    """Arguments that some of timm's models need to be a backbone."""
+    # Hooks leave the layers after the last feature map in the model, and torch.export does not follow them.
     if isinstance(model, FeatureHookNet) and hasattr(getattr(model, 'body', None), 'forward_intermediates'):
         return {'feature_cls': 'getter'}
-    # Gemma 4 refuses pictures that its pooling, which no map needs, could not divide.
+    # Gemma 4 refuses images that its pooling, which no feature map needs, cannot divide.
     if isinstance(model, FeatureGetterNet) and getattr(model.model, 'global_pool', None) == 'soft':
         return {'global_pool': 'none'}
     return {}

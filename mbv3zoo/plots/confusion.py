@@ -1,4 +1,4 @@
-"""The confusion matrix: what the objects of each class were taken for."""
+"""The confusion matrix of true and predicted classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.plots.figure import new_figure, save_figure, shown_name
 
 IOU_THRESH = 0.5
-# Up to so many classes the cells hold their numbers, and up to so many every class is named at the axes.
+# Most classes for which numbers are written in the cells, and for which every class is named at the axes.
 _MOST_WRITTEN = 20
 _MOST_NAMED = 120
 
@@ -28,20 +28,20 @@ def confusion_matrix(
     score_thresh: float = PREDICTION.score_thresh,
     iou_thresh: float = IOU_THRESH,
 ) -> torch.Tensor:
-    """Counts which class the detections gave to the objects.
+    """Counts predicted classes per true class.
 
-    The surest detection first, each takes the free object of any class that it overlaps most. Crowds are nobody's
-    object, and a detection that took none and lies in a crowd by `iou_thresh` of its area is not counted.
+    In order of score, each detection is matched to the unmatched object of any class with the largest IoU. Crowds are
+    not matched, and an unmatched detection with at least `iou_thresh` of its area in a crowd is not counted.
 
     Args:
         data: The labelled set, of K classes.
-        detections: One for each record.
-        score_thresh: Detections scored lower are left out, 0..1.
-        iou_thresh: The least overlap with an object, 0..1.
+        detections: One per record.
+        score_thresh: Detections with a lower score are left out, 0..1.
+        iou_thresh: Least IoU with an object, 0..1.
 
     Returns:
-        int64 [K + 1, K + 1]: rows are the true classes, columns the detected ones; the last column counts missed
-        objects, the last row detections where there is no object.
+        int64 [K + 1, K + 1]: rows are true classes, columns predicted ones; the last column counts missed objects,
+        the last row detections without an object.
     """
     side = len(data.class_names) + 1
     matrix = torch.zeros(side, side, dtype=torch.int64)
@@ -53,12 +53,12 @@ def confusion_matrix(
 
 
 def plot_confusion(matrix: torch.Tensor, class_names: tuple[str, ...], path: str | Path) -> None:
-    """Draws a confusion matrix, each row as shares of its sum; a row without objects is empty.
+    """Plots a confusion matrix, each row divided by its sum; a row without objects is empty.
 
     Args:
         matrix: int64 [K + 1, K + 1], as from `confusion_matrix`.
         class_names: K names.
-        path: The PNG to write.
+        path: The PNG file to write.
     """
     counts = matrix.numpy()
     sums = counts.sum(1)
@@ -69,19 +69,19 @@ def plot_confusion(matrix: torch.Tensor, class_names: tuple[str, ...], path: str
     figure = new_figure(inches + 3.2, inches + 2.2, 'Confusion matrix, as shares of each row')
     axes = figure.subplots()
     axes.set_facecolor('0.93')
-    # By the square root, so that a mistake made a few times in a hundred is seen.
+    # A square root scale, so that errors of a few percent are visible.
     image = axes.imshow(shares, cmap='Blues', norm=PowerNorm(0.5, 0, 1), interpolation='nearest')
     bar = figure.colorbar(image, shrink=0.6)
     bar.ax.tick_params(labelsize=8)
 
     names = [*(shown_name(name) for name in class_names), 'background']
-    # Every class where there is room, else every n-th; the background always.
+    # Every class if there is room, else every n-th; always the background.
     ticks = [*range(0, side - 1, math.ceil(side / _MOST_NAMED)), side - 1]
     axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90, fontsize=8)
     axes.set_yticks(ticks, [f'{names[i]} ({sums[i]})' for i in ticks], fontsize=8)
     axes.set_xlabel('detected as (background: objects that were missed)', fontsize=9)
     axes.set_ylabel('truth (background: detections without an object)', fontsize=9)
-    # Lines set the background apart from the classes.
+    # Lines between the classes and the background.
     axes.axhline(side - 1.5, color='black', linewidth=0.6)
     axes.axvline(side - 1.5, color='black', linewidth=0.6)
     if is_written:
@@ -93,7 +93,7 @@ def plot_confusion(matrix: torch.Tensor, class_names: tuple[str, ...], path: str
 
 
 def _pairs(record: Record, found: Detections, iou_thresh: float, background: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """True and detected class, int64 [M] each, of what a picture holds and of what was found in it."""
+    """True and predicted class, int64 [M] each, of an image's objects and detections."""
     boxes, labels = record.boxes[~record.iscrowd].double(), record.labels[~record.iscrowd]
     order = torch.as_tensor(found.scores).argsort(descending=True, stable=True)
     found_boxes, found_labels = torch.as_tensor(found.boxes)[order].double(), torch.as_tensor(found.labels)[order]
@@ -114,7 +114,7 @@ def _pairs(record: Record, found: Detections, iou_thresh: float, background: int
 
 
 def _in_crowd(boxes: torch.Tensor, crowds: torch.Tensor, share: float) -> torch.Tensor:
-    """Whether each of boxes [N, 4] has at least this share of its area in one of crowds [M, 4]; bool [N]."""
+    """Whether each of boxes [N, 4] has at least this fraction of its area in one of crowds [M, 4]; bool [N]."""
     top_left = torch.maximum(boxes[:, None, :2], crowds[None, :, :2])
     bottom_right = torch.minimum(boxes[:, None, 2:], crowds[None, :, 2:])
     inside = (bottom_right - top_left).clamp(min=0).prod(2)

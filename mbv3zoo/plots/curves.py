@@ -1,4 +1,4 @@
-"""How a training run went: losses, average precision and learning rate over the epochs."""
+"""Training curves: losses, average precision and learning rate over the epochs."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from matplotlib.ticker import MaxNLocator
 
 from mbv3zoo.plots.figure import new_figure, plain_axes, save_figure, shown_name
 
-# Title, unit, and the columns of results.csv with their names. The losses differ too much in size for one diagram.
+# Title, unit, and column of results.csv -> label. The losses differ too much in scale for one plot.
 _PANELS = (
     ('box loss', 'mean over the epoch', {'box': ''}),
     ('objectness loss', 'mean over the epoch', {'objectness': ''}),
     ('class loss', 'mean over the epoch', {'classes': ''}),
     ('average precision', 'on the validation set, 0 to 1', {'ap50': 'AP50', 'ap75': 'AP75', 'ap': 'AP'}),
     ('learning rate', 'at the end of the epoch', {'lr': ''}),
-    ('time', 'seconds an epoch', {'seconds': ''}),
+    ('time', 'seconds per epoch', {'seconds': ''}),
 )
-# Up to so many points each has a mark, so that one epoch alone, or a rare evaluation, is seen.
+# Most points that are drawn with markers, so that single epochs and rare evaluations are visible.
 _MARKED = 40
 
 Points = tuple[list[float], list[float]]
 
 
 def plot_curves(results_csv: str | Path, path: str | Path) -> None:
-    """Draws a run's losses, AP, learning rate and time over the epochs.
+    """Plots a run's losses, AP, learning rate and time over the epochs.
 
     Args:
-        results_csv: A run's `results.csv`: a line an epoch, with a column `epoch`. Cells may be empty, columns
-            may be missing, unknown ones are left out.
-        path: The PNG to write.
+        results_csv: A run's `results.csv`: one line per epoch, with a column `epoch`. Cells may be empty, columns may
+            be missing, unknown ones are ignored.
+        path: The PNG file to write.
 
     Raises:
         ValueError: The file is missing, or has no column `epoch`.
@@ -52,12 +52,12 @@ def plot_curves(results_csv: str | Path, path: str | Path) -> None:
         for column, points in curves.items():
             marker = 'o' if len(points[0]) <= _MARKED else ''
             axes.plot(*points, marker=marker, markersize=3, linewidth=1.4, label=columns[column], clip_on=False)
-        # One range for all, so that a rare evaluation stands under its epoch.
+        # One range for all plots.
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _scale(axes, [value for _, values in curves.values() for value in values], is_loss='loss' in title)
         if len(columns) > 1:
-            # Below the axes a legend covers no line.
+            # Below the axes, so that the legend covers no line.
             axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=8, frameon=False)
     save_figure(figure, path)
 
@@ -73,7 +73,7 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 
 def _points(rows: list[dict[str, str]], column: str) -> Points:
-    """Epochs and values of the lines that have a number in this column."""
+    """Epochs and values of the lines with a number in this column."""
     pairs = [(_number(row['epoch']), _number(row.get(column))) for row in rows]
     pairs = [pair for pair in pairs if all(map(math.isfinite, pair))]
     return [epoch for epoch, _ in pairs], [value for _, value in pairs]

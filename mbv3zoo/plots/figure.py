@@ -1,4 +1,4 @@
-"""What all diagrams share: how a figure is made, how names are written in it, how it is saved."""
+"""What all plots share: creating a figure, shortening names, saving."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ DPI = 120
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
-    """An empty figure of so many inches. It belongs to no backend and no global state."""
+    """An empty figure, size in inches, without a backend or global state."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout='constrained')
     figure.suptitle(title, fontsize=12)
     return figure
 
 
 def plain_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
-    """Titles, a pale grid, and no frame where there is no axis."""
+    """Sets title, labels and a light grid, and hides the top and right spines."""
     axes.set_title(title, fontsize=10)
     axes.set_xlabel(x_label, fontsize=9)
     axes.set_ylabel(y_label, fontsize=9)
@@ -31,12 +31,12 @@ def plain_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
 
 
 def shown_name(name: str, length: int = 24) -> str:
-    """A class name as matplotlib should write it: short, and a dollar sign is a dollar sign, not mathematics."""
+    """A class name for matplotlib: shortened, with dollar signs escaped."""
     name = ' '.join(name.split())
     name = name if len(name) <= length else f'{name[: length - 3]}...'
     return name.replace('$', r'\$')
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes a figure as a PNG, whole or not at all."""
+    """Writes a figure as a PNG file, atomically."""
     atomic_write(path, lambda file: figure.savefig(file, format='png', dpi=DPI))

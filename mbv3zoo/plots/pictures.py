@@ -1,4 +1,4 @@
-"""Pictures with boxes, to be looked at: what a detector found beside the truth, and what training is fed."""
+"""Images with boxes: predictions beside the ground truth, and training batches."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def plot_predictions(
     count: int = 12,
     score_thresh: float = PREDICTION.score_thresh,
 ) -> None:
-    """Draws pictures in pairs: the truth left, what was found right.
+    """Draws images in pairs: the ground truth left, the detections right.
 
     Args:
         data: The labelled set.
-        detections: One for each record; only what `predict` would have reported of them is drawn.
-        path: The PNG to write.
-        count: How many pictures, chosen evenly over the set.
-        score_thresh: Detections scored lower are not drawn, 0..1.
+        detections: One per record; only those that `predict` would return are drawn.
+        path: The PNG file to write.
+        count: How many images, evenly spaced over the set.
+        score_thresh: Detections with a lower score are not drawn, 0..1.
     """
     if len(detections) != len(data):
         raise ValueError(f'given detections for {len(detections)} pictures; the set has {len(data)}')
@@ -42,7 +42,7 @@ def plot_predictions(
     for i in chosen:
         record, found = data.records[i], detections[i]
         found = as_predicted(found, score_thresh)
-        # The surest last, so that it stays on top.
+        # The highest score last, so that it is on top.
         found = found[torch.as_tensor(found.scores).argsort(stable=True)]
         pixels = read_or_none(record.path)
         image = _to_image(empty_picture(3, record.size) if pixels is None else pixels)
@@ -66,17 +66,17 @@ def plot_batch(
     path: str | Path,
     count: int = 16,
 ) -> None:
-    """Draws a training batch with its boxes, as the network gets it.
+    """Draws a training batch with its boxes, as the network sees it.
 
     Args:
         images: uint8 [B, C, H, W] with C = 3 (RGB) or 1 (grey).
         targets: image_index int64 [N], labels int64 [N], boxes [N, 4] xyxy pixels of the input.
-        class_names: The name of each class.
-        path: The PNG to write.
-        count: The most pictures drawn, from the first on.
+        class_names: One per class.
+        path: The PNG file to write.
+        count: At most this many images are drawn, from the first on.
 
     Raises:
-        ValueError: The images have another type or shape.
+        ValueError: The images have another dtype or shape.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(

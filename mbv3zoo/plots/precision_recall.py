@@ -1,4 +1,4 @@
-"""Precision against recall: what a detector finds, against how often it is right."""
+"""Precision-recall curves."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from mbv3zoo.evaluation.run import PrecisionRecall
 from mbv3zoo.plots.figure import new_figure, plain_axes, save_figure, shown_name
 
-# Ten colours, each solid and dashed: more lines cannot be told apart.
+# Ten colours, solid and dashed; more lines cannot be distinguished.
 _MOST_NAMED = 20
 _NAMED_ENDS = 5
 
 
 def plot_precision_recall(curves: PrecisionRecall, path: str | Path) -> None:
-    """Draws each class's curve thin and their mean bold.
+    """Plots each class's curve, and their mean in bold.
 
-    Up to 20 classes are all named, the best first. Of more only the best and the weakest five are, the others are grey.
+    Up to 20 classes are named, the best first; of more only the best five and the worst five, and the others are grey.
 
     Args:
         curves: As from `mbv3zoo.evaluation.run.score`; classes without objects are left out.
-        path: The PNG to write.
+        path: The PNG file to write.
     """
     order = [int(i) for i in np.argsort(-curves.ap50, kind='stable') if not np.isnan(curves.ap50[i])]
     named = order if len(order) <= _MOST_NAMED else order[:_NAMED_ENDS] + order[-_NAMED_ENDS:]
@@ -44,7 +44,7 @@ def plot_precision_recall(curves: PrecisionRecall, path: str | Path) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     if order:
         title = 'AP50' if len(named) == len(order) else f'AP50: best and weakest {_NAMED_ENDS}'
-        # Beside the diagram a legend covers no line.
+        # Beside the plot, so that the legend covers no line.
         figure.legend(loc='outside right upper', title=title, fontsize=8, title_fontsize=9)
     else:
         axes.text(0.5, 0.5, 'no objects to find', ha='center', color='grey')

@@ -1,4 +1,4 @@
-"""All that an evaluation has to show, in one folder."""
+"""The plots and figures of an evaluation, in one folder."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path)
 
     Args:
         evaluation: As from `mbv3zoo.evaluation.run.evaluate`.
-        data: The set that was evaluated.
-        folder: Made where it is not there.
+        data: The dataset that was evaluated.
+        folder: Created if it does not exist.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     plot_precision_recall(evaluation.curves, folder / 'pr_curve.png')
-    # One class a box: its second guesses would all count as detections without an object.
+    # One class per box, as the others would all count as detections without an object.
     matrix = confusion_matrix(data, [as_predicted(found) for found in evaluation.detections])
     plot_confusion(matrix, data.class_names, folder / 'confusion_matrix.png')
     plot_predictions(data, evaluation.detections, folder / 'predictions.png')

@@ -1,4 +1,4 @@
-"""A sheet of small pictures with boxes: how a picture is fitted, its boxes drawn, and the sheet put together."""
+"""A contact sheet of images with boxes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PAPER, _INK, _GREY = (255, 255, 255), (0, 0, 0), (225, 225, 225)
 
 
 def cell_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """(height, width) in pixels of a cell that most pictures, of (height, width), fill well."""
+    """(height, width) in pixels of a cell that fits most of the images' (height, width)."""
     ratios = sorted(height / width for height, width in sizes)
     ratio = ratios[len(ratios) // 2] if ratios else 1
     return round(CELL_WIDTH * min(max(ratio, 0.5), 1.5)), CELL_WIDTH
@@ -27,15 +27,15 @@ def cell_size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
 def draw_cell(
     image: Image.Image, boxes: torch.Tensor, labels: torch.Tensor, captions: list[str], size: tuple[int, int]
 ) -> Image.Image:
-    """A picture with its boxes, scaled to fit a cell.
+    """An image with its boxes, scaled to fit a cell.
 
-    Boxes are drawn after scaling, so that lines and captions are of one size whatever the picture's.
+    Boxes are drawn after scaling, so that lines and captions have the same size in all cells.
 
     Args:
         image: RGB.
         boxes: [N, 4] xyxy in pixels of `image`; the last is drawn on top.
         labels: int64 [N]; they choose the colours.
-        captions: N texts.
+        captions: One per box.
         size: (height, width) of the cell in pixels.
     """
     scale = min(size[0] / image.height, size[1] / image.width)
@@ -49,12 +49,12 @@ def draw_cell(
 
 
 def write_sheet(rows: list[list[Image.Image]], captions: list[str], title: str, columns: int, path: str | Path) -> None:
-    """Writes groups of cells of one size as a PNG, whole or not at all: so many groups a line, a caption under each."""
+    """Writes groups of cells as a PNG file, atomically: `columns` groups per line, a caption under each."""
     group = max((len(cells) for cells in rows), default=1)
     width, height = rows[0][0].size if rows else (CELL_WIDTH, 0)
     lines = -(-len(rows) // columns)
     columns = min(columns, max(1, len(rows)))
-    # Cells of a group stand close together, groups apart.
+    # Cells of a group are close together, groups apart.
     group_width = group * (width + 2) - 2
     title_font, font = ImageFont.load_default(size=16), ImageFont.load_default(size=12)
     left = _MARGIN
@@ -72,7 +72,7 @@ def write_sheet(rows: list[list[Image.Image]], captions: list[str], title: str, 
 
 
 def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
-    """The end of a text is what tells files apart; its start gives way where it is wider than so many pixels."""
+    """A text cut at its start to `width` pixels, as the end of a file's name tells more."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f'...{text}') > width:

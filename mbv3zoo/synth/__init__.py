@@ -1,4 +1,4 @@
-"""Synthetic detection scenes: textured objects, told apart by shape, on cluttered backgrounds."""
+"""Synthetic detection scenes: textured objects, whose class is their shape, on cluttered backgrounds."""
 
 from mbv3zoo.synth.config import SyntheticConfig
 from mbv3zoo.synth.scene import generate_scene, open_sources

@@ -1,4 +1,4 @@
-"""What stands behind the objects: drawn backgrounds, or crops of a person's own pictures."""
+"""Backgrounds: drawn, or crops of a user's images."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 
 
 class DrawnBackgrounds:
-    """Backgrounds drawn on demand: gradients, noise, planks and patterns, under clutter of no class."""
+    """Backgrounds drawn on demand: gradients, noise, planks and patterns, with clutter that is of no class."""
 
     def picture(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         """A background, float32 [height, width, 3] in 0..255."""
@@ -46,13 +46,13 @@ def _planks(rng: np.random.Generator, height: int, width: int, muted: bool) -> n
 
 
 def _patterned(rng: np.random.Generator, height: int, width: int, muted: bool) -> np.ndarray:
-    # Mixed with a plain colour: the full contrast of a texture would drown the objects.
+    # Mixed with a plain colour, as the full contrast of a texture would hide the objects.
     share = rng.uniform(0.2, 0.6)
     return texture(rng, height, width, muted) * share + random_color(rng, muted) * (1 - share)
 
 
 def _clutter(rng: np.random.Generator, base: np.ndarray, muted: bool) -> np.ndarray:
-    # Ragged polygons, blobs and wandering lines: things to be ignored, like no class.
+    # Ragged polygons, blobs and random lines, which belong to no class.
     height, width = base.shape[:2]
     layer = Image.new('RGBA', (width * 2, height * 2), (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
@@ -74,7 +74,7 @@ def _clutter(rng: np.random.Generator, base: np.ndarray, muted: bool) -> np.ndar
 
 
 def _ragged(rng: np.random.Generator) -> np.ndarray:
-    # Six corners or more, spread around the centre: fewer, or closer, would make triangles and bolts.
+    # At least six corners, spread around the centre: fewer, or closer ones, could look like triangles and bolts.
     count = int(rng.integers(6, 11))
     angles = (np.arange(count) + rng.uniform(-0.3, 0.3, size=count)) * (2 * np.pi / count)
     return spokes(rng.uniform(0.5, 1.0, size=count), angles)
@@ -87,13 +87,13 @@ def _blob(rng: np.random.Generator) -> np.ndarray:
 
 
 class BackgroundFolder:
-    """Random crops of the pictures in a folder.
+    """Random crops of the images in a folder.
 
     Args:
-        folder: folder of pictures, searched with its sub-folders.
+        folder: folder of images, searched recursively.
 
     Raises:
-        ValueError: no such folder, no picture in it, or a file that cannot be read.
+        ValueError: no such folder, no image in it, or a file that cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,7 +107,7 @@ class BackgroundFolder:
 
     def picture(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         """A background, float32 [height, width, 3] in 0..255."""
-        # Twice the size, because the crop may be half of the picture.
+        # Twice the size, as the crop may be half of the image.
         image = read_picture(self.paths[rng.integers(len(self.paths))], 'RGB', (2 * width, 2 * height))
         fit = min(image.width / width, image.height / height)
         crop_width, crop_height = np.array([width, height]) * fit * rng.uniform(0.5, 1.0)

@@ -9,9 +9,9 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from mbv3zoo.config.base import Config
 
-# The smallest side, in pixels, of an object's visible part: below it nobody could name the class.
+# The smallest side, in pixels, of an object's visible part; smaller ones cannot be recognised.
 MIN_VISIBLE_SIDE = 6
-# The smallest part of an object's mask that has to stay visible for the object to be in the scene.
+# The smallest visible fraction of an object's mask.
 MIN_VISIBLE_SHARE = 0.25
 
 

@@ -1,4 +1,4 @@
-"""Objects cut out of photographs: one folder of transparent PNGs a class."""
+"""Objects cut out of photographs: one folder of transparent PNGs per class."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -13,15 +13,15 @@ _EXPECTED = 'expected one folder a class, each with PNG files that have a transp
 
 
 class CutoutFolder:
-    """The cut-outs under a folder; the sorted names of its folders are the classes.
+    """The cut-outs in a folder; the sorted names of its subfolders are the classes.
 
     Args:
         folder: folder of class folders, each with transparent PNGs.
-        largest_side: pixels; cut-outs are kept in memory no larger than this.
+        largest_side: in pixels; larger cut-outs are downscaled to it in memory.
 
     Raises:
         ValueError: no such folder, no class folder, a class without PNGs, or a PNG that is unreadable,
-            without transparency, or wholly transparent. The message names the path.
+            without transparency, or fully transparent. The message names the path.
     """
 
     def __init__(self, folder: Path, largest_side: int) -> None:
@@ -40,13 +40,13 @@ class CutoutFolder:
                 _read(file)
 
     def sprite(self, rng: np.random.Generator, label: int, size: float) -> Sprite:
-        """A random cut-out of class ``label``, turned, with its longest side at ``size`` pixels."""
+        """A random cut-out of class ``label``, rotated, with its longest side ``size`` pixels."""
         files = self.paths[label]
         image = _cached(files[rng.integers(len(files))], self.largest_side).copy()
         if rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         angle = rng.uniform(0, 360)
-        # Twice the final size is enough for a smooth edge, and makes rotating a large photograph cheap.
+        # Twice the final size gives smooth edges, and makes rotating a large photograph cheap.
         image.thumbnail((size * 2, size * 2), Image.Resampling.BILINEAR)
         image = image.rotate(angle, Image.Resampling.BICUBIC, expand=True)
         image = image.crop(_solid_box(image))

@@ -1,4 +1,4 @@
-"""Outlines as points [N, 2] (x right, y down), the strokes that the shapes are made of."""
+"""Outlines of shapes as points [N, 2] (x right, y down)."""
 
 import numpy as np
 

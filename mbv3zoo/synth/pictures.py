@@ -1,15 +1,15 @@
-"""Reading a person's own pictures, with errors that name the file."""
+"""Reads a user's images, with errors that name the file."""
 
 from pathlib import Path
 
 from PIL import Image
 
-# What PIL raises for a file that is no picture, broken off, damaged, or absurdly large.
+# What PIL raises for a file that is no image, truncated, damaged, or far too large.
 _READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def check_picture(path: Path) -> None:
-    """Raise ``ValueError`` where ``path`` is not a picture; only the header is read."""
+    """Raise ``ValueError`` where ``path`` is not an image; only the header is read."""
     try:
         Image.open(path).close()
     except _READ_ERRORS as error:
@@ -17,12 +17,12 @@ def check_picture(path: Path) -> None:
 
 
 def read_picture(path: Path, mode: str, enough: tuple[int, int] | None = None) -> Image.Image:
-    """Decode a picture.
+    """Decode an image.
 
     Args:
         path: the file.
         mode: PIL mode of the result.
-        enough: (width, height) in pixels that will do; a larger JPEG is decoded at a fraction of its size.
+        enough: (width, height) in pixels needed; a larger JPEG is decoded at a fraction of its size.
 
     Raises:
         ValueError: the file cannot be read.

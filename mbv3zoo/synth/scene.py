@@ -1,4 +1,4 @@
-"""One scene: objects placed on a background so that every object that can be seen has a box."""
+"""One scene: objects placed on a background, each with the box of its visible part."""
 
 from typing import NamedTuple, Protocol
 
@@ -12,10 +12,10 @@ from mbv3zoo.synth.sprites import DrawnObjects, Sprite
 
 _ASPECTS = (1.0, 4 / 3, 3 / 4, 3 / 2)
 _PLACEMENT_TRIES = 12
-# The share of a mask that must stay visible differs from one placement to the next: with the lowest limit
-# for all, crowded scenes would be heaps.
+# The fraction of a mask that must stay visible is drawn for each object: with the lowest for all, crowded scenes
+# would be heaps.
 _VISIBLE_SHARES = (MIN_VISIBLE_SHARE, 0.5, 0.75)
-# Grey levels between an object and what lies under it: of the mean colours, and of a pixel that stands out.
+# Least difference in grey levels between an object and the background: of mean colours, and of single pixels.
 _MEAN_CONTRAST, _PIXEL_CONTRAST = 45.0, 35.0
 
 
@@ -42,10 +42,10 @@ class Scene(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A scene before it is photographed.
+    """A scene before camera effects.
 
-    ``canvas`` float32 [H, W, 3] in 0..255; for each object the visible part (``masks``, bool [H, W]), the pixels
-    of the whole object (``areas``), and the class (``labels``).
+    ``canvas`` float32 [H, W, 3] in 0..255; for each object its visible part (``masks``, bool [H, W]), the pixel count
+    of the whole object (``areas``), and its class (``labels``).
     """
 
     canvas: np.ndarray
@@ -68,12 +68,12 @@ def generate_scene(
     config: SyntheticConfig,
     sources: tuple[Objects, Backgrounds] | None = None,
 ) -> tuple[Image.Image, np.ndarray, np.ndarray]:
-    """One scene, for looking at or for training on without files.
+    """One scene in memory.
 
     Args:
         rng: source of all randomness.
         config: sizes, counts and sources; ``train``, ``val``, ``shift``, ``seed`` and ``workers`` are not used.
-        sources: what ``open_sources(config)`` gave, to open and check the folders once for many scenes.
+        sources: the result of ``open_sources(config)``, to open and check the folders once for many scenes.
 
     Returns:
         RGB image; boxes of the visible parts, float32 [N, 4], xyxy in pixels; labels, int64 [N].
@@ -83,7 +83,7 @@ def generate_scene(
 
 
 def compose(rng: np.random.Generator, config: SyntheticConfig, objects: Objects, backgrounds: Backgrounds) -> Scene:
-    """Draw a scene; each object covers those before it."""
+    """Draw a scene; later objects occlude earlier ones."""
     layout = arrange(rng, config, objects, backgrounds)
     return to_scene(_photograph(rng, layout.canvas), layout)
 
@@ -122,14 +122,14 @@ def arrange(rng: np.random.Generator, config: SyntheticConfig, objects: Objects,
 
 
 def to_scene(image: Image.Image, layout: Layout) -> Scene:
-    """The labelled scene of a photograph: a box is the tight bounds of a mask."""
+    """The scene with its labels; a box is the tight bounds of a mask."""
     boxes = np.array([_bounds(mask) for mask in layout.masks], dtype=np.float32).reshape(-1, 4)
     masks = np.array(layout.masks, dtype=bool).reshape(-1, *layout.canvas.shape[:2])
     return Scene(image, boxes, np.array(layout.labels, dtype=np.int64), masks)
 
 
 def _position(rng: np.random.Generator, shape: tuple[int, int], canvas: tuple[int, int]) -> tuple[int, int]:
-    # Most objects lie wholly inside; for the others the centre may be anywhere, so that the border cuts them.
+    # Most objects are fully inside; the others have their centre anywhere, so that the border cuts them.
     free = np.array(canvas) - np.array(shape)
     if rng.random() < 0.25:
         top, left = rng.integers(0, canvas) - np.array(shape) // 2
@@ -139,7 +139,7 @@ def _position(rng: np.random.Generator, shape: tuple[int, int], canvas: tuple[in
 
 
 def _window(shape: tuple[int, int], left: int, top: int, canvas: tuple[int, int]) -> tuple:
-    # The slices of the canvas and of the sprite that meet.
+    # The slices of the canvas and of the sprite that overlap.
     y0, y1 = max(top, 0), min(top + shape[0], canvas[0])
     x0, x1 = max(left, 0), min(left + shape[1], canvas[1])
     return (slice(y0, y1), slice(x0, x1)), (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
@@ -161,7 +161,7 @@ def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def recognisable(mask: np.ndarray, least_area: float) -> bool:
-    """Whether enough can be seen of an object: in area (pixels), and across its box."""
+    """Whether enough of an object is visible: in area (pixels) and in the sides of its box."""
     x0, y0, x1, y1 = _bounds(mask)
     return bool(min(x1 - x0, y1 - y0) >= MIN_VISIBLE_SIDE and np.count_nonzero(mask) >= least_area)
 
@@ -174,8 +174,8 @@ def _paste(canvas: np.ndarray, sprite: Sprite, left: int, top: int) -> None:
 
 
 def _stand_out(rgb: np.ndarray, under: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    # A label on something nobody can see is noise: lighten or darken an object that would vanish, or of
-    # which one of two colours would.
+    # A label on an invisible object is noise: lighten or darken an object that would vanish, or of which one of
+    # two colours would.
     goal = np.float32(255 if under[mask].mean() < 128 else 0)
     for share in (0.0, 0.2, 0.4, 0.6):
         changed = rgb + (goal - rgb) * np.float32(share)
@@ -187,7 +187,7 @@ def _stand_out(rgb: np.ndarray, under: np.ndarray, mask: np.ndarray) -> np.ndarr
 
 
 def _photograph(rng: np.random.Generator, canvas: np.ndarray) -> Image.Image:
-    # What a camera adds: exposure, contrast, saturation, a soft lens, sensor noise.
+    # Camera effects: exposure, contrast, saturation, blur, sensor noise.
     grey = canvas.mean(axis=2, keepdims=True)
     canvas = grey + (canvas - grey) * rng.uniform(0.7, 1.2)
     canvas = (canvas - 128) * rng.uniform(0.75, 1.15) + 128 * rng.uniform(0.8, 1.2)

@@ -1,8 +1,7 @@
-"""The classes of drawn objects. A class is its shape; size, colour, texture and angle say nothing.
+"""The classes of drawn objects. Only the shape tells the class; size, colour, texture and angle are random.
 
-Each function draws one object as a list of :class:`Part` in its own units (about -1..1, y down), with the
-proportions varied inside the class. `fill` and `hole` parts make the mask, in order; `dark` and `light` parts
-are drawn on top of the texture.
+Each function draws one object as a list of :class:`Part` in its own units (about -1..1, y down), with random
+proportions. `fill` and `hole` parts make the mask, in order; `dark` and `light` parts are drawn over the texture.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Scenes of the shift split: the same objects, taken by a worse camera under another light."""
+"""Scenes of the shift split: the same objects, other light and a worse camera."""
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -9,15 +9,15 @@ from mbv3zoo.synth.shifted_backgrounds import ShiftedBackgrounds
 from mbv3zoo.synth.textures import value_noise
 from mbv3zoo.synth.warp import bent_view, pixel_grid, sample
 
-# Qualities of the JPEG files, below those of training; the second is not reached.
+# Range of JPEG quality (the second is excluded), below that of training.
 SHIFTED_QUALITY = (20, 50)
 
 
 def compose_shifted(rng: np.random.Generator, config: SyntheticConfig, objects: Objects) -> Scene:
-    """Draw a scene before a background that training never sees, bent by the lens and badly taken.
+    """Draw a scene on a background that training never sees, with lens distortion and a poor camera.
 
-    Masks are bent along with the picture; boxes are the tight bounds of the bent masks. The backgrounds are
-    drawn, also where ``config.backgrounds`` names a folder: that is what the model is trained on.
+    Masks are distorted with the image; boxes are the tight bounds of the distorted masks. Backgrounds are always
+    drawn, even if ``config.backgrounds`` is a folder, as the model is trained on that.
     """
     layout = _bend(rng, arrange(rng, config, objects, ShiftedBackgrounds()))
     return to_scene(_photograph(rng, layout.canvas), layout)
@@ -26,10 +26,10 @@ def compose_shifted(rng: np.random.Generator, config: SyntheticConfig, objects: 
 def _bend(rng: np.random.Generator, layout: Layout) -> Layout:
     height, width = layout.canvas.shape[:2]
     tilt, bulge = rng.uniform(-0.1, 0.1, size=2), rng.uniform(-0.06, 0.12)
-    # A narrower view may push an object out of it: then bend less, in the end not at all.
+    # A narrower view may cut an object off: then distort less, finally not at all.
     for strength in (1.0, 0.5, 0.25, 0.0):
         y, x = bent_view(height, width, tuple(tilt * strength), bulge * strength)
-        # Masks share no pixel, so of two that are read between pixels at most one is above a half.
+        # Masks are disjoint, so of two interpolated masks at most one is above a half.
         masks = [sample(mask, y, x) > 0.5 for mask in layout.masks]
         if all(recognisable(m, MIN_VISIBLE_SHARE * a) for m, a in zip(masks, layout.areas, strict=True)):
             break
@@ -55,8 +55,8 @@ def _defocused(canvas: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _shaken(canvas: np.ndarray, length: float, angle: float) -> np.ndarray:
-    # The mean along a line, by halves: two copies, each the mean of two nearer ones, and so on. It reaches as
-    # far to one side as to the other, so that an object stays in the middle of its box.
+    # The mean along a line, by repeated halving: the mean of two shifted copies, each the mean of two, and so on.
+    # It is symmetric, so an object stays in the middle of its box.
     y, x = pixel_grid(*canvas.shape[:2])
     reach = length / 4
     while reach > 0.25:
@@ -72,10 +72,10 @@ def _lit(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
     share = np.clip(canvas / 255, 0.001, 1)
     exposure, mean = rng.choice(3, p=(0.35, 0.35, 0.3)), share.mean()
     if exposure == 0:
-        # A scene that is dark already is not made darker: nobody could find its objects.
+        # A dark scene is not made darker, as its objects would become invisible.
         share = share * min(rng.uniform(0.2, 0.32) / mean, 1)
     elif exposure == 1:
-        # A curve, not a factor: what is light comes closer together, but does not become one white.
+        # A gamma curve, not a factor: bright tones come closer but do not clip.
         share = share ** np.clip(np.log(rng.uniform(0.6, 0.78)) / np.log(mean), 0.35, 1.0)
     else:
         haze = rng.uniform(0.15, 0.35)
@@ -89,7 +89,7 @@ def _lit(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
 
 
 def _noisy(rng: np.random.Generator, canvas: np.ndarray) -> np.ndarray:
-    # Sensor noise, and the blotches of colour that are left of it where a camera smooths it.
+    # Sensor noise, and the blotches of colour that a camera's noise reduction leaves.
     canvas = canvas + rng.standard_normal(canvas.shape, dtype=np.float32) * rng.uniform(5, 12)
     height, width = canvas.shape[:2]
     blotches = [value_noise(rng, height, width, cell=rng.uniform(3, 6), octaves=2) - 0.5 for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Backgrounds of the shift split: walls, paving, grass and skylines, families that training never sees."""
+"""Backgrounds of the shift split: walls, paving, grass and skylines, which training never sees."""
 
 import colorsys
 
@@ -10,7 +10,7 @@ from mbv3zoo.synth.warp import pixel_grid, sample
 
 
 class ShiftedBackgrounds:
-    """Backgrounds drawn on demand, of no family that :class:`DrawnBackgrounds` has, and without its clutter."""
+    """Backgrounds drawn on demand, of other kinds than :class:`DrawnBackgrounds`, and without its clutter."""
 
     def picture(self, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         """A background, float32 [height, width, 3] in 0..255."""
@@ -21,7 +21,7 @@ class ShiftedBackgrounds:
 def _color(
     rng: np.random.Generator, hues: tuple[float, float], saturations: tuple[float, float], values: tuple[float, float]
 ) -> np.ndarray:
-    # Hues go round: above 1 stands for red again.
+    # Hues are cyclic: 1 is red again.
     color = colorsys.hsv_to_rgb(rng.uniform(*hues) % 1, rng.uniform(*saturations), rng.uniform(*values))
     return np.array(color, dtype=np.float32) * 255
 
@@ -90,7 +90,7 @@ def _paving(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _grass(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    # Thin bent blades in layers, the lower ones in the dark: no leaves, for these are a class.
+    # Thin bent blades in layers, the lower ones darker; not leaves, which are a class.
     side = 2 * max(height, width)
     hue = rng.uniform(0.1, 0.36)
     soil = _color(rng, (hue, hue), (0.3, 0.6), (0.15, 0.4))
@@ -133,7 +133,7 @@ def _skyline(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    # Noise read at places that other noise has moved: wisps rather than blots.
+    # Noise sampled at positions displaced by other noise: wisps rather than blots.
     side = max(height, width)
     y, x = pixel_grid(height, width)
     reach = side * rng.uniform(0.15, 0.5)

@@ -1,4 +1,4 @@
-"""One drawn object: a shape, turned, rasterised with smooth edges, and textured."""
+"""One drawn object: a shape, rotated, rasterised with anti-aliasing, and textured."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ class Sprite(NamedTuple):
 
 
 class DrawnObjects:
-    """Objects drawn on demand, one class a shape."""
+    """Objects drawn on demand, one class per shape."""
 
     class_names = CLASS_NAMES
 
@@ -42,8 +42,8 @@ class DrawnObjects:
 
 
 def _turn(rng: np.random.Generator, parts: list[Part], size: float) -> tuple[list[Part], int, int]:
-    # Any angle and either mirror image, squeezed a little along a random direction as by a tilted view;
-    # the result is scaled to `size` and moved into a box with a pixel of margin.
+    # A random rotation and flip, squeezed a little along a random direction as by a tilted view, then scaled to
+    # `size` and moved into a box with a margin of one pixel.
     first, second = rng.uniform(0, 2 * np.pi, size=2)
     mirror = np.diag([rng.choice([-1.0, 1.0]), rng.uniform(0.8, 1.0)])
     matrix = _rotation(first) @ mirror @ _rotation(second)

@@ -14,7 +14,7 @@ def random_color(rng: np.random.Generator, muted: bool = False) -> np.ndarray:
 
 
 def value_noise(rng: np.random.Generator, height: int, width: int, cell: float, octaves: int = 3) -> np.ndarray:
-    """Smooth noise, float32 [height, width] in 0..1, whose largest blots are about ``cell`` pixels wide."""
+    """Smooth noise, float32 [height, width] in 0..1, with features of up to about ``cell`` pixels."""
     total = np.zeros((height, width), dtype=np.float32)
     for octave in range(octaves):
         step = max(cell / 2**octave, 1.0)
@@ -43,7 +43,7 @@ def _gradient(rng: np.random.Generator, height: int, width: int, period: float) 
 
 
 def _edge(wave: np.ndarray, period: float) -> np.ndarray:
-    # A sine turned into bands whose borders are about a pixel soft.
+    # A sine turned into bands with edges about a pixel wide.
     return np.clip(wave * (period / 4) + 0.5, 0, 1)
 
 

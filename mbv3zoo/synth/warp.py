@@ -1,4 +1,4 @@
-"""Pictures and masks read at other places: how a lens bends a scene, the same for all that is in it."""
+"""Resampling of images and masks, and the distortion of a camera."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ def pixel_grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sample(picture: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Read a picture between its pixels, bilinearly.
+    """Bilinear sampling of an image.
 
     Args:
-        picture: [height, width] or [height, width, channels]; the pixels at its border go on outside it.
-        y: rows to read at, [h, w], in pixels; 0 is the centre of the first row.
-        x: columns to read at, [h, w].
+        picture: [height, width] or [height, width, channels]; border pixels are repeated outside.
+        y: rows to sample at, [h, w], in pixels; 0 is the centre of the first row.
+        x: columns to sample at, [h, w].
 
     Returns:
         float32 [h, w] or [h, w, channels].
@@ -33,18 +33,17 @@ def sample(picture: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def bent_view(height: int, width: int, tilt: tuple[float, float], bulge: float) -> tuple[np.ndarray, np.ndarray]:
-    """The rows and columns at which a tilted camera with a bulging lens sees a flat scene.
+    """The rows and columns at which a tilted camera with radial lens distortion sees a flat scene.
 
     Args:
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-        tilt: perspective across and down; at 0.1 one side is seen about 1.2 times as large as the other.
-        bulge: radial distortion; above 0 straight lines bow outwards (a barrel), below 0 inwards (a cushion).
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        tilt: perspective across and down; at 0.1 one side appears about 1.2 times as large as the other.
+        bulge: radial distortion; above 0 barrel, below 0 pincushion.
 
     Returns:
-        Rows and columns, float32 [height, width] each, for :func:`sample`. All lie inside the picture, so that
-        nothing has to be made up at its border: the view is as much narrower as that takes. Without tilt and
-        bulge they are the places of the pixels.
+        Rows and columns, float32 [height, width] each, for :func:`sample`. All are inside the image; the view is
+        narrowed as needed. Without tilt and bulge they are the pixel coordinates.
     """
     y, x = pixel_grid(height, width)
     # The centres of the outermost pixels are at -1 and 1.

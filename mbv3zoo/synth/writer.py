@@ -1,4 +1,4 @@
-"""A synthetic data set on disk: images, YOLO labels with data.yaml, and COCO JSON."""
+"""A synthetic dataset on disk: images, YOLO labels with data.yaml, and COCO JSON."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from mbv3zoo.synth.scene import Backgrounds, Objects, compose, open_sources
 from mbv3zoo.synth.shifted import SHIFTED_QUALITY, compose_shifted
 from mbv3zoo.version import __version__
 
-# The place of a split decides what is drawn for it: new ones go to the end.
+# A split's index seeds its scenes, so new splits go to the end.
 _SPLITS = ('train', 'val', 'shift')
 _QUALITY = (60, 96)
 
@@ -33,19 +33,18 @@ class _Record(NamedTuple):
 def synthesize(
     out: Path | str, config: SyntheticConfig, progress: Callable[[int], None] | None = None
 ) -> dict[str, int]:
-    """Write a data set of composed scenes.
+    """Write a dataset of composed scenes.
 
-    The splits train and val are of one kind. The split shift, made where ``config.shift`` is above 0, asks how
-    a detector stands up to what it was not trained on: the same classes before other, always drawn backgrounds,
-    taken by a worse camera.
+    The splits train and val have one distribution. The split shift, made if ``config.shift`` is above 0, measures
+    robustness: the same classes on other, always drawn backgrounds, with a worse camera.
 
-    ``out`` gets ``images/<split>/000000.jpg``, ``labels/<split>/000000.txt`` (YOLO: class cx cy w h, each
-    over the image's side), ``annotations/<split>.json`` (COCO), ``data.yaml`` and ``synthetic.json``. It
-    appears at the end, whole: until then the files lie in a hidden folder beside it.
+    ``out`` gets ``images/<split>/000000.jpg``, ``labels/<split>/000000.txt`` (YOLO: class cx cy w h, as
+    fractions of width and height), ``annotations/<split>.json`` (COCO), ``data.yaml`` and ``synthetic.json``. It
+    appears when complete; until then the files are in a hidden folder beside it.
 
     Args:
-        out: folder to make; it must not exist, or be empty.
-        config: what to make. The same config gives the same bytes, whatever ``workers`` is.
+        out: folder to create; it must be empty or not exist.
+        config: settings. The same config gives the same bytes, whatever ``workers`` is.
         progress: called after each scene with the number of scenes done.
 
     Returns:
@@ -54,7 +53,7 @@ def synthesize(
 
     Raises:
         OSError: ``out`` cannot be made, or is a mount.
-        ValueError: ``out`` is a file or holds something, or a folder named in ``config`` is unfit.
+        ValueError: ``out`` is a file or not empty, or a folder in ``config`` is invalid.
     """
     given, out = out, Path(out).resolve()
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
@@ -62,7 +61,7 @@ def synthesize(
     objects, backgrounds = open_sources(config)
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.is_dir():
-        # Now rather than at the end: a folder that cannot be replaced, such as a mount, shows at once.
+        # Now rather than at the end, so that a folder that cannot be replaced, such as a mount, fails at once.
         out.rmdir()
     unfinished = out.parent / f'.{out.name}.{secrets.token_hex(4)}.unfinished'
     try:
@@ -115,14 +114,14 @@ def _run(render: Callable, tasks: list, workers: int) -> Iterator[_Record]:
     try:
         yield from pool.map(render, tasks, chunksize=8)
     finally:
-        # Waits for running scenes, so that nothing is written after an interrupted run was cleared away.
+        # Waits for running scenes, so that nothing is written after an interrupted run was removed.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _render(
     folder: Path, config: SyntheticConfig, objects: Objects, backgrounds: Backgrounds, task: tuple[str, int]
 ) -> _Record:
-    # A generator of its own for each scene: the order in which workers take scenes cannot matter.
+    # One random generator per scene, so that the order of workers does not matter.
     split, index = task
     rng = np.random.default_rng([config.seed, _SPLITS.index(split), index])
     if split == 'shift':
@@ -169,10 +168,10 @@ def _coco(records: list[_Record], names: list[str]) -> dict:
 
 
 def _provenance(config: SyntheticConfig) -> dict:
-    # Neither paths of this machine nor `workers`: both would make equal sets differ.
+    # Without paths and `workers`, which would make equal datasets differ.
     settings = config.model_dump(exclude={'objects', 'backgrounds', 'workers'})
     if not config.shift:
-        # A set without this split is the same, to the byte, as before there was one.
+        # So that datasets without this split keep their bytes from before it existed.
         del settings['shift']
     sources = {
         'objects': 'drawn' if config.objects is None else 'folder',

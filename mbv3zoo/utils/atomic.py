@@ -1,4 +1,4 @@
-"""Files that are either the old ones, whole, or the new ones, whole, whatever stops the writing."""
+"""Atomic writing of files: after a crash there is either the old content or the new."""
 
 import os
 import uuid
@@ -11,23 +11,23 @@ Content = bytes | Callable[[BinaryIO], object]
 
 
 def atomic_write(path: str | Path, content: Content) -> None:
-    """Write one file so that a reader, a crash or a full disk never meets a half-written one.
+    """Write one file atomically: it is never seen half-written.
 
     Args:
         path: The file to write; its folder must exist. An existing file is replaced.
-        content: The bytes, or a function that writes them to the open binary file it is given.
+        content: The bytes, or a function that writes them to an open binary file.
 
     Raises:
-        OSError: The file could not be written; the message names it and its folder. The old file is unharmed.
+        OSError: The file could not be written; the message names it and its folder. The old file is unchanged.
     """
     atomic_write_all({path: content})
 
 
 def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
-    """Write files that belong together: none is replaced before the bytes of all are safely on disk.
+    """Write files that belong together: none is replaced before the bytes of all are on disk.
 
-    They are then put in place in the mapping's order, so the file without which the others are of no use goes
-    last. A killed process may leave hidden files ending in `.tmp` behind (`temporary_files`).
+    They are then renamed in the mapping's order, so the file that the others depend on goes last. A killed process may
+    leave hidden files ending in `.tmp` behind (`temporary_files`).
 
     Args:
         contents: File path -> content, as in `atomic_write`.
@@ -39,8 +39,8 @@ def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
     try:
         for path, content in contents.items():
             path = Path(path)
-            # The same folder, because a rename is atomic only within a file system; a name of its own,
-            # because two processes may save to one place at once.
+            # In the same folder, as a rename is atomic only within a file system; with a unique name, as two
+            # processes may save to one place at once.
             staged[path] = _temporary(path, uuid.uuid4().hex)
             with _naming(path):
                 _write_through(staged[path], content)
@@ -53,7 +53,7 @@ def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
 
 
 def temporary_files(path: Path) -> list[Path]:
-    """What killed processes have left of a file, whole or half-written."""
+    """Temporary files that killed processes left of a file."""
     return sorted(path.parent.glob(_temporary(path, '*').name))
 
 
@@ -68,16 +68,16 @@ def _write_through(path: Path, content: Content) -> None:
         else:
             file.write(content)
         file.flush()
-        # Without it a power cut after the rename can leave the new name with no bytes behind it.
+        # Without it, a power cut after the rename can leave an empty file.
         os.fsync(file.fileno())
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Re-raises an OSError with the file that the caller asked for, instead of its temporary stand-in."""
+    """Re-raises an OSError with the name of the file instead of its temporary one."""
     try:
         yield
     except OSError as error:
         message = f'could not write {path.name} in the folder {path.parent}: {error.strerror or error}'
-        # Three arguments keep both errno and the subclass that belongs to it (PermissionError, ...).
+        # Three arguments keep errno and its subclass (PermissionError, ...).
         raise OSError(error.errno, message, str(path)) from error

@@ -1,4 +1,4 @@
-"""Folders for results: new ones only, so that nothing is ever overwritten."""
+"""New folders for results, so that nothing is overwritten."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def check_new_folder(folder: str | Path) -> None:
-    """Raises ValueError where a folder is already in use."""
+    """Raises ValueError if a folder exists and is not empty."""
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f'{folder} exists; results are never overwritten. Choose another folder.')

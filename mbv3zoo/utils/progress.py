@@ -1,4 +1,4 @@
-"""The one progress bar."""
+"""The progress bar."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from tqdm import tqdm
 
 
 def bar(total: int | Iterable, description: str, show: bool = True) -> tqdm:
-    """A bar over a number of things (call `update`), or over an iterable; it vanishes when done."""
+    """A progress bar with a total (call `update`), or over an iterable; it is removed when done."""
     what = {'total': total} if isinstance(total, int) else {'iterable': total}
     return tqdm(**what, desc=description, leave=False, dynamic_ncols=True, disable=not show)

@@ -1,4 +1,4 @@
-"""Telling torch's tensors apart without importing torch: what predicts with an exported file does without it."""
+"""Recognises torch tensors without importing torch, which exported files do not need."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from typing import Any
 
 
 def is_tensor(value: Any) -> bool:
-    """Whether a value is a torch tensor; where nobody has imported torch, nothing is."""
+    """Whether a value is a torch tensor; False if torch is not imported."""
     torch = sys.modules.get('torch')
     return torch is not None and isinstance(value, torch.Tensor)

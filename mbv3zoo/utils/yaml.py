@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-# Far beyond any file of settings. Aliases let a small file stand for a huge one, or for one that holds itself.
+# Far above any settings file. By aliases a small file can expand to a huge one, or contain itself.
 _MOST_BYTES = 4 * 2**20
 _MOST_VALUES = 500_000
 _DEEPEST = 50
@@ -17,7 +17,7 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     """Reads a YAML file of plain values; nothing in it is evaluated.
 
     Raises:
-        ValueError: The file is not YAML, is far larger than any settings, or holds something else than a mapping.
+        ValueError: The file is not YAML, is too large, or is not a mapping.
     """
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f'{path}: has {path.stat().st_size} bytes, expected at most {_MOST_BYTES} of settings')
@@ -32,7 +32,7 @@ def read_mapping(path: Path) -> dict[Any, Any]:
 
 
 def _check_extent(data: Any, path: Path) -> None:
-    """Counts the values as often as they stand somewhere, aliases included."""
+    """Counts all values, with aliases expanded."""
     waiting, count = [(data, 0)], 0
     while waiting:
         value, depth = waiting.pop()

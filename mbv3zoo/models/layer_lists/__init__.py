@@ -1,1 +1,1 @@
-"""What YOLOv5's layer lists need: their blocks, and graphs built from rows."""
+"""YOLOv5 layer lists as modules: the table of blocks, and networks built from rows."""

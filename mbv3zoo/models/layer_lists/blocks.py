@@ -1,4 +1,4 @@
-"""The table of blocks that rows of a layer list may name, and the way to add one's own."""
+"""The blocks that rows of a layer list may name, and `register_block` to add one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class BlockType(NamedTuple):
     """How a row becomes a module.
 
     Attributes:
-        build: The class, or a function that gives the module.
-        channels: What it is called with before the row's own arguments: 'in_out' with the input's channels and, scaled
-            by the width multiple, the row's first argument; 'in' with the input's channels; 'none' with neither.
-        depth: Whether the row's number, scaled by the depth multiple, is an argument (after the channels); else the
-            block is repeated so often.
-        many: Whether it takes a list of maps, and the list of their channels; else a single map.
+        build: The class, or a function that returns the module.
+        channels: The arguments before the row's own: 'in_out' the input channels and, scaled by the width multiple, the
+            row's first argument; 'in' the input channels; 'none' neither.
+        depth: Whether the row's number of repeats, scaled by the depth multiple, is an argument (after the channels);
+            else the block is repeated that many times.
+        many: Whether it takes a list of feature maps, and the list of their channels; else a single feature map.
     """
 
     build: Callable[..., nn.Module]
@@ -38,7 +38,7 @@ class BlockType(NamedTuple):
 
 
 class Concat(nn.Module):
-    """Maps side by side; a list of [B, C_i, H, W] -> [B, sum of C_i, H, W]."""
+    """Concatenation; a list of [B, C_i, H, W] -> [B, sum of C_i, H, W]."""
 
     def __init__(self, dim: int = 1) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Concat(nn.Module):
 
 
 def _attention(name: str, in_channels: int, *args: Any) -> nn.Module:
-    """An attention block of timm's, which keeps the channels: arguments [], or [channels], or [channels, reduction]."""
+    """One of timm's attention blocks, which keep the channels: arguments [], [channels] or [channels, reduction]."""
     if len(args) > 2:
         raise TypeError(f'expected at most 2 arguments (channels, reduction), given {len(args)}')
     return get_attn(name)(in_channels, **({'rd_ratio': 1 / args[1]} if len(args) == 2 else {}))
@@ -92,22 +92,22 @@ def register_block(
     depth: bool = False,
     many: bool = False,
 ) -> None:
-    """Adds a block of one's own to those that YOLOv5 layer lists may name.
+    """Registers a block, so that YOLOv5 layer lists may name it.
 
     A row `[-1, 1, MyBlock, [256, 3]]` then becomes `MyBlock(in_channels, 256 * width_multiple, 3)`. Register it before
-    the file is read, and before a detector with such rows is loaded. What it gives is found by running it without
-    storage (torch's meta device); a block that takes an argument `act` gets the detector's activation.
+    the file is read, and before a detector with such rows is loaded. Its output shape is found by running it on the
+    meta device; a block that takes an argument `act` gets the detector's activation.
 
     Args:
-        name: What rows call it. To register a name once more replaces the block.
-        block: A module's class, or a function that gives a module.
-        channels: What comes before the row's own arguments: 'in_out' the input's channels and the scaled first
-            argument, 'in' the input's channels, 'none' nothing.
-        depth: Pass the row's scaled number after the channels, as C3 wants it, instead of repeating the block.
-        many: The block takes a list of maps, and `channels` means the list of their channels.
+        name: Its name in rows. Registering a name again replaces the block.
+        block: A module class, or a function that returns a module.
+        channels: The arguments before the row's own: 'in_out' the input channels and the scaled first argument, 'in'
+            the input channels, 'none' neither.
+        depth: Pass the row's scaled number of repeats after the channels, as for C3, instead of repeating the block.
+        many: The block takes a list of feature maps, and the input channels are a list.
 
     Raises:
-        ValueError: The name is one of the table's own, or `channels` is none of the three.
+        ValueError: A built-in block has that name, or `channels` is none of the three.
 
     Example:
         >>> import torch
@@ -127,20 +127,20 @@ def register_block(
 
 
 def block_names() -> list[str]:
-    """Names of all blocks, those that were registered included."""
+    """Names of all blocks, registered ones included."""
     return sorted({*_BUILT_IN, *_ALIASES, *_registered})
 
 
 def is_built_in(name: str) -> bool:
-    """Whether a block is one of the table's own, and none that was registered."""
+    """Whether a block is built in, not registered."""
     return name in _BUILT_IN or name in _ALIASES
 
 
 def find_block(name: str) -> BlockType:
-    """The block of a name.
+    """The block of that name.
 
     Raises:
-        ValueError: There is none; the nearest are named.
+        ValueError: There is none; the closest names are listed.
     """
     found = _registered.get(name) or _BUILT_IN.get(_ALIASES.get(name, name))
     if found is None:
@@ -162,13 +162,13 @@ def build_block(
 
     Args:
         block: Its entry in the table.
-        in_channels: Channels of the map it takes; of all, where it takes many.
-        repeats, args: As they stand in the row.
+        in_channels: Channels of its input, a list if it takes many.
+        repeats, args: As in the row.
         depth_multiple, width_multiple: Compound scaling.
         act: The detector's activation.
 
     Raises:
-        TypeError, ValueError, and what else the block raises: The arguments do not fit.
+        TypeError, ValueError, or whatever the block raises: The arguments do not fit.
     """
     args = list(args)
     before: list[Any] = [] if block.channels == 'none' else [in_channels]

@@ -1,4 +1,4 @@
-"""GhostNet's blocks (Han et al., arXiv 1911.11907) as YOLOv5 has them: half of the channels come cheaply."""
+"""GhostNet's blocks (Han et al., arXiv 1911.11907), as in YOLOv5."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mbv3zoo.models.layers import C3, conv, depthwise_conv
 
 
 class GhostConv(nn.Module):
-    """A convolution to half of the channels, and a 5x5 depthwise one of these for the rest.
+    """A convolution to half of the channels, and a 5x5 depthwise convolution of these for the other half.
 
     [B, in, H, W] -> [B, out, H / stride, W / stride].
     """
@@ -38,7 +38,7 @@ class GhostConv(nn.Module):
 class GhostBottleneck(nn.Module):
     """Two GhostConvs with a shortcut; [B, in, H, W] -> [B, out, H / stride, W / stride], stride 1 or 2.
 
-    At stride 1 input and output have the same channels.
+    At stride 1, `in_channels` must equal `out_channels`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class GhostBottleneck(nn.Module):
 
 
 class C3Ghost(C3):
-    """C3 with GhostBottlenecks, which always have their shortcut; [B, in, H, W] -> [B, out, H, W]."""
+    """C3 with GhostBottlenecks, which always have a shortcut; [B, in, H, W] -> [B, out, H, W]."""
 
     def _block(self, channels: int, shortcut: bool, groups: int, act: str) -> nn.Module:
         return GhostBottleneck(channels, channels, act=act)

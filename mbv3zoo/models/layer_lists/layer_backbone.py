@@ -1,6 +1,6 @@
-"""Rows of a YOLOv5 layer list as a timm model: `yolov5_layers`, the backbone of files that were edited.
+"""Rows of a YOLOv5 layer list as a timm model: `yolov5_layers`, the backbone of edited layer lists.
 
-Registered with timm, it is frozen, pruned, saved and loaded as any other backbone is.
+Registered with timm, it is frozen, pruned, saved and loaded like any other backbone.
 """
 
 from __future__ import annotations
@@ -18,28 +18,27 @@ from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.layer_lists.official import BACKBONE_ROWS, BACKBONE_STAGES
 from mbv3zoo.models.layer_lists.layer_graph import LayerGraph, MapShape
 
-# Pixels that the rows are tried on: a multiple of all usual strides.
+# Side in pixels of the image that shapes are inferred with: a multiple of all usual strides.
 _SIDE = 640
-# As in DetectorConfig: a backbone's arguments may come from anywhere.
+# As in DetectorConfig: a backbone's arguments may come from an untrusted file.
 _LARGEST_MULTIPLE = 4
 
 
 class LayerListNet(nn.Module):
-    """A backbone from rows; a classifier unless it is asked for features only.
+    """A backbone from rows, with a classifier unless built with `features_only`.
 
     Args:
-        rows: The rows, or their values as JSON has them; those of YOLOv5 v6.0 by default. Their outputs are the feature
-            maps.
+        rows: The rows, or their JSON values; those of YOLOv5 v6.0 by default. Their outputs are the feature maps.
         depth_multiple, width_multiple: Compound scaling; YOLOv5n's by default.
         act_layer: Activation, by its name in timm.layers or as YOLOv5 files write it ('nn.LeakyReLU(0.1)').
-        in_chans: Channels of the picture.
-        num_classes: Of the classifier; 0 for none.
+        in_chans: Channels of the image.
+        num_classes: Classes of the classifier; 0 for none.
         global_pool: Pooling before the classifier.
         drop_rate: Dropout before the classifier.
 
     Raises:
-        ValueError: As `LayerGraph`; or a multiple is not above 0 and at most 4, a feature map is finer than the one
-            before it, or its cells are no whole number of pixels.
+        ValueError: As `LayerGraph`; or a multiple is not above 0 and at most 4, a feature map has a smaller stride than
+            the one before it, or its stride is not an integer.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class LayerListNet(nn.Module):
         self.to(device=device, dtype=dtype)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, str]:
-        """timm's protocol of layers: each row is one."""
+        """As timm's models have it: each row is one layer."""
         return {'stem': rf'^graph\.layers\.{self.rows.first}\.', 'blocks': r'^graph\.layers\.(\d+)\.'}
 
     def get_classifier(self) -> nn.Module:
@@ -102,7 +101,7 @@ class LayerListNet(nn.Module):
         output_fmt: str = 'NCHW',
         intermediates_only: bool = False,
     ) -> Any:
-        """timm's protocol of feature maps; `norm` and `stop_early` change nothing."""
+        """As timm's models have it; `norm` and `stop_early` have no effect."""
         if output_fmt != 'NCHW':
             raise ValueError(f"output_fmt is {output_fmt!r}, expected 'NCHW'")
         taken, _ = feature_take_indices(len(self.rows.outputs), indices)
@@ -113,7 +112,7 @@ class LayerListNet(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | list[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """timm's protocol of pruning: the classifier goes. Rows stay: what they give is what was asked for."""
+        """As timm's models have it: removes the classifier, and no rows, as their outputs are the feature maps."""
         taken, _ = feature_take_indices(len(self.rows.outputs), indices)
         if prune_head:
             self.reset_classifier(0, '')
@@ -152,7 +151,7 @@ default_cfgs = generate_default_cfgs(
 @register_model
 def yolov5_layers(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """The backbone that `rows` describe (see `LayerListNet`); YOLOv5n's by default."""
-    # timm's default asks for five maps; here there are as many as outputs.
+    # timm's default asks for five feature maps; here there are as many as outputs.
     out_indices = kwargs.pop('out_indices', None)
     kwargs['rows'] = _parse(kwargs.get('rows'))
     if out_indices is None:

@@ -1,4 +1,4 @@
-"""Rows of a YOLOv5 layer list as a module: each row takes earlier maps by their number."""
+"""Rows of a YOLOv5 layer list as a module: each row takes the outputs of earlier rows."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mbv3zoo.config.layer_rows import LayerRow, LayerRows
 from mbv3zoo.config.scaling import scale_depth
 from mbv3zoo.models.layer_lists.blocks import Concat, build_block, find_block
 
-# Far beyond any use: rows may come from anywhere, and are built before anybody looks at them.
+# Far above any real network: rows may come from an untrusted file.
 _MOST_LAYERS = 512
 _MOST_PARAMETERS = 2**29
 
 
 class MapShape(NamedTuple):
-    """Channels, height and width of a map, the latter in cells."""
+    """Channels, height and width of a feature map."""
 
     channels: int
     height: int
@@ -29,25 +29,25 @@ class MapShape(NamedTuple):
 
 
 class LayerGraph(nn.Module):
-    """Runs rows in their order.
+    """Runs rows in order.
 
-    Every row is tried without storage when it is built, so that a mistake in a file is told with its row's number
-    before any picture is read.
+    Every row is run on the meta device when it is built, so that an error in a file is reported with its row number
+    before any image is read.
 
     Args:
         rows: The rows.
-        shapes: Of the maps that come from outside, in the order of `rows.inputs`.
+        shapes: Shapes of the input feature maps, in the order of `rows.inputs`.
         depth_multiple, width_multiple: Compound scaling.
         act: Activation of blocks that take one.
 
     Attributes:
-        layers: The modules, by their rows' numbers as text.
-        shapes: Row number -> shape of its map, those from outside included.
-        out_channels: Channels of the maps that `forward` returns.
+        layers: Row number as a string -> module.
+        shapes: Row number -> shape of its output; the inputs are included.
+        out_channels: Channels of the feature maps that `forward` returns.
 
     Raises:
-        ValueError: A row names no block, its arguments do not fit it, or the maps it takes do not fit it or each other.
-            The row, what arrived there and what was expected are named.
+        ValueError: A row names an unknown block, its arguments do not fit the block, or its inputs do not fit the block
+            or each other. The message gives the row, its inputs and what was expected.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class LayerGraph(nn.Module):
         self.scaling = (depth_multiple, width_multiple, act)
         self.shapes: dict[int, MapShape] = dict(zip(rows.inputs, shapes, strict=True))
         self.layers = nn.ModuleDict()
-        # Looked up once: a block may be registered anew, under the name that a row has.
+        # Looked up once: a block may be registered again under the same name.
         self.many: set[int] = set()
         parameters = 0
         for number, row in enumerate(rows.rows, rows.first):
@@ -89,7 +89,7 @@ class LayerGraph(nn.Module):
         self.done = _done_after(rows)
 
     def forward(self, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """The maps from outside, in the order of the rows' inputs -> the outputs' maps; all [B, channels, H, W]."""
+        """Feature maps in the order of `rows.inputs` -> those of `rows.outputs`; all [B, channels, H, W]."""
         known = dict(zip(self.rows.inputs, maps, strict=True))
         for number, row in enumerate(self.rows.rows, self.rows.first):
             known[number] = self.layers[str(number)](_take(row, known, number in self.many))
@@ -98,20 +98,20 @@ class LayerGraph(nn.Module):
         return [known[number] for number in self.rows.outputs]
 
     def stride(self, number: int, image_size: tuple[int, int]) -> int:
-        """Pixels a cell of a row's map.
+        """Stride of a row's output, in input pixels per cell.
 
         Args:
-            number: The row's.
-            image_size: (height, width) in pixels of the picture that `shapes` are for.
+            number: The row.
+            image_size: (height, width) in pixels of the image that `shapes` belong to.
 
         Raises:
-            ValueError: It is not one whole number for height and width.
+            ValueError: It is not an integer, or differs between height and width.
         """
         (height, width), (_, rows, columns) = image_size, self.shapes[number]
         if height % rows or width % columns or height // rows != width // columns:
             raise ValueError(
                 f'row {number} gives a map of {rows} x {columns} cells on a picture of {height} x {width} pixels; '
-                'expected one whole number of pixels a cell'
+                'expected one whole number of pixels per cell'
             )
         return height // rows
 
@@ -122,7 +122,7 @@ class LayerGraph(nn.Module):
             if len(channels) > 1 and not block.many:
                 raise ValueError(f'takes one map, given {len(channels)}: {_listed(row, taken)}')
             return build_block(block, channels if block.many else channels[0], row.repeats, row.args, *self.scaling)
-        # A block may be anybody's, and raise anything.
+        # A registered block may raise anything.
         except Exception as error:
             given = f'row {number} ({row.block}, arguments {list(row.args)})'
             raise ValueError(f'{given} cannot be built on {_listed(row, taken)}: {error}') from error
@@ -134,7 +134,7 @@ def _take(row: LayerRow, known: Mapping[int, torch.Tensor], many: bool) -> torch
 
 
 def _done_after(rows: LayerRows) -> dict[int, set[int]]:
-    """Row number -> the maps that nobody takes after it, to be let go."""
+    """Row number -> the feature maps that are not needed after it, to free their memory."""
     last = {number: number for number in range(rows.first, rows.first + len(rows.rows))}
     for number, row in enumerate(rows.rows, rows.first):
         last |= dict.fromkeys(row.sources, number)
@@ -146,7 +146,7 @@ def _done_after(rows: LayerRows) -> dict[int, set[int]]:
 
 
 def _output_shape(number: int, row: LayerRow, layer: nn.Module, taken: Mapping[int, MapShape], many: bool) -> MapShape:
-    """What a row gives, found by running it on the meta device."""
+    """Shape of a row's output, found by running it on the meta device."""
     if isinstance(layer, Concat):
         _check_concat(number, row, taken)
     maps = {source: torch.empty(1, *shape, device='meta') for source, shape in taken.items()}
@@ -174,6 +174,6 @@ def _check_concat(number: int, row: LayerRow, taken: Mapping[int, MapShape]) -> 
 
 
 def _listed(row: LayerRow, taken: Mapping[int, MapShape]) -> str:
-    """What arrives at a row: 'row 11 (128 x 40 x 40) and row 6 (128 x 20 x 20)'."""
+    """The inputs of a row: 'row 11 (128 x 40 x 40) and row 6 (128 x 20 x 20)'."""
     names = ['the picture' if source == -1 else f'row {source}' for source in row.sources]
     return ' and '.join(f'{name} ({taken[source]})' for name, source in zip(names, row.sources, strict=True))
