@@ -34,19 +34,11 @@ class SeparableConv(nn.Module):
         return self.pointwise(self.depthwise(x))
 
 
-class SeparableC3(nn.Module):
-    """YOLOv5's C3 with separable convolutions for bottlenecks; [B, in, H, W] -> [B, out, H, W]."""
+class SeparableC3(C3):
+    """C3 with separable convolutions for bottlenecks; [B, in, H, W] -> [B, out, H, W]."""
 
-    def __init__(self, in_channels: int, out_channels: int, depth: int, *, act: str) -> None:
-        super().__init__()
-        hidden = out_channels // 2
-        self.conv1 = conv(in_channels, hidden, act=act)
-        self.conv2 = conv(in_channels, hidden, act=act)
-        self.conv3 = conv(2 * hidden, out_channels, act=act)
-        self.blocks = nn.Sequential(*(SeparableConv(hidden, act=act) for _ in range(depth)))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv3(torch.cat([self.blocks(self.conv1(x)), self.conv2(x)], 1))
+    def _block(self, channels: int, shortcut: bool, groups: int, act: str) -> nn.Module:
+        return SeparableConv(channels, act=act)
 
 
 class LightPAN(PathAggregation):
