@@ -52,9 +52,6 @@ class Checkpoint:
         image_size: The side that it was trained at, in pixels, if recorded.
         data: Name of the dataset's file without folder and suffix ('coco'), or ''.
         source: Which of the file's models was read: the EMA ('ema') if there is one.
-        epoch: The epoch it was saved after, from 0; -1 in finished checkpoints; None if not recorded.
-        date: When it was saved, as recorded, or ''.
-        version: The version that wrote it, as recorded, or ''.
     """
 
     layers: dict[str, Any]
@@ -67,9 +64,6 @@ class Checkpoint:
     image_size: int | None
     data: str
     source: Literal['ema', 'model']
-    epoch: int | None
-    date: str
-    version: str
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -110,9 +104,6 @@ def _read(file: TorchFile) -> Checkpoint:
         image_size=_image_size(options),
         data=_file_stem(options.get('data')),
         source=source,
-        epoch=saved['epoch'] if type(saved.get('epoch')) is int else None,
-        date=_text(saved.get('date')),
-        version=_text(saved.get('version')),
     )
 
 
@@ -244,7 +235,3 @@ def _file_stem(path: Any) -> str:
         path = path.args[-1]
     # A Windows path splits at both kinds of slash.
     return PureWindowsPath(path).stem if isinstance(path, str) else ''
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ''
