@@ -92,7 +92,7 @@ class Trainer:
         if self.accelerator.device.type == 'cpu':
             keep_freed_memory()
         # channels_last takes two thirds of the time of the default layout, on CPUs as on GPUs.
-        detector = detector.to(self.accelerator.device, memory_format=torch.channels_last)
+        detector = detector.to(self.accelerator.device).to(memory_format=torch.channels_last)
         self.class_names = train_set.class_names
         self.samples = TrainSamples(train_set, detector.config.image_size, config, detector.config.in_chans)
         # A copy, so made before the norms are changed for training.
@@ -146,7 +146,7 @@ class Trainer:
             while not self._finished():
                 metrics = self._epoch()
             if self.val_set:
-                self._report()
+                self._report(self.val_set)
         if self.config.tracker:
             self.accelerator.end_training()
         return metrics
@@ -170,10 +170,10 @@ class Trainer:
             evaluation = self._evaluate(self.kept)
         metrics = evaluation.metrics if evaluation else None
         # On every process: all of them have to agree on when patience is over.
-        better = metrics is not None and not metrics.ap <= self.best_ap
-        if better:
+        better = False
+        if metrics is not None and not metrics.ap <= self.best_ap:
+            better, self.best_epoch = True, self.epoch
             self.best_ap = -1.0 if math.isnan(metrics.ap) else metrics.ap
-            self.best_epoch = self.epoch
         if self.accelerator.is_main_process:
             self._save_detectors(metrics, better)
             self._log(time.time() - start, losses, metrics)
@@ -251,6 +251,7 @@ class Trainer:
         return bool(patience and self.val_set and self.best_epoch and self.epoch - self.best_epoch >= patience)
 
     def _evaluate(self, detector: Detector) -> Evaluation:
+        assert self.val_set
         with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process) as progress:
             return evaluate_together(
                 self.accelerator,
@@ -261,7 +262,7 @@ class Trainer:
                 progress=progress.update,
             )
 
-    def _report(self) -> None:
+    def _report(self, val_set: DetectionSet) -> None:
         """Scores `best/`, as it lies on disk, and writes what a person looks at."""
         from mbv3zoo.plots.report import write_report
 
@@ -269,7 +270,7 @@ class Trainer:
         best = Detector.from_pretrained(self.run / 'best').to(self.accelerator.device)
         evaluation = self._evaluate(best)
         if self.accelerator.is_main_process:
-            write_report(evaluation, self.val_set, (self.run / METRICS_NAME).parent)
+            write_report(evaluation, val_set, (self.run / METRICS_NAME).parent)
             picture = (self.run / 'report' / PICTURE_NAME).read_bytes()
             card = self.card_data | {'metrics': evaluation.metrics}
             best.save_pretrained(self.run / 'best', card_data=card, picture=picture, keep_card=False)
