@@ -24,7 +24,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope='module', params=['yolov5', 'simota'])
+@pytest.fixture(scope='module', params=['simota', pytest.param('yolov5', marks=pytest.mark.slow)])
 def runs(request, tmp_path_factory):
     """The same run in one process and in two with half the batch each, and its data.yaml."""
     folder = tmp_path_factory.mktemp('processes')
