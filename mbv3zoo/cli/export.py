@@ -9,6 +9,7 @@ import typer
 
 from mbv3zoo.cli.options import DATA_HELP, Model
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.runtimes.table import FORMATS
 
 
 def export(
@@ -16,8 +17,9 @@ def export(
     out: Annotated[
         Path,
         typer.Argument(
-            help='The file; its suffix names the format: .onnx, .xml (OpenVINO), .torchscript, .pt2, '
-            '.ncnn.param, .mlpackage (Core ML).'
+            help='The file; its suffix names the format: '
+            + ', '.join(f'{row.suffix} ({row.name})' for row in FORMATS.values())
+            + '.'
         ),
     ],
     image_size: Annotated[int | None, typer.Option(help="Input size in pixels; by default the model's.")] = None,

@@ -14,8 +14,15 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from mbv3zoo.models.layers import C3
-from mbv3zoo.models.light_pan import SeparableC3
 from mbv3zoo.models.neck import PathAggregation
+
+_BLOCKS = ('top_down4', 'top_down3', 'bottom_up4', 'bottom_up5')
+
+
+def deployed_neck(neck: nn.Module) -> nn.Module:
+    """A neck for an exported graph: faster if it is a path aggregation neck of C3 blocks, else as it is."""
+    has_c3 = isinstance(neck, PathAggregation) and all(isinstance(getattr(neck, name), C3) for name in _BLOCKS)
+    return DeployedPAN(neck) if has_c3 else neck
 
 
 class DeployedPAN(nn.Module):
@@ -46,7 +53,7 @@ class DeployedPAN(nn.Module):
 class _MergedC3(nn.Module):
     """A C3 whose first two convolutions are one; [B, in, H, W] -> [B, out, H, W]."""
 
-    def __init__(self, block: C3 | SeparableC3) -> None:
+    def __init__(self, block: C3) -> None:
         super().__init__()
         self.conv = _pointwise(*_first_two(block))
         self.rest = _Rest(block)
@@ -61,7 +68,7 @@ class _UpsampledC3(nn.Module):
     [B, coarse, H, W], [B, in - coarse, 2 H, 2 W] -> [B, out, 2 H, 2 W].
     """
 
-    def __init__(self, block: C3 | SeparableC3, coarse_channels: int) -> None:
+    def __init__(self, block: C3, coarse_channels: int) -> None:
         super().__init__()
         weight, bias = _first_two(block)
         self.coarse = _pointwise(weight[:, :coarse_channels], None)
@@ -75,7 +82,7 @@ class _UpsampledC3(nn.Module):
 class _Rest(nn.Module):
     """What a C3 does behind its first two convolutions, whose channels come side by side."""
 
-    def __init__(self, block: C3 | SeparableC3) -> None:
+    def __init__(self, block: C3) -> None:
         super().__init__()
         # Of a folded layer its activation.
         self.act = nn.Sequential(*(m for name, m in block.conv1.named_children() if name != 'conv'))
@@ -86,7 +93,7 @@ class _Rest(nn.Module):
         return self.conv3(torch.cat([self.blocks(first), second], 1))
 
 
-def _first_two(block: C3 | SeparableC3) -> tuple[torch.Tensor, torch.Tensor]:
+def _first_two(block: C3) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight and bias of the two convolutions that read a C3's input, as of one."""
     first, second = block.conv1.conv, block.conv2.conv
     return torch.cat([first.weight, second.weight]), torch.cat([first.bias, second.bias])

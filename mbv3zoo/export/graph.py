@@ -9,10 +9,9 @@ from torch import nn
 from torch.export import Dim
 from torchvision.ops import nms
 
-from mbv3zoo.export.deployed_neck import DeployedPAN
+from mbv3zoo.export.deployed_neck import deployed_neck
 from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.models.fuse import first_convolution
-from mbv3zoo.models.neck import PathAggregation
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.decoding import CLASS_OFFSET
 from mbv3zoo.models.postprocess.dense import decode
@@ -38,7 +37,7 @@ class DeployedNetwork(nn.Module):
         if info.dynamic:
             fix_same_padding(detector.backbone, detector.mean.new_zeros(1, info.in_chans, info.unit, info.unit))
         self.backbone, self.convs = detector.backbone, detector.head.convs
-        self.neck = DeployedPAN(detector.neck) if isinstance(detector.neck, PathAggregation) else detector.neck
+        self.neck = deployed_neck(detector.neck)
         self.num_outputs = detector.head.num_outputs
         self.register_buffer('anchors', detector.anchors)
         # In one step from 0..255: the difference first, so that cells of padding stay 0.
