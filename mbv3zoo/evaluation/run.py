@@ -10,16 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.ops import batched_nms, nms
 
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import EvalSamples
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.letterbox import Letterbox
-from mbv3zoo.models.modes import evaluation_mode
-from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION
+from mbv3zoo.prediction.engine import as_engine
 
 
 class ClassMetrics(NamedTuple):
@@ -120,7 +119,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    network: DetectorNetwork,
+    detector: Any,
     data: DetectionSet,
     *,
     batch_size: int = 32,
@@ -131,23 +130,25 @@ def evaluate(
     """Runs a detector over a labelled set and scores it.
 
     Args:
-        network: A detector whose classes are the set's, in this order.
+        detector: A `Detector` or an exported one (what `mbv3zoo.load` opens) whose classes are the set's, in this
+            order. It runs on the device and in the type that it has.
         data: The labelled set.
-        batch_size: Pictures at a time.
+        batch_size: Images at a time.
         workers: Loader processes.
         image_size: (height, width) of the letterbox; the detector's own by default.
-        progress: Called with the number of pictures after each batch.
+        progress: Called with the number of images after each batch.
 
     Raises:
-        ValueError: The detector has other classes than the set.
+        ValueError: The detector has other classes than the set, does not take this size, or is a file with NMS inside,
+            whose thresholds are not those of COCO evaluation.
     """
-    check_classes(network, data)
-    return score(data, collect(network, data, batch_size, workers, image_size, progress))
+    check_classes(detector, data)
+    return score(data, collect(detector, data, batch_size, workers, image_size, progress))
 
 
-def check_classes(network: DetectorNetwork, data: DetectionSet) -> None:
+def check_classes(detector: Any, data: DetectionSet) -> None:
     """Raises ValueError where a detector's classes are not a set's."""
-    own, given = network.config.class_names, data.class_names
+    own, given = as_engine(detector).info.class_names, data.class_names
     if own != given:
         only = [name for name in given if name not in own][:5]
         hint = f'; unknown to the detector: {only}' if only else '; the order differs' if len(own) == len(given) else ''
@@ -155,7 +156,7 @@ def check_classes(network: DetectorNetwork, data: DetectionSet) -> None:
 
 
 def collect(
-    network: DetectorNetwork,
+    detector: Any,
     data: DetectionSet,
     batch_size: int = 32,
     workers: int = 0,
@@ -164,40 +165,31 @@ def collect(
     indices: Sequence[int] | None = None,
     max_detections: int = COCO_EVALUATION.max_detections,
 ) -> list[Detections]:
-    """Detections of every picture, in the set's order, with the thresholds of COCO evaluation.
+    """Detections of every image, in the set's order, with the thresholds of COCO evaluation.
 
     Args:
-        network, data, batch_size, workers, image_size, progress: As for `evaluate`.
+        detector, data, batch_size, workers, image_size, progress: As for `evaluate`.
         indices: The records to run on, where they are not all, so that processes may share a set; the result is
             then in this order.
-        max_detections: At most so many a picture; COCO's figures count no more than 100.
+        max_detections: Most detections per image; COCO's figures count no more than 100.
     """
-    image_size = image_size or network.config.image_size
-    samples = EvalSamples(data, image_size, network.config.in_chans)
+    engine = as_engine(detector)
+    image_size = image_size or engine.info.image_size
+    thresholds = replace(COCO_EVALUATION, max_detections=max_detections)
+    samples: Dataset = EvalSamples(data, image_size, engine.info.in_chans)
     if indices is not None:
         samples = Subset(samples, indices)
     found = []
-    with evaluation_mode(network):
-        for images, numbers in DataLoader(samples, batch_size, num_workers=workers):
-            kept = _detect(network, images, max_detections)
-            for (boxes, scores, labels), number in zip(kept, numbers.tolist(), strict=True):
-                record = data.records[number]
-                boxes = Letterbox.fit(record.size, image_size).boxes_to_original(boxes)
-                found.append(Detections(boxes, scores, labels, data.class_names, record.size, str(record.path)))
-            if progress:
-                progress(len(numbers))
+    for images, numbers in DataLoader(samples, batch_size, num_workers=workers):
+        kept = engine.detect(images.numpy(), thresholds)
+        for (boxes, scores, labels), number in zip(kept, numbers.tolist(), strict=True):
+            record = data.records[number]
+            boxes = Letterbox.fit(record.size, image_size).boxes_to_original(boxes)
+            own = Detections(boxes, scores, labels, data.class_names, record.size, str(record.path))
+            found.append(own.torch())
+        if progress:
+            progress(len(numbers))
     return found
-
-
-def _detect(network: DetectorNetwork, images: torch.Tensor, max_detections: int) -> list[tuple[torch.Tensor, ...]]:
-    """Boxes (xyxy, input pixels), scores and labels of each picture of uint8 [B, C, H, W], on the CPU."""
-    with torch.inference_mode():
-        kept = network.postprocess(
-            network(images.to(network.anchors.device).float() / 255),
-            **replace(COCO_EVALUATION, max_detections=max_detections).options(),
-        )
-    # Cloned out here, the results are ordinary tensors, which may be changed and sent to other processes.
-    return [tuple(part.cpu().clone() for part in parts) for parts in kept]
 
 
 def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:

@@ -16,11 +16,10 @@ from timm.layers import to_2tuple
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.run import check_classes, evaluate
 from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, certificate_path
-from mbv3zoo.export.evaluate_file import evaluate_file
 from mbv3zoo.export.parity import compare
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.session import open_session
@@ -184,9 +183,7 @@ def _certify(
         exported = ExportedDetector(open_session(file), info)
     except NotImplementedError as error:  # its runtime is for another system
         return Certificate(**facts, runtime=str(error), pictures=(), compared=False)
-    thresholds = {'score_thresh': _SCORE_THRESH}
-    if info.outputs == 'detections':
-        thresholds = {name: getattr(info, name) for name in ('score_thresh', 'iou_thresh', 'max_detections')}
+    thresholds = exported.thresholds if info.outputs == 'detections' else Thresholds(score_thresh=_SCORE_THRESH)
     images = _drawn(info.in_chans) if pictures is None else pictures
     parities = tuple(compare(detector, exported, image, thresholds) for image in images)
     return Certificate(**facts, runtime=exported.runtime, pictures=parities)
@@ -196,7 +193,7 @@ def _measure_ap(
     detector: DetectorNetwork, file: Path, info: ExportInfo, labelled: Any, data: str, split: str
 ) -> ApParity:
     before = evaluate(detector, labelled, image_size=info.image_size).metrics
-    after = evaluate_file(ExportedDetector(open_session(file), info), detector, labelled)
+    after = evaluate(ExportedDetector(open_session(file), info), labelled).metrics
     return ApParity(
         data=str(data), split=split, images=len(labelled),
         ap=before.ap, ap50=before.ap50, ap_exported=after.ap, ap50_exported=after.ap50,

@@ -10,13 +10,13 @@ import torch
 from torchvision.ops import box_iou
 
 from mbv3zoo.export.certificate import PictureParity
-from mbv3zoo.export.evaluate_file import to_logits
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.read import read_image
 from mbv3zoo.models.modes import evaluation_mode
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.dense import decode
-from mbv3zoo.prediction.predict import as_engine
+from mbv3zoo.models.postprocess.thresholds import Thresholds
+from mbv3zoo.prediction.engine import as_engine
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
 # Boxes of cells that are surer than this of an object are compared: others are in nobody's results.
@@ -25,16 +25,14 @@ _LIVE = 0.01
 _SAME = 0.9
 
 
-def compare(
-    detector: DetectorNetwork, exported: ExportedDetector, image: Any, thresholds: dict[str, float]
-) -> PictureParity:
+def compare(detector: DetectorNetwork, exported: ExportedDetector, image: Any, thresholds: Thresholds) -> PictureParity:
     """Compares both on one picture.
 
     Args:
         detector: The detector, not folded.
         exported: The file, open in its runtime.
         image: What `mbv3zoo.images.read.read_image` takes.
-        thresholds: Those at which kept detections are compared; where the graph suppresses, its own.
+        thresholds: Those at which kept detections are compared; where NMS is inside the graph, its own.
     """
     info = exported.info
     pixels = read_image(image, info.in_chans)
@@ -45,14 +43,22 @@ def compare(
         logits = [x.float() for x in detector(ours[None].to(detector.mean) / 255)]
     # The same pixels for both, so that each stage is compared by itself; kept detections are those of the whole way.
     found = {} if info.outputs == 'detections' else _compare_maps(detector, logits, exported, ours.numpy())
-    (kept,) = as_engine(detector).detect(ours[None].numpy(), **thresholds)
-    (own,) = exported.detect(theirs[None], **thresholds)
+    (kept,) = as_engine(detector).detect(ours[None].numpy(), thresholds)
+    (own,) = exported.detect(theirs[None], thresholds)
     return PictureParity(
         size=pixels.shape[:2],
         letterbox=int(np.abs(ours.numpy().astype(int) - theirs).max()),
         **found,
         **_compare_kept(kept, tuple(map(torch.from_numpy, own))),
     )
+
+
+def to_logits(maps: list[np.ndarray], num_anchors: int) -> list[torch.Tensor]:
+    """Maps [B, A * (5 + K), H, W] as raw logits [B, A, H, W, 5 + K]."""
+    tensors = [torch.from_numpy(np.asarray(x, np.float32)) for x in maps]
+    return [
+        x.view(x.shape[0], num_anchors, x.shape[1] // num_anchors, *x.shape[2:]).permute(0, 1, 3, 4, 2) for x in tensors
+    ]
 
 
 def _compare_maps(

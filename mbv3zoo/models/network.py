@@ -98,7 +98,9 @@ class DetectorNetwork(nn.Module):
             logits: What `forward` returned.
             **thresholds: Fields of `mbv3zoo.models.postprocess.thresholds.Thresholds`.
         """
-        return postprocess(logits, self.anchors.float(), self.strides, Thresholds(**thresholds))
+        # The config's: the buffer is rounded where the detector is in half precision.
+        anchors = torch.tensor(self.config.anchors, dtype=torch.float32, device=self.anchors.device)
+        return postprocess(logits, anchors, self.strides, Thresholds(**thresholds))
 
     def fuse(self) -> DetectorNetwork:
         """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self."""

@@ -1,43 +1,102 @@
-"""Runs a torch detector for prediction: uint8 pictures in, kept detections out."""
+"""The one interface that runs a detector: uint8 images in, kept detections out.
+
+Prediction, evaluation and the certificates of exported files call it. What runs may be a torch detector (`TorchEngine`)
+or an exported file (`mbv3zoo.runtimes.exported_detector.ExportedDetector`); this module imports no torch.
+"""
 
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from mbv3zoo.models.modes import evaluation_mode
+from mbv3zoo.models.postprocess.decoding import Kept
+from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class EngineInfo(Protocol):
+    """What an engine says about its detector: a `DetectorConfig` or an `ExportInfo`.
+
+    Attributes:
+        class_names: Name of each class.
+        in_chans: Channels of the input.
+        image_size: (height, width) in pixels that images are letterboxed to by default.
+    """
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+    @property
+    def in_chans(self) -> int: ...
+    @property
+    def image_size(self) -> tuple[int, int]: ...
+
+
+class Engine(Protocol):
+    """A detector, ready to run.
+
+    Attributes:
+        info: What is known about it.
+        thresholds: Those that it is used with by default.
+        tensors: Whether it gives torch tensors (on the CPU) or NumPy arrays to its users.
+    """
+
+    @property
+    def info(self) -> EngineInfo: ...
+    @property
+    def thresholds(self) -> Thresholds: ...
+    @property
+    def tensors(self) -> bool: ...
+
+    def detect(self, images: np.ndarray, thresholds: Thresholds) -> list[Kept[Any]]:
+        """Finds objects in a batch.
+
+        Args:
+            images: uint8 [B, C, H, W], letterboxed.
+            thresholds: What is kept.
+
+        Returns:
+            One `Kept` per image: boxes (xyxy, in pixels of the letterbox), scores and labels.
+
+        Raises:
+            ValueError: The detector does not take this size, or cannot keep what is asked for.
+        """
 
 
 class TorchEngine:
-    """A detector as `mbv3zoo.prediction.predict` takes it.
+    """A torch detector as an `Engine`.
 
     Args:
-        detector: Has a `config` and `postprocess`; its training flags are as before after each call.
-
-    Attributes:
-        info: Its config.
-        tensors: Detections hold tensors.
+        detector: Has a `config` and `postprocess`, as `mbv3zoo.models.network.DetectorNetwork`. It runs on the device
+            and in the type of its weights, without gradients and in evaluation mode; its training flags are restored
+            after each call.
     """
 
+    thresholds = PREDICTION
     tensors = True
 
-    def __init__(self, detector: nn.Module) -> None:
+    def __init__(self, detector: Any) -> None:
         self.detector = detector
-        self.info = detector.config
+        self.info: EngineInfo = detector.config
 
-    def detect(self, images: np.ndarray, **thresholds: Any) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Boxes (xyxy, letterbox pixels), scores and labels of each picture of uint8 [B, C, H, W], on the CPU."""
-        # The detector's device and type; one without weights or buffers runs on the CPU.
-        weight = next(
-            (part for part in chain(self.detector.parameters(), self.detector.buffers()) if part.is_floating_point()),
-            torch.zeros(0),
-        )
+    def detect(self, images: np.ndarray, thresholds: Thresholds) -> list[Kept[Tensor]]:
+        import torch
+
+        from mbv3zoo.models.modes import evaluation_mode
+
+        # The device and type of the weights; a detector without weights or buffers runs on the CPU in float32.
+        parts = chain(self.detector.parameters(), self.detector.buffers())
+        weight = next((part for part in parts if part.is_floating_point()), torch.zeros(0))
         with evaluation_mode(self.detector), torch.inference_mode():
             pixels = (torch.from_numpy(images).to(weight.device).float() / 255).to(weight.dtype)
-            kept = self.detector.postprocess(self.detector(pixels), **thresholds)
-        # Cloned out here, the results are ordinary tensors that may be changed and used in autograd.
-        return [tuple(part.cpu().clone() for part in parts) for parts in kept]
+            kept = self.detector.postprocess(self.detector(pixels), **thresholds.options())
+        # Cloned outside of inference mode: ordinary tensors, which may be changed and sent to other processes.
+        return [Kept(*(part.cpu().clone() for part in parts)) for parts in kept]
+
+
+def as_engine(detector: Any) -> Engine:
+    """A detector as what runs it: itself where it has `detect`, as an exported one does, else a `TorchEngine`."""
+    return detector if hasattr(detector, 'detect') else TorchEngine(detector)

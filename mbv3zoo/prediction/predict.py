@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
-from mbv3zoo.models.postprocess.thresholds import PREDICTION
-
-
-class Engine(Protocol):
-    """What runs pictures: an `ExportedDetector` (`mbv3zoo.runtimes`), or a torch detector in a `TorchEngine`.
-
-    Attributes:
-        info: Has `class_names`, `in_chans` and `image_size`.
-        tensors: Whether detections are to hold tensors, not arrays.
-    """
-
-    info: Any
-    tensors: bool
-
-    def detect(self, images: np.ndarray, **thresholds: Any) -> Sequence[tuple[Any, Any, Any]]:
-        """Boxes (xyxy, letterbox pixels), scores and labels of each picture of uint8 [B, C, H, W]."""
+from mbv3zoo.models.postprocess.thresholds import Thresholds
+from mbv3zoo.prediction.engine import Engine, as_engine
 
 
 class _Settings(NamedTuple):
-    thresholds: dict[str, Any]
+    thresholds: Thresholds
     batch_size: int
     image_size: tuple[int, int]
 
@@ -55,7 +42,8 @@ def predict(
             `Engine`, such as an exported detector.
         source: what `mbv3zoo.images.sources.expand_source` takes: a path, PIL image, array or tensor for one
             picture; a list of those, a directory, a glob pattern or a batch for many.
-        score_thresh: detections scored lower are dropped, 0..1; that of `PREDICTION` when left out, as the next two.
+        score_thresh: detections scored lower are dropped, 0..1; the default of this and the next two is in
+            `mbv3zoo.models.postprocess.thresholds`.
         iou_thresh: of two boxes of a class that overlap more than this, the lower scored is dropped, 0..1.
         max_detections: the most detections kept for one picture. An exported graph that suppresses by itself has
             thresholds of its own in place of these three.
@@ -100,15 +88,6 @@ def iter_predict(
     return _run(engine, items, settings, raise_unreadable=is_single)
 
 
-def as_engine(detector: Any) -> Engine:
-    """A detector, torch's or another, as what runs pictures."""
-    if hasattr(detector, 'detect'):
-        return detector
-    from mbv3zoo.prediction.engine import TorchEngine
-
-    return TorchEngine(detector)
-
-
 def _settings(
     engine: Engine,
     score_thresh: float | None,
@@ -118,14 +97,9 @@ def _settings(
     image_size: int | tuple[int, int] | None,
 ) -> _Settings:
     given = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
-    defaults = {name: getattr(engine.info, name, None) or getattr(PREDICTION, name) for name in given}
-    thresholds = {name: defaults[name] if value is None else value for name, value in given.items()}
-    for name in ('score_thresh', 'iou_thresh'):
-        if not 0 <= thresholds[name] <= 1:
-            raise ValueError(f'{name} is {thresholds[name]}; expected a number in 0..1')
-    for name, value in (('max_detections', thresholds['max_detections']), ('batch_size', batch_size)):
-        if value < 1:
-            raise ValueError(f'{name} is {value}; expected at least 1')
+    thresholds = replace(engine.thresholds, **{name: value for name, value in given.items() if value is not None})
+    if batch_size < 1:
+        raise ValueError(f'batch_size is {batch_size}; expected at least 1')
     if image_size is None:
         image_size = engine.info.image_size
     elif isinstance(image_size, int):
@@ -138,7 +112,7 @@ def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable
     pictures = read_pictures(items, info.in_chans, settings.image_size, 2 * size, raise_unreadable)
     while batch := list(islice(pictures, size)):
         readable = [picture.pixels for picture in batch if picture.error is None]
-        kept = iter(engine.detect(np.stack(readable), **settings.thresholds) if readable else ())
+        kept = iter(engine.detect(np.stack(readable), settings.thresholds) if readable else ())
         for picture in batch:
             if picture.error is None:
                 found = _detections(picture, *next(kept), info.class_names)

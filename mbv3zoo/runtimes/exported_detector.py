@@ -28,6 +28,7 @@ class ExportedDetector:
     Attributes:
         session, info, tensors: As given.
         runtime: The runtime's name.
+        thresholds: What is kept by default; where NMS is inside the graph, the thresholds in there.
     """
 
     def __init__(self, session: Session, info: ExportInfo, tensors: bool = False) -> None:
@@ -35,6 +36,8 @@ class ExportedDetector:
         self.info = info
         self.tensors = tensors
         self.runtime = session.runtime
+        inside = {name: getattr(info, name) for name in ('score_thresh', 'iou_thresh', 'max_detections')}
+        self.thresholds = Thresholds(**{name: value for name, value in inside.items() if value is not None})
 
     @classmethod
     def open(
@@ -97,22 +100,23 @@ class ExportedDetector:
             return [_join(found, [len(c) for c in chunks], size)]
         return [np.concatenate(parts)[: len(images)] for parts in zip(*found, strict=True)]
 
-    def detect(self, images: np.ndarray, **thresholds: Any) -> list[Kept]:
-        """What is kept of each picture.
+    def detect(self, images: np.ndarray, thresholds: Thresholds | None = None) -> list[Kept[np.ndarray]]:
+        """What is kept of each image; see `mbv3zoo.prediction.engine.Engine`.
 
         Args:
             images: As for `run`.
-            **thresholds: Fields of `mbv3zoo.models.postprocess.thresholds.Thresholds`; where the graph suppresses by
-                itself, they can only ask for less than it gives.
+            thresholds: What is kept, by default `self.thresholds`; where NMS is inside the graph, they can only ask for
+                less than it gives.
 
         Returns:
-            One `Kept` a picture: boxes in pixels of the letterbox, scores, labels; the best first.
+            One `Kept` per image: boxes in pixels of the letterbox, scores, labels; the best first.
 
         Raises:
-            ValueError: They ask for more, or the graph takes pictures of another size.
+            ValueError: They ask for more, or the graph takes images of another size.
         """
+        thresholds = thresholds or self.thresholds
         if self.info.outputs == 'maps':
-            return postprocess(self.run(images), self.info.anchors, self.info.strides, Thresholds(**thresholds))
+            return postprocess(self.run(images), self.info.anchors, self.info.strides, thresholds)
         self._check_thresholds(thresholds)
         return _split(self.run(images)[0], len(images), thresholds)
 
@@ -126,15 +130,14 @@ class ExportedDetector:
                 'image_size out, or export it with dynamic=True'
             )
 
-    def _check_thresholds(self, thresholds: dict[str, Any]) -> None:
-        info = self.info
-        low = thresholds.get('score_thresh', info.score_thresh) < info.score_thresh
-        many = thresholds.get('max_detections', info.max_detections) > info.max_detections
-        if low or many or thresholds.get('iou_thresh', info.iou_thresh) != info.iou_thresh:
+    def _check_thresholds(self, asked: Thresholds) -> None:
+        own = self.thresholds
+        more = asked.score_thresh < own.score_thresh or asked.max_detections > own.max_detections
+        if more or asked.iou_thresh != own.iou_thresh or asked.multi_label or asked.class_agnostic:
             raise ValueError(
-                f'the exported graph suppresses with score_thresh {info.score_thresh}, iou_thresh {info.iou_thresh} '
-                f'and max_detections {info.max_detections} inside, given {thresholds}; leave them out, or export it '
-                'without nms'
+                f'the exported graph suppresses with score_thresh {own.score_thresh}, iou_thresh {own.iou_thresh} and '
+                f'max_detections {own.max_detections} inside, one class per box, given {asked}; leave them out, or use '
+                'a file exported without nms, as evaluation needs it'
             )
 
 
@@ -148,8 +151,10 @@ def _join(found: list[list[np.ndarray]], counts: list[int], size: int) -> np.nda
     return np.concatenate(rows)
 
 
-def _split(rows: np.ndarray, count: int, thresholds: dict[str, Any]) -> list[Kept]:
-    """Rows [N, 7] of a batch -> what is kept of each picture."""
-    rows = rows[rows[:, 5] > thresholds.get('score_thresh', 0)]
-    own = [rows[rows[:, 0] == index][: thresholds.get('max_detections')] for index in range(count)]
+def _split(rows: np.ndarray, count: int, thresholds: Thresholds) -> list[Kept[np.ndarray]]:
+    """Rows [N, 7] of a batch -> what is kept of each image."""
+    rows = rows[rows[:, 5] > thresholds.score_thresh]
+    if thresholds.classes is not None:
+        rows = rows[np.isin(rows[:, 6], thresholds.classes)]
+    own = [rows[rows[:, 0] == index][: thresholds.max_detections] for index in range(count)]
     return [Kept(part[:, 1:5], part[:, 5], part[:, 6].astype(np.int64)) for part in own]

@@ -12,8 +12,10 @@ from torch import nn
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.create import create_detector
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detections import Detections
+from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import (
     Metrics,
     as_predicted,
@@ -24,7 +26,10 @@ from mbv3zoo.evaluation.run import (
     score,
     to_coco_results,
 )
+from mbv3zoo.export.live import open_live
+from mbv3zoo.loading import load
 from mbv3zoo.models.postprocess.decoding import Kept
+from mbv3zoo.synth import SyntheticConfig, synthesize
 
 
 def as_found(known, value=0.9):
@@ -486,3 +491,72 @@ def test_a_real_detector_can_be_scored(pictures):
     metrics = evaluate(detector, pictures, batch_size=3).metrics
     assert 0 <= metrics.ap < 0.5 and metrics.images == 5
     assert detector.training
+
+
+# Exported files and other types of weights.
+
+
+@pytest.fixture(scope='module')
+def shipped():
+    return Detector.from_pretrained('mbv3_yolo_small.synth')
+
+
+@pytest.fixture(scope='module')
+def scenes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('synth') / 'data'
+    synthesize(folder, SyntheticConfig(train=1, val=6, image_size=320, seed=3))
+    return load_dataset(folder, 'val')
+
+
+@pytest.fixture(scope='module')
+def expected(shipped, scenes):
+    metrics = evaluate(shipped, scenes).metrics
+    assert metrics.ap50 > 0.5
+    return metrics
+
+
+def check_metrics(metrics, expected, within):
+    assert metrics.ap == pytest.approx(expected.ap, abs=within) and metrics.ap50 == pytest.approx(
+        expected.ap50, abs=within
+    )
+    assert (metrics.images, metrics.objects) == (expected.images, expected.objects)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [{}, *(pytest.param(options, marks=pytest.mark.slow) for options in ({'batch_size': 4}, {'dynamic': True}))],
+)
+def test_an_exported_file_scores_what_its_detector_does(shipped, scenes, expected, tmp_path, options):
+    for package in ('onnxruntime', 'onnxscript'):
+        pytest.importorskip(package)
+    file = load(shipped.export(tmp_path / 'model.onnx', **options))
+    evaluation = evaluate(file, scenes, batch_size=5)
+    check_metrics(evaluation.metrics, expected, 1e-4)
+    # What plots and other processes get are tensors.
+    assert all(isinstance(found.boxes, torch.Tensor) for found in evaluation.detections)
+    if options:
+        return
+    with pytest.raises(
+        ValueError, match='image_size is .*, but the exported graph takes .* only; leave image_size out'
+    ):
+        evaluate(file, scenes, image_size=(192, 192))
+    with pytest.raises(ValueError, match='the detector has 16 classes, the data set 3'):
+        evaluate(file, DetectionSet([record(1)], NAMES))
+
+
+def test_a_detector_in_a_runtime_can_be_scored(shipped, scenes, expected):
+    check_metrics(evaluate(open_live(shipped, 'eager'), scenes).metrics, expected, 1e-4)
+
+
+def test_a_file_with_nms_inside_is_refused(shipped, scenes, tmp_path):
+    path = shipped.export(tmp_path / 'model.torchscript', nms=True)
+    with pytest.raises(
+        ValueError, match='suppresses with score_thresh 0.25, .* exported without nms, as evaluation needs'
+    ):
+        evaluate(load(path), scenes)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float64])
+def test_other_types_of_weights(scenes, expected, dtype):
+    detector = Detector.from_pretrained('mbv3_yolo_small.synth').to(dtype)
+    check_metrics(evaluate(detector, scenes).metrics, expected, 0.03)

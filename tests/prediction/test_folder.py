@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.prediction.folder import write_predictions
 
 
@@ -12,12 +13,12 @@ class OneBox:
     """Finds one thing in each picture, without torch."""
 
     info = SimpleNamespace(image_size=(64, 64), in_chans=3, class_names=('thing', 'other'))
-    tensors = False
+    tensors, thresholds = False, PREDICTION
 
     def __init__(self, fail_at=None):
         self.seen, self.fail_at = 0, fail_at
 
-    def detect(self, images, **thresholds):
+    def detect(self, images, thresholds):
         self.seen += len(images)
         if self.fail_at is not None and self.seen > self.fail_at:
             raise RuntimeError('no more memory')

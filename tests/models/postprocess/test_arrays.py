@@ -8,7 +8,7 @@ import pytest
 import torch
 from dense_nms import postprocess as postprocess_torch
 
-from mbv3zoo.export.evaluate_file import to_logits
+from mbv3zoo.export.parity import to_logits
 from mbv3zoo.models.postprocess import arrays
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.dense import decode

@@ -1,0 +1,123 @@
+"""Torch detectors and exported ones run by one interface."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mbv3zoo.create import create_detector
+from mbv3zoo.export.live import open_live
+from mbv3zoo.models.postprocess.decoding import Kept
+from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION, Thresholds
+from mbv3zoo.prediction.engine import TorchEngine, as_engine
+from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
+
+LOW = Thresholds(score_thresh=0.01)
+
+
+@pytest.fixture(scope='module')
+def detector():
+    torch.manual_seed(0)
+    detector = create_detector('mbv3_yolo_small_050', num_classes=3, image_size=64)
+    for conv in detector.head.convs:
+        conv.bias.data.view(detector.head.num_anchors, -1)[:, 4] = -1
+    return detector.eval()
+
+
+@pytest.fixture(scope='module')
+def images():
+    return np.random.default_rng(0).integers(0, 256, (3, 3, 64, 64), np.uint8)
+
+
+def same(found, expected):
+    assert len(found) == len(expected) == 3
+    for own, other in zip(found, expected, strict=True):
+        assert isinstance(own, Kept) and len(own.scores) == len(other.scores) > 3
+        for part, wanted in zip(own, other, strict=True):
+            np.testing.assert_allclose(np.asarray(part), np.asarray(wanted), rtol=1e-4, atol=1e-3)
+
+
+def test_a_torch_detector_and_an_exported_one_find_the_same(detector, images):
+    exported = open_live(detector, 'eager')
+    engine = as_engine(detector)
+    assert isinstance(engine, TorchEngine) and as_engine(exported) is exported
+    for thresholds in (LOW, COCO_EVALUATION, Thresholds(score_thresh=0.01, max_detections=4, classes=(2, 1))):
+        same(exported.detect(images, thresholds), engine.detect(images, thresholds))
+    for own in (engine, exported):
+        assert own.thresholds == PREDICTION and own.info.image_size == (64, 64) and own.info.in_chans == 3
+        assert own.info.class_names == detector.config.class_names
+
+
+def test_results_are_ordinary_tensors_on_the_cpu(detector, images):
+    for kept in as_engine(detector).detect(images, LOW):
+        assert all(part.device.type == 'cpu' and not part.is_inference() for part in kept)
+        assert [part.dtype for part in kept] == [torch.float32, torch.float32, torch.int64]
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_other_types(detector, images, dtype):
+    # Anchors that bfloat16 rounds by more than a pixel.
+    anchors = [[[11.3, 12.7]] * 3, [[33.3, 57.1]] * 3, [[373.3, 326.7]] * 3]
+    detector = create_detector('mbv3_yolo_small_050', num_classes=3, image_size=64, anchors=anchors).eval().to(dtype)
+    # All logits 0: each cell holds its anchor.
+    for conv in detector.head.convs:
+        conv.weight.data.zero_(), conv.bias.data.zero_()
+    (kept, *_) = as_engine(detector).detect(images, Thresholds(score_thresh=0.2, iou_thresh=1))
+    sides = kept.boxes[:, 2:] - kept.boxes[:, :2]
+    apart = (sides[:, None] - torch.tensor(anchors)[:, 0]).abs().amax(2)
+    assert len(sides) == 3 * (64 + 16 + 4) and apart.amin(1).max() < 1e-3 and apart.amin(0).max() < 1e-3
+
+
+def test_what_is_passed_on_is_what_differs():
+    class Fake(nn.Module):
+        config = SimpleNamespace(class_names=('a',))
+
+        def forward(self, images):
+            assert images.dtype == torch.float32 and not self.training and torch.is_inference_mode_enabled()
+            return images
+
+        def postprocess(self, logits, **options):
+            self.options = options
+            return []
+
+    fake = Fake()
+    assert TorchEngine(fake).detect(np.zeros((1, 3, 32, 32), np.uint8), COCO_EVALUATION) == []
+    assert fake.options == COCO_EVALUATION.options() and fake.training
+
+
+class Rows:
+    """A session whose graph has NMS inside: two images' rows of (image, box, score, label)."""
+
+    runtime, metadata = 'rows', None
+
+    def __call__(self, images):
+        rows = [[i, 1, 2, 3, 4, 0.9 - 0.1 * n, n % 3] for i in range(len(images)) for n in range(5)]
+        return [np.array(rows, np.float32)]
+
+
+@pytest.fixture
+def with_nms(detector):
+    inside = {'score_thresh': 0.3, 'iou_thresh': 0.5, 'max_detections': 5, 'outputs': 'detections'}
+    return ExportedDetector(Rows(), ExportInfo.of(detector.config, detector.strides, '1', batch_size=2, **inside))
+
+
+def test_a_graph_with_nms_inside_gives_less_but_not_more(with_nms, images):
+    assert with_nms.thresholds == Thresholds(0.3, 0.5, 5)
+    assert [kept.labels.tolist() for kept in with_nms.detect(images[:2])] == [[0, 1, 2, 0, 1]] * 2
+    for asked, labels in (
+        (Thresholds(0.75, 0.5, 5), [0, 1]),
+        (Thresholds(0.3, 0.5, 3), [0, 1, 2]),
+        # Wanted classes are chosen before the best are counted.
+        (Thresholds(0.3, 0.5, 2, classes=(1,)), [1, 1]),
+        (Thresholds(0.3, 0.5, 5, classes=()), []),
+    ):
+        assert [kept.labels.tolist() for kept in with_nms.detect(images, asked)] == [labels] * 3
+    for asked in (
+        Thresholds(0.2, 0.5, 5), Thresholds(0.3, 0.6, 5), Thresholds(0.3, 0.5, 6),
+        Thresholds(0.3, 0.5, 5, multi_label=True), Thresholds(0.3, 0.5, 5, class_agnostic=True), COCO_EVALUATION,
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match='suppresses with score_thresh 0.3, .* exported without nms'):
+            with_nms.detect(images, asked)
