@@ -1,7 +1,8 @@
-"""Times several models in turns, and makes figures of it.
+"""Times several models in alternation, and computes figures from the times.
 
-Machines have slow phases, of seconds, from other work, heat or a host: whoever runs in one loses. So models take turns
-in blocks shorter than a phase, which then hits all alike, and the figure to trust is the ratio within a round.
+Machines have slow phases of some seconds, from other work, heat or the host: a model that runs in one looks slow. So
+models alternate in blocks shorter than a phase, which then slows all of them alike. The figure to trust is the ratio
+within a round.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-# A call counts as disturbed when its threads waited for a CPU for more than this share of it, or this many seconds.
+# A call counts as disturbed where its threads waited for a CPU for more than this share of it, and this many seconds.
 _SHARE, _SECONDS = 0.02, 50e-6
 _DIGITS = 4
 
@@ -23,8 +24,8 @@ class Block(NamedTuple):
 
     Attributes:
         ms: Median of the calls that count.
-        calls: How many there were.
-        disturbed: How many of them had to wait for a CPU; None where that is not known.
+        calls: Number of calls.
+        disturbed: Number of calls that had to wait for a CPU; None where that is not known.
     """
 
     ms: float
@@ -39,34 +40,34 @@ def interleave(
     clock: Callable[[], float] = time.perf_counter,
     waited: Callable[[], float] | None = None,
 ) -> list[list[Block]]:
-    """Lets models take turns.
+    """Runs models in alternation.
 
     Args:
-        calls: Runs a model once, one for each.
-        rounds: Blocks each gets.
+        calls: One function per model, which runs it once.
+        rounds: Blocks per model.
         seconds: Length of a block; it has at least one call that counts.
-        clock: Seconds.
-        waited: Seconds that this process waited for a CPU until now; None where that is not known.
+        clock: Gives the time in seconds.
+        waited: Gives the seconds that this process has waited for a CPU until now; None where that is not known.
 
     Returns:
-        For each model its blocks, one a round.
+        Per model its blocks, one per round.
     """
     blocks: list[list[Block]] = [[] for _ in calls]
     for number in range(rounds):
-        # There and back, so that nobody always runs after the same one.
+        # Every second round in reverse, so that no model always runs after the same one.
         turns = list(zip(calls, blocks, strict=True))[:: -1 if number % 2 else 1]
         for call, own in turns:
             own.append(_block(call, seconds, clock, waited))
     return blocks
 
 
-def figures(blocks: Sequence[Block], first: Sequence[Block] | None, batch: int) -> dict[str, Any]:
-    """What is told of a model: the fields of `mbv3zoo.benchmark.rows.Row` that are measured in turns.
+def figures(blocks: Sequence[Block], first: Sequence[Block] | None, batch: int) -> dict[str, float]:
+    """A model's figures: the fields of `mbv3zoo.benchmark.rows.Row` that `interleave` measures.
 
     Args:
-        blocks: Its blocks.
-        first: Those of the model that it is compared with, one for each of its own; None where that one did not run.
-        batch: Pictures a call.
+        blocks: The model's blocks.
+        first: The blocks of the model that it is compared with, as many; None where that one did not run.
+        batch: Images per call.
     """
     times = [block.ms for block in blocks]
     ms = median(times)
@@ -74,17 +75,19 @@ def figures(blocks: Sequence[Block], first: Sequence[Block] | None, batch: int) 
     found = {'ms': ms, 'ms_low': low, 'ms_high': high, 'images_per_second': 1e3 * batch / ms}
     if first is not None:
         found['relative'] = median(own.ms / other.ms for own, other in zip(blocks, first, strict=True))
-    if all(block.disturbed is not None for block in blocks):
-        found['disturbed'] = sum(block.disturbed for block in blocks) / sum(block.calls for block in blocks)
+    disturbed = [block.disturbed for block in blocks if block.disturbed is not None]
+    if len(disturbed) == len(blocks):
+        found['disturbed'] = sum(disturbed) / sum(block.calls for block in blocks)
     return {name: round(value, _DIGITS) for name, value in found.items()}
 
 
 def _block(
     call: Callable[[], object], seconds: float, clock: Callable[[], float], waited: Callable[[], float] | None
 ) -> Block:
-    # The first call does not count: caches hold the model before, whose threads may still spin.
+    # The first call does not count: caches still hold the model before, whose threads may be spinning.
     call()
-    clean, disturbed = [], []
+    clean: list[float] = []
+    disturbed: list[float] = []
     end = clock() + seconds
     while True:
         waited_before = waited() if waited else 0
@@ -95,5 +98,5 @@ def _block(
         (disturbed if waiting > max(_SHARE * spent, _SECONDS) else clean).append(spent)
         if clock() >= end:
             count = len(clean) + len(disturbed)
-            # On a machine that is never quiet, what was measured is better than nothing, and the share tells it.
+            # On a machine that is never quiet, disturbed calls are better than nothing; the share of them is reported.
             return Block(1e3 * median(clean or disturbed), count, len(disturbed) if waited else None)

@@ -1,22 +1,29 @@
-"""Opens anything that can be timed: a detector in a runtime, or an exported file."""
+"""Opens anything that can be timed: a detector in a runtime, or an exported file.
+
+What is timed is the graph alone, `mbv3zoo.runtimes.session.Session`, on pixels of the type that it takes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mbv3zoo.benchmark.graph_input import USUAL_SIZE, noise, read_input
+from mbv3zoo.benchmark.graph_input import noise, read_input
 from mbv3zoo.runtimes.export_info import read_info
+from mbv3zoo.runtimes.graph_input import USUAL_SIZE
 from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import find_format
+
+if TYPE_CHECKING:
+    from mbv3zoo.detector import Detector
 
 
 class Opened(NamedTuple):
     """A model that is ready to be timed.
 
     Attributes:
-        call: Runs it once, on pixels that are already of the type that it takes.
+        call: Runs it once.
         size: (height, width) in pixels that it runs at.
     """
 
@@ -39,21 +46,26 @@ def open_model(
             or an exported file.
         runtime: Name of the runtime.
         size: (height, width) in pixels; None takes its own.
-        batch: Pictures a call.
+        batch: Images per call.
         threads, device: As for `mbv3zoo.runtimes.session.open_session`.
 
     Raises:
         ValueError: There is no such model, or it does not run so.
         ImportError: The runtime is not installed.
     """
-    options = {'threads': threads, 'device': device}
     if find_format(name):
-        return _open_file(Path(name), runtime, size, batch, options)
-    return _open_detector(name, runtime, size, batch, options)
+        return _open_file(Path(name), runtime, size, batch, threads, device)
+    # Here, as opening a file needs no torch.
+    from mbv3zoo.export.live import open_live
+
+    detector = build(name, size)
+    live = open_live(detector, runtime, batch_size=batch, threads=threads, device=device)
+    images = noise((batch, live.info.in_chans, *live.info.image_size), live.info.input_dtype)
+    return Opened(lambda: live.session(images), live.info.image_size)
 
 
 def count(name: str, size: tuple[int, int]) -> tuple[int | None, float | None]:
-    """Parameters and GFLOPs of a model at a size, as in `mbv3zoo.benchmark.rows.Row`; of files they are not known."""
+    """Parameters and GFLOPs of a model at a size, as in `mbv3zoo.benchmark.rows.Row`; not known of files."""
     if find_format(name):
         return None, None
     from mbv3zoo.info.describe import cost
@@ -75,7 +87,7 @@ def write_model(name: str, runtime: str, size: tuple[int, int] | None, batch: in
     return write_live(detector, live_info(detector, runtime, batch_size=batch), runtime, folder)
 
 
-def build(name: str, size: tuple[int, int] | None) -> Any:
+def build(name: str, size: tuple[int, int] | None) -> Detector:
     """A detector by its name, at a size."""
     import torch
 
@@ -86,25 +98,14 @@ def build(name: str, size: tuple[int, int] | None) -> Any:
     return create_detector(name, pretrained=resolve(name).is_saved, image_size=size)
 
 
-def _open_detector(
-    name: str, runtime: str, size: tuple[int, int] | None, batch: int, options: dict[str, Any]
+def _open_file(
+    path: Path, runtime: str, size: tuple[int, int] | None, batch: int, threads: int | None, device: str | None
 ) -> Opened:
-    # Here, so that whoever opens a file needs no torch.
-    from mbv3zoo.export.live import open_live
-
-    detector = build(name, size)
-    size, in_chans = detector.config.image_size, detector.config.in_chans
-    live = open_live(detector, runtime, image_size=size, batch_size=batch, **options)
-    images = noise((batch, in_chans, *size), live.info.input_dtype)
-    return Opened(lambda: live.session(images), size)
-
-
-def _open_file(path: Path, runtime: str, size: tuple[int, int] | None, batch: int, options: dict[str, Any]) -> Opened:
-    session = open_session(path, runtime, **options)
+    session = open_session(path, runtime, threads=threads, device=device)
     info = read_info(path, session.metadata)
     graph = read_input(session, path, info)
     shape = graph.fill(size, batch, info.image_size if info else USUAL_SIZE)
-    # Other programs' graphs take floats from 0 to 1.
+    # Other programs' graphs take floats in 0..1.
     images = noise(shape, graph.dtype, 255 if info else 1)
     height, width = (shape[side] for side in graph.sides)
     return Opened(lambda: session(images), (height, width))

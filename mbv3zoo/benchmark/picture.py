@@ -1,9 +1,11 @@
-"""Bars of what a call takes."""
+"""A bar plot of the time per call."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from mbv3zoo.benchmark.rows import Row, shown_size
 from mbv3zoo.plots.figure import new_figure, plain_axes, save_figure, shown_name
@@ -11,18 +13,19 @@ from mbv3zoo.plots.figure import new_figure, plain_axes, save_figure, shown_name
 # Beyond this ratio of the longest to the shortest, short bars would vanish.
 _LOG_FROM = 30
 _WIDTH = 0.8
-# Told apart without colour too.
+# Distinct without colour too.
 _HATCHES = ('', '///', '...', '\\\\\\', 'xxx', '+++', 'ooo', '---')
 
 
 def draw_latency(rows: Sequence[Row], path: str | Path) -> None:
-    """Draws a group of bars for each runtime, size and batch, a bar a model, with the 10th to 90th percentile.
+    """Draws a group of bars per runtime, size and batch, one bar per model, with the 10th to 90th percentile.
 
     Args:
         rows: As from `mbv3zoo.benchmark.run.benchmark`; those without figures are left out.
         path: The PNG to write.
     """
     rows = [row for row in rows if row.ms is not None]
+    times = [_times(row)[1] for row in rows]
     groups = list(dict.fromkeys((row.runtime, row.size, row.batch) for row in rows))
     models = list(dict.fromkeys(row.model for row in rows))
     names = _short(models)
@@ -38,14 +41,14 @@ def draw_latency(rows: Sequence[Row], path: str | Path) -> None:
     width = _WIDTH / len(models)
     for index, model in enumerate(models):
         own = [row for row in rows if row.model == model]
-        places = [groups.index((row.runtime, row.size, row.batch)) for row in own]
-        places = [place + (index + 0.5) * width - _WIDTH / 2 for place in places]
-        spread = [[row.ms - row.ms_low for row in own], [row.ms_high - row.ms for row in own]]
+        shift = (index + 0.5) * width - _WIDTH / 2
+        places = [groups.index((row.runtime, row.size, row.batch)) + shift for row in own]
+        low, middle, high = zip(*map(_times, own), strict=True)
         axes.bar(
             places,
-            [row.ms for row in own],
+            middle,
             width,
-            yerr=[[max(0, length) for length in side] for side in spread],
+            yerr=[np.subtract(middle, low), np.subtract(high, middle)],
             error_kw={'elinewidth': 1},
             label=names[index],
             hatch=_HATCHES[index % len(_HATCHES)],
@@ -53,7 +56,6 @@ def draw_latency(rows: Sequence[Row], path: str | Path) -> None:
             linewidth=0,
         )
     axes.set_xticks(range(len(groups)), [f'{name}\n{shown_size(size)}, batch {batch}' for name, size, batch in groups])
-    times = [row.ms for row in rows]
     if max(times) > _LOG_FROM * min(times):
         axes.set_yscale('log')
     axes.grid(axis='x', visible=False)
@@ -64,8 +66,14 @@ def draw_latency(rows: Sequence[Row], path: str | Path) -> None:
 
 
 def _short(models: Sequence[str]) -> list[str]:
-    """What is written for models: of paths the last part, where that tells them apart."""
+    """Labels of models: of paths the last part, where no two share it."""
     short = [Path(model).name for model in models]
     return [
         shown_name(name if short.count(name) == 1 else model, 40) for name, model in zip(short, models, strict=True)
     ]
+
+
+def _times(row: Row) -> tuple[float, float, float]:
+    """10th percentile, median and 90th percentile of a row that has figures."""
+    assert row.ms is not None and row.ms_low is not None and row.ms_high is not None
+    return min(row.ms_low, row.ms), row.ms, max(row.ms_high, row.ms)

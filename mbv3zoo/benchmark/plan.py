@@ -1,4 +1,4 @@
-"""What is measured together: the models that run in one runtime, at one size and batch."""
+"""Which models are measured together: those that run in one runtime, at one image size and batch size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Group(NamedTuple):
     Attributes:
         runtime: Name of the runtime.
         size: (height, width) in pixels; None takes each model's own.
-        batch: Pictures a call.
+        batch: Images per call.
         models: Names and files.
     """
 
@@ -32,15 +32,15 @@ def make_plan(
 ) -> list[Group]:
     """Every model in every runtime, at every size and batch.
 
-    A runtime that a model cannot run in is left out for that model, where another one that is asked for can: a detector
-    has no 'torchscript' and a file no 'eager'. Where none can, the runtime itself says so when it is measured.
+    Where a model runs in some of the runtimes only, the others are left out for it: a detector has no 'torchscript' and
+    a file no 'eager'. Where it runs in none of them, measuring it gives the runtime's error.
 
     Args:
         models: What `mbv3zoo.create_detector` takes, and exported files.
-        runtimes: Names; by default the usual ones of the files, so that detectors are compared with them in the same
-            runtime, and without files 'eager'.
+        runtimes: Names; by default the usual runtimes of the files, so that detectors are compared with them in the
+            same runtime, and without files 'eager'.
         sizes: (height, width) in pixels; by default each model's own.
-        batches: Pictures a call.
+        batches: Images per call.
 
     Raises:
         ValueError: There is no model, no such runtime, or a size or batch below 1.

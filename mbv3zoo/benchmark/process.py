@@ -1,4 +1,4 @@
-"""Runs a task in a fresh process, and brings back what it found."""
+"""Runs a task in a new process and returns its result."""
 
 from __future__ import annotations
 
@@ -7,31 +7,35 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+# What JSON can hold.
+Json = str | int | float | None | Sequence['Json']
 
 
 class ProcessFailed(Exception):
     """A process ended without a result; the message says how."""
 
 
-def run_in_process(task: str, **job: Any) -> Any:
+def run_in_process(task: str, **job: Json) -> Any:
     """Runs a task of `mbv3zoo.benchmark.worker` and waits for it.
 
     Args:
-        task: Its name there.
-        **job: Its arguments, as JSON can hold them.
+        task: Name of the task.
+        **job: Its arguments.
 
     Returns:
-        What it gave back, as JSON holds it. It travels in a file, so that a model may print what it likes.
+        The task's result, as JSON holds it. It travels in a file, so that models may print.
 
     Raises:
-        ProcessFailed: It was killed, or ended in an error.
+        ProcessFailed: The process was killed, or ended in an error.
     """
     with tempfile.TemporaryDirectory() as folder:
         given, found = Path(folder) / 'job.json', Path(folder) / 'found.json'
         given.write_text(json.dumps({'task': task, 'job': job}), encoding='utf-8')
-        # It finds modules where this process does, and -P leaves out what happens to lie in the working folder.
+        # It finds modules where this process does; -P leaves out files that happen to lie in the working folder.
         command = [sys.executable, '-P', '-m', 'mbv3zoo.benchmark.worker', str(given), str(found)]
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What a benchmark leaves: a table as text with what it was measured on, the rows as CSV, a picture."""
+"""The report of a benchmark: a text table with facts on the machine, the rows as CSV, a plot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mbv3zoo.version import __version__
 PICTURE_NAME, TABLE_NAME = 'latency.png', 'results.txt'
 _PACKAGES = ('torch', *(RUNTIMES[name].package for name in LIVE_FORMATS))
 
-# Heading -> how a row shows it. A column that is empty all the way down is left out.
+# Heading -> a row's text. A column that is empty in all rows is left out.
 _COLUMNS: dict[str, Callable[[Row], str]] = {
     'model': lambda row: row.model,
     'runtime': lambda row: row.runtime,
@@ -38,7 +38,7 @@ _COLUMNS: dict[str, Callable[[Row], str]] = {
 
 
 def format_rows(rows: Sequence[Row]) -> str:
-    """Rows as a table of text; what is not known is '-'."""
+    """Rows as a text table; unknown values are '-'."""
     columns = {heading: [show(row) for row in rows] for heading, show in _COLUMNS.items()}
     columns = {heading: cells for heading, cells in columns.items() if any(cells)}
     lines = [[*columns], *([cell or '-' for cell in cells] for cells in zip(*columns.values(), strict=True))]
@@ -49,7 +49,7 @@ def format_rows(rows: Sequence[Row]) -> str:
 
 
 def describe_machine(threads: int | None = None, command: str = '') -> str:
-    """What figures were measured on, a line each.
+    """What figures were measured on, one fact per line.
 
     Args:
         threads: As for `mbv3zoo.benchmark.run.benchmark`.
@@ -110,5 +110,5 @@ def _cpu_name() -> str:
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What was measured, a row each, and the CSV file of them."""
+"""Rows of a benchmark, and the CSV file that holds them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ RESULTS_NAME = 'results.csv'
 
 
 class Row(NamedTuple):
-    """One model in one runtime, at one size and batch. What is not known is None.
+    """One model in one runtime, at one image size and batch size. Unknown values are None.
 
     Attributes:
         model: As it was asked for.
         runtime: Name of the runtime.
         size: (height, width) in pixels.
-        batch: Pictures a call.
-        ms: Milliseconds a call takes, of the whole batch: the median over the rounds of each block's median.
+        batch: Images per call.
+        ms: Milliseconds per call, for the whole batch: the median over the rounds of each block's median.
         ms_low, ms_high: 10th and 90th percentile of the blocks' medians.
-        images_per_second: Pictures in a second of such calls.
-        relative: The time over the first model's: the median over the rounds of the ratio within a round.
+        images_per_second: Images per second in such calls.
+        relative: The time divided by the first model's: the median over the rounds of the ratio within a round.
         disturbed: Share of the calls, 0..1, in which a thread had to wait for a CPU; they do not count where a block
-            has others. None where the system does not tell.
-        peak_memory_mb: Most resident memory, in 10^6 bytes, of a process that only opens this model and runs it.
-        parameters: Their number.
-        gflops: 10^9 floating point operations of one picture; a multiply-add counts as two.
+            has others. None where the system does not report it.
+        peak_memory_mb: Peak resident memory, in 10^6 bytes, of a process that only opens this model and runs it.
+        parameters: Number of parameters.
+        gflops: 10^9 floating point operations for one image; a multiply-add counts as two.
         error: Why there are no figures; '' where there are.
     """
 
@@ -66,23 +66,23 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def shown_size(size: tuple[int, int] | None) -> str:
-    """(320, 640) -> '320x640'; a square by one side; None -> ''."""
+    """(320, 640) -> '320x640'; (320, 320) -> '320'; None -> ''."""
     if size is None:
         return ''
     return str(size[0]) if size[0] == size[1] else f'{size[0]}x{size[1]}'
 
 
 def write_rows(rows: Iterable[Row], path: str | Path) -> None:
-    """Writes rows as CSV, whole or not at all; what is not known is an empty cell."""
+    """Writes rows as CSV, atomically; unknown values are empty cells."""
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(Row._fields)
-    writer.writerows(row._replace(size=shown_size(row.size)) for row in rows)
+    writer.writerows((row._asdict() | {'size': shown_size(row.size)}).values() for row in rows)
     atomic_write(path, text.getvalue().encode('utf-8'))
 
 
 def read_rows(path: str | Path) -> list[Row]:
-    """Reads what `write_rows` wrote; columns in any order, unknown ones are left out.
+    """Reads what `write_rows` wrote. Columns may come in any order; unknown ones are left out.
 
     Raises:
         ValueError: There is no such file, or it is not a benchmark's.
@@ -97,7 +97,7 @@ def read_rows(path: str | Path) -> list[Row]:
                 f'{path}: has no column {", ".join(sorted(missing))}; expected a results.csv of a benchmark'
             )
         try:
-            return [Row(**{name: _read(name, cells.get(name) or '') for name in Row._fields}) for cells in reader]
+            return [Row._make(_read(name, cells.get(name) or '') for name in Row._fields) for cells in reader]
         except ValueError as error:
             raise ValueError(f'{path}, line {reader.line_num}: {error}') from error
 

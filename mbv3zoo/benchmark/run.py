@@ -1,11 +1,10 @@
-"""Measures everything that was asked for, a process for each runtime, size and batch."""
+"""Measures models in every runtime, image size and batch size, one process for each."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mbv3zoo.benchmark.plan import Group, is_file, make_plan
 from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
@@ -28,27 +27,27 @@ def benchmark(
     memory: bool = False,
     show_progress: bool = False,
 ) -> list[Row]:
-    """Measures how fast models are on this machine: the graph alone, from pixels to raw outputs.
+    """Measures how fast models run on this machine: the graph alone, from pixels to raw outputs.
 
-    For each runtime, size and batch one process opens all models and lets them take turns in short blocks. Compare what
-    stands in one such group, by `Row.relative` first; a machine's speed changes from one minute to the next.
+    For each runtime, size and batch one process opens all models and times them in alternation, in short blocks.
+    Compare rows of one such group, by `Row.relative` first: a machine's speed changes from one minute to the next.
 
     Args:
         models: What `mbv3zoo.create_detector` takes, with its weights where that stands for some, else with random
-            ones; and exported files, from whatever program. All are compared with the first.
-        runtimes: 'eager', 'compile', 'onnxruntime' and 'openvino' for detectors, and for files those that open them. By
-            default the usual ones of the files, and without files 'eager'.
-        sizes: Sides in pixels, or (height, width); by default each model's own. Files that take one size keep to it.
-        batches: Pictures a call.
-        rounds: Blocks that each model gets.
+            ones; and exported files, of any program. All are compared with the first.
+        runtimes: 'eager', 'compile', 'onnxruntime' and 'openvino' for detectors, and for files the runtimes that open
+            them. By default the usual runtimes of the files, and without files 'eager'.
+        sizes: Sides in pixels, or (height, width); by default each model's own. Files made for one size keep it.
+        batches: Images per call.
+        rounds: Blocks per model.
         seconds: Length of a block.
         threads, device: As for `mbv3zoo.export.live.open_live`.
         against: Further exported files.
-        memory: Measure peak memory too, which takes another process or two a row.
+        memory: Measure peak memory too, which takes one or two more processes per row.
         show_progress: Whether to show a progress bar.
 
     Returns:
-        A row for each model in each group, in the order asked for. What could not be measured has `Row.error`.
+        One row per model and group, in the order of the arguments. Rows that could not be measured have `Row.error`.
 
     Raises:
         ValueError: There is no model, no such runtime or file, or a number is too small.
@@ -67,39 +66,51 @@ def benchmark(
         if not Path(name).exists():
             raise ValueError(f'{name}: there is no such file')
     plan = make_plan(names, runtimes, [(size, size) if isinstance(size, int) else size for size in sizes], batches)
-    options = {'threads': threads, 'device': device}
     rows = []
     with bar(plan, 'benchmark', show_progress) as groups:
         for group in groups:
             groups.set_postfix_str(group.runtime)
-            measured = _time(group, names[0], rounds=rounds, seconds=seconds, **options)
-            rows += [_with_memory(row, options) for row in measured] if memory else measured
+            measured = _time(group, names[0], rounds, seconds, threads, device)
+            rows += [_with_memory(row, threads, device) for row in measured] if memory else measured
     return rows
 
 
-def _time(group: Group, first: str, **options: Any) -> list[Row]:
+def _time(group: Group, first: str, rounds: int, seconds: float, threads: int | None, device: str | None) -> list[Row]:
     rows = [Row(name, group.runtime, group.size, group.batch) for name in group.models]
-    job = {'runtime': group.runtime, 'size': group.size, 'batch': group.batch, **options}
     try:
-        found = run_in_process('time', models=group.models, first=first, **job)
+        found = run_in_process(
+            'time',
+            models=group.models,
+            first=first,
+            runtime=group.runtime,
+            size=group.size,
+            batch=group.batch,
+            rounds=rounds,
+            seconds=seconds,
+            threads=threads,
+            device=device,
+        )
     except ProcessFailed as error:
         return [row._replace(error=str(error)) for row in rows]
-    rows = [row._replace(**own) for row, own in zip(rows, found, strict=True)]
-    # JSON has no tuples.
-    return [row._replace(size=tuple(row.size)) if row.size else row for row in rows]
+    for own in found:
+        if 'size' in own:
+            own['size'] = tuple(own['size'])  # JSON has no tuples
+    return [row._replace(**own) for row, own in zip(rows, found, strict=True)]
 
 
-def _with_memory(row: Row, options: dict[str, Any]) -> Row:
-    """Measures a row's peak memory, in a process that does what one of its users' does: it only opens and runs it."""
+def _with_memory(row: Row, threads: int | None, device: str | None) -> Row:
+    """Measures a row's peak memory, in a process that only opens and runs the model, as its users' processes do."""
     if row.error:
         return row
-    job = {'runtime': row.runtime, 'size': row.size, 'batch': row.batch}
+    name, runtime, size, batch = row.model, row.runtime, row.size, row.batch
     try:
         with tempfile.TemporaryDirectory() as folder:
-            name = row.model
-            # A detector's file is written by another process, whose torch does not count.
-            if not is_file(name) and row.runtime in LIVE_FORMATS:
-                name = run_in_process('write', name=name, folder=folder, **job)
-            return row._replace(peak_memory_mb=run_in_process('memory', name=name, **job, **options))
+            # Another process writes a detector's file, so that its torch does not count.
+            if not is_file(name) and runtime in LIVE_FORMATS:
+                name = run_in_process('write', name=name, runtime=runtime, size=size, batch=batch, folder=folder)
+            peak = run_in_process(
+                'memory', name=name, runtime=runtime, size=size, batch=batch, threads=threads, device=device
+            )
     except ProcessFailed as error:
         return row._replace(error=f'memory was not measured: {error}')
+    return row._replace(peak_memory_mb=peak)

@@ -1,4 +1,4 @@
-"""How long this process was kept waiting for a CPU: what other programs cost it, not what it does itself."""
+"""How long this process has waited for a CPU, because other programs had it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TASKS = Path('/proc/self/task')
 
 
 def waited_seconds() -> float:
-    """Seconds that the threads of this process have been ready to run and did not, all together, until now."""
+    """Seconds until now in which threads of this process were ready to run and did not, summed over the threads."""
     total = 0
     for thread in _TASKS.iterdir():
         try:
@@ -21,5 +21,5 @@ def waited_seconds() -> float:
 
 
 def find_clock() -> Callable[[], float] | None:
-    """`waited_seconds`, where the system tells it: on Linux."""
+    """`waited_seconds` where the system reports it, on Linux; else None."""
     return waited_seconds if any(_TASKS.glob('*/schedstat')) else None

@@ -1,6 +1,6 @@
 """The process that measures: `python -m mbv3zoo.benchmark.worker job.json found.json`.
 
-Its tasks are the functions of `_TASKS`; `mbv3zoo.benchmark.process.run_in_process` starts them.
+Its tasks are the functions in `_TASKS`, started by `mbv3zoo.benchmark.process.run_in_process`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +18,43 @@ from mbv3zoo.benchmark.opened import count, open_model, write_model
 from mbv3zoo.benchmark.waiting import find_clock
 from mbv3zoo.utils.atomic import atomic_write
 
-# Before anything counts: runtimes choose kernels and allocate in the first ones.
+# Calls before any counts: in the first ones runtimes choose kernels and allocate memory.
 _WARM_UP = 3
 _LONGEST_MESSAGE = 300
 
 
 def time_models(
-    models: list[str], first: str, rounds: int, seconds: float, batch: int = 1, **options: Any
+    models: list[str],
+    first: str,
+    *,
+    runtime: str,
+    size: tuple[int, int] | None = None,
+    batch: int = 1,
+    rounds: int,
+    seconds: float,
+    threads: int | None = None,
+    device: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Times models in turns.
+    """Times models in alternation.
 
     Args:
-        models: Their names and files.
-        first: The one that they are compared with; it need not be among them.
+        models: Names and files.
+        first: The model that they are compared with; it need not be among them.
+        runtime, size, batch, threads, device: As for `mbv3zoo.benchmark.opened.open_model`.
         rounds, seconds: As for `mbv3zoo.benchmark.measure.interleave`.
-        batch, **options: As for `mbv3zoo.benchmark.opened.open_model`.
 
     Returns:
-        For each model the fields of its `Row` that are found here. One that fails does not stop the others.
+        Per model the fields of its `Row` that are measured here. A model that fails does not stop the others.
     """
     found: list[dict[str, Any]] = [{} for _ in models]
     calls = {}
     for name, own in zip(models, found, strict=True):
         try:
-            opened = open_model(name, batch=batch, **options)
+            opened = open_model(name, runtime=runtime, size=size, batch=batch, threads=threads, device=device)
             for _ in range(_WARM_UP):
                 opened.call()
             parameters, gflops = count(name, opened.size)
-        except Exception as error:  # any model, any runtime: each raises its own
+        except Exception as error:  # each runtime raises its own
             own['error'] = message(error)
             continue
         calls[name] = opened.call
@@ -58,24 +68,36 @@ def time_models(
     return found
 
 
-def run_once(name: str, **options: Any) -> float | None:
-    """Opens one model, runs it a few times; gives the most memory that took, in 10^6 bytes."""
-    opened = open_model(name, **options)
+def run_once(
+    name: str,
+    *,
+    runtime: str,
+    size: tuple[int, int] | None = None,
+    batch: int = 1,
+    threads: int | None = None,
+    device: str | None = None,
+) -> float | None:
+    """Opens one model and runs it a few times; returns the peak memory of that in 10^6 bytes.
+
+    Args:
+        name, runtime, size, batch, threads, device: As for `mbv3zoo.benchmark.opened.open_model`.
+    """
+    opened = open_model(name, runtime=runtime, size=size, batch=batch, threads=threads, device=device)
     for _ in range(_WARM_UP):
         opened.call()
     return peak_memory_mb()
 
 
 def write_file(name: str, runtime: str, size: tuple[int, int], batch: int, folder: str) -> str:
-    """Writes a detector's file for a runtime; gives its path."""
+    """Writes a detector's file for a runtime; returns its path."""
     return str(write_model(name, runtime, size, batch, Path(folder)))
 
 
-_TASKS = {'time': time_models, 'memory': run_once, 'write': write_file}
+_TASKS: dict[str, Callable[..., Any]] = {'time': time_models, 'memory': run_once, 'write': write_file}
 
 
 def message(error: Exception) -> str:
-    """An error in one line; of what is not meant for users, its kind too."""
+    """An error in one line, with its type where its text is not meant for users."""
     kind = '' if isinstance(error, (ValueError, ImportError)) else f'{type(error).__name__}: '
     text = ' '.join(f'{kind}{error}'.split()) or type(error).__name__
     return text if len(text) <= _LONGEST_MESSAGE else f'{text[: _LONGEST_MESSAGE - 3]}...'

@@ -17,6 +17,7 @@ class CoreMlSession:
     """A package open in Core ML; see `mbv3zoo.runtimes.session.Session`."""
 
     runtime = 'coreml'
+    inputs = None
 
     def __init__(self, model: coremltools.models.MLModel) -> None:
         self.model = model

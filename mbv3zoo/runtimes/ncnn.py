@@ -13,6 +13,7 @@ class NcnnSession:
 
     runtime = 'ncnn'
     metadata = None
+    inputs = None
 
     def __init__(self, net: ncnn.Net) -> None:
         self.net = net

@@ -8,7 +8,15 @@ import numpy as np
 import onnxruntime
 
 from mbv3zoo.runtimes.export_info import METADATA_KEY
+from mbv3zoo.runtimes.graph_input import GraphInput
 
+_TYPES = {
+    'tensor(float)': np.float32,
+    'tensor(float16)': np.float16,
+    'tensor(double)': np.float64,
+    'tensor(uint8)': np.uint8,
+    'tensor(int8)': np.int8,
+}
 _PROVIDERS = {'cuda': 'CUDAExecutionProvider', 'coreml': 'CoreMLExecutionProvider', 'dml': 'DmlExecutionProvider'}
 
 
@@ -21,6 +29,10 @@ class OnnxRuntimeSession:
         self.session = session
         self.input = session.get_inputs()[0].name
         self.metadata = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+
+    @property
+    def inputs(self) -> list[GraphInput]:
+        return [graph_input(port) for port in self.session.get_inputs()]
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         return self.session.run(None, {self.input: images})
@@ -42,3 +54,9 @@ def open(path: Path, threads: int | None, device: str | None) -> OnnxRuntimeSess
             )
         providers.insert(0, provider)
     return OnnxRuntimeSession(onnxruntime.InferenceSession(str(path), options, providers=providers))
+
+
+def graph_input(port: onnxruntime.NodeArg) -> GraphInput:
+    """An input of a graph; lengths that are names or below 1 are free."""
+    shape = tuple(length if isinstance(length, int) and length > 0 else None for length in port.shape)
+    return GraphInput(shape, np.dtype(_TYPES.get(port.type, object)))

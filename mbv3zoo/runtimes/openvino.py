@@ -9,6 +9,7 @@ import numpy as np
 import openvino
 
 from mbv3zoo.runtimes.export_info import METADATA_KEY
+from mbv3zoo.runtimes.graph_input import GraphInput
 
 
 class OpenVinoSession:
@@ -20,6 +21,10 @@ class OpenVinoSession:
         self.request = model.create_infer_request()
         self.count = len(model.outputs)
         self.metadata = metadata
+
+    @property
+    def inputs(self) -> list[GraphInput]:
+        return [_graph_input(port) for port in self.request.get_compiled_model().inputs]
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         # The outputs' memory is the request's own, which the next call writes over.
@@ -63,3 +68,10 @@ def _metadata(model: openvino.Model) -> str | None:
         if model.has_rt_info(place):
             return str(model.get_rt_info(place).astype(str))
     return None
+
+
+def _graph_input(port: openvino.ConstOutput) -> GraphInput:
+    if port.partial_shape.rank.is_dynamic:
+        return GraphInput((), np.dtype(object))
+    shape = tuple(length.get_length() if length.is_static else None for length in port.partial_shape)
+    return GraphInput(shape, np.dtype(port.element_type.to_dtype()))

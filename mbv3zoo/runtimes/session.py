@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from mbv3zoo.runtimes.graph_input import GraphInput
 from mbv3zoo.runtimes.table import RUNTIMES, SUFFIXES, runtimes_for
 
 
@@ -21,6 +23,10 @@ class Session(Protocol):
 
     runtime: str
     metadata: str | None
+
+    @property
+    def inputs(self) -> Sequence[GraphInput] | None:
+        """Inputs of the graph; None where the runtime does not tell."""
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Runs the graph.

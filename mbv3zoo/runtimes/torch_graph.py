@@ -18,6 +18,8 @@ class TorchGraphSession:
         metadata: The record in the file that it comes from.
     """
 
+    inputs = None
+
     def __init__(
         self, graph: nn.Module, runtime: str, threads: int | None, device: str | None, metadata: str | None = None
     ) -> None:

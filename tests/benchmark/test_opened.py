@@ -20,7 +20,7 @@ INFO = ExportInfo(
 class Session:
     """Stands for an exported file that is open; keeps what it is called with."""
 
-    runtime, metadata = 'torchscript', None
+    runtime, metadata, inputs = 'torchscript', None, None
 
     def __init__(self):
         self.given = []
