@@ -1,1 +1,1 @@
-"""Detectors into files for other runtimes, with a certificate of what they lose."""
+"""Write detectors as files for other runtimes, with a certificate of how far they agree with PyTorch."""

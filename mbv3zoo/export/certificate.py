@@ -1,4 +1,4 @@
-"""The certificate beside an exported file: how far it agrees with PyTorch, and by which tolerance it was let pass."""
+"""The certificate beside an exported file: how far it agrees with PyTorch, and the tolerance it passed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mbv3zoo.runtimes.export_info import ExportInfo, Precision
 
 
 class Tolerance(Config):
-    """What an exported file may differ by; where one is exceeded, nothing is exported.
+    """Largest differences of an exported file; where one is exceeded, nothing is exported.
 
     Attributes:
-        letterbox: Levels of any pixel, 0..255; with torch and without it a picture is resized by two programs.
-        logits: Mean difference of the logits, as a share of their standard deviation.
-        boxes: Pixels, of the boxes of cells that see an object; None does not look at them.
-        kept_apart: Share of the kept detections that the other one has not; None does not look at them.
-        ap: Loss of AP, where it is measured.
+        letterbox: Of any letterboxed pixel, 0..255. Images are resized by different programs with torch and without.
+        logits: Mean difference of the logits, divided by their standard deviation.
+        boxes: Of any box side in pixels, in cells whose objectness is above 0.01; None: not compared.
+        kept_apart: Share of kept detections that the other side does not have, 0..1; None: not compared.
+        ap: Loss of AP in 0..1, where it is measured.
     """
 
     letterbox: int = 1
@@ -30,7 +30,7 @@ class Tolerance(Config):
     ap: Annotated[float, Field(gt=0)] = 0.01
 
 
-# Measured differences are some ten times less. Of int8 a single box says little: AP does.
+# Some ten times the measured differences. For int8 single boxes say little; AP does.
 TOLERANCES: dict[Precision, Tolerance] = {
     'float32': Tolerance(logits=1e-4, boxes=0.1, kept_apart=0.02, ap=0.001),
     'float16': Tolerance(logits=5e-3, boxes=2.0, kept_apart=0.1, ap=0.005),
@@ -39,18 +39,19 @@ TOLERANCES: dict[Precision, Tolerance] = {
 
 
 class PictureParity(Config):
-    """Differences between PyTorch and the file on one picture.
+    """Differences between PyTorch and the file on one image.
 
     Attributes:
-        size: (height, width) of the picture in pixels.
+        size: (height, width) of the image in pixels.
         letterbox: Largest difference of a letterboxed pixel.
         logits_max, logits_mean: Largest and mean difference of the raw logits; None where the graph gives detections.
-        logits_relative: The mean difference as a share of the logits' standard deviation.
-        boxes_max: Largest difference of a decoded box's side in pixels, of cells whose objectness is above 0.01.
-        boxes_compared: How many boxes that were.
-        kept: Detections that PyTorch keeps.
-        kept_apart: Detections of one of the two that the other has not: by label, and an IoU of at least 0.9.
-        kept_boxes_max, kept_scores_max: Largest differences of those that both have, in pixels and in 0..1.
+        logits_relative: The mean difference divided by the standard deviation of the logits.
+        boxes_max: Largest difference of a decoded box's sides in pixels, in cells whose objectness is above 0.01.
+        boxes_compared: Number of these boxes.
+        kept: Number of detections that PyTorch keeps.
+        kept_apart: Number of detections of one side without a match on the other: the same label, an IoU of at least
+            0.9.
+        kept_boxes_max, kept_scores_max: Largest differences of matched detections, in pixels and in 0..1.
     """
 
     size: tuple[int, int]
@@ -71,9 +72,9 @@ class ApParity(Config):
 
     Attributes:
         data, split: The data set.
-        images: Pictures in it.
-        ap, ap50: PyTorch's.
-        ap_exported, ap50_exported: The file's.
+        images: Number of its images.
+        ap, ap50: AP of PyTorch, 0..1.
+        ap_exported, ap50_exported: AP of the file, 0..1.
     """
 
     data: str
@@ -89,13 +90,14 @@ class Certificate(Config):
     """What is written beside the file, as JSON.
 
     Attributes:
-        info: What the file is; formats that hold no text have it here only.
-        format, runtime: What was written, and what opened it for the comparison.
-        versions: Of the packages that took part.
-        tolerance: What was allowed.
-        pictures: The comparison, picture by picture.
+        info: The file's record; formats that hold no text have it only here.
+        format: Name of the format.
+        runtime: Name of the runtime that opened the file for the comparison.
+        versions: Versions of the packages that took part.
+        tolerance: Largest differences that were allowed.
+        pictures: Differences, image by image.
         ap: AP before and after, where a data set was given.
-        compared: Whether the runtime was there to compare in: Core ML's is on macOS only.
+        compared: Whether the file was compared; Core ML's runtime is on macOS only.
     """
 
     info: ExportInfo
@@ -108,7 +110,7 @@ class Certificate(Config):
     compared: bool = True
 
     def failures(self) -> list[str]:
-        """What exceeds the tolerance, in words."""
+        """One sentence for each difference that exceeds the tolerance."""
         limit, failed = self.tolerance, []
         for parity in self.pictures:
             place = f'on a picture of {parity.size[0]} x {parity.size[1]}'
@@ -117,7 +119,7 @@ class Certificate(Config):
                 ('logits differ, relative to their spread, by', parity.logits_relative, limit.logits),
                 ('boxes differ, in pixels, by', parity.boxes_max, limit.boxes),
             ]
-            # One of a few is no share to speak of: it may lie on the threshold.
+            # A single one may lie on the threshold; of a few detections it would be a large share.
             if limit.kept_apart is not None and parity.kept_apart > 1:
                 share = parity.kept_apart / max(parity.kept, 1)
                 rows.append(('kept detections differ in a share of', share, limit.kept_apart))
@@ -151,7 +153,7 @@ class Certificate(Config):
 
 
 def certificate_path(path: str | Path) -> Path:
-    """Where the certificate of a file is."""
+    """Path of a file's certificate."""
     path = Path(path)
     return path.with_name(f'{path.name}.json')
 

@@ -17,7 +17,7 @@ from mbv3zoo.runtimes.export_info import METADATA_KEY
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
-    """Writes a graph as an .mlpackage, with its record in the metadata. Any system can; running it needs macOS.
+    """Writes a graph as an .mlpackage, with its record in the metadata. Writing works on any system, running on macOS.
 
     Args:
         graph: The graph.
@@ -30,7 +30,7 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        # It draws progress bars, whatever it is told.
+        # coremltools draws progress bars, whatever its settings.
         with torch.no_grad(), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter('ignore')
             traced = torch.jit.freeze(torch.jit.trace(graph, graph.example()))

@@ -1,8 +1,8 @@
-"""A path aggregation neck's graph with fewer multiplications, the same numbers but for rounding.
+"""A path aggregation neck as a graph with fewer multiplications; the numbers are the same but for rounding.
 
-A 1x1 convolution and an upsampling to the nearest cell may change places: the share of it that reads the coarse map
-runs before, on a quarter of the cells, and the concatenation becomes a sum. The two 1x1 convolutions of a C3 read one
-map, and are one. What this saves is in docs/performance.md.
+A 1x1 convolution commutes with nearest-neighbour upsampling: its part that reads the coarse map runs before the
+upsampling, on a quarter of the cells, and the concatenation becomes a sum. The two 1x1 convolutions of a C3 read the
+same map and become one. docs/performance.md has what this saves.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ _BLOCKS = ('top_down4', 'top_down3', 'bottom_up4', 'bottom_up5')
 
 def deployed_neck(neck: nn.Module) -> nn.Module:
     """A neck for an exported graph: faster if it is a path aggregation neck of C3 blocks, else as it is."""
-    has_c3 = isinstance(neck, PathAggregation) and all(isinstance(getattr(neck, name), C3) for name in _BLOCKS)
-    return DeployedPAN(neck) if has_c3 else neck
+    if isinstance(neck, PathAggregation) and all(isinstance(getattr(neck, name), C3) for name in _BLOCKS):
+        return DeployedPAN(neck)
+    return neck
 
 
 class DeployedPAN(nn.Module):
-    """A folded path aggregation neck; C3, C4, C5 -> P3, P4, P5, as its.
+    """A fused path aggregation neck; C3, C4, C5 -> P3, P4, P5.
 
     Args:
-        neck: The neck, its norms folded. Its layers are shared, not copied.
+        neck: The neck, fused. Its layers are shared, not copied.
     """
 
     def __init__(self, neck: PathAggregation) -> None:
         super().__init__()
         self.sppf, self.lateral5, self.lateral4 = neck.sppf, neck.lateral5, neck.lateral4
         self.down3, self.down4 = neck.down3, neck.down4
-        self.top_down4 = _UpsampledC3(neck.top_down4, neck.out_channels[1])
-        self.top_down3 = _UpsampledC3(neck.top_down3, neck.out_channels[0])
-        self.bottom_up4, self.bottom_up5 = _MergedC3(neck.bottom_up4), _MergedC3(neck.bottom_up5)
+        self.top_down4 = _UpsampledC3(_c3(neck.top_down4), neck.out_channels[1])
+        self.top_down3 = _UpsampledC3(_c3(neck.top_down3), neck.out_channels[0])
+        self.bottom_up4, self.bottom_up5 = _MergedC3(_c3(neck.bottom_up4)), _MergedC3(_c3(neck.bottom_up5))
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         c3, c4, c5 = features
@@ -51,7 +52,7 @@ class DeployedPAN(nn.Module):
 
 
 class _MergedC3(nn.Module):
-    """A C3 whose first two convolutions are one; [B, in, H, W] -> [B, out, H, W]."""
+    """A C3 whose first two convolutions are merged into one; [B, in, H, W] -> [B, out, H, W]."""
 
     def __init__(self, block: C3) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class _MergedC3(nn.Module):
 
 
 class _UpsampledC3(nn.Module):
-    """A C3 on a coarse map, upsampled twofold, beside a fine one.
+    """A C3 on the concatenation of a coarse map, upsampled by 2, and a fine map.
 
     [B, coarse, H, W], [B, in - coarse, 2 H, 2 W] -> [B, out, 2 H, 2 W].
     """
@@ -80,11 +81,11 @@ class _UpsampledC3(nn.Module):
 
 
 class _Rest(nn.Module):
-    """What a C3 does behind its first two convolutions, whose channels come side by side."""
+    """The rest of a C3 after its first two convolutions, whose outputs come concatenated."""
 
     def __init__(self, block: C3) -> None:
         super().__init__()
-        # Of a folded layer its activation.
+        # What is left of a fused layer besides its convolution: the activation.
         self.act = nn.Sequential(*(m for name, m in block.conv1.named_children() if name != 'conv'))
         self.blocks, self.conv3 = block.blocks, block.conv3
 
@@ -93,14 +94,19 @@ class _Rest(nn.Module):
         return self.conv3(torch.cat([self.blocks(first), second], 1))
 
 
+def _c3(block: nn.Module) -> C3:
+    assert isinstance(block, C3)
+    return block
+
+
 def _first_two(block: C3) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight and bias of the two convolutions that read a C3's input, as of one."""
+    """Weight and bias of the two convolutions that read a C3's input, concatenated."""
     first, second = block.conv1.conv, block.conv2.conv
     return torch.cat([first.weight, second.weight]), torch.cat([first.bias, second.bias])
 
 
 def _pointwise(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Conv2d:
-    # Without storage, as its own weights would be drawn, from torch's generator, and thrown away.
+    # On meta, as initial weights would be drawn from torch's generator and thrown away.
     conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=bias is not None, device='meta')
     conv.weight = nn.Parameter(weight.contiguous(), requires_grad=False)
     if bias is not None:

@@ -1,27 +1,33 @@
-"""TensorFlow's SAME padding as a constant, for graphs that take pictures of any size."""
+"""TensorFlow's SAME padding as a constant, for graphs that take images of any size."""
 
 from __future__ import annotations
 
 import torch
-from timm.layers import Conv2dSame
+from timm.layers import Conv2dSame, to_2tuple
 from timm.layers.padding import pad_same_arg
 from torch import nn
 from torch.nn.functional import pad
 
 
 class PaddedConv2d(nn.Conv2d):
-    """A convolution behind zeros on four sides, of which there may be more on one than on the other.
+    """A convolution with zero padding that may differ between the four sides.
 
     Args:
-        conv: Whose weights it shares.
-        sides: Cells to the left, the right, above and below.
+        conv: The convolution whose weights it shares.
+        sides: Padding in cells: left, right, top, bottom.
     """
 
     def __init__(self, conv: nn.Conv2d, sides: list[int]) -> None:
         super().__init__(
-            conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, 0, conv.dilation, conv.groups,
+            conv.in_channels,
+            conv.out_channels,
+            to_2tuple(conv.kernel_size),
+            to_2tuple(conv.stride),
+            0,
+            to_2tuple(conv.dilation),
+            conv.groups,
             device='meta',
-        )  # fmt: skip
+        )
         self.weight, self.bias, self.sides = conv.weight, conv.bias, sides
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -31,12 +37,12 @@ class PaddedConv2d(nn.Conv2d):
 def fix_same_padding(model: nn.Module, smallest: torch.Tensor) -> None:
     """Replaces timm's convolutions with SAME padding, in place, where the padding is the same at all sizes.
 
-    They reckon it from the size of what they take, each from what the one before left; torch.export needs minutes to
-    see through that. Where the stride divides the map's sides, the size drops out.
+    They compute it from the size of their input, which depends on the padding of the layers before; torch.export needs
+    minutes to resolve that. Where the stride divides the map's sides, the padding does not depend on the size.
 
     Args:
         model: The model.
-        smallest: A picture [1, C, H, W] of the smallest size that it takes; the sides of all others are whole multiples
+        smallest: An image [1, C, H, W] of the smallest size that it takes; the sides of all others are whole multiples
             of its sides.
     """
     sizes: dict[Conv2dSame, list[torch.Size]] = {}
@@ -54,10 +60,12 @@ def fix_same_padding(model: nn.Module, smallest: torch.Tensor) -> None:
         for handle in handles:
             handle.remove()
     for name, module in list(model.named_modules(remove_duplicate=False)):
-        if module in sizes and all(_divides(module.stride, size) for size in sizes[module]):
-            sides = pad_same_arg(sizes[module][0], module.kernel_size, module.stride, module.dilation)
+        seen = sizes.get(module, ()) if isinstance(module, Conv2dSame) else ()
+        if seen and all(_divides(module.stride, size) for size in seen):
+            layer = (module.kernel_size, module.stride, module.dilation)
+            sides = pad_same_arg(list(seen[0]), *map(list, layer))
             model.set_submodule(name, PaddedConv2d(module, sides))
 
 
-def _divides(stride: tuple[int, int], size: torch.Size) -> bool:
+def _divides(stride: tuple[int, ...], size: torch.Size) -> bool:
     return all(side % step == 0 for side, step in zip(size, stride, strict=True))

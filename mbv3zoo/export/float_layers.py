@@ -1,4 +1,4 @@
-"""Which layers of a graph stay in float where the others become int8: a rule on the graph's structure."""
+"""Which layers of a graph stay in float when the others become int8: a rule on the graph's structure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Operation(NamedTuple):
 
     Attributes:
         name: The operation's name.
-        outputs: Names of the tensors that it gives.
-        inputs: Names of those it takes; constants are left out.
+        outputs: Names of its output tensors.
+        inputs: Names of its input tensors, without constants.
         weighted: Whether it is a convolution or a product with a constant matrix.
-        pools: Whether it is a mean over a whole map.
+        pools: Whether it is a mean over a whole feature map.
     """
 
     name: str
@@ -27,23 +27,23 @@ class Operation(NamedTuple):
 def float_layers(operations: Sequence[Operation], graph_outputs: Iterable[str]) -> list[str]:
     """Names of the operations that stay in float.
 
-    * The last weighted ones before the outputs: their channels are boxes, objectness and classes, which have nothing in
-      common but would share one scale.
-    * All from a global mean to the product with the map that its result scales (squeeze-excite): numbers of a single
-      cell, so that int8 saves nothing there, going to int8 and back costs time, and an error counts for a whole map.
+    * The last weighted ones before the outputs: their channels are boxes, objectness and classes, whose ranges differ,
+      but which would share one scale.
+    * All from a global mean to the product with the map that it scales (squeeze-excite): these are maps of a single
+      cell, so int8 saves nothing there, the conversions cost time, and an error affects a whole map.
 
     Args:
-        operations: The graph, each operation behind those whose outputs it takes.
+        operations: The graph, each operation after those whose outputs it takes.
         graph_outputs: Names of its outputs.
     """
     return [*_last_weighted(operations, graph_outputs), *_behind_pools(operations)]
 
 
 def first_layers(operations: Sequence[Operation]) -> list[str]:
-    """Names of the first weighted operation and of those that take its map.
+    """Names of the first weighted operation and of those that take its output.
 
-    That map stays in float with them: few channels of very different ranges, the first often a depthwise convolution's
-    input. Only where maps have one scale for all channels does it need that.
+    With them that map stays in float: it has few channels of very different ranges, and is often the input of a
+    depthwise convolution. Needed only where a map has one scale for all channels.
 
     Args:
         operations: As for `float_layers`.
@@ -63,7 +63,8 @@ def first_layers(operations: Sequence[Operation]) -> list[str]:
 
 
 def _last_weighted(operations: Sequence[Operation], graph_outputs: Iterable[str]) -> list[str]:
-    found, wanted = [], set(graph_outputs)
+    found: list[str] = []
+    wanted = set(graph_outputs)
     for operation in reversed(operations):
         if wanted.isdisjoint(operation.outputs):
             continue
@@ -75,11 +76,12 @@ def _last_weighted(operations: Sequence[Operation], graph_outputs: Iterable[str]
 
 
 def _behind_pools(operations: Sequence[Operation]) -> list[str]:
-    found, pooled = [], set()
+    found: list[str] = []
+    pooled: set[str] = set()
     for operation in operations:
         if operation.pools or not pooled.isdisjoint(operation.inputs):
             found.append(operation.name)
-            # Where another tensor joins in, the map is back, and the part ends.
+            # Where another tensor joins in, the map is back, and the squeeze-excite block ends.
             if operation.pools or pooled.issuperset(operation.inputs):
                 pooled.update(operation.outputs)
     return found

@@ -1,4 +1,4 @@
-"""The network as it runs where it is used: pixels in, raw maps or detections out, everything folded that can be."""
+"""The network as it is deployed: pixels in, raw maps or detections out, fused as far as possible."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ from mbv3zoo.runtimes.export_info import ExportInfo
 
 
 class DeployedNetwork(nn.Module):
-    """A detector's network, folded, on pixels of 0..255.
+    """A detector's network, fused, on pixels in 0..255.
 
-    The weights are a copy: the detector stays as it is.
+    The weights are a copy: the detector is not changed.
 
     Args:
         detector: The detector.
         info: What the graph takes and gives; see `ExportInfo`.
     """
+
+    anchors: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, detector: DetectorNetwork, info: ExportInfo) -> None:
         super().__init__()
@@ -40,7 +44,7 @@ class DeployedNetwork(nn.Module):
         self.neck = deployed_neck(detector.neck)
         self.num_outputs = detector.head.num_outputs
         self.register_buffer('anchors', detector.anchors)
-        # In one step from 0..255: the difference first, so that cells of padding stay 0.
+        # Normalises 0..255 in one step: the difference first, so that zero padding inside the network means the mean.
         self.register_buffer('mean', detector.mean * 255)
         self.register_buffer('scale', 1 / (detector.std * 255))
         stem = first_convolution(self.backbone, detector.mean.new_zeros(1, info.in_chans, *info.image_size))
@@ -51,7 +55,7 @@ class DeployedNetwork(nn.Module):
         self.eval()
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...] | torch.Tensor:
-        """uint8 or float [B, C, H, W] in 0..255 -> what `info.outputs` says."""
+        """uint8 or float [B, C, H, W] in 0..255 -> raw maps or detections, see `info.outputs`."""
         x = images.to(self.mean.dtype) - self.mean
         if not self.scale_in_stem:
             x = x * self.scale
@@ -59,33 +63,34 @@ class DeployedNetwork(nn.Module):
         return maps if self.info.outputs == 'maps' else self._keep(maps)
 
     def example(self) -> torch.Tensor:
-        """An input that it takes; where the batch is dynamic of two pictures, since exporters take 1 for a constant."""
+        """An example input; of two images where the batch is dynamic, as exporters take 1 for a constant."""
         batch = max(2, self.info.batch_size) if self.info.dynamic else self.info.batch_size
         dtype = getattr(torch, self.info.input_dtype)
         return torch.full((batch, self.info.in_chans, *self.info.image_size), 114, dtype=dtype)
 
     def dynamic_shapes(self) -> tuple | None:
-        """What torch.export is told of the input's sizes; None where they are fixed."""
+        """The input's dynamic sizes for torch.export; None where all are fixed."""
         return ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},) if self.info.dynamic else None
 
     def output_names(self) -> list[str]:
-        """Names for its outputs."""
+        """Names of the outputs."""
         return ['detections'] if self.info.outputs == 'detections' else [f'map{stride}' for stride in self.info.strides]
 
     def _keep(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """Decodes and suppresses inside the graph: [N, 7], picture, box, score, label; as `postprocess` does."""
+        """Decoding and NMS inside the graph, as in `postprocess`: [N, 7] image index, box, score, label."""
         info, num_anchors = self.info, self.anchors.shape[1]
+        assert info.score_thresh is not None and info.max_detections is not None
         logits = [x.view(x.shape[0], num_anchors, self.num_outputs, *x.shape[2:]).permute(0, 1, 3, 4, 2) for x in maps]
         boxes, scores = decode(logits, self.anchors, info.strides)
         best, labels = scores.max(2)
-        picture, cell = (best > info.score_thresh).nonzero(as_tuple=True)
-        boxes, best, labels = boxes[picture, cell], best[picture, cell], labels[picture, cell]
-        # Boxes of another class lie far to the right and those of another picture far below, so that one suppression
-        # does for all.
-        shift = torch.stack([labels, picture, labels, picture], 1).to(boxes.dtype) * CLASS_OFFSET
+        image, cell = (best > info.score_thresh).nonzero(as_tuple=True)
+        boxes, best, labels = boxes[image, cell], best[image, cell], labels[image, cell]
+        # Boxes of other classes are moved far to the right and those of other images far down, so that one NMS does for
+        # all.
+        shift = torch.stack([labels, image, labels, image], 1).to(boxes.dtype) * CLASS_OFFSET
         keep = nms(boxes + shift, best, info.iou_thresh)
-        rows = torch.cat([picture.unsqueeze(1), boxes, best.unsqueeze(1), labels.unsqueeze(1)], 1)[keep]
-        # Best first from the suppression: each row's place among those of its picture.
+        rows = torch.cat([image.unsqueeze(1), boxes, best.unsqueeze(1), labels.unsqueeze(1)], 1)[keep]
+        # NMS sorts by score: each row's rank among those of its image.
         own = (rows[:, 0] == torch.arange(maps[0].shape[0], device=rows.device).unsqueeze(1)).int()
         rows = rows[(own.cumsum(1) * own).sum(0) <= info.max_detections]
         return rows[(2 * rows[:, 0] - rows[:, 5]).argsort()]

@@ -116,7 +116,7 @@ def open_file(
         return ExportedDetector.open(path, runtime, threads=threads, device=device)
     installed = [name for name in runtimes_for(path) if RUNTIMES[name].is_installed()]
     # Where none is installed, the usual runtime says what to install.
-    names = installed or [None]
+    names: list[str | None] = [*installed] or [None]
     return fastest([ExportedDetector.open(path, name, threads=threads, device=device) for name in names])
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-import warnings
 from pathlib import Path
 
 import pnnx
 import torch
 
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.export.tracing import tracing
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -26,11 +26,9 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     example = graph.example()
     with tempfile.TemporaryDirectory() as folder:
         traced = Path(folder) / 'graph.pt'
-        with torch.no_grad(), warnings.catch_warnings():
-            for category in (torch.jit.TracerWarning, DeprecationWarning, FutureWarning):
-                warnings.simplefilter('ignore', category)
+        with tracing():
             torch.jit.save(torch.jit.trace(graph, example), str(traced))
-        # It writes a dozen files where it stands.
+        # pnnx writes a dozen files into its working folder.
         command = [pnnx.EXEC_PATH, traced.name, f'inputshape={str(list(example.shape)).replace(" ", "")}f32', 'fp16=0']
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         made = [Path(folder) / f'graph.ncnn.{end}' for end in ('param', 'bin')]

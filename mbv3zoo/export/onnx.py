@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -34,6 +34,7 @@ def write(graph: DeployedNetwork, path: Path) -> None:
             output_names=graph.output_names(),
             dynamic_shapes=graph.dynamic_shapes(),
         )
+    assert program is not None  # with dynamo=True
     model = program.model_proto
     _pool_globally(model)
     model.metadata_props.append(onnx.StringStringEntryProto(key=METADATA_KEY, value=graph.info.model_dump_json()))
@@ -42,9 +43,9 @@ def write(graph: DeployedNetwork, path: Path) -> None:
 
 
 def _pool_globally(model: onnx.ModelProto) -> None:
-    """Squeeze-excite's mean over a map as the operator for it.
+    """Replaces squeeze-excite's mean over a map by GlobalAveragePool, in place.
 
-    ONNX Runtime keeps maps in blocks of channels, and for a general mean would have to put them in order first.
+    ONNX Runtime keeps maps in blocks of channels, and would have to reorder them for a general mean.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
@@ -61,8 +62,8 @@ def _pool_globally(model: onnx.ModelProto) -> None:
 
 
 @contextmanager
-def _quiet() -> Any:
-    """The exporter tells of its own versions and of what it takes for mistakes of its caller."""
+def _quiet() -> Iterator[None]:
+    """Context manager: without the exporter's messages about its versions and about what it takes for mistakes."""
     logger = logging.getLogger('torch.onnx')
     level = logger.level
     logger.setLevel(logging.ERROR)

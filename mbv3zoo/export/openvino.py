@@ -1,4 +1,4 @@
-"""OpenVINO IR, made from the ONNX file."""
+"""OpenVINO IR, converted from ONNX."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from mbv3zoo.runtimes.export_info import METADATA_KEY
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
-    """Writes a graph as a .pt2 file, with its record as a further file inside.
+    """Writes a graph as a .pt2 file, with its record as an extra file inside.
 
     Args:
         graph: The graph.

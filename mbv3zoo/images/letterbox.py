@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -14,7 +14,7 @@ from mbv3zoo.utils.tensors import is_tensor
 if TYPE_CHECKING:
     from torch import Tensor
 
-PAD_VALUE = 114
+PAD_VALUE: Final = 114
 # Arrays give arrays, tensors give tensors.
 Boxes = TypeVar('Boxes', np.ndarray, 'Tensor')
 

@@ -37,6 +37,9 @@ class DetectorNetwork(nn.Module):
     """
 
     fused = False
+    mean: torch.Tensor
+    std: torch.Tensor
+    anchors: torch.Tensor
 
     def __init__(self, config: DetectorConfig, pretrained: bool = False, **backbone_args: Any) -> None:
         super().__init__()

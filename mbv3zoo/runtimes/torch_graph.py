@@ -28,7 +28,7 @@ class TorchGraphSession:
         try:
             self.device = torch.device(device or 'cpu')
             # Convolutions are faster so, on CPUs with vector units and on GPUs; what is no map stays as it is.
-            graph = graph.to(self.device, memory_format=torch.channels_last)
+            graph = graph.to(self.device).to(memory_format=torch.channels_last)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f'device {device!r}: torch cannot use it: {str(error).splitlines()[0]}') from error
         self.graph = torch.compile(graph, dynamic=False) if runtime == 'compile' else graph
