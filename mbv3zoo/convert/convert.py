@@ -18,7 +18,8 @@ from mbv3zoo.convert.checkpoint import Checkpoint, read_checkpoint
 from mbv3zoo.convert.same_modules import activation_of, check_network, check_rows
 from mbv3zoo.convert.weights import match_network, rename
 from mbv3zoo.detector import Detector
-from mbv3zoo.layer_lists.parse import KEYS, LayerList, parse_layer_list, to_config
+from mbv3zoo.layer_lists.parse import KEYS, LayerList, parse_layer_list
+from mbv3zoo.layer_lists.to_config import to_config
 from mbv3zoo.licenses import NO_WEIGHTS
 from mbv3zoo.models.layer_lists.blocks import block_names
 from mbv3zoo.models.pyramid import PyramidBackbone

@@ -10,7 +10,8 @@ from torch import nn
 
 from mbv3zoo.detector import Detector
 from mbv3zoo.info.flops import count_of, count_operations
-from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list, to_config
+from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list
+from mbv3zoo.layer_lists.to_config import to_config
 from mbv3zoo.models.layer_lists.layer_graph import LayerGraph, MapShape
 from mbv3zoo.utils.text import aligned
 from mbv3zoo.utils.yaml import read_mapping

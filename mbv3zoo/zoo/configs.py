@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list, to_config
+from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list
+from mbv3zoo.layer_lists.to_config import to_config
 from mbv3zoo.utils.yaml import read_mapping
 
 _PACKAGE = Path(__file__).parents[1]
