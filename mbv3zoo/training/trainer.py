@@ -9,33 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
 from timm.utils import ModelEmaV3
-from tqdm import tqdm
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import collate, train_loader
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation.run import Evaluation, Metrics, check_classes, format_table
+from mbv3zoo.evaluation.run import Evaluation, Metrics
 from mbv3zoo.saving.folder import PICTURE_NAME
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state, save_state
+from mbv3zoo.training.epoch_log import EpochLog
 from mbv3zoo.training.failures import TrainingDiverged, naming_the_checkpoint
 from mbv3zoo.training.loss_parts import Losses
+from mbv3zoo.training.losses import create_loss
 from mbv3zoo.training.memory import keep_freed_memory
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule, unscaled_lr
-from mbv3zoo.training.results import METRICS_NAME, RESULTS_NAME, write_epoch
+from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone
+from mbv3zoo.training.results import METRICS_NAME
 from mbv3zoo.training.shared_evaluation import evaluate_together
-from mbv3zoo.training.simota_loss import SimOTALoss
 from mbv3zoo.training.sync_norm import synchronise_norms
-from mbv3zoo.training.yolov5_loss import YOLOv5Loss
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
 
 _PREVIEW_NAME = 'train_batch.png'
-_DRAW_EVERY = 60  # seconds between drawings of the curves
-_LOSSES = {'yolov5': YOLOv5Loss, 'simota': SimOTALoss}
 
 
 class Trainer:
@@ -78,17 +75,9 @@ class Trainer:
             check_new_folder(self.run)
         elif not self.run.is_dir():
             raise ValueError(f'{self.run}: nothing to resume; there is no such folder')
-        _apply(config, detector)
+        prepare_backbone(detector, config)
         torch.manual_seed(config.seed)
-        self.accelerator = Accelerator(
-            mixed_precision=config.mixed_precision,
-            gradient_accumulation_steps=config.accumulate,
-            dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
-            log_with=config.tracker,
-            project_dir=self.run,
-        )
-        if config.tracker and not self.accelerator.log_with:
-            raise ValueError(f'tracker {config.tracker!r}: its package is not installed; pip install {config.tracker}')
+        self.accelerator = create_accelerator(config, self.run)
         if self.accelerator.device.type == 'cpu':
             keep_freed_memory()
         # channels_last takes two thirds of the time of the default layout, on CPUs as on GPUs.
@@ -100,21 +89,15 @@ class Trainer:
         processes = self.accelerator.num_processes
         if processes > 1 and config.sync_norm:
             synchronise_norms(detector, self.accelerator.device)
-        self.loss = _LOSSES[config.loss](
-            detector.anchors,
-            detector.strides,
-            detector.config.num_classes,
-            detector.config.image_size,
-            config,
-            processes,
-        ).to(self.accelerator.device)
+        self.loss = create_loss(detector, config, processes).to(self.accelerator.device)
         self.model, self.optimizer, self.loader = self.accelerator.prepare(
             detector, create_optimizer(detector, config), train_loader(self.samples, config, processes)
         )
         self.updates_per_epoch = math.ceil(len(self.loader) / config.accumulate)
         self.schedule = create_schedule(self.optimizer, config, self.updates_per_epoch)
         self.epoch = self.saved_epoch = self.best_epoch = 0
-        self.best_ap, self.waited, self.drawn = -1.0, 0.0, 0.0
+        self.best_ap, self.waited = -1.0, 0.0
+        self.log = EpochLog(self.run, config.epochs, self.accelerator.log if config.tracker else None)
         if resume and (self.run / STATE_NAME).exists():
             self._load()
 
@@ -176,7 +159,14 @@ class Trainer:
             self.best_ap = -1.0 if math.isnan(metrics.ap) else metrics.ap
         if self.accelerator.is_main_process:
             self._save_detectors(metrics, better)
-            self._log(time.time() - start, losses, metrics)
+            seconds = time.time() - start
+            values = {
+                'seconds': seconds,
+                'waiting': self.waited / max(seconds, 1e-9),
+                'lr': unscaled_lr(self.optimizer),
+                **dict(zip(Losses._fields[1:], losses, strict=True)),
+            }
+            self.log.write(self.epoch, values, metrics)
             # Last, so that a run that is killed between the files goes on from before the others, never from after.
             self._save_state()
         self.accelerator.wait_for_everyone()
@@ -309,45 +299,3 @@ class Trainer:
             self.accelerator.scaler.load_state_dict(state['scaler'])
         self.schedule.step_update(self.epoch * self.updates_per_epoch)
         self.saved_epoch = self.epoch
-
-    def _log(self, seconds: float, losses: list[float], metrics: Metrics | None) -> None:
-        from mbv3zoo.plots.curves import plot_curves
-
-        values = {'seconds': seconds, 'waiting': self.waited / max(seconds, 1e-9), 'lr': unscaled_lr(self.optimizer)}
-        values |= dict(zip(Losses._fields[1:], losses, strict=True))
-        figures = dict(zip(Metrics._fields[:6], metrics[:6], strict=True)) if metrics else {}
-        digits = {'seconds': 1, 'waiting': 3, 'lr': 6} | dict.fromkeys(Losses._fields[1:], 5)
-        row = {'epoch': str(self.epoch)} | {k: f'{v:.{digits[k]}f}' for k, v in values.items()}
-        row |= {name: f'{figures[name]:.4f}' if name in figures else '' for name in Metrics._fields[:6]}
-        path = self.run / RESULTS_NAME
-        write_epoch(path, row)
-        # Drawing takes a second: not after each of many short epochs.
-        if self.epoch == self.config.epochs or time.monotonic() - self.drawn > _DRAW_EVERY:
-            plot_curves(path, path.with_suffix('.png'))
-            self.drawn = time.monotonic()
-        if self.config.tracker:
-            scalars = values | {name: value for name, value in figures.items() if not math.isnan(value)}
-            self.accelerator.log(scalars, step=self.epoch)
-        tqdm.write('  '.join(f'{key} {value}' for key, value in row.items() if value != ''))
-        if metrics:
-            tqdm.write(format_table(metrics))
-
-
-def check_data(detector: Detector, train_set: DetectionSet, val_set: DetectionSet | None) -> None:
-    """Raises ValueError where data and detector do not fit, or there is nothing to learn."""
-    for data in filter(None, (train_set, val_set)):
-        check_classes(detector, data)
-    if not any(len(record.boxes) for record in train_set.records):
-        raise ValueError(f'none of the {len(train_set)} training pictures has a label; check the label files')
-    if detector.config.in_chans not in (1, 3):
-        raise ValueError(f'training reads RGB or grey pictures; the detector has in_chans={detector.config.in_chans}')
-
-
-def _apply(config: TrainConfig, detector: Detector) -> None:
-    # Before the optimizer and the moving average are made: the one leaves out what is frozen, the other is a copy.
-    if config.freeze_backbone:
-        detector.freeze_backbone(config.freeze_backbone)
-    if config.freeze_norm:
-        detector.freeze_norm()
-    if config.grad_checkpointing:
-        detector.set_grad_checkpointing()

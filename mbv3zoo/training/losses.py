@@ -1,0 +1,25 @@
+"""The losses by their names in `TrainConfig`."""
+
+from __future__ import annotations
+
+from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.training.simota_loss import SimOTALoss
+from mbv3zoo.training.yolov5_loss import YOLOv5Loss
+
+Loss = SimOTALoss | YOLOv5Loss
+LOSSES: dict[str, type[Loss]] = {'simota': SimOTALoss, 'yolov5': YOLOv5Loss}
+
+
+def create_loss(network: DetectorNetwork, config: TrainConfig, processes: int = 1) -> Loss:
+    """The loss that `config` names, for a network's anchors and classes.
+
+    Args:
+        network: What is trained.
+        config: How to train.
+        processes: Number of processes that train together.
+    """
+    settings = network.config
+    return LOSSES[config.loss](
+        network.anchors, network.strides, settings.num_classes, settings.image_size, config, processes
+    )
