@@ -1,4 +1,4 @@
-"""The detector's network: normalisation, backbone, neck, head. Pictures in, raw logits out."""
+"""The detector's network: normalisation, backbone, neck, head. Images in, raw logits out."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import nn
 
 from mbv3zoo.config.detector import STRIDES, DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
+from mbv3zoo.config.types import LevelAnchors
 from mbv3zoo.models.anchors import default_anchors
+from mbv3zoo.models.backbone import Backbone
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.neck_table import make_neck
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
-from mbv3zoo.models.pyramid import PyramidBackbone
-from mbv3zoo.models.sizes import refusal
 
 
 class DetectorNetwork(nn.Module):
@@ -32,7 +32,7 @@ class DetectorNetwork(nn.Module):
 
     Attributes:
         config: The config, with the backbone's mean and std, and the anchors, filled in.
-        strides: Pixels a cell of each level.
+        strides: Stride of each level, in input pixels per cell.
         fused: Whether `fuse` was called.
     """
 
@@ -43,21 +43,14 @@ class DetectorNetwork(nn.Module):
 
     def __init__(self, config: DetectorConfig, pretrained: bool = False, **backbone_args: Any) -> None:
         super().__init__()
-        self._backbone_args = {'in_chans': config.in_chans, **config.backbone_args, **backbone_args}
-        self._backbone_args['map_strides'] = config.neck.strides if isinstance(config.neck, LayerRows) else STRIDES
-        try:
-            self.backbone = PyramidBackbone(config.backbone, config.image_size, pretrained, **self._backbone_args)
-        except ValueError as error:
-            if reason := refusal(config.backbone, config.image_size, config.image_size, **self._backbone_args):
-                raise ValueError(reason) from error
-            raise
-        # Like the backbone, they never have storage where none is asked for.
+        args = {'in_chans': config.in_chans, **config.backbone_args, **backbone_args}
+        args['map_strides'] = config.neck.strides if isinstance(config.neck, LayerRows) else STRIDES
+        self.backbone = Backbone(config.backbone, config.image_size, pretrained, **args)
+        # Build neck and head on meta too when device='meta'.
         with torch.device('meta') if str(backbone_args.get('device')) == 'meta' else nullcontext():
             self.neck = make_neck(self.backbone, config)
             self.strides = tuple(self.neck.strides)
-            anchors = config.anchors
-            if isinstance(anchors, int):
-                anchors = default_anchors(self.strides, anchors)
+            anchors = _level_anchors(config, self.strides)
             self.head = DetectHead(self.neck.out_channels, config.num_classes, len(anchors[0]), self.strides)
 
         mean = config.mean or _for_channels(self.backbone.mean, config.in_chans)
@@ -75,22 +68,14 @@ class DetectorNetwork(nn.Module):
             images: float [B, C, H, W] in 0..1, not normalised; H and W multiples of the coarsest stride (32).
 
         Returns:
-            One tensor a stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes.
+            One tensor per stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes.
 
         Raises:
             ValueError: The images have another shape or are not floating point, or the backbone does not take their
                 size; it says which it takes.
         """
         self._check(images)
-        try:
-            features = self.backbone((images - self.mean) / self.std)
-        except (AssertionError, RuntimeError, ValueError) as error:
-            # timm's families say by all of these that a picture has the wrong size; other causes pass.
-            given = tuple(images.shape[2:])
-            if reason := refusal(self.config.backbone, self.config.image_size, given, **self._backbone_args):
-                raise ValueError(reason) from error
-            raise
-        return self.head(self.neck(features))
+        return self.head(self.neck(self.backbone(self._normalise(images))))
 
     def postprocess(
         self, logits: list[torch.Tensor], **thresholds: Unpack[ThresholdOptions]
@@ -122,10 +107,11 @@ class DetectorNetwork(nn.Module):
             ValueError: There are more or fewer, or one is not positive.
         """
         config = DetectorConfig.parse(self.config.model_dump() | {'anchors': anchors})
-        if len(config.anchors[0]) != self.head.num_anchors:
-            raise ValueError(f'the head has {self.head.num_anchors} anchors a level, given {len(config.anchors[0])}')
-        self.config = config
-        self.anchors = self.anchors.new_tensor(config.anchors)
+        levels = _level_anchors(config, self.strides)
+        if len(levels[0]) != self.head.num_anchors:
+            raise ValueError(f'the head has {self.head.num_anchors} anchors a level, given {len(levels[0])}')
+        self.config = config.model_copy(update={'anchors': levels})
+        self.anchors = self.anchors.new_tensor(levels)
         return self
 
     def freeze_backbone(self, stages: int) -> DetectorNetwork:
@@ -166,6 +152,9 @@ class DetectorNetwork(nn.Module):
         """timm's protocol: names of parameters without weight decay, besides those of one dimension."""
         return {f'backbone.model.{name}' for name in self.backbone.layer_groups().no_weight_decay()}
 
+    def _normalise(self, images: torch.Tensor) -> torch.Tensor:
+        return (images - self.mean) / self.std
+
     def _check(self, images: torch.Tensor) -> None:
         if images.dim() != 4 or images.shape[1] != self.config.in_chans:
             raise ValueError(
@@ -181,6 +170,10 @@ class DetectorNetwork(nn.Module):
                 f'height and width must be multiples of {unit}, given {height} x {width}; '
                 f'pad to {fit[0]} x {fit[1]}, or use predict(), which does'
             )
+
+
+def _level_anchors(config: DetectorConfig, strides: tuple[int, ...]) -> LevelAnchors:
+    return default_anchors(strides, config.anchors) if isinstance(config.anchors, int) else config.anchors
 
 
 def _for_channels(values: tuple[float, ...], in_chans: int) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Which picture sizes a backbone takes, found by trying them on a model without storage."""
+"""Which image sizes a backbone takes, found by trying them on a model without storage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Size = tuple[int, int]
 
 
 def takes(name: str, built: Size, given: Size, in_chans: int = 3, **kwargs: Any) -> bool:
-    """Whether a backbone built for pictures of size `built` runs on pictures of size `given`; (height, width)."""
+    """Whether a backbone built for images of size `built` runs on images of size `given`; (height, width)."""
     return _taken(name, built, [given], in_chans, **kwargs) == [True]
 
 
@@ -35,6 +35,11 @@ def accepted_sizes(name: str) -> str:
         return 'any, set when built'
     sides = accepted_squares(name)
     return 'squares, set when built' if len(sides) == len(SIDES) else ', '.join(f'{s} x {s}' for s in sides) or 'none'
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on the CPU, which says nothing about sizes."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
 def refusal(name: str, built: Size, given: Size, in_chans: int = 3, **kwargs: Any) -> str | None:
@@ -64,7 +69,9 @@ def _taken(name: str, built: Size, sizes: list[Size], in_chans: int = 3, **kwarg
     refusals = (AssertionError, RuntimeError, TypeError, ValueError)
     try:
         backbone = PyramidBackbone(name, built, in_chans=in_chans, **{**kwargs, 'device': 'meta'}).eval()
-    except refusals:
+    except refusals as error:
+        if is_out_of_memory(error):
+            raise
         return [False] * len(sizes)
     taken = []
     for size in sizes:
@@ -72,6 +79,8 @@ def _taken(name: str, built: Size, sizes: list[Size], in_chans: int = 3, **kwarg
             with torch.no_grad():
                 backbone(torch.empty(1, in_chans, *size, device='meta'))
             taken.append(True)
-        except refusals:
+        except refusals as error:
+            if is_out_of_memory(error):
+                raise
             taken.append(False)
     return taken

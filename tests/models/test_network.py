@@ -1,4 +1,7 @@
+import ast
 import copy
+import inspect
+import textwrap
 
 import pytest
 import timm
@@ -338,3 +341,15 @@ def test_backbone_args_reach_the_backbone_and_build_args_are_not_kept():
     assert not any(isinstance(m, torch.nn.ReLU) for m in network.backbone.modules())
     assert next(network.backbone.parameters()).dtype == torch.float64
     assert network.config.backbone_args == {'act_layer': 'gelu'}
+
+
+# The forward pass
+
+
+def test_forward_is_read_aloud_and_is_what_it_says():
+    """Check, then head(neck(backbone(normalise(images))))."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(DetectorNetwork.forward))).body[0].body[1:]
+    assert [ast.unparse(line) for line in body] == [
+        'self._check(images)',
+        'return self.head(self.neck(self.backbone(self._normalise(images))))',
+    ]
