@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import mbv3zoo
-from mbv3zoo.export import export as export_module
 from mbv3zoo.export.certificate import certificate_path, read_certificate
+from mbv3zoo.export.certify import drawn_images
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.runtimes import table
 from mbv3zoo.runtimes.export_info import ExportInfo
@@ -252,5 +252,5 @@ def test_missing_packages_are_named_before_any_work(detector, tmp_path, monkeypa
 
 
 def test_detectors_for_other_channels_are_compared_too():
-    images = export_module._drawn(5)
+    images = drawn_images(5)
     assert [image.shape for image in images] == [(480, 480, 5), (300, 480, 5), (480, 340, 5)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mbv3zoo.utils.atomic import atomic_write, atomic_write_all
+from mbv3zoo.utils.atomic import atomic_write, atomic_write_all, move_beside
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 
@@ -102,3 +102,19 @@ atomic_write(sys.argv[1], write)
     # The next writer is not disturbed by what the killed one left behind.
     atomic_write(path, b'new')
     assert path.read_bytes() == b'new'
+
+
+def test_what_is_moved_beside_replaces_files_and_folders_and_the_named_one_goes_last(tmp_path, monkeypatch):
+    made, path = tmp_path / 'made', tmp_path / 'a'
+    for place, text in ((made, 'new'), (tmp_path, 'old')):
+        (place / 'b').mkdir(parents=True)
+        (place / 'b' / text).touch()
+        (place / 'a').write_text(text)
+    (made / 'c').write_text('new')
+    order, replace = [], os.replace
+    monkeypatch.setattr(os, 'replace', lambda source, target: (order.append(target), replace(source, target)))
+    move_beside(made, path)
+    assert path.read_text() == (tmp_path / 'c').read_text() == 'new'
+    assert [entry.name for entry in (tmp_path / 'b').iterdir()] == ['new']
+    assert not list(made.iterdir()) and order[-1] == path
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ['a', 'b', 'c', 'made']

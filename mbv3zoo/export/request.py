@@ -1,0 +1,72 @@
+"""What is asked of an export, checked before anything is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from timm.layers import to_2tuple
+
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.runtimes.export_info import ExportInfo, ExportSettings
+from mbv3zoo.runtimes.table import FORMATS, Format, format_of
+from mbv3zoo.version import __version__
+
+
+def requested_format(path: Path, name: str | None) -> Format:
+    """The format that a file's suffix names.
+
+    Args:
+        path: The file.
+        name: The format's name, where it is given too.
+
+    Raises:
+        ValueError: The suffix is unknown, or of another format.
+    """
+    found = format_of(path)
+    if name is not None and name != found.name:
+        end = FORMATS[name].suffix if name in FORMATS else f'one of {", ".join(FORMATS)}'
+        raise ValueError(f'{path}: its name is of the format {found.name}, given format {name!r}; expected {end}')
+    return found
+
+
+def check_settings(row: Format, settings: ExportSettings, has_calibration: bool) -> None:
+    """Raises ValueError, or ImportError, where a format cannot do what is asked.
+
+    Args:
+        row: The format.
+        settings: With `dynamic`, `batch_size` and `precision`; `outputs` where NMS is inside the graph.
+        has_calibration: Whether there are images to calibrate int8 on.
+    """
+    name, precision, with_nms = row.name, settings['precision'], settings.get('outputs') == 'detections'
+    if settings['dynamic'] and not row.dynamic:
+        raise ValueError(f'{name} files take one size and batch; leave dynamic out')
+    if with_nms and not row.nms:
+        raise ValueError(f'{name} files cannot suppress inside the graph; leave nms out')
+    if settings['batch_size'] != 1 and not row.batches:
+        raise ValueError(f'{name} files take one picture a call; leave batch_size out')
+    if precision not in row.precisions:
+        able = ', '.join(other for other, its in FORMATS.items() if precision in its.precisions) or 'no format'
+        raise ValueError(f'{name} files cannot be {precision}; {able} can')
+    if precision == 'int8' and (with_nms or not has_calibration):
+        raise ValueError('int8 needs calibration: a data set or a folder of pictures; and no nms')
+    row.check_installed(precision)
+
+
+def make_info(
+    detector: DetectorNetwork, image_size: int | tuple[int, int] | None, settings: ExportSettings
+) -> ExportInfo:
+    """The record of the file.
+
+    Args:
+        detector: The detector.
+        image_size: Side, or (height, width), in pixels; None takes the detector's own.
+        settings: The other fields.
+
+    Raises:
+        ValueError: The sides are no multiples of what the graph takes.
+    """
+    height, width = to_2tuple(image_size or detector.config.image_size)
+    config = detector.config.model_copy(update={'image_size': (height, width)})
+    info = ExportInfo.of(config, detector.strides, __version__, **settings)
+    info.check_sides((height, width))
+    return info
