@@ -51,6 +51,11 @@ def create_detector(
 
     Raises:
         ValueError: Unknown name (the nearest are named), bad setting, or weights that do not fit.
+
+    Example:
+        >>> detector = mbv3zoo.create_detector('resnet18', class_names=['cat', 'dog'], image_size=320)
+        >>> detector.config.num_classes, detector.strides
+        (2, (8, 16, 32))
     """
     given = Given.of(settings)
     source = resolve(name, **given.options)
@@ -76,6 +81,10 @@ def list_detectors(filter: str = '', pretrained: bool = False) -> list[str]:
     Args:
         filter: A pattern such as 'mbv3*'.
         pretrained: Only those that have weights, as 'name.tag'.
+
+    Example:
+        >>> mbv3zoo.list_detectors('mbv3_yolo_small*', pretrained=True)
+        ['mbv3_yolo_small.synth']
     """
     names = known_weights() if pretrained else detector_names()
     return [name for name in names if fnmatch.fnmatch(name, filter or '*')]

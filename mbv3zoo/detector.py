@@ -29,6 +29,11 @@ class Detector(DetectorNetwork):
 
     Call it with float images [B, C, H, W] in 0..1 for raw logits (see `forward`), or use `predict`. `create_detector`
     builds one, `Detector.from_pretrained` loads one.
+
+    Example:
+        >>> detector = mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth')
+        >>> detector.predict('a.jpg').filter(min_score=0.7)
+        Detections(4 objects in a.jpg, 480 x 640: 1 triangle 0.92, 1 heart 0.90, 1 gear 0.85, 1 crescent 0.83)
     """
 
     def predict(
@@ -52,6 +57,14 @@ class Detector(DetectorNetwork):
 
         Returns:
             `Detections` of one picture, a list of them for many; boxes in pixels of the original picture.
+
+        Example:
+            >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')
+            >>> detector.predict('a.jpg', score_thresh=0.88)
+            Detections(2 objects in a.jpg, 480 x 640: 1 triangle 0.92, 1 heart 0.90)
+            >>> many = detector.predict(['a.jpg', 'a.jpg'], image_size=320)
+            >>> len(many)
+            2
         """
         if runtime is None:
             check_options({'threads': threads, 'device': device})
@@ -68,6 +81,10 @@ class Detector(DetectorNetwork):
 
         Returns:
             The file, which `mbv3zoo.load` opens.
+
+        Example:
+            >>> path = mbv3zoo.load('mbv3_yolo_small.synth').export('model.onnx', image_size=320)
+            >>> found = mbv3zoo.load(path).predict('a.jpg')
         """
         from mbv3zoo.export.export import export
 
@@ -96,6 +113,12 @@ class Detector(DetectorNetwork):
 
         Raises:
             ValueError: The detector is fused: its weights no longer fit its config.
+
+        Example:
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small', class_names=['cat', 'dog'])
+            >>> folder = detector.save_pretrained('my_detector')
+            >>> mbv3zoo.Detector.from_pretrained(folder).config.class_names
+            ('cat', 'dog')
         """
         if self.fused:
             raise ValueError('a fused detector cannot be saved; save it first, then call fuse()')
@@ -138,6 +161,11 @@ class Detector(DetectorNetwork):
 
         Raises:
             ValueError: The detector is fused, the licences do not allow it, or the Hub refused.
+
+        Example:
+            >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')
+            >>> address = detector.push_to_hub('organisation/name')
+            >>> detector = mbv3zoo.Detector.from_pretrained('organisation/name')
         """
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, dtype=dtype, card_data={'name': repo_id, 'license': license})
@@ -155,6 +183,11 @@ class Detector(DetectorNetwork):
 
         Raises:
             ValueError: There is no detector there, or its weights do not fit its config.
+
+        Example:
+            >>> detector = mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth')
+            >>> detector.config.num_classes
+            16
         """
         saved = resolve_saved(source, **options)
         detector = cls(saved.read_config(pretrained=True))

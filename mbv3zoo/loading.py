@@ -43,6 +43,12 @@ def load(
     Raises:
         ValueError: There is no detector there, or the runtime does not open it.
         ImportError: The runtime is not installed.
+
+    Example:
+        >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')  # a Detector
+        >>> detector = mbv3zoo.load('model.onnx')  # an ExportedDetector
+        >>> detector.predict('a.jpg').filter('heart')
+        Detections(1 object in a.jpg, 480 x 640: 1 heart 0.90)
     """
     path = Path(source)
     if image_size is not None and (runtime is None or find_format(path)):

@@ -5,10 +5,12 @@ detectors' classes (data.yaml), an exported detector (model.onnx) and a finished
 their own is there too.
 """
 
+import contextlib
 import doctest
 import inspect
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,8 @@ def public_calls():
 
 
 CALLS = public_calls()
+# Files that examples need, and the examples that make them.
+MADE_BY = {'model.onnx': 'Detector.export', 'runs/train-1': 'train'}
 
 
 def example_of(name):
@@ -62,47 +66,44 @@ def stock(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def exported(tmp_path_factory):
-    pytest.importorskip('onnxruntime')
-    pytest.importorskip('onnxscript')
-    path = tmp_path_factory.mktemp('exported') / 'model.onnx'
-    return mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth').export(path, image_size=320)
+def run_once(stock, tmp_path_factory):
+    """Runs an example in a working folder of its own -> the folder, and what is wrong with the example."""
+
+    @cache
+    def run_here(name):
+        folder = tmp_path_factory.mktemp('example') / 'folder'
+        shutil.copytree(stock, folder)
+        examples = example_of(name).examples
+        assert examples and not any(doctest.SKIP in example.options for example in examples), f'{name} has no example'
+        source = ''.join(example.source for example in examples)
+        if 'model.onnx' in source:
+            pytest.importorskip('onnxruntime')
+            pytest.importorskip('onnxscript')
+        for file, maker in MADE_BY.items():
+            if file in source and name != maker:
+                shutil.copytree(run_here(maker)[0], folder, dirs_exist_ok=True)
+        if 'organisation/name' in source:
+            return folder, run_with_hub(name, folder)
+        with contextlib.chdir(folder):
+            return folder, run(name)
+
+    return run_here
 
 
-@pytest.fixture(scope='module')
-def trained(stock, tmp_path_factory):
-    out = tmp_path_factory.mktemp('trained') / 'train-1'
-    return mbv3zoo.train(stock, epochs=1, image_size=64, workers=0, out=out).folder
+def run_with_hub(name, folder):
+    tests = Path(__file__).parent
+    paths = os.pathsep.join(map(str, (tests.parent, tests, tests / 'helpers')))
+    with HubServer() as server:
+        code = f'import test_doctests\nprint(test_doctests.run({name!r}))'
+        return run_client(server, code, folder, {'PYTHONPATH': paths}).stdout.strip()
 
 
-@pytest.fixture
-def folder(stock, tmp_path, monkeypatch):
-    """A working folder of the test's own; what is registered is forgotten afterwards."""
-    shutil.copytree(stock, tmp_path / 'here')
-    monkeypatch.chdir(tmp_path / 'here')
+@pytest.mark.parametrize('name', CALLS)
+def test_every_public_call_has_an_example_that_runs(name, run_once, monkeypatch):
+    # What examples register is forgotten afterwards.
     monkeypatch.setattr(registry, '_registered', dict(registry._registered))
     monkeypatch.setattr(blocks, '_registered', dict(blocks._registered))
-    return tmp_path / 'here'
-
-
-@pytest.mark.parametrize('name', [name for name in CALLS if example_of(name).examples])
-def test_examples_run(name, folder, request):
-    text = CALLS[name].__doc__
-    if "load('model.onnx'" in text:
-        exported = request.getfixturevalue('exported')
-        shutil.copy(exported, folder)
-        shutil.copy(f'{exported}.json', folder)
-    if "'runs/train-1'" in text and 'mbv3zoo.train(' not in text:
-        shutil.copytree(request.getfixturevalue('trained'), folder / 'runs/train-1')
-    if 'org/name' in example_of(name).docstring.partition('>>>')[2]:
-        tests = Path(__file__).parent
-        paths = os.pathsep.join(map(str, (tests.parent, tests, tests / 'helpers')))
-        with HubServer() as server:
-            code = f'import test_doctests\nprint(test_doctests.run({name!r}))'
-            report = run_client(server, code, folder, {'PYTHONPATH': paths})
-        wrong = report.stdout.strip()
-    else:
-        wrong = run(name)
+    wrong = run_once(name)[1]
     assert not wrong, wrong
 
 

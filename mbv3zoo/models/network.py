@@ -73,6 +73,12 @@ class DetectorNetwork(nn.Module):
         Raises:
             ValueError: The images have another shape or are not floating point, or the backbone does not take their
                 size; it says which it takes.
+
+        Example:
+            >>> import torch
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small', num_classes=20)
+            >>> [list(level.shape) for level in detector(torch.rand(1, 3, 320, 320))]
+            [[1, 3, 40, 40, 25], [1, 3, 20, 20, 25], [1, 3, 10, 10, 25]]
         """
         self._check(images)
         return self.head(self.neck(self.backbone(self._normalise(images))))
@@ -85,13 +91,28 @@ class DetectorNetwork(nn.Module):
         Args:
             logits: What `forward` returned.
             **thresholds: Fields of `mbv3zoo.models.postprocess.thresholds.Thresholds`.
+
+        Example:
+            >>> import torch
+            >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')
+            >>> with torch.no_grad():
+            ...     logits = detector(torch.rand(2, 3, 320, 320))
+            >>> kept = detector.postprocess(logits, score_thresh=0.5)
+            >>> len(kept), kept[0].boxes.shape[1]
+            (2, 4)
         """
         # The config's: the buffer is rounded where the detector is in half precision.
         anchors = torch.tensor(self.config.anchors, dtype=torch.float32, device=self.anchors.device)
         return postprocess(logits, anchors, self.strides, Thresholds(**thresholds))
 
     def fuse(self) -> DetectorNetwork:
-        """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self."""
+        """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self.
+
+        Example:
+            >>> detector = mbv3zoo.load('mbv3_yolo_small.synth').fuse()
+            >>> detector.fused
+            True
+        """
         height, width = self.config.image_size
         fuse_batch_norms(self, self.mean.new_zeros(1, self.config.in_chans, height, width))
         self.fused = True
@@ -105,6 +126,11 @@ class DetectorNetwork(nn.Module):
 
         Raises:
             ValueError: There are more or fewer, or one is not positive.
+
+        Example:
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small', anchors=1)
+            >>> detector.set_anchors([[[10, 10]], [[60, 60]], [[200, 200]]]).config.anchors
+            (((10.0, 10.0),), ((60.0, 60.0),), ((200.0, 200.0),))
         """
         config = DetectorConfig.parse(self.config.model_dump() | {'anchors': anchors})
         levels = _level_anchors(config, self.strides)
@@ -123,6 +149,11 @@ class DetectorNetwork(nn.Module):
 
         Raises:
             ValueError: The backbone has fewer.
+
+        Example:
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small').freeze_backbone(2)
+            >>> detector.backbone.model.conv_stem.weight.requires_grad
+            False
         """
         self.backbone.freeze_stages(stages)
         return self
@@ -131,6 +162,11 @@ class DetectorNetwork(nn.Module):
         """Freezes the backbone's BatchNorms, statistics included, for small batches. Returns self.
 
         Of transformers and others without BatchNorm it changes nothing.
+
+        Example:
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small').freeze_norm()
+            >>> detector.backbone.model.bn1.weight.requires_grad
+            False
         """
         self.backbone.freeze_norms()
         return self
@@ -140,16 +176,30 @@ class DetectorNetwork(nn.Module):
 
         Raises:
             ValueError: timm's model cannot.
+
+        Example:
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small').set_grad_checkpointing()
         """
         self.backbone.set_grad_checkpointing(enable)
         return self
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[float, ...]]:
-        """timm's protocol of layers (layer decay): parameter name -> ordinal, neck and head last."""
+        """timm's protocol of layers (layer decay): parameter name -> ordinal, neck and head last.
+
+        Example:
+            >>> layer_of = mbv3zoo.create_detector('mbv3_yolo_small').group_matcher()
+            >>> layer_of('backbone.model.conv_stem.weight') < layer_of('head.convs.0.weight')
+            True
+        """
         return self.backbone.layer_groups().matcher('backbone.model.', coarse)
 
     def no_weight_decay(self) -> set[str]:
-        """timm's protocol: names of parameters without weight decay, besides those of one dimension."""
+        """timm's protocol: names of parameters without weight decay, besides those of one dimension.
+
+        Example:
+            >>> sorted(mbv3zoo.create_detector('vit_tiny_patch16_224', device='meta').no_weight_decay())
+            ['backbone.model.model.cls_token', 'backbone.model.model.pos_embed']
+        """
         return {f'backbone.model.{name}' for name in self.backbone.layer_groups().no_weight_decay()}
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:

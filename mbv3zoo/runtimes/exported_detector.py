@@ -29,6 +29,11 @@ class ExportedDetector:
         session, info, tensors: As given.
         runtime: The runtime's name.
         thresholds: What is kept by default; where NMS is inside the graph, the thresholds in there.
+
+    Example:
+        >>> detector = mbv3zoo.load('model.onnx')
+        >>> detector.runtime, detector.info.image_size
+        ('onnxruntime', (320, 320))
     """
 
     def __init__(self, session: Session, info: ExportInfo, tensors: bool = False) -> None:
@@ -51,6 +56,9 @@ class ExportedDetector:
         Raises:
             ValueError: There is no such file, no runtime opens it, or nothing says what is in it.
             ImportError: The runtime is not installed.
+
+        Example:
+            >>> detector = mbv3zoo.ExportedDetector.open('model.onnx', 'onnxruntime', threads=1)
         """
         session = open_session(path, runtime, threads=threads, device=device)
         info = read_info(Path(path), session.metadata)
@@ -66,11 +74,22 @@ class ExportedDetector:
 
         Raises:
             ValueError: As there; or an option asks for what is fixed in the file, such as its picture's size.
+
+        Example:
+            >>> mbv3zoo.load('model.onnx').predict('a.jpg', score_thresh=0.88)
+            Detections(2 objects in a.jpg, 480 x 640: 1 triangle 0.92, 1 heart 0.90)
         """
         return predict(self, source, **options)
 
     def iter_predict(self, source: Any, **options: Any) -> Iterator[Detections]:
-        """As `predict`, one picture after the other; see `mbv3zoo.prediction.predict.iter_predict`."""
+        """As `predict`, one picture after the other; see `mbv3zoo.prediction.predict.iter_predict`.
+
+        Example:
+            >>> for found in mbv3zoo.load('model.onnx').iter_predict(['a.jpg', 'a.jpg'], score_thresh=0.88):
+            ...     print(found.names)
+            ['triangle', 'heart']
+            ['triangle', 'heart']
+        """
         return iter_predict(self, source, **options)
 
     def run(self, images: np.ndarray) -> list[np.ndarray]:
@@ -84,6 +103,12 @@ class ExportedDetector:
 
         Raises:
             ValueError: The graph takes pictures of another size.
+
+        Example:
+            >>> import numpy
+            >>> maps = mbv3zoo.load('model.onnx').run(numpy.zeros((1, 3, 320, 320), numpy.uint8))
+            >>> [level.shape for level in maps]
+            [(1, 63, 40, 40), (1, 63, 20, 20), (1, 63, 10, 10)]
         """
         self._check(images)
         images = images.astype(self.info.input_dtype, copy=False)
@@ -113,6 +138,12 @@ class ExportedDetector:
 
         Raises:
             ValueError: They ask for more, or the graph takes images of another size.
+
+        Example:
+            >>> import numpy
+            >>> kept = mbv3zoo.load('model.onnx').detect(numpy.zeros((2, 3, 320, 320), numpy.uint8))
+            >>> len(kept), kept[0].boxes.shape[1]
+            (2, 4)
         """
         thresholds = thresholds or self.thresholds
         if self.info.outputs == 'maps':

@@ -24,6 +24,10 @@ class TrainResult:
         folder: Folder of the run. `best/` and `last/` in it are detector folders, `report/` has the figures, curves and
             pictures of `best/`, `results.csv` one line per epoch, `run.yaml` all settings.
         metrics: COCO metrics of `detector` on the validation set.
+
+    Example:
+        >>> result = mbv3zoo.resume_training('runs/train-1')
+        >>> found = result.detector.predict('a.jpg')
     """
 
     detector: Detector

@@ -62,6 +62,12 @@ def register_detector(
     Raises:
         ValueError: The name or a tag is not well-formed, the name is taken, the configuration is not valid, or there
             is no detector in a folder. Nothing is registered then.
+
+    Example:
+        >>> config = mbv3zoo.DetectorConfig(backbone='mbv3_yolo_small', class_names=['cat', 'dog'])
+        >>> mbv3zoo.register_detector('pets_small', config=config)
+        >>> mbv3zoo.list_detectors('pets*')
+        ['pets_small']
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
