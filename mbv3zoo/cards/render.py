@@ -129,7 +129,7 @@ def render_card(
     Args:
         config: The detector's config; what it was made from is in its `licenses`.
         parameters: Number of parameters.
-        metrics: `mbv3zoo.evaluation.run.Metrics`, where the detector was evaluated.
+        metrics: `mbv3zoo.evaluation.metrics.Metrics`, where the detector was evaluated.
         name: Title, and the name in the example.
         dataset: What it was trained and evaluated on: a name, or an id on the Hub ('organisation/name').
         split: Split of `dataset` that `metrics` are of.

@@ -28,7 +28,8 @@ def val(
     """COCO average precision of a detector on a labelled dataset; writes metrics, curves and drawn images."""
     from mbv3zoo.data.load import load_dataset
     from mbv3zoo.detector import Detector
-    from mbv3zoo.evaluation.run import evaluate, to_coco_results
+    from mbv3zoo.evaluation.coco import to_coco_results
+    from mbv3zoo.evaluation.run import evaluate
     from mbv3zoo.plots.report import write_report
     from mbv3zoo.utils.atomic import atomic_write
     from mbv3zoo.utils.folders import check_new_folder
@@ -57,7 +58,7 @@ def val(
 
 def report(metrics: Any) -> None:
     """Prints COCO metrics as a table."""
-    from mbv3zoo.evaluation.run import format_table
+    from mbv3zoo.evaluation.metrics import format_table
 
     if metrics is not None:
         typer.echo(format_table(metrics))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mbv3zoo.evaluation.run import PrecisionRecall
+from mbv3zoo.evaluation.metrics import PrecisionRecall
 from mbv3zoo.plots.figure import new_figure, plain_axes, save_figure, shown_name
 
 # Ten colours, solid and dashed; more lines cannot be distinguished.
@@ -20,7 +20,7 @@ def plot_precision_recall(curves: PrecisionRecall, path: str | Path) -> None:
     Up to 20 classes are named, the best first; of more only the best five and the worst five, and the others are grey.
 
     Args:
-        curves: As from `mbv3zoo.evaluation.run.score`; classes without objects are left out.
+        curves: As from `mbv3zoo.evaluation.coco.score`; classes without objects are left out.
         path: The PNG file to write.
     """
     order = [int(i) for i in np.argsort(-curves.ap50, kind='stable') if not np.isnan(curves.ap50[i])]

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation.run import Evaluation, as_predicted
+from mbv3zoo.evaluation.metrics import Evaluation
+from mbv3zoo.evaluation.run import as_predicted
 from mbv3zoo.plots.confusion import confusion_matrix, plot_confusion
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.plots.precision_recall import plot_precision_recall

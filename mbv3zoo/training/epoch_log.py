@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mbv3zoo.evaluation.run import Metrics, format_table
+from mbv3zoo.evaluation.metrics import Metrics, format_table
 from mbv3zoo.training.results import RESULTS_NAME, write_epoch
 
 _FIGURES = ('ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large')

@@ -13,7 +13,7 @@ from mbv3zoo.create import create_detector
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation.run import Metrics
+from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import trained_on
 from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.training.anchor_fit import choose_anchors

@@ -8,7 +8,9 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation.run import Evaluation, collect, score
+from mbv3zoo.evaluation.coco import score
+from mbv3zoo.evaluation.metrics import Evaluation
+from mbv3zoo.evaluation.run import collect
 from mbv3zoo.models.network import DetectorNetwork
 
 

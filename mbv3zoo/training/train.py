@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Unpack
 
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation.run import Metrics
+from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.training.results import METRICS_NAME
 from mbv3zoo.training.run import resume, run_config, start
 from mbv3zoo.training.settings import TrainSettings

@@ -16,7 +16,7 @@ from mbv3zoo.data.loader import collate, train_loader
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation.run import Evaluation, Metrics
+from mbv3zoo.evaluation.metrics import Evaluation, Metrics
 from mbv3zoo.saving.folder import PICTURE_NAME
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state, save_state
 from mbv3zoo.training.epoch_log import EpochLog

@@ -11,7 +11,7 @@ from mbv3zoo.cards.render import render_card
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
 from mbv3zoo.config.training import TrainConfig
-from mbv3zoo.evaluation.run import Metrics
+from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import fresh_record, trained_on
 
 SCRATCH = LicenseRecord(backbone='none', imported='none')

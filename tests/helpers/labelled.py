@@ -7,6 +7,7 @@ import torch
 
 from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.detections import Detections
+from mbv3zoo.evaluation.coco import score
 
 NAMES = ('cat', 'dog', 'owl')
 SIZE = (200, 300)
@@ -47,3 +48,11 @@ def random_pictures(seed, images=12, crowds=True):
         scores = rng.permutation(np.linspace(0.05, 0.95, 2 * count)) + rng.uniform(0, 1e-3, 2 * count)
         detections.append(found(shifted[keep].tolist(), scores[keep].tolist(), guessed[keep].tolist()))
     return DetectionSet(records, NAMES), detections
+
+
+def as_found(known, value=0.9):
+    return Detections(known.boxes, torch.full((len(known.boxes),), value), known.labels, NAMES, SIZE)
+
+
+def figures(data, detections):
+    return score(data, detections).metrics

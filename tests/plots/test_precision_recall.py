@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mbv3zoo.evaluation.run import PrecisionRecall
+from mbv3zoo.evaluation.metrics import PrecisionRecall
 from mbv3zoo.plots import precision_recall
 from mbv3zoo.plots.precision_recall import plot_precision_recall
 

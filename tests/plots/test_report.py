@@ -4,7 +4,7 @@ import pytest
 from labelled import as_set, found, random_pictures, record
 from PIL import Image
 
-from mbv3zoo.evaluation.run import score
+from mbv3zoo.evaluation.coco import score
 from mbv3zoo.plots.report import write_report
 
 NAMES = ['confusion_matrix.png', 'metrics.json', 'pr_curve.png', 'predictions.png']

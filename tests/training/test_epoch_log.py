@@ -1,7 +1,7 @@
 import csv
 import math
 
-from mbv3zoo.evaluation.run import Metrics
+from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.training.epoch_log import EpochLog
 
 VALUES = {'seconds': 12.345, 'waiting': 0.1234, 'lr': 0.0012345, 'box': 0.123456, 'objectness': 1.0, 'classes': 0.0}

@@ -1,0 +1,93 @@
+"""COCO average precision of detections on a labelled set (faster-coco-eval)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from faster_coco_eval import COCO, COCOeval_faster
+
+from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.detections import Detections
+from mbv3zoo.evaluation.metrics import ClassMetrics, Evaluation, Metrics, PrecisionRecall
+
+
+def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
+    """COCO figures and curves of detections, one entry a record of `data`."""
+    truth = COCO(_to_coco(data))
+    run = COCOeval_faster(truth, truth.loadRes(to_coco_results(data, detections)), 'bbox')
+    run.evaluate()
+    run.accumulate()
+    run.summarize()
+    # [IoU, recall, class, area, detections]; -1 where a class has no object
+    precision = run.eval['precision'][..., -1]
+    counts = _objects_per_class(data)
+    classes = tuple(
+        ClassMetrics(name, *_figures(precision[:, :, i]), count)
+        for i, (name, count) in enumerate(zip(data.class_names, counts, strict=True))
+    )
+    figures = [float(v) if v >= 0 else math.nan for v in run.stats[:12]]
+    per_class = {row.name: row.ap for row in classes}
+    metrics = Metrics(*figures[:6], per_class, len(data), sum(counts), *figures[6:], classes)
+    at_50 = precision[0, :, :, 0].T
+    curves = PrecisionRecall(
+        data.class_names,
+        np.array(run.params.recThrs),
+        np.where(at_50 < 0, math.nan, at_50),
+        np.array([row.ap50 for row in classes]),
+    )
+    return Evaluation(metrics, detections, curves)
+
+
+def to_coco_results(data: DetectionSet, detections: list[Detections]) -> list[dict[str, Any]]:
+    """Detections, one entry a record of `data`, as the rows of a COCO results file."""
+    return [
+        row
+        for record, found in zip(data.records, detections, strict=True)
+        for row in found.to_coco(record.image_id, data.category_ids)
+    ]
+
+
+def _figures(precision: np.ndarray) -> list[float]:
+    """AP, AP50, AP75, AP small, medium and large of one class's precision [IoU, recall, area]."""
+    whole = precision[:, :, 0]
+    return [_mean(part) for part in (whole, whole[0], whole[5], *(precision[:, :, area] for area in (1, 2, 3)))]
+
+
+def _mean(values: np.ndarray) -> float:
+    values = values[values > -1]
+    return float(values.mean()) if values.size else math.nan
+
+
+def _objects_per_class(data: DetectionSet) -> list[int]:
+    counts = torch.zeros(len(data.class_names), dtype=torch.int64)
+    for record in data.records:
+        counts += torch.bincount(record.labels[~record.iscrowd], minlength=len(counts))
+    return counts.tolist()
+
+
+def _to_coco(data: DetectionSet) -> dict[str, Any]:
+    annotations = []
+    for record in data.records:
+        rows = zip(
+            record.boxes.tolist(), record.labels.tolist(), record.areas.tolist(), record.iscrowd.tolist(), strict=True
+        )
+        for (x1, y1, x2, y2), label, area, crowd in rows:
+            annotations.append(
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': record.image_id,
+                    'category_id': data.category_ids[label],
+                    'bbox': [x1, y1, x2 - x1, y2 - y1],
+                    'area': area,
+                    'iscrowd': int(crowd),
+                }
+            )
+    return {
+        'info': {},
+        'images': [{'id': r.image_id, 'height': r.size[0], 'width': r.size[1]} for r in data.records],
+        'annotations': annotations,
+        'categories': [{'id': i, 'name': name} for i, name in zip(data.category_ids, data.class_names, strict=True)],
+    }

@@ -1,0 +1,129 @@
+"""The figures of an evaluation, and a table of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mbv3zoo.detections import Detections
+
+
+class ClassMetrics(NamedTuple):
+    """COCO figures of one class, as in `Metrics`."""
+
+    name: str
+    ap: float
+    ap50: float
+    ap75: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
+    objects: int
+
+
+class Metrics(NamedTuple):
+    """COCO figures in 0..1; nan where the set has no such object.
+
+    Attributes:
+        ap: Mean over IoU 0.50 to 0.95 in steps of 0.05, and over classes.
+        ap50, ap75: At one IoU.
+        ap_small, ap_medium, ap_large: Of objects under 32^2, between, and over 96^2 square pixels.
+        per_class: Class name -> ap.
+        images, objects: How many there were; crowds are not counted.
+        ar1, ar10, ar100: Recall at so many detections a picture, mean over the same IoUs and classes as `ap`.
+        ar_small, ar_medium, ar_large: Recall at 100 detections a picture, by size.
+        classes: All figures of each class, in the set's order.
+    """
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_small: float
+    ap_medium: float
+    ap_large: float
+    per_class: dict[str, float]
+    images: int
+    objects: int
+    ar1: float = math.nan
+    ar10: float = math.nan
+    ar100: float = math.nan
+    ar_small: float = math.nan
+    ar_medium: float = math.nan
+    ar_large: float = math.nan
+    classes: tuple[ClassMetrics, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; nan becomes None."""
+        plain = _without_nan(self._asdict())
+        plain['per_class'] = _without_nan(self.per_class)
+        plain['classes'] = [_without_nan(row._asdict()) for row in self.classes]
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Metrics:
+        """The metrics from what `to_dict` returned."""
+        values = _with_nan(plain)
+        values['per_class'] = _with_nan(plain['per_class'])
+        values['classes'] = tuple(ClassMetrics(**_with_nan(row)) for row in plain['classes'])
+        return cls(**values)
+
+
+class PrecisionRecall(NamedTuple):
+    """Precision against recall at an IoU of 0.5, of objects of all sizes.
+
+    Attributes:
+        class_names: The names of the K classes.
+        recall: float64 [101], 0 to 1 in steps of 0.01.
+        precision: float64 [K, 101], the best precision in 0..1 at that recall or a higher one, 0 where it is not
+            reached; nan for a class without objects.
+        ap50: float64 [K], the mean of each class's precision.
+    """
+
+    class_names: tuple[str, ...]
+    recall: np.ndarray
+    precision: np.ndarray
+    ap50: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Precision [101], mean over the classes that have objects; nan where none has."""
+        known = self.precision[~np.isnan(self.ap50)]
+        return known.mean(0) if len(known) else np.full(len(self.recall), math.nan)
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation found out.
+
+    Attributes:
+        metrics: The COCO figures.
+        detections: One for each record of the set, in its order.
+        curves: Precision against recall of each class.
+    """
+
+    metrics: Metrics
+    detections: list[Detections]
+    curves: PrecisionRecall
+
+
+def format_table(metrics: Metrics) -> str:
+    """A table to be read: a row for all classes, then one a class; `-` where the set has no such object."""
+    everything = ('all', *metrics[:6], metrics.objects)
+    rows = [[row[0], *(_cell(value) for value in row[1:7]), str(row[7])] for row in (everything, *metrics.classes)]
+    rows.insert(0, ['class', 'AP', 'AP50', 'AP75', 'small', 'medium', 'large', 'objects'])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    return '\n'.join([f'{metrics.images} pictures, {metrics.objects} objects', *lines])
+
+
+def _cell(value: float) -> str:
+    return '-' if math.isnan(value) else f'{value:.3f}'
+
+
+def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
+
+
+def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: math.nan if value is None else value for key, value in values.items()}

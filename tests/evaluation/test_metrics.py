@@ -1,0 +1,44 @@
+import json
+import math
+
+import pytest
+from labelled import NAMES, as_found, figures, random_pictures, record
+
+from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.evaluation.metrics import Metrics, format_table
+
+
+def test_to_dict_is_plain():
+    records = [record(1, [[10, 10, 30, 30]])]
+    plain = figures(DetectionSet(records, NAMES), [as_found(records[0])]).to_dict()
+    assert plain['ap'] == pytest.approx(1) and plain['ap_large'] is None
+    assert plain['per_class']['cat'] == pytest.approx(1) and plain['per_class']['dog'] is None
+    assert {type(value) for value in plain.values()} == {float, int, dict, list, type(None)}
+    assert [row['name'] for row in plain['classes']] == list(NAMES)
+    assert plain['classes'][0]['objects'] == 1 and plain['classes'][1]['ap'] is None
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+def test_metrics_are_read_again_from_plain_values():
+    metrics = figures(*random_pictures(0))
+    # A class without objects has no figures.
+    assert math.isnan(metrics.per_class['owl'])
+    plain = json.loads(json.dumps(metrics.to_dict()))
+    again = Metrics.from_dict(plain)
+    assert again.to_dict() == plain and again.ap == metrics.ap
+    assert again.classes[0] == metrics.classes[0] and math.isnan(again.per_class['owl'])
+
+
+def test_table():
+    records = [record(1, [[10, 10, 30, 30], [50, 50, 110, 110], [0, 0, 9, 9]], [0, 1, 0], crowd=[False, False, True])]
+    lines = format_table(figures(DetectionSet(records, NAMES), [as_found(records[0])[:2]])).splitlines()
+    assert lines == [
+        '1 pictures, 2 objects',
+        'class     AP   AP50   AP75  small  medium  large  objects',
+        'all    1.000  1.000  1.000  1.000   1.000      -        2',
+        'cat    1.000  1.000  1.000  1.000       -      -        1',
+        'dog    1.000  1.000  1.000      -   1.000      -        1',
+        'owl        -      -      -      -       -      -        0',
+    ]
+    # Figures of a card, without classes.
+    assert len(format_table(Metrics(*[0.5] * 6, {}, 5, 9)).splitlines()) == 3
