@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -16,9 +16,11 @@ from mbv3zoo.export.live import check_options, kept_live
 from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.models.timm_repository import stock_architecture, timm_config
 from mbv3zoo.models.weights import read_weights
 from mbv3zoo.prediction.predict import predict
+from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.version import __version__
 from mbv3zoo.zoo.resolve import resolve_saved
@@ -36,27 +38,59 @@ class Detector(DetectorNetwork):
         Detections(4 objects in a.jpg, 480 x 640: 1 triangle 0.92, 1 heart 0.90, 1 gear 0.85, 1 crescent 0.83)
     """
 
+    def __repr__(self) -> str:
+        """One line; `print(detector.backbone)` shows the modules of a part, `print(*detector.children())` of all."""
+        config = self.config
+        height, width = config.image_size
+        parts = [
+            config.backbone,
+            f'neck {config.neck}' if isinstance(config.neck, str) else 'neck of a layer list',
+            f'{config.num_classes} classes',
+            f'{height} x {width}',
+            f'{sum(p.numel() for p in self.parameters()) / 1e6:.2f} M parameters',
+            'training' if self.training else 'eval',
+            *(['fused'] if self.fused else []),
+            str(self.mean.device),
+        ]
+        return f'{type(self).__name__}({", ".join(parts)})'
+
     def predict(
         self,
         source: Any,
         *,
+        score_thresh: float | None = None,
+        iou_thresh: float | None = None,
+        max_detections: int | None = None,
+        classes: str | int | Iterable[str | int] | None = None,
+        batch_size: int = 8,
+        image_size: int | tuple[int, int] | None = None,
         runtime: str | None = None,
         threads: int | None = None,
         device: str | None = None,
-        **options: Any,
     ) -> Detections | list[Detections]:
-        """Finds objects in one picture or many.
+        """Finds objects in one image or many.
 
         Args:
             source: A path, PIL image, array [H, W, 3] uint8 RGB, tensor [3, H, W]; or a list, folder or glob of them.
+            score_thresh: Only detections with a score above it are kept, 0..1. The default of this and the next two is
+                in `mbv3zoo.models.postprocess.thresholds`.
+            iou_thresh: Of two boxes of one class whose IoU is above it, the one with the higher score is kept, 0..1.
+            max_detections: Most detections per image.
+            classes: Names or indices of the classes to find, or one of them; by default all.
+            batch_size: Images per call of the network.
+            image_size: Side, or (height, width), in pixels that images are letterboxed to; by default the detector's.
             runtime: 'eager', 'compile', 'onnxruntime', 'openvino' or 'auto'; see `mbv3zoo.export.live.open_live`. It is
                 built at the first call and kept while the weights stay the same. None runs the network as it is.
-            threads, device: The runtime's.
-            **options: `score_thresh` (0.25), `iou_thresh` (0.45), `max_detections` (300), `batch_size` (8),
-                `image_size`; see `mbv3zoo.prediction.predict.predict`.
+            threads: Threads that a call of the runtime may use.
+            device: Device of the runtime, as it names it.
 
         Returns:
-            `Detections` of one picture, a list of them for many; boxes in pixels of the original picture.
+            `Detections` of one image, a list of them for many; boxes in pixels of the original image. An image among
+            many that cannot be read is named in a warning, and its `Detections` are empty.
+
+        Raises:
+            ValueError: A single image cannot be read, there are none, or a setting is out of range.
+            ImportError: The runtime is not installed.
 
         Example:
             >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')
@@ -66,21 +100,67 @@ class Detector(DetectorNetwork):
             >>> len(many)
             2
         """
+        engine: Any = self
         if runtime is None:
             check_options({'threads': threads, 'device': device})
-            return predict(self, source, **options)
-        size = to_2tuple(options.get('image_size') or self.config.image_size)
-        return predict(kept_live(self, runtime, image_size=size, threads=threads, device=device), source, **options)
+        else:
+            size = to_2tuple(image_size or self.config.image_size)
+            engine = kept_live(self, runtime, image_size=size, threads=threads, device=device)
+        return predict(
+            engine,
+            source,
+            score_thresh=score_thresh,
+            iou_thresh=iou_thresh,
+            max_detections=max_detections,
+            classes=classes,
+            batch_size=batch_size,
+            image_size=image_size,
+        )
 
-    def export(self, path: str | Path, **options: Any) -> Path:
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: str | None = None,
+        image_size: int | tuple[int, int] | None = None,
+        batch_size: int = 1,
+        dynamic: bool = False,
+        nms: bool = False,
+        score_thresh: float = PREDICTION.score_thresh,
+        iou_thresh: float = PREDICTION.iou_thresh,
+        max_detections: int = PREDICTION.max_detections,
+        precision: Precision = 'float32',
+        calibration: str | Path | None = None,
+        data: str | Path | None = None,
+        split: str = 'val',
+        tolerance: float | None = None,
+        pictures: Sequence[Any] | None = None,
+        overwrite: bool = False,
+    ) -> Path:
         """Writes the detector for another runtime, with a certificate of how far that agrees with PyTorch.
 
         Args:
-            path: The file; its end names the format ('model.onnx', 'model.xml', ...).
-            **options: `dynamic`, `nms`, `precision`, `data`, ...; see `mbv3zoo.export.export.export`, also for errors.
+            path: The file; its suffix names the format ('model.onnx', 'model.xml', ...).
+            format: The format, checked against the suffix.
+            image_size: Side, or (height, width), in pixels; by default the detector's.
+            batch_size: Images per call.
+            dynamic: Take any batch, and any size that is a multiple of the largest stride.
+            nms: Decode and suppress inside the graph.
+            score_thresh, iou_thresh, max_detections: The thresholds of `nms`.
+            precision: 'float32', 'float16' or 'int8', where the format has it.
+            calibration: For 'int8' a data set or a folder of images.
+            data: A labelled data set to measure AP on, before and after.
+            split: Split of `data` and `calibration`.
+            tolerance: Largest mean difference of the logits, as a share of their standard deviation.
+            pictures: Images to compare on; by default drawn scenes.
+            overwrite: Replace a file that is there.
 
         Returns:
             The file, which `mbv3zoo.load` opens.
+
+        Raises:
+            ValueError: The format cannot do what is asked, a file is there, or the tolerance is exceeded.
+            ImportError: A package that the format needs is not installed; it is named.
 
         Example:
             >>> path = mbv3zoo.load('mbv3_yolo_small.synth').export('model.onnx', image_size=320)
@@ -88,7 +168,25 @@ class Detector(DetectorNetwork):
         """
         from mbv3zoo.export.export import export
 
-        return export(self, path, **options)
+        return export(
+            self,
+            path,
+            format=format,
+            image_size=image_size,
+            batch_size=batch_size,
+            dynamic=dynamic,
+            nms=nms,
+            score_thresh=score_thresh,
+            iou_thresh=iou_thresh,
+            max_detections=max_detections,
+            precision=precision,
+            calibration=calibration,
+            data=data,
+            split=split,
+            tolerance=tolerance,
+            pictures=pictures,
+            overwrite=overwrite,
+        )
 
     def save_pretrained(
         self,
@@ -129,7 +227,7 @@ class Detector(DetectorNetwork):
             'library_version': __version__,
             'detector': self.config.model_dump(mode='json'),
         }
-        facts = {
+        facts: dict[str, Any] = {
             'stock': stock_architecture(self.config.backbone, self.config.backbone_args) is not None,
             'picture': picture is not None,
         }

@@ -711,3 +711,29 @@ def test_weights_that_are_bound_to_their_size_say_so(tmp_path):
     with pytest.raises(ValueError, match=r"\(64, 64\).*'test_vit_relpos'.*\(96, 96\)"):
         create_detector(saved, pretrained=True, image_size=96)
     assert create_detector(saved, image_size=96, device='meta').config.image_size == (96, 96)
+
+
+@pytest.mark.parametrize('name', ['mbv3_yolo_small', 'vit_base_patch16_siglip_gap_512.v2_webli'])
+def test_a_detector_is_shown_in_one_line(name):
+    detector = create_detector(name, device='meta', num_classes=7)
+    shown = repr(detector)
+    assert len(shown) < 300 and '\n' not in shown and str(detector) == shown
+    size = '{} x {}'.format(*detector.config.image_size)
+    for part in ('Detector(', name, 'neck pan', '7 classes', size, 'M parameters', 'training', 'meta'):
+        assert part in shown
+    detector.eval().fused = True
+    assert 'eval, fused' in repr(detector)
+    # The modules are still there for whoever wants them.
+    assert len(repr(detector.backbone).splitlines()) > 50
+
+
+def test_predict_finds_the_classes_that_are_asked_for():
+    detector = Detector.from_pretrained('mbv3_yolo_small.synth')
+    scene = Path(__file__).parents[1] / 'docs' / 'scene.jpg'
+    every = detector.predict(scene)
+    name = every.class_names[int(every.labels[0])]
+    some = detector.predict(scene, classes=[name])
+    assert 0 < len(some) < len(every)
+    assert torch.equal(some.boxes, every.filter([name]).boxes) and set(some.labels.tolist()) == {int(every.labels[0])}
+    with pytest.raises(ValueError, match='no_such_class'):
+        detector.predict(scene, classes='no_such_class')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -41,6 +41,7 @@ def export(
 ) -> None:
     """Write a detector for another runtime, with a certificate (FILE.json) of how far it agrees with PyTorch."""
     from mbv3zoo.detector import Detector
+    from mbv3zoo.runtimes.export_info import Precision
 
     path = Detector.from_pretrained(model).export(
         out,
@@ -50,7 +51,7 @@ def export(
         nms=nms,
         score_thresh=score_thresh,
         iou_thresh=iou_thresh,
-        precision=precision,
+        precision=cast(Precision, precision),  # checked there
         calibration=calibration,
         data=data,
         split=split,

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from mbv3zoo.detections import Detections
+from mbv3zoo.detections import Detections, class_indices
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine
+
+
+class PredictOptions(TypedDict, total=False):
+    """The keyword arguments of `predict`, which has the defaults."""
+
+    score_thresh: float | None
+    iou_thresh: float | None
+    max_detections: int | None
+    classes: str | int | Iterable[str | int] | None
+    batch_size: int
+    image_size: int | tuple[int, int] | None
 
 
 class _Settings(NamedTuple):
@@ -30,6 +41,7 @@ def predict(
     score_thresh: float | None = None,
     iou_thresh: float | None = None,
     max_detections: int | None = None,
+    classes: str | int | Iterable[str | int] | None = None,
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
 ) -> Detections | list[Detections]:
@@ -47,6 +59,8 @@ def predict(
         iou_thresh: of two boxes of a class that overlap more than this, the lower scored is dropped, 0..1.
         max_detections: the most detections kept for one picture. An exported graph that suppresses by itself has
             thresholds of its own in place of these three.
+        classes: names or indices of the classes to find, or one of them; all when left out. Others are dropped before
+            they count for `max_detections`.
         batch_size: how many pictures are run at a time.
         image_size: side, or (height, width), in pixels that pictures are letterboxed to; the detector's own
             when left out.
@@ -61,7 +75,7 @@ def predict(
             pictures, or a setting is out of range.
     """
     engine = as_engine(detector)
-    settings = _settings(engine, score_thresh, iou_thresh, max_detections, batch_size, image_size)
+    settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size)
     items, is_single = expand_source(source)
     found = list(_run(engine, items, settings, raise_unreadable=is_single))
     return found[0] if is_single else found
@@ -74,6 +88,7 @@ def iter_predict(
     score_thresh: float | None = None,
     iou_thresh: float | None = None,
     max_detections: int | None = None,
+    classes: str | int | Iterable[str | int] | None = None,
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
 ) -> Iterator[Detections]:
@@ -83,7 +98,7 @@ def iter_predict(
     source are checked at once, before the first picture is asked for. A single picture is yielded alone.
     """
     engine = as_engine(detector)
-    settings = _settings(engine, score_thresh, iou_thresh, max_detections, batch_size, image_size)
+    settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size)
     items, is_single = expand_source(source)
     return _run(engine, items, settings, raise_unreadable=is_single)
 
@@ -93,10 +108,13 @@ def _settings(
     score_thresh: float | None,
     iou_thresh: float | None,
     max_detections: int | None,
+    classes: str | int | Iterable[str | int] | None,
     batch_size: int,
     image_size: int | tuple[int, int] | None,
 ) -> _Settings:
-    given = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
+    given: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
+    if classes is not None:
+        given['classes'] = tuple(class_indices(classes, engine.info.class_names))
     thresholds = replace(engine.thresholds, **{name: value for name, value in given.items() if value is not None})
     if batch_size < 1:
         raise ValueError(f'batch_size is {batch_size}; expected at least 1')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from mbv3zoo.detections import Detections
 from mbv3zoo.models.postprocess.arrays import postprocess
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.thresholds import Thresholds
-from mbv3zoo.prediction.predict import iter_predict, predict
+from mbv3zoo.prediction.predict import PredictOptions, iter_predict, predict
 from mbv3zoo.runtimes.export_info import ExportInfo, read_info
 from mbv3zoo.runtimes.session import Session, open_session
 
@@ -69,7 +69,7 @@ class ExportedDetector:
             )
         return cls(session, info)
 
-    def predict(self, source: Any, **options: Any) -> Detections | list[Detections]:
+    def predict(self, source: Any, **options: Unpack[PredictOptions]) -> Detections | list[Detections]:
         """Finds objects in one picture or many; as `Detector.predict`, but the detections hold numpy arrays.
 
         Raises:
@@ -81,7 +81,7 @@ class ExportedDetector:
         """
         return predict(self, source, **options)
 
-    def iter_predict(self, source: Any, **options: Any) -> Iterator[Detections]:
+    def iter_predict(self, source: Any, **options: Unpack[PredictOptions]) -> Iterator[Detections]:
         """As `predict`, one picture after the other; see `mbv3zoo.prediction.predict.iter_predict`.
 
         Example:
