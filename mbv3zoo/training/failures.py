@@ -17,15 +17,20 @@ class TrainingDiverged(TrainingStopped):
 
 @contextmanager
 def naming_the_checkpoint(trainer: Any) -> Iterator[None]:
-    """Context manager: failures of data, disk and loader processes become a `TrainingStopped` that says how to resume.
+    """Context manager: turns failures into errors that name the last checkpoint.
+
+    Failures of data, disk and loader processes become a `TrainingStopped`, FloatingPointError a `TrainingDiverged`.
 
     Args:
-        trainer: The message names its `run` and `saved_epoch`.
+        trainer: Its `run`, `saved_epoch` and learning rate are named.
     """
     try:
         yield
-    except TrainingDiverged:
-        raise
+    except FloatingPointError as error:
+        saved = trainer.saved_epoch
+        kept = f'{trainer.run / "last"} holds the weights of epoch {saved}' if saved else 'nothing was saved yet'
+        advice = f'Try a lower lr (now {trainer.config.lr}) or a longer warm-up.'
+        raise TrainingDiverged(f'{error}; {kept}. {advice}') from error
     except (OSError, RuntimeError) as error:
         if not isinstance(error, OSError) and 'DataLoader worker' not in str(error):
             raise

@@ -79,7 +79,7 @@ def test_a_loader_process_that_dies_stops_the_run(data, tmp_path, monkeypatch):
 
 def test_a_mistake_in_the_program_is_not_dressed_up(data, tmp_path):
     trainer = trainer_of(data, tmp_path / 'run')
-    trainer._step = lambda *args: torch.zeros(2) @ torch.zeros(3)
+    trainer.learner._step = lambda *args: torch.zeros(2) @ torch.zeros(3)
     with pytest.raises(RuntimeError) as caught:
         trainer.fit()
     assert not isinstance(caught.value, TrainingStopped)
@@ -88,8 +88,8 @@ def test_a_mistake_in_the_program_is_not_dressed_up(data, tmp_path):
 def test_patience(data, tmp_path):
     run = tmp_path / 'run'
     trainer = trainer_of(data, run, epochs=20, patience=3)
-    real, scores = trainer._evaluate(trainer.kept), iter([0.1, 0.3, 0.2, 0.3, 0.1] + [0.3] * 5)
-    trainer._train_epoch = lambda epoch: [0.1, 0.1, 0.1]
+    real, scores = trainer._evaluate(trainer.learner.kept), iter([0.1, 0.3, 0.2, 0.3, 0.1] + [0.3] * 5)
+    trainer.learner.train_epoch = lambda epoch: [0.1, 0.1, 0.1]
     trainer._evaluate = lambda _: real._replace(metrics=real.metrics._replace(ap=next(scores)))
     trainer.fit()
     # The second epoch was the best, and as good is not better.
@@ -98,15 +98,15 @@ def test_patience(data, tmp_path):
     assert trainer_of(data, run, resume=True, epochs=20, patience=3).fit() is None
     # With more of it the run goes on.
     longer = trainer_of(data, run, resume=True, epochs=6, patience=10)
-    longer._train_epoch = trainer._train_epoch
+    longer.learner.train_epoch = trainer.learner.train_epoch
     longer.fit()
     assert longer.epoch == 6
 
 
 def test_patience_needs_a_first_result(data, tmp_path):
     trainer = trainer_of(data, tmp_path / 'run', epochs=4, patience=1)
-    real = trainer._evaluate(trainer.kept)
-    trainer._train_epoch = lambda epoch: [0.1, 0.1, 0.1]
+    real = trainer._evaluate(trainer.learner.kept)
+    trainer.learner.train_epoch = lambda epoch: [0.1, 0.1, 0.1]
     trainer._evaluate = lambda _: real._replace(metrics=real.metrics._replace(ap=math.nan))
     trainer.fit()
     assert trainer.epoch >= 2
@@ -116,19 +116,19 @@ def test_accumulated_gradients_move_the_weights_once(data, tmp_path):
     trainer = trainer_of(
         data, tmp_path / 'run', epochs=1, batch_size=3, accumulate=2, warmup_epochs=0, schedule='linear'
     )
-    seen, real = [], trainer._step
+    seen, real = [], trainer.learner._step
 
     def step(*args):
-        before = trainer.model.head.convs[0].bias.clone()
+        before = trainer.learner.model.head.convs[0].bias.clone()
         losses = real(*args)
-        seen.append((not torch.equal(before, trainer.model.head.convs[0].bias), args[2]))
+        seen.append((not torch.equal(before, trainer.learner.model.head.convs[0].bias), args[2]))
         return losses
 
-    trainer._step = step
+    trainer.learner._step = step
     trainer.fit()
     # Five batches: the last one alone.
     assert seen == [(False, 1), (True, 1), (False, 2), (True, 2), (True, 3)]
-    assert trainer.optimizer.param_groups[0]['lr'] == pytest.approx(trainer.config.lr * trainer.config.lr_end)
+    assert trainer.learner.optimizer.param_groups[0]['lr'] == pytest.approx(trainer.config.lr * trainer.config.lr_end)
 
 
 def test_a_tracker_gets_what_is_logged(data, tmp_path):

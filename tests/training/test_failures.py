@@ -91,5 +91,16 @@ def test_other_errors_pass_as_they_are(error):
     assert caught.value is error and error.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ('saved_epoch', 'kept'), [(0, 'nothing was saved yet'), (3, f'{RUN / "last"} holds the weights of epoch 3')]
+)
+def test_what_is_no_longer_finite_has_diverged(saved_epoch, kept):
+    trainer = SimpleNamespace(run=RUN, saved_epoch=saved_epoch, config=SimpleNamespace(lr=0.5))
+    with pytest.raises(TrainingDiverged) as caught, naming_the_checkpoint(trainer):
+        raise FloatingPointError('the loss is no longer finite at update 7')
+    advice = 'Try a lower lr (now 0.5) or a longer warm-up.'
+    assert str(caught.value) == f'the loss is no longer finite at update 7; {kept}. {advice}'
+
+
 def test_callers_catch_both_at_once():
     assert issubclass(TrainingDiverged, TrainingStopped) and issubclass(TrainingStopped, RuntimeError)

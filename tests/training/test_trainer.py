@@ -79,15 +79,15 @@ def whole(sets, tmp_path_factory):
     """An uninterrupted run: the folder, the trainer, its metrics and the epochs that the samples saw."""
     run, seen = tmp_path_factory.mktemp('runs') / 'deep' / 'whole', []
     trainer = trainer_of(sets, run)
-    real = trainer._train_epoch
+    real = trainer.learner.train_epoch
 
     def train_epoch(epoch):
         losses = real(epoch)
-        assert trainer.loader.dataset is trainer.samples
-        seen.append(trainer.samples.epoch)
+        assert trainer.learner.loader.dataset is trainer.learner.samples
+        seen.append(trainer.learner.samples.epoch)
         return losses
 
-    trainer._train_epoch = train_epoch
+    trainer.learner.train_epoch = train_epoch
     return run, trainer, trainer.fit(), seen
 
 
@@ -142,10 +142,10 @@ def test_samples_know_the_epoch(whole):
 
 def test_the_moving_average_is_kept_and_is_not_the_raw_weights(whole):
     run, trainer, _, _ = whole
-    assert trainer.kept is trainer.ema.module
+    assert trainer.learner.kept is trainer.learner.ema.module
     last = Detector.from_pretrained(run / 'last').state_dict()
-    raw, state = trainer.model.state_dict(), load_state(run)
-    assert all(torch.equal(last[name], value) for name, value in trainer.ema.module.state_dict().items())
+    raw, state = trainer.learner.model.state_dict(), load_state(run)
+    assert all(torch.equal(last[name], value) for name, value in trainer.learner.ema.module.state_dict().items())
     assert all(torch.equal(state['model'][name], value) for name, value in raw.items())
     floats = [name for name, value in raw.items() if value.is_floating_point()]
     assert sum(not torch.equal(last[name], raw[name]) for name in floats) > 0.95 * len(floats)
@@ -163,7 +163,7 @@ def test_weights_and_statistics_move(whole):
 def test_a_resumed_run_ends_as_the_uninterrupted_one(sets, whole, tmp_path, stop_at_step):
     """Stopped before the first and before the second step of the last epoch."""
     trainer, steps = trainer_of(sets, tmp_path / 'run'), []
-    real = trainer._step
+    real = trainer.learner._step
 
     def step(*args):
         if len(steps) == stop_at_step:
@@ -171,7 +171,7 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(sets, whole, tmp_path, stop
         steps.append(1)
         return real(*args)
 
-    trainer._step = step
+    trainer.learner._step = step
     with pytest.raises(KeyboardInterrupt):
         trainer.fit()
     assert load_state(tmp_path / 'run')['epoch'] == 2
@@ -223,14 +223,14 @@ def test_a_damaged_state_is_refused(sets, tmp_path):
 
 def spoil(trainer):
     with torch.no_grad():
-        next(trainer.model.parameters()).fill_(math.nan)
+        next(trainer.learner.model.parameters()).fill_(math.nan)
 
 
 @pytest.mark.parametrize('when', ['before the epoch', 'in its last step'])
 def test_nan_stops_the_run_and_keeps_the_last_good_weights(sets, tmp_path, when):
     run = tmp_path / 'run'
     trainer = trainer_of(sets, run)
-    real = trainer._train_epoch
+    real = trainer.learner.train_epoch
 
     def train_epoch(epoch):
         if epoch == 1 and when == 'before the epoch':
@@ -240,7 +240,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_weights(sets, tmp_path, when)
             spoil(trainer)
         return losses
 
-    trainer._train_epoch = train_epoch
+    trainer.learner.train_epoch = train_epoch
     with pytest.raises(TrainingDiverged, match='no longer finite.*holds the weights of epoch 1') as caught:
         trainer.fit()
     assert str(run / 'last') in str(caught.value) and 'lower lr' in str(caught.value)
@@ -263,11 +263,11 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(sets, tmp_path, monkeypatch
         """An epoch that only marks the weights with its number."""
 
         def train_epoch(epoch):
-            for detector in (trainer.model, trainer.ema.module):
+            for detector in (trainer.learner.model, trainer.learner.ema.module):
                 detector.head.convs[0].bias.data.fill_(epoch + 1.0)
             return [0.1, 0.1, 0.1]
 
-        trainer._train_epoch = train_epoch
+        trainer.learner.train_epoch = train_epoch
         return trainer
 
     def mark():
@@ -354,8 +354,8 @@ def test_without_moving_average_and_validation(sets, tmp_path):
     run = tmp_path / 'run'
     trainer = trainer_of((sets[0], None), run, ema_decay=0, epochs=2)
     assert trainer.fit() is None
-    assert trainer.ema is None and load_state(run)['ema'] is None
-    last, raw = Detector.from_pretrained(run / 'last').state_dict(), trainer.model.state_dict()
+    assert trainer.learner.ema is None and load_state(run)['ema'] is None
+    last, raw = Detector.from_pretrained(run / 'last').state_dict(), trainer.learner.model.state_dict()
     assert all(torch.equal(last[name], value) for name, value in raw.items())
     assert not (run / 'best').exists()
     assert [row['ap'] for row in results(run)] == ['', '']
@@ -367,7 +367,7 @@ def test_without_moving_average_and_validation(sets, tmp_path):
 def test_evaluation_has_its_epochs_and_the_last(sets, tmp_path):
     run = tmp_path / 'run'
     trainer = trainer_of(sets, run, epochs=5, eval_every=2)
-    trainer._train_epoch = lambda epoch: [0.1, 0.1, 0.1]
+    trainer.learner.train_epoch = lambda epoch: [0.1, 0.1, 0.1]
     assert trainer.fit() is not None
     assert [row['ap'] != '' for row in results(run)] == [False, True, False, True, True]
 
@@ -375,14 +375,14 @@ def test_evaluation_has_its_epochs_and_the_last(sets, tmp_path):
 def test_best_keeps_the_best(sets, tmp_path, monkeypatch):
     run = tmp_path / 'run'
     trainer = trainer_of(sets, run, epochs=5)
-    real = trainer._evaluate(trainer.kept)
+    real = trainer._evaluate(trainer.learner.kept)
     scores = iter([math.nan, 0.2, 0.5, 0.4, 0.5, 0.5])
 
     def train_epoch(epoch):
-        trainer.ema.module.head.convs[0].bias.data.fill_(epoch + 1.0)
+        trainer.learner.ema.module.head.convs[0].bias.data.fill_(epoch + 1.0)
         return [0.1, 0.1, 0.1]
 
-    trainer._train_epoch = train_epoch
+    trainer.learner.train_epoch = train_epoch
     trainer._evaluate = lambda _: real._replace(metrics=real.metrics._replace(ap=next(scores)))
     trainer.fit()
     assert Detector.from_pretrained(run / 'best').head.convs[0].bias.unique().item() == 3
@@ -426,21 +426,21 @@ def test_what_is_frozen_stays_to_the_bit_and_the_rest_learns(sets, tmp_path, fre
     trainer = trainer_of(
         sets, tmp_path / 'run', epochs=1, freeze_backbone=freeze_backbone, freeze_norm=freeze_norm, warmup_epochs=0
     )
-    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in trainer.learner.model.state_dict().items()}
     trainer.fit()
     frozen = {name for name in before if is_frozen(name, freeze_backbone, freeze_norm)}
     assert sum(name.endswith('running_var') for name in frozen) > 5
     saved = Detector.from_pretrained(tmp_path / 'run' / 'last').state_dict()
-    for after in (trainer.model.state_dict(), saved, load_state(tmp_path / 'run')['model']):
+    for after in (trainer.learner.model.state_dict(), saved, load_state(tmp_path / 'run')['model']):
         same = {name for name, tensor in after.items() if torch.equal(tensor, before[name])}
         assert same >= frozen
         assert len(same - frozen) < 0.02 * len(before)
-    for detector in (trainer.model, trainer.ema.module):
+    for detector in (trainer.learner.model, trainer.learner.ema.module):
         assert {name for name, p in detector.named_parameters() if not p.requires_grad} == {
             name for name, _ in detector.named_parameters() if name in frozen
         }
     # Nothing of it computes otherwise in training.
-    training = {name for name, module in trainer.model.train().named_modules() if module.training}
+    training = {name for name, module in trainer.learner.model.train().named_modules() if module.training}
     assert not {name.rpartition('.')[0] for name in frozen} & training
     assert 'backbone.model.blocks.2.0' in training and 'neck' in training
     if freeze_backbone:
@@ -449,9 +449,9 @@ def test_what_is_frozen_stays_to_the_bit_and_the_rest_learns(sets, tmp_path, fre
 
 def test_a_wholly_frozen_backbone_stays_and_the_rest_learns(sets, tmp_path):
     trainer = trainer_of((sets[0], None), tmp_path / 'run', epochs=1, freeze_backbone=6, warmup_epochs=0)
-    before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in trainer.learner.model.state_dict().items()}
     trainer.fit()
-    for name, tensor in trainer.model.state_dict().items():
+    for name, tensor in trainer.learner.model.state_dict().items():
         if name.startswith('backbone.') or name.endswith('.weight'):
             assert torch.equal(tensor, before[name]) == name.startswith('backbone.'), name
 
@@ -460,28 +460,28 @@ def test_a_resumed_run_with_a_backbone_of_its_own_rates(sets, tmp_path):
     settings = {'epochs': 2, 'freeze_backbone': 1, 'freeze_norm': True, 'lr_backbone': 0.1, 'layer_decay': 0.8}
     trainer_of(sets, tmp_path / 'whole', **settings).fit()
     stopped = trainer_of(sets, tmp_path / 'run', **settings)
-    real = stopped._train_epoch
+    real = stopped.learner.train_epoch
 
     def train_epoch(epoch):
         if epoch == 1:
             raise KeyboardInterrupt
         return real(epoch)
 
-    stopped._train_epoch = train_epoch
+    stopped.learner.train_epoch = train_epoch
     with pytest.raises(KeyboardInterrupt):
         stopped.fit()
     # Another first draw of the weights, frozen ones too: they come from the state.
     again = trainer_of(sets, tmp_path / 'run', resume=True, weights=99, **settings)
-    shares = {group['lr_scale'] for group in again.optimizer.param_groups}
+    shares = {group['lr_scale'] for group in again.learner.optimizer.param_groups}
     assert len(shares) > 5 and max(shares) == 1
     again.fit()
     check_same_run(tmp_path / 'whole', tmp_path / 'run')
     # What is logged is the rate before the shares.
     config = TrainConfig(**(SETTINGS | settings))
     plain = create_optimizer(torch.nn.Linear(2, 2), TrainConfig(**(SETTINGS | {'epochs': 2})))
-    schedule = create_schedule(plain, config, len(again.loader))
+    schedule = create_schedule(plain, config, len(again.learner.loader))
     for epoch, row in enumerate(results(tmp_path / 'run'), start=1):
-        schedule.step_update(epoch * len(again.loader))
+        schedule.step_update(epoch * len(again.learner.loader))
         assert row['lr'] == f'{plain.param_groups[0]["lr"]:.6f}' != '0.000000'
 
 
@@ -507,10 +507,10 @@ def test_checkpointed_gradients_are_the_plain_ones(sets, tmp_path, name, freeze_
     detector = create_detector(name, class_names=CLASS_NAMES, image_size=64)
     plain = trainer_of(
         sets, tmp_path / 'plain', detector=copy.deepcopy(detector), freeze_backbone=freeze_backbone
-    ).model
+    ).learner.model
     less = trainer_of(
         sets, tmp_path / 'less', detector=detector, freeze_backbone=freeze_backbone, grad_checkpointing=True
-    ).model
+    ).learner.model
     (expected, whole), (found, kept) = gradients(plain), gradients(less)
     assert found.keys() == expected.keys() and len(found) > 100
     for key, gradient in expected.items():

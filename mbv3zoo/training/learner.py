@@ -1,0 +1,143 @@
+"""One epoch of learning: batches -> logits -> loss -> optimizer -> moving average of the weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from timm.utils import ModelEmaV3
+
+from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.data.loader import Targets, train_loader
+from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.samples import TrainSamples
+from mbv3zoo.detector import Detector
+from mbv3zoo.training.loss_parts import Losses
+from mbv3zoo.training.losses import create_loss
+from mbv3zoo.training.optimizer import create_optimizer, create_schedule
+from mbv3zoo.training.sync_norm import synchronise_norms
+from mbv3zoo.utils.progress import bar
+
+
+class Learner:
+    """Trains a detector, epoch by epoch, on all processes.
+
+    Args:
+        detector: What to train; changed in place.
+        train_set: Labelled images.
+        config: How to train.
+        accelerator: Devices, processes and precision (`mbv3zoo.training.prepare.create_accelerator`).
+
+    Attributes:
+        samples: The training images as they are trained on.
+        waited: Seconds of the last epoch that were spent waiting for images.
+    """
+
+    def __init__(
+        self, detector: Detector, train_set: DetectionSet, config: TrainConfig, accelerator: Accelerator
+    ) -> None:
+        self.config, self.accelerator = config, accelerator
+        # channels_last takes two thirds of the time of the default layout, on CPUs as on GPUs.
+        detector = detector.to(accelerator.device).to(memory_format=torch.channels_last)
+        self.samples = TrainSamples(train_set, detector.config.image_size, config, detector.config.in_chans)
+        # A copy, so made before the norms are changed for training.
+        self.ema = ModelEmaV3(detector, config.ema_decay, use_warmup=True) if config.ema_decay else None
+        processes = accelerator.num_processes
+        if processes > 1 and config.sync_norm:
+            synchronise_norms(detector, accelerator.device)
+        self.loss = create_loss(detector, config, processes).to(accelerator.device)
+        self.model, self.optimizer, self.loader = accelerator.prepare(
+            detector, create_optimizer(detector, config), train_loader(self.samples, config, processes)
+        )
+        self.updates_per_epoch = math.ceil(len(self.loader) / config.accumulate)
+        self.schedule = create_schedule(self.optimizer, config, self.updates_per_epoch)
+        self.waited = 0.0
+
+    @property
+    def kept(self) -> Detector:
+        """The detector that is evaluated and saved: the moving average of the weights, if there is one."""
+        return self.ema.module if self.ema else self.accelerator.unwrap_model(self.model)
+
+    def train_epoch(self, epoch: int) -> list[float]:
+        """Trains one epoch, counted from 0; returns the mean box, objectness and class losses over all processes.
+
+        Raises:
+            FloatingPointError: The loss or the weights are no longer finite.
+        """
+        # Everything drawn in an epoch follows from the seed and its number, so that a resumed run draws the same.
+        torch.manual_seed(self.config.seed + epoch)
+        self.loader.set_epoch(epoch)
+        # accelerate's loader passes the epoch on to the dataset in some of its versions and modes only.
+        self.samples.set_epoch(epoch)
+        self.model.train()
+        sums, update = torch.zeros(3, device=self.accelerator.device), epoch * self.updates_per_epoch
+        progress = bar(len(self.loader), f'epoch {epoch + 1}/{self.config.epochs}', self.accelerator.is_main_process)
+        with progress:
+            for count, (images, targets) in enumerate(self._batches(), start=1):
+                update += (count - 1) % self.config.accumulate == 0
+                losses = self._step(images, targets, update)
+                sums += torch.stack(losses[1:])
+                progress.update()
+                if count % 10 == 1:
+                    means = zip(Losses._fields[1:], (sums / count).tolist(), strict=True)
+                    progress.set_postfix_str(' '.join(f'{name} {value:.4f}' for name, value in means))
+        return self.accelerator.reduce(sums / len(self.loader), 'mean').tolist()
+
+    def check_weights(self) -> None:
+        """Raises FloatingPointError if weights are not finite: no loss has seen those of an epoch's last step."""
+        state = self.accelerator.unwrap_model(self.model).state_dict()
+        spoilt = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+        if spoilt:
+            raise FloatingPointError(f'{len(spoilt)} weights are no longer finite, {spoilt[0]} first')
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that goes on learning after an epoch needs: tensors and plain values."""
+        scaler = self.accelerator.scaler
+        return {
+            'model': self.accelerator.unwrap_model(self.model).state_dict(),
+            'ema': self.ema.module.state_dict() if self.ema else None,
+            'optimizer': self.optimizer.state_dict(),
+            'scaler': scaler.state_dict() if scaler else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], epoch: int) -> None:
+        """Continues after `epoch` epochs from what `state_dict` returned then."""
+        self.accelerator.unwrap_model(self.model).load_state_dict(state['model'])
+        if self.ema:
+            self.ema.module.load_state_dict(state['ema'])
+        self.optimizer.load_state_dict(state['optimizer'])
+        if state['scaler']:
+            self.accelerator.scaler.load_state_dict(state['scaler'])
+        self.schedule.step_update(epoch * self.updates_per_epoch)
+
+    def _batches(self) -> Iterator[tuple[torch.Tensor, Targets]]:
+        """The loader's batches; the time spent waiting for them is kept in `waited`."""
+        self.waited, start = 0.0, time.perf_counter()
+        for batch in self.loader:
+            self.waited += time.perf_counter() - start
+            yield batch
+            start = time.perf_counter()
+
+    def _step(self, images: torch.Tensor, targets: Targets, update: int) -> Losses:
+        """Learns from one batch, uint8 [B, C, H, W] and its labels; `update` is the number of the optimizer step."""
+        with self.accelerator.accumulate(self.model):
+            with self.accelerator.autocast():
+                logits = self.model(images.to(torch.float, memory_format=torch.channels_last) / 255)
+            losses = self.loss(logits, targets)
+            if not torch.isfinite(losses.total):
+                parts = ', '.join(f'{name} {value.item()}' for name, value in zip(losses._fields, losses, strict=True))
+                raise FloatingPointError(f'the loss is no longer finite at update {update} ({parts})')
+            self.accelerator.backward(losses.total)
+            if self.accelerator.sync_gradients and self.config.clip_grad:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            if self.accelerator.sync_gradients:
+                self.schedule.step_update(update)
+                if self.ema:
+                    self.ema.update(self.accelerator.unwrap_model(self.model), update)
+        return losses
