@@ -102,7 +102,7 @@ class Detector(DetectorNetwork):
         """
         engine: Any = self
         if runtime is None:
-            check_options({'threads': threads, 'device': device})
+            check_options(threads, device)
         else:
             size = to_2tuple(image_size or self.config.image_size)
             engine = kept_live(self, runtime, image_size=size, threads=threads, device=device)

@@ -1,4 +1,4 @@
-"""The one way to open any detector that there is: a name, a folder, a repository, an exported file."""
+"""Opens a detector: name, folder, repository or file."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ def load(
     Args:
         source: An exported file ('model.onnx', 'model.xml', ...), which is opened without torch; or what
             `Detector.from_pretrained` takes: a name with a tag, a saved folder, a Hub repository.
-        runtime: What runs it. For a file a name in `mbv3zoo.runtimes.table.RUNTIMES` that opens it, for other sources
-            one of `mbv3zoo.export.live.open_live`; 'auto' takes the fastest that is installed. By default a file's
-            usual runtime, and PyTorch.
-        image_size: Side, or (height, width), in pixels that the graph is made for where a runtime is named; the
-            detector's own by default. Exported files have theirs, and a `Detector` takes it in `predict`.
-        threads: Threads that a call may use.
+        runtime: What runs the detector: for a file one of `mbv3zoo.runtimes.table.RUNTIMES` that opens it, for other
+            sources one of `mbv3zoo.export.live.open_live`; 'auto' takes the fastest that is installed. By default the
+            usual runtime of a file, else PyTorch.
+        image_size: Side, or (height, width), in pixels that the graph is made for where a runtime is named; by default
+            the detector's own. An exported file keeps its own, and a `Detector` takes it in `predict`.
+        threads: Threads per call.
         device: As the runtime names it.
-        **options: For other sources those of the Hub, as in `Detector.from_pretrained`; see `mbv3zoo.hub.PullOptions`.
+        **options: Of the Hub, for other sources than files: `revision`, `token`, ...; see `mbv3zoo.hub.PullOptions`.
 
     Returns:
-        An `ExportedDetector` of a file, or where a runtime is named; else a `Detector`. Both have `predict`.
+        An `ExportedDetector` for a file or where a runtime is named, else a `Detector`. Both have `predict`.
 
     Raises:
-        ValueError: There is no detector there, or the runtime does not open it.
+        ValueError: There is no detector there, the runtime does not open it, or an argument does not apply to it.
         ImportError: The runtime is not installed.
 
     Example:
@@ -63,5 +63,5 @@ def load(
     if runtime is not None:
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         return open_live(detector, runtime, image_size=size, threads=threads, device=device)
-    check_options({'threads': threads, 'device': device})
+    check_options(threads, device)
     return detector

@@ -96,7 +96,7 @@ def test_other_sources_give_a_detector():
     detector = mbv3zoo.load('mbv3_yolo_small.synth')
     assert isinstance(detector, mbv3zoo.Detector) and not detector.training
     assert isinstance(mbv3zoo.load('mbv3_yolo_small.synth', runtime='eager'), ExportedDetector)
-    with pytest.raises(ValueError, match='device is of a runtime'):
+    with pytest.raises(ValueError, match='device needs a runtime'):
         mbv3zoo.load('mbv3_yolo_small.synth', device='cpu')
     with pytest.raises(ValueError, match="no weights called 'nothing'"):
         mbv3zoo.load('nothing')

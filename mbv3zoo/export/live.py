@@ -1,4 +1,4 @@
-"""A torch detector in a faster runtime, without a file in between that anybody sees."""
+"""A torch detector in a faster runtime, via a temporary export."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _TRIED = ('eager', *LIVE_FORMATS)
 _ROUNDS, _CALLS = 5, 3
 
-# Beside the detectors, which are copied and saved, as runtimes cannot be.
-_kept: WeakKeyDictionary[Any, tuple[tuple, ExportedDetector]] = WeakKeyDictionary()
+# Kept outside the detectors, which can be copied and saved; runtimes cannot.
+_kept: WeakKeyDictionary[DetectorNetwork, tuple[tuple, ExportedDetector]] = WeakKeyDictionary()
 
 
 def open_live(
@@ -37,15 +37,15 @@ def open_live(
     threads: int | None = None,
     device: str | None = None,
 ) -> ExportedDetector:
-    """Puts a detector, as it is now, into a runtime; what it learns later is not seen.
+    """Opens a detector in a runtime, with a copy of its present weights.
 
     Args:
         detector: The detector; it is copied.
-        runtime: 'eager' (PyTorch: folded, channels last), 'compile' (`torch.compile` of that), 'onnxruntime',
-            'openvino', or 'auto': the fastest of those installed, but for 'compile', measured once.
-        image_size: (height, width) in pixels; the detector's own by default. The graph is made for this one.
-        batch_size: Pictures a call. Larger batches of pictures are run in several calls.
-        threads: Threads that a call may use; for 'eager' and 'compile' the whole process's, as torch has one number.
+        runtime: 'eager' (PyTorch: fused, channels last), 'compile' (`torch.compile` of that), 'onnxruntime',
+            'openvino', or 'auto': the fastest of those installed except 'compile', measured once.
+        image_size: (height, width) in pixels that the graph is made for; by default the detector's own.
+        batch_size: Images per call. More images are run in several calls.
+        threads: Threads per call; for 'eager' and 'compile' those of the whole process, as torch has one setting.
         device: As for `mbv3zoo.runtimes.session.open_session`; for 'eager' and 'compile' one of torch's.
 
     Raises:
@@ -62,7 +62,7 @@ def live_info(
     """The record of a detector's graph in a runtime.
 
     Args:
-        detector, runtime, image_size, batch_size: As for `open_live`, but for 'auto'.
+        detector, runtime, image_size, batch_size: As for `open_live`, except 'auto'.
 
     Raises:
         ValueError: There is no such runtime, or the graph cannot have this size.
@@ -93,24 +93,31 @@ def write_live(detector: DetectorNetwork, info: ExportInfo, runtime: str, folder
     return path
 
 
-def kept_live(detector: DetectorNetwork, runtime: str, **options: Any) -> ExportedDetector:
-    """As `open_live`, but what it built last for this detector is used again while its weights stay the same."""
+def kept_live(
+    detector: DetectorNetwork,
+    runtime: str,
+    *,
+    image_size: tuple[int, int] | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+) -> ExportedDetector:
+    """As `open_live`, but returns the last result for this detector again while weights and arguments stay the same."""
     # In-place changes count up a tensor's version.
     state = tuple((id(tensor), tensor._version) for tensor in (*detector.parameters(), *detector.buffers()))
-    key = (runtime, tuple(options.items()), state)
+    key = (runtime, image_size, threads, device, state)
     if detector not in _kept or _kept[detector][0] != key:
-        _kept[detector] = key, open_live(detector, runtime, **options)
+        _kept[detector] = key, open_live(detector, runtime, image_size=image_size, threads=threads, device=device)
     return _kept[detector][1]
 
 
 def open_file(
     path: str | Path, runtime: str | None = None, *, threads: int | None = None, device: str | None = None
 ) -> ExportedDetector:
-    """Opens an exported file; as `ExportedDetector.open`, which also takes the runtime 'auto'.
+    """Opens an exported file; as `ExportedDetector.open`, but also takes the runtime 'auto'.
 
     Args:
-        path, threads, device: As there.
-        runtime: As there, or 'auto': of the runtimes that open the file and are installed the fastest.
+        path, threads, device: As for `ExportedDetector.open`.
+        runtime: As there, or 'auto': the fastest of the installed runtimes that open the file.
     """
     if runtime != 'auto':
         return ExportedDetector.open(path, runtime, threads=threads, device=device)
@@ -121,7 +128,7 @@ def open_file(
 
 
 def fastest(detectors: list[ExportedDetector]) -> ExportedDetector:
-    """Of several detectors the one whose graph runs fastest here and now; they take turns, as machines have moods."""
+    """The detector whose graph runs fastest on this machine; timed in alternation, since machine load drifts."""
     if len(detectors) == 1:
         return detectors[0]
     times: list[list[float]] = [[] for _ in detectors]
@@ -133,7 +140,7 @@ def fastest(detectors: list[ExportedDetector]) -> ExportedDetector:
             for _ in range(_CALLS):
                 detector.run(images)
             own.append(time.perf_counter() - start)
-    # The first round builds and warms up.
+    # The first round warms up.
     return min(zip(detectors, times, strict=True), key=lambda pair: median(pair[1][1:]))[0]
 
 
@@ -168,8 +175,8 @@ def _open(
     return ExportedDetector(session, info, tensors=True)
 
 
-def check_options(options: dict[str, Any]) -> None:
-    """Raises ValueError where threads or a device are given without a runtime, which they would be of."""
-    for name in ('threads', 'device'):
-        if options.get(name) is not None:
-            raise ValueError(f"{name} is of a runtime; name one, such as runtime='auto', or move the detector itself")
+def check_options(threads: int | None, device: str | None) -> None:
+    """Raises ValueError where threads or a device are given without a runtime."""
+    for name, value in (('threads', threads), ('device', device)):
+        if value is not None:
+            raise ValueError(f"{name} needs a runtime; pass runtime='auto', or move the detector itself")

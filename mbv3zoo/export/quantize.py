@@ -1,4 +1,4 @@
-"""Exported files in int8: post-training static quantisation, calibrated on pictures."""
+"""int8 files: post-training static quantisation, calibrated on images."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from mbv3zoo.images.sources import expand_source
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.table import FORMATS, format_of
 
-# Pictures that are read before they are asked for.
+# Images to read ahead.
 _AHEAD = 8
 
 
 def quantize(path: str | Path, info: ExportInfo, pixels: Sequence[np.ndarray]) -> None:
     """Replaces an exported float file by its int8 version.
 
-    Weights have one scale a channel, maps one scale each. Some layers stay in float: see
+    Weights have one scale per channel, feature maps one scale each. Some layers stay in float: see
     `mbv3zoo.export.float_layers.float_layers`.
 
     Args:
-        path: The float file, .onnx, or .xml with its .bin beside it; it gives maps.
+        path: The float file, .onnx, or .xml with its .bin beside it; it gives raw maps.
         info: Its record; the int8 file gets it with `precision` 'int8'.
-        pixels: Pictures to calibrate on, letterboxed to `info.image_size`: uint8 [1, C, H, W] each. A few hundred.
+        pixels: Images to calibrate on, letterboxed to `info.image_size`: uint8 [1, C, H, W] each. A few hundred.
 
     Raises:
-        ValueError: There are no pictures, one has another size or type, or the format has no int8.
-        ImportError: A package is missing; it is named.
+        ValueError: There are no images, one has another size or type, or the format has no int8.
+        ImportError: A package is not installed.
     """
     path = Path(path)
     file_format = format_of(path)
@@ -51,20 +51,20 @@ def quantize(path: str | Path, info: ExportInfo, pixels: Sequence[np.ndarray]) -
 def calibration_pixels(
     data: str | Path, split: str, info: ExportInfo, count: int = 300, seed: int = 0
 ) -> list[np.ndarray]:
-    """Pictures to calibrate on.
+    """Reads images to calibrate on.
 
     Args:
-        data: A data set as of `mbv3zoo.data.load.load_dataset`, or a folder of pictures.
-        split: The data set's split that is taken where it has no 'train'.
-        info: What pictures the graph takes.
-        count: At most so many, drawn at random.
-        seed: For the draw.
+        data: A data set as of `mbv3zoo.data.load.load_dataset`, or a folder of images.
+        split: Split of the data set that is taken where it has no 'train'.
+        info: Record of the graph: number of channels and image size.
+        count: Largest number of images; they are drawn at random.
+        seed: Seed of the draw.
 
     Returns:
         uint8 [1, C, H, W] each, letterboxed to `info.image_size`.
 
     Raises:
-        ValueError: There are no pictures.
+        ValueError: There are no images.
     """
     items = _named_files(data, split)
     chosen = sorted(random.Random(seed).sample(range(len(items)), min(count, len(items))))
@@ -76,9 +76,9 @@ def calibration_pixels(
 
 
 def _named_files(data: str | Path, split: str) -> list[Path | str]:
-    """A data set's pictures; else those of a folder."""
+    """Images of a data set, or of a folder."""
     errors = []
-    # Pictures that AP is measured on later stay unseen, where there are others.
+    # Not those that AP may be measured on, where there are others.
     for name in dict.fromkeys(('train', split)):
         try:
             return [record.path for record in load_dataset(data, name).records]
@@ -105,7 +105,7 @@ def _check(info: ExportInfo, pixels: Sequence[np.ndarray]) -> None:
 
 
 def _batches(info: ExportInfo, pixels: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """As the graph takes them; the last batch is filled up with its last picture."""
+    """Batches as the graph takes them; the last one is padded with its last image."""
     size = 1 if info.dynamic else info.batch_size
     chunks = [pixels[start : start + size] for start in range(0, len(pixels), size)]
     chunks = [[*chunk, *[chunk[-1]] * (size - len(chunk))] for chunk in chunks]

@@ -1,15 +1,14 @@
-"""ONNX files in int8, by ONNX Runtime's static quantisation, with ranges of our own."""
+"""int8 ONNX files, by ONNX Runtime's static quantisation with our own ranges."""
 
 from __future__ import annotations
 
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -21,7 +20,7 @@ from mbv3zoo.export.float_layers import Operation, first_layers, float_layers
 from mbv3zoo.runtimes.export_info import METADATA_KEY, ExportInfo
 
 _WEIGHTED = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
-# Those between them too, so that maps stay in int8 from one to the next.
+# Operations between them too, so that feature maps stay in int8.
 _QUANTIZED = (*_WEIGHTED, 'Relu', 'Add', 'MaxPool', 'Concat', 'Resize', 'Mul', 'Sigmoid')
 _POOLS = ('GlobalAveragePool', 'GlobalMaxPool')
 
@@ -31,19 +30,19 @@ def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> Non
 
     Args:
         path: The file.
-        info: What the int8 file says about itself.
-        batches: Pictures as the graph takes them.
+        info: Record of the int8 file.
+        batches: Images as the graph takes them.
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, _quiet():
         prepared, written = Path(folder) / 'prepared.onnx', Path(folder) / path.name
-        # Its optimisation stays off: it takes hard-swish apart, which the runtime has an operator for.
+        # Without optimisation, which splits hard-swish, for which the runtime has an operator.
         quant_pre_process(path, prepared, skip_optimization=True, skip_symbolic_shape=True)
         model = onnx.load(prepared)
         ranges = _ranges(model, batches)
         quantize_static(
             prepared,
             written,
-            # One batch, as it asks for some: the ranges are given.
+            # Any batch does, as the ranges are given.
             _Reader(model.graph.input[0].name, batches[0]),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(_QUANTIZED),
@@ -78,9 +77,9 @@ def float_layers_of(model: onnx.ModelProto) -> list[str]:
 
 
 def _ranges(model: onnx.ModelProto, batches: Sequence[np.ndarray]) -> dict[str, tuple[np.float32, np.float32]]:
-    """Lowest and highest value of each tensor that a quantised operation takes or gives: means over the pictures.
+    """Lowest and highest value of each input and output of the quantised operations: means over the images.
 
-    ONNX Runtime's own are those of all pictures together: one odd picture widens them for all others.
+    ONNX Runtime takes the extremes over all images, so that one odd image widens the range for all others.
     """
     constants = {tensor.name for tensor in model.graph.initializer} | {''}
     used = [name for node in model.graph.node if node.op_type in _QUANTIZED for name in (*node.input, *node.output)]
@@ -98,8 +97,8 @@ def _ranges(model: onnx.ModelProto, batches: Sequence[np.ndarray]) -> dict[str, 
     return dict(zip(names, map(tuple, means), strict=True))
 
 
-def _mean_extreme(value: np.ndarray, extreme: Any) -> float:
-    """Of each picture's values, then the mean over the pictures of a batch."""
+def _mean_extreme(value: np.ndarray, extreme: Callable[..., np.ndarray]) -> float:
+    """The extreme of each image, averaged over the batch."""
     return float(extreme(value.reshape(len(value), -1), axis=1).mean())
 
 
@@ -113,7 +112,7 @@ class _Reader(CalibrationDataReader):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """It advises on the root logger, and its runtime warns of constants that are not used any more."""
+    """Context manager: without the advice on the root logger and the runtime's warnings of unused constants."""
     disabled = logging.root.manager.disable
     onnxruntime.set_default_logger_severity(3)
     logging.disable(logging.WARNING)

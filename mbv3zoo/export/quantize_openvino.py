@@ -1,4 +1,4 @@
-"""OpenVINO IR in int8, by NNCF."""
+"""int8 OpenVINO IR, by NNCF."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> Non
 
     Args:
         path: The .xml file.
-        info: What the int8 file says about itself.
-        batches: Pictures as the graph takes them.
+        info: Record of the int8 file.
+        batches: Images as the graph takes them.
     """
     with _quiet():
         import nncf
@@ -34,8 +34,8 @@ def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> Non
         model = nncf.quantize(
             model,
             nncf.Dataset(batches),
-            # Symmetric where that is exact enough, as for ReLU; hard-swish and SiLU reach little below zero, and half
-            # of a symmetric range would be lost.
+            # Symmetric for ReLU, asymmetric for others: hard-swish and SiLU go little below zero, and would lose half
+            # of a symmetric range.
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(batches),
             ignored_scope=nncf.IgnoredScope(names=float_layers_of(model), validate=False),
@@ -50,8 +50,8 @@ def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> Non
 def float_layers_of(model: openvino.Model) -> list[str]:
     """Names of the nodes of an OpenVINO model that stay in float; see `mbv3zoo.export.float_layers`.
 
-    Depthwise convolutions besides: NNCF gives their input a scale a channel, and OpenVINO computes them in float then,
-    so that all that is left of it is the rounding.
+    Depthwise convolutions too: NNCF gives their input one scale per channel, and OpenVINO then computes them in float,
+    so that quantising them would only add rounding.
     """
     operations, constants, depthwise = [], set(), []
     for node in model.get_ordered_ops():
@@ -61,7 +61,7 @@ def float_layers_of(model: openvino.Model) -> list[str]:
         sources = [node.input_value(i).get_node() for i in range(node.get_input_size())]
         inputs = tuple(source.get_friendly_name() for source in sources)
         varying = tuple(source for source in inputs if source not in constants)
-        # Weights may be stored in float16, so that an operation on constants stands before them; shapes are no maps.
+        # Weights may be stored in float16, with an operation on constants before them; shapes are no feature maps.
         if not varying or kind == 'ShapeOf':
             constants.add(name)
             continue
@@ -75,7 +75,7 @@ def float_layers_of(model: openvino.Model) -> list[str]:
 
 
 def _pools(node: openvino.Node) -> bool:
-    """Whether one cell is left of a map; the axes of a mean may be computed."""
+    """Whether it is a mean over a whole feature map; told from the shapes, as its axes may be computed."""
     given, left = node.get_input_partial_shape(0), node.get_output_partial_shape(0)
     if node.get_type_name() != 'ReduceMean' or given.rank.is_dynamic or left.rank.is_dynamic or len(left) != 4:
         return False
@@ -84,10 +84,10 @@ def _pools(node: openvino.Node) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """NNCF logs each step, and draws progress bars."""
+    """Context manager: without NNCF's log and progress bars."""
     logger = logging.getLogger('nncf')
     level, before = logger.level, os.environ.get('NNCF_CI')
-    # Read when it is first imported: it then tells its makers nothing of this machine.
+    # Read at the first import of NNCF: turns its telemetry off.
     os.environ['NNCF_CI'] = '1'
     try:
         with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class NcnnSession:
-    """A file open in ncnn; see `mbv3zoo.runtimes.session.Session`. One picture a call."""
+    """A file open in ncnn; see `mbv3zoo.runtimes.session.Session`. One image per call."""
 
     runtime = 'ncnn'
     metadata = None
@@ -20,7 +20,7 @@ class NcnnSession:
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         extractor = self.net.create_extractor()
-        # pnnx calls inputs in0, in1, ... and outputs out0, out1, ...
+        # pnnx names inputs in0, in1, ... and outputs out0, out1, ...
         extractor.input(self.net.input_names()[0], ncnn.Mat(np.ascontiguousarray(images[0], np.float32)).clone())
         found = []
         for name in sorted(self.net.output_names(), key=lambda name: int(name.removeprefix('out'))):
@@ -40,7 +40,7 @@ def open(path: Path, threads: int | None, device: str | None) -> NcnnSession:
         raise ValueError(f'device {device!r}: ncnn has cpu{", vulkan" if ncnn.get_gpu_count() else " only here"}')
     net = ncnn.Net()
     net.opt.use_vulkan_compute = device == 'vulkan'
-    # In half precision it would be faster on some phones, and differ.
+    # Half precision would be faster on some phones, but not the same numbers.
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
     net.opt.use_bf16_storage = False
     if threads:

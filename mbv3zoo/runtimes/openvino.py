@@ -27,7 +27,7 @@ class OpenVinoSession:
         return [_graph_input(port) for port in self.request.get_compiled_model().inputs]
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        # The outputs' memory is the request's own, which the next call writes over.
+        # Copied, as the outputs' memory belongs to the request, and the next call overwrites it.
         found = self.request.infer({0: images}, share_inputs=True, share_outputs=True)
         return [np.array(found[i], np.float32) for i in range(self.count)]
 
@@ -46,8 +46,8 @@ def shared_core() -> openvino.Core:
 def open(path: Path, threads: int | None, device: str | None) -> OpenVinoSession:
     """Opens a file; a device is one of OpenVINO's, 'CPU' (the default), 'GPU', 'NPU' or 'AUTO'.
 
-    On the CPU it computes in float32, like the other runtimes, also where the CPU has bfloat16: that is faster and
-    loses digits. `device='CPU:bf16'` asks for it.
+    On the CPU it computes in float32, like the other runtimes, even where the CPU has bfloat16, which is faster and
+    less exact; `device='CPU:bf16'` asks for that.
     """
     core = shared_core()
     name, _, precision = (device or 'CPU').upper().partition(':')

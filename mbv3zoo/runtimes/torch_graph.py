@@ -8,14 +8,14 @@ from torch import nn
 
 
 class TorchGraphSession:
-    """A module that takes pixels and gives maps; see `mbv3zoo.runtimes.session.Session`.
+    """A module that takes pixels and gives raw maps; see `mbv3zoo.runtimes.session.Session`.
 
     Args:
-        graph: The module, in evaluation mode.
-        runtime: What it calls itself; 'compile' compiles it.
-        threads: Threads of all of torch's work in this process; None leaves them as they are.
-        device: One of torch's.
-        metadata: The record in the file that it comes from.
+        graph: The module, in eval mode.
+        runtime: Name of the runtime; 'compile' compiles the module.
+        threads: Threads of torch in the whole process; None leaves the number as it is.
+        device: A device of torch.
+        metadata: The record in the file that the module comes from.
     """
 
     inputs = None
@@ -27,7 +27,7 @@ class TorchGraphSession:
             torch.set_num_threads(threads)
         try:
             self.device = torch.device(device or 'cpu')
-            # Convolutions are faster so, on CPUs with vector units and on GPUs; what is no map stays as it is.
+            # Channels last is faster for convolutions, on CPUs with vector units and on GPUs.
             graph = graph.to(self.device).to(memory_format=torch.channels_last)
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f'device {device!r}: torch cannot use it: {str(error).splitlines()[0]}') from error
@@ -36,7 +36,7 @@ class TorchGraphSession:
         self.metadata = metadata
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        # Not inference mode, which torch.compile does not take its constants in.
+        # Not inference mode, in which torch.compile cannot use its constants.
         with torch.no_grad():
             pixels = torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
             outputs = self.graph(pixels)

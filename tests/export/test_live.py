@@ -99,7 +99,7 @@ def test_auto_on_a_detector(scene):
 def test_errors(detector, scene):
     with pytest.raises(ValueError, match="unknown runtime 'tensorrt'; expected one of eager, compile"):
         detector.predict(scene, runtime='tensorrt')
-    with pytest.raises(ValueError, match='threads is of a runtime'):
+    with pytest.raises(ValueError, match='threads needs a runtime'):
         detector.predict(scene, threads=2)
     with pytest.raises(ValueError, match="device 'cuda:77': torch cannot use it"):
         detector.predict(scene, runtime='eager', device='cuda:77')
