@@ -3,7 +3,6 @@
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
-import backbone_checks
 import pytest
 import timm
 import torch
@@ -13,8 +12,6 @@ from mbv3zoo import create_detector
 from mbv3zoo.info.backbones import backbone_row, backbone_rows, measure
 
 FAMILIES = {row.family: row for row in smallest_of_families()}
-# Larger ones are trained on real numbers in the slow run only, and here on the meta device.
-LARGE = 30.0
 
 
 def test_the_table_has_every_model_and_every_family():
@@ -26,20 +23,14 @@ def test_the_table_has_every_model_and_every_family():
 
 
 @pytest.mark.parametrize('family', FAMILIES)
-def test_one_of_each_family_is_composed_and_trained(family):
-    row = FAMILIES[family]
-    if float(row.parameters) > LARGE:
-        assert composed(row.name) is None
-    else:
-        backbone_checks.check_train(*build(row))
-
-
-@pytest.mark.parametrize('family', [family for family, row in FAMILIES.items() if row.sizes == 'any'])
 @torch.no_grad()
-def test_one_of_each_family_takes_other_sizes_where_the_table_says_any(family):
-    detector = create_detector(FAMILIES[family].name, device='meta').eval()
-    logits = detector(torch.empty(1, 3, 352, 416, device='meta'))
-    assert [level.shape[2:4] for level in logits] == [(44, 52), (22, 26), (11, 13)]
+def test_one_of_each_family_is_composed(family):
+    """At its own size, and where the table says that it takes any, at another one."""
+    row = FAMILIES[family]
+    detector = create_detector(row.name, device='meta').eval()
+    height, width = (352, 416) if row.sizes == 'any' else detector.config.image_size
+    logits = detector(torch.empty(1, 3, height, width, device='meta'))
+    assert [level.shape[2:4] for level in logits] == [(height // s, width // s) for s in (8, 16, 32)]
 
 
 @pytest.mark.slow

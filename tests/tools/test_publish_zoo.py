@@ -47,7 +47,7 @@ def publish(server, tmp_path, *runs, status=0, env=None):
         import sys
         from pathlib import Path
         sys.path.insert(0, {str(REPOSITORY_ROOT / 'tools')!r})
-        from mbv3zoo import config_loader
+        from mbv3zoo.zoo import configs as config_loader
         config_loader._PACKAGE = Path('package').resolve()
         import publish_zoo
         for arguments in {runs!r}:
@@ -139,7 +139,7 @@ def test_without_the_right_nothing_is_written_and_each_is_told(package, tmp_path
 
 def test_only_some_and_those_of_another_package(package, saved, tmp_path):
     (tmp_path / 'acme.py').write_text(
-        'from mbv3zoo import DetectorConfig, zoo\n'
+        'from mbv3zoo import DetectorConfig\nfrom mbv3zoo.zoo import registry as zoo\n'
         "zoo.register_detector('acme_net', config=DetectorConfig(backbone='mbv3_yolo_small_050', num_classes=2), "
         f"weights={{'here': {str(saved[SMALL])!r}, 'there': 'acme/net@v3'}})\n"
     )
