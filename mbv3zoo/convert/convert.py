@@ -22,6 +22,7 @@ from mbv3zoo.layer_lists.parse import KEYS, LayerList, parse_layer_list
 from mbv3zoo.layer_lists.to_config import to_config
 from mbv3zoo.licenses import NO_WEIGHTS
 from mbv3zoo.models.layer_lists.blocks import block_names
+from mbv3zoo.models.layer_lists.layer_graph import LayerGraph
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.weights import SavedWeights, check_size, load_weights
 from mbv3zoo.utils.folders import check_new_folder
@@ -149,12 +150,13 @@ def _make_config(checkpoint: Checkpoint, layers: LayerList, path: str | Path, li
 def _check_modules(checkpoint: Checkpoint, layers: LayerList, detector: Detector, path: str | Path) -> None:
     """Refuses a checkpoint whose modules are not what its layer list says: the numbers would be others."""
     rows = Detector(to_config(layers, path, named=False), device='meta')
+    assert isinstance(rows.neck, LayerGraph)
     built = {int(number): layer for number, layer in rows.neck.layers.items()}
     if layers.network:
         check_network(checkpoint.modules, detector.backbone.model)
     else:
-        graph = rows.backbone.model.model.graph
-        built |= {int(number): layer for number, layer in graph.layers.items()}
+        backbone: Any = rows.backbone.model
+        built |= {int(number): layer for number, layer in backbone.model.graph.layers.items()}
     check_rows(checkpoint.modules, layers, built)
 
 
@@ -181,7 +183,9 @@ def _make_state(
 def _adapt_eps(detector: Detector, state: dict[str, Tensor], eps: Mapping[str, float]) -> None:
     """Where a BatchNorm here has another eps, its variance makes up for it: only their sum counts."""
     for name, own in eps.items():
-        difference = own - detector.get_submodule(name).eps
+        norm = detector.get_submodule(name)
+        assert isinstance(norm, _BatchNorm)
+        difference = own - norm.eps
         key = f'{name}.running_var'
         if abs(difference) > 1e-9 and key in state:
             state[key] = state[key] + difference

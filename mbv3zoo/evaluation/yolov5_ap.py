@@ -52,23 +52,22 @@ def yolov5_ap(labelled: DetectionSet, detections: Sequence[Detections]) -> YOLOv
             f'given detections of {len(detections)} pictures for a set of {len(labelled.records)}; '
             'expected one entry a record, in the order of the set'
         )
-    hits, scores, guessed, known = [], [], [], []
+    parts = []
     for record, found in zip(labelled.records, detections, strict=True):
-        found = found[found.scores.argsort(descending=True, stable=True)]
-        hits.append(_hits(record, found))
-        scores.append(found.scores)
-        guessed.append(found.labels)
-        known.append(record.labels[~record.iscrowd])
-    if not sum(map(len, known)):
+        found = found[torch.as_tensor(found.scores).argsort(descending=True, stable=True)]
+        scored, labels = torch.as_tensor(found.scores), torch.as_tensor(found.labels)
+        parts.append((_hits(record, found), scored, labels, record.labels[~record.iscrowd]))
+    if not any(len(known) for *_, known in parts):
         return YOLOv5AP(math.nan, math.nan)
-    hits, scores, guessed, known = (torch.cat(parts) for parts in (hits, scores, guessed, known))
+    hits, scores, guessed, known = (torch.cat(column) for column in zip(*parts, strict=True))
     order = scores.argsort(descending=True, stable=True)
-    hits, guessed = hits[order].double().numpy(), guessed[order]
-    ap = [
-        [_area(column, objects) for column in hits[(guessed == label).numpy()].T]
-        for label, objects in zip(*(part.tolist() for part in known.unique(return_counts=True)), strict=True)
-    ]
-    ap = np.array(ap)
+    right, guessed = hits[order].double().numpy(), guessed[order]
+    ap = np.array(
+        [
+            [_area(column, objects) for column in right[(guessed == label).numpy()].T]
+            for label, objects in zip(*(part.tolist() for part in known.unique(return_counts=True)), strict=True)
+        ]
+    )
     return YOLOv5AP(float(ap[:, 0].mean()), float(ap.mean()))
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from huggingface_hub import (
     HfApi,
@@ -29,7 +30,14 @@ from mbv3zoo.version import __version__
 
 _logger = logging.getLogger(__name__)
 
-LIBRARY = {'library_name': 'mbv3zoo', 'library_version': __version__}
+
+class _Library(TypedDict):
+    library_name: str
+    library_version: str
+
+
+# What the Hub's client tells the Hub of its user.
+LIBRARY: _Library = {'library_name': 'mbv3zoo', 'library_version': __version__}
 
 
 def pull(
@@ -157,6 +165,7 @@ class _Source:
         for header, value in (('X-Repo-Commit', answer.commit_hash), ('ETag', answer.etag)):
             if re.fullmatch(r'[\w-]+', value or '') is None:
                 raise FileMetadataError(f'its {header} is {value!r}, expected a hash')
+        assert answer.commit_hash is not None
         return answer.commit_hash
 
     def complete(self, names: Sequence[str], commit: str, cached: dict[str, Path], force: bool) -> dict[str, Path]:
@@ -207,9 +216,16 @@ class _Source:
 
     def _download(self, name: str, commit: str, force: bool) -> Path:
         def download() -> str:
-            options = {'cache_dir': self.cache_dir, 'token': self.token, 'force_download': force}
             try:
-                return hf_hub_download(self.repo_id, name, revision=commit, **options, **LIBRARY)
+                return hf_hub_download(
+                    self.repo_id,
+                    name,
+                    revision=commit,
+                    cache_dir=self.cache_dir,
+                    token=self.token,
+                    force_download=force,
+                    **LIBRARY,
+                )
             except ValueError as error:
                 # With force_download the client hides behind a ValueError what it would raise otherwise.
                 if isinstance(error.__cause__, HTTP_ERROR):

@@ -13,7 +13,7 @@ import io
 import os
 import re
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from huggingface_hub.hf_api import ModelInfo
 
@@ -88,7 +88,7 @@ def _differing_hash(path: Path, expected: str) -> str | None:
     return None if plain or found == expected else found
 
 
-def _hash(file: BinaryIO | io.BytesIO, size: int, like: str) -> str:
+def _hash(file: io.BufferedIOBase, size: int, like: str) -> str:
     """Hash of a file's bytes, of the kind of `like`, read piece by piece."""
     if len(like) == 64:
         return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -91,7 +91,7 @@ def published_card(folder: Path, repo_id: str, license: str | None = None, allow
     text = path.read_bytes().decode('utf-8-sig')
     if license and license != card_license(text):
         card = ModelCard(text, ignore_metadata_errors=True)
-        card.data.license, card.data.license_name = hub_license(license)
+        card.data['license'], card.data['license_name'] = hub_license(license)
         text = str(card)
     check_push(read_folder_config(folder).licenses, card_license(text), allow_licenses)
     return edit_library_part(text, lambda part: _name_repository(part, repo_id))
@@ -104,8 +104,9 @@ def card_license(card: str) -> str | None:
         card: Its text.
     """
     data = ModelCard(card, ignore_metadata_errors=True).data
-    name = data.get('license_name') if data.license == 'other' else None
-    return name or (data.license if isinstance(data.license, str) else None)
+    license = data.get('license')
+    name = data.get('license_name') if license == 'other' else None
+    return name or (license if isinstance(license, str) else None)
 
 
 def _name_repository(text: str, repo_id: str) -> str:

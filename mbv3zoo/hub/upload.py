@@ -128,8 +128,9 @@ def _commit(
     info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=timeout)
     stated = stated_files(info)
     merged = merge_with_hub(api, contents, info)
-    if check_card is not None and isinstance(merged[CARD_NAME], bytes):
-        check_card(merged[CARD_NAME].decode('utf-8'))
+    merged_card = merged[CARD_NAME]
+    if check_card is not None and isinstance(merged_card, bytes):
+        check_card(merged_card.decode('utf-8'))
     # The client looks as well, but only if the Hub tells it the hashes once more. It matters where a commit was made
     # and only the answer was lost.
     if all(is_same(content, stated.get(name)) for name, content in merged.items()):

@@ -63,7 +63,7 @@ def describe(name: str | Path | DetectorConfig) -> str:
         'neck': _neck(detector),
         'classes': f'{config.num_classes}: {names}',
         'image size': f'{config.image_size[0]} x {config.image_size[1]}',
-        'mean, std': f'{[round(v, 3) for v in config.mean]}, {[round(v, 3) for v in config.std]}',
+        'mean, std': f'{[round(v, 3) for v in config.mean or ()]}, {[round(v, 3) for v in config.std or ()]}',
         'parameters': f'{parameters / 1e6:.2f} M',
         'operations': f'{operations / 1e9:.2f} GFLOPs',
     }

@@ -57,7 +57,7 @@ def write_predictions(
         for detections in found:
             row = detections.to_dict()
             if draw and detections.error is None:
-                row['drawn'] = _next_name(taken, Path(detections.path).stem)
+                row['drawn'] = _next_name(taken, Path(str(detections.path)).stem)
                 waiting.append(pool.submit(_draw, detections, out / row['drawn']))
                 if len(waiting) > _MOST_WAITING:
                     waiting.popleft().result()

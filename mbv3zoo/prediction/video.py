@@ -32,7 +32,7 @@ _TIME_BASE = Fraction(1, 90_000)
 class Frame(NamedTuple):
     """One picture of a video: its index from 0, its time in seconds, and RGB pixels, uint8 [H, W, 3]."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which a frame has no use for
     time: float
     image: np.ndarray
 

@@ -72,7 +72,7 @@ def save_folder(
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f'cannot save to {str(folder)!r}: it is a file. Give a folder, new or existing.')
-    contents = {folder / CONFIG_NAME: _config_bytes(config)}
+    contents: dict[str | Path, bytes] = {folder / CONFIG_NAME: _config_bytes(config)}
     if not (keep_card and (folder / CARD_NAME).exists()):
         contents[folder / CARD_NAME] = card.encode('utf-8')
     contents |= {folder / name: data for name, data in (pictures or {}).items()}
