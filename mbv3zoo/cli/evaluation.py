@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mbv3zoo.cli.options import Data, Images, Model
+from mbv3zoo.cli.opened import open_detector
+from mbv3zoo.cli.options import AnyModel, Data, Device, Images, ImageSize, Runtime, Threads
 from mbv3zoo.utils.folders import next_folder
 
 
 def val(
-    model: Model,
+    model: AnyModel,
     data: Data,
     split: Annotated[str, typer.Option(help='Split of the dataset.')] = 'val',
     images: Images = None,
-    image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
-    batch_size: int = 32,
-    workers: int = 2,
+    image_size: ImageSize = None,
+    batch_size: Annotated[int, typer.Option(help='Images at a time.')] = 32,
+    workers: Annotated[int, typer.Option(help='Data loader processes.')] = 2,
+    runtime: Runtime = None,
+    threads: Threads = None,
+    device: Device = None,
     out: Annotated[Path | None, typer.Option(help='Folder of the report; by default the next runs/val-N.')] = None,
     save_json: Annotated[
         bool, typer.Option('--save-json', help='Also write predictions.json, in the format of COCO results.')
@@ -27,8 +31,8 @@ def val(
 ) -> None:
     """COCO average precision of a detector on a labelled dataset; writes metrics, curves and drawn images."""
     from mbv3zoo.data.load import load_dataset
-    from mbv3zoo.detector import Detector
     from mbv3zoo.evaluation.coco import to_coco_results
+    from mbv3zoo.evaluation.metrics import format_table
     from mbv3zoo.evaluation.run import evaluate
     from mbv3zoo.plots.report import write_report
     from mbv3zoo.utils.atomic import atomic_write
@@ -37,7 +41,7 @@ def val(
 
     out = out or next_folder(Path('runs'), 'val')
     check_new_folder(out)
-    detector = Detector.from_pretrained(model).fuse()
+    detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
     labelled = load_dataset(data, split, images)
     with bar(len(labelled), 'evaluate') as progress:
         evaluation = evaluate(
@@ -48,17 +52,9 @@ def val(
             image_size=(image_size, image_size) if image_size else None,
             progress=progress.update,
         )
-    report(evaluation.metrics)
+    typer.echo(format_table(evaluation.metrics))
     write_report(evaluation, labelled, out)
     if save_json:
         rows = to_coco_results(labelled, evaluation.detections)
         atomic_write(out / 'predictions.json', (json.dumps(rows) + '\n').encode('utf-8'))
     typer.echo(f'report in {out}')
-
-
-def report(metrics: Any) -> None:
-    """Prints COCO metrics as a table."""
-    from mbv3zoo.evaluation.metrics import format_table
-
-    if metrics is not None:
-        typer.echo(format_table(metrics))

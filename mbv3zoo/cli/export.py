@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
-from mbv3zoo.cli.options import DATA_HELP, Model
+from mbv3zoo.cli.options import DATA_HELP, ImageSize, Model
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.table import FORMATS
 
@@ -22,7 +22,7 @@ def export(
             + '.'
         ),
     ],
-    image_size: Annotated[int | None, typer.Option(help="Input size in pixels; by default the model's.")] = None,
+    image_size: ImageSize = None,
     batch_size: Annotated[int, typer.Option(help='Images per call.')] = 1,
     dynamic: Annotated[
         bool, typer.Option('--dynamic', help='Take any batch size, and any image size in steps of 32.')

@@ -7,8 +7,12 @@ from typing import Annotated, Any
 import typer
 
 Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub repository organisation/name.')]
+AnyModel = Annotated[
+    str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
+]
 DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO per split), or hub:org/name.'
 Data = Annotated[str, typer.Option(help=DATA_HELP)]
+ImageSize = Annotated[int | None, typer.Option(help="Input size in pixels; by default the model's.")]
 Runtime = Annotated[
     str | None, typer.Option(help='eager, compile, onnxruntime, openvino, or auto: the fastest that is installed.')
 ]

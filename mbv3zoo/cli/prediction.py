@@ -8,15 +8,14 @@ from typing import Annotated
 
 import typer
 
-from mbv3zoo.cli.options import Device, Runtime, Threads, given
+from mbv3zoo.cli.opened import open_detector
+from mbv3zoo.cli.options import AnyModel, Device, ImageSize, Runtime, Threads, given
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import next_folder
 
 
 def predict(
-    model: Annotated[
-        str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
-    ],
+    model: AnyModel,
     source: Annotated[
         str, typer.Argument(help='An image, a folder, a quoted glob pattern, a video, or a camera (its number).')
     ],
@@ -30,25 +29,19 @@ def predict(
             help=f'IoU above which the box with the lower score is dropped, 0..1; {PREDICTION.iou_thresh} by default.'
         ),
     ] = None,
-    image_size: Annotated[int | None, typer.Option(help='Side of the letterbox in pixels.')] = None,
-    batch_size: int = 8,
+    image_size: ImageSize = None,
+    batch_size: Annotated[int, typer.Option(help='Images at a time.')] = 8,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
     draw: Annotated[bool, typer.Option(help='Also write each image with its boxes.')] = True,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
-    from mbv3zoo.loading import load
     from mbv3zoo.prediction.video import is_video
-    from mbv3zoo.runtimes.table import find_format
 
     out = out or next_folder(Path('runs'), 'predict')
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
-    # A graph is made for one size; a file has its own, and predict() says so where another is asked for.
-    made_for = image_size if runtime and not find_format(model) else None
-    detector = load(model, runtime=runtime, image_size=made_for, threads=threads, device=device)
-    if runtime is None and hasattr(detector, 'fuse'):
-        detector.fuse()
+    detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
     if is_video(source):
         from mbv3zoo.prediction.video import write_video_predictions
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.cli.described import DescribedCommand
-from mbv3zoo.cli.options import DATA_HELP, Images, Settings, given, parse_settings
+from mbv3zoo.cli.options import DATA_HELP, Images, ImageSize, Settings, given, parse_settings
 from mbv3zoo.cli.output import tell
 from mbv3zoo.utils.folders import next_folder
 
@@ -28,7 +28,7 @@ def train(
     data_license: Annotated[str | None, typer.Option(help='Licence of images and labels, for the record.')] = None,
     model: str | None = None,
     pretrained: Annotated[bool, typer.Option('--pretrained')] = False,
-    image_size: Annotated[int | None, typer.Option(help="Input size in pixels; by default the model's.")] = None,
+    image_size: ImageSize = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     optimizer: str | None = None,

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from program import run
 
 from mbv3zoo.detector import Detector
@@ -37,3 +38,30 @@ def test_val_of_another_split_as_coco_results(tmp_path, scenes, saved):
     assert len({row['image_id'] for row in rows}) == 6
     # Refused before any work is done: the model is not even looked for.
     assert 'exists' in str(run('val', 'no-such-model', *options, ok=False).exception)
+
+
+def test_val_of_exported_files_and_of_detectors_in_a_runtime(tmp_path, scenes):
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('onnxscript')
+    name, size = 'mbv3_yolo_small.synth', ['--image-size', 96]
+    run('export', name, tmp_path / 'model.onnx', *size)
+    for out, model, options in (
+        ('file', tmp_path / 'model.onnx', []),
+        ('runtime', name, [*size, '--runtime', 'onnxruntime', '--threads', 1]),
+        ('pytorch', name, size),
+    ):
+        options = ['--data', scenes, '--workers', 0, '--out', tmp_path / out, *options]
+        table = run('val', model, *options).stdout
+        metrics = json.loads((tmp_path / out / 'metrics.json').read_text())
+        assert table.splitlines()[2].split()[:2] == ['all', f'{metrics["ap"]:.3f}']
+        assert sorted(path.name for path in (tmp_path / out).iterdir()) == REPORT
+    pytorch = metrics
+    assert pytorch['images'] == 3 and pytorch['ap'] > 0.05
+    for out in ('file', 'runtime'):
+        metrics = json.loads((tmp_path / out / 'metrics.json').read_text())
+        assert metrics['ap'] == pytest.approx(pytorch['ap'], abs=1e-3)
+    # A file has one size.
+    error = run(
+        'val', tmp_path / 'model.onnx', '--data', scenes, '--image-size', 128, '--out', tmp_path / 'no', ok=False
+    )
+    assert 'takes (96, 96) only' in str(error.exception)
