@@ -12,8 +12,8 @@ def default_anchors(strides: Sequence[int], count: int) -> LevelAnchors:
     """Anchors for levels that nobody gave any; training fits others where these do not suit its boxes.
 
     Args:
-        strides: Pixels a cell of each level.
-        count: Anchors a level.
+        strides: Stride of each level, in input pixels per cell.
+        count: Anchors per level.
 
     Returns:
         YOLOv5's own for three anchors at strides 8, 16 and 32. Else squares of about 2 to 6 cells a side, equally far

@@ -1,4 +1,4 @@
-"""Evaluation mode for a while."""
+"""Context manager: eval mode, then restore."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def all_files(folder: Path) -> dict[str, Path]:
     """Name -> path of all files of a detector: those of `saved_files`, of one save; card and picture where they are.
 
     Raises:
-        ValueError: As `saved_files`, or the two files of weights are of two different saves.
+        ValueError: As `saved_files`, or the two files of weights come from two different saves.
     """
     paths = saved_files(folder)
     # A save that was killed has left it under another name.
@@ -175,7 +175,7 @@ def matching_head(backbone: Path, head: Path, advice: str = '') -> Path:
         advice: What to do where they do not belong together.
 
     Raises:
-        ValueError: They are of two different saves.
+        ValueError: They come from two different saves.
     """
     with open(backbone, 'rb') as file:
         wanted = hashlib.file_digest(file, 'sha256').hexdigest()
@@ -187,7 +187,7 @@ def matching_head(backbone: Path, head: Path, advice: str = '') -> Path:
             continue
         if mark == wanted:
             return path
-    raise ValueError(f'{backbone} and the {head.name} beside it are of two different saves. {advice}')
+    raise ValueError(f'{backbone} and the {head.name} beside it come from two different saves. {advice}')
 
 
 def check_config_size(size: int, failed: str) -> None:
