@@ -1,4 +1,4 @@
-"""A model card that is published anew: what the library wrote is renewed, what people wrote stays."""
+"""Updating a published model card: the library's part is replaced, what people wrote stays."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LICENSE_DETAILS = ('license_name', 'license_link')
 
 
 def merge_card(old: str, new: str) -> str:
-    """Renews the library's part of a card.
+    """Replaces the library's part of a card.
 
-    The library's text stands between the lines `BEGIN` and `END`; all other text is a person's and stays. Paragraphs
-    that a person wrote into `new` are added at the end, unless `old` has them. A card without the two lines was
-    written by hand as a whole: of an old one only the metadata is renewed, a new one takes the place of the library's
-    part. Metadata: `library_name`, `pipeline_tag` and `model-index` are those of `new`, `tags` are joined, and of all
-    other keys those of `old` stay.
+    The library's text is between the lines `BEGIN` and `END`; all other text was written by people and stays.
+    Paragraphs that people wrote into `new` are appended, unless `old` has them. A card without the two lines was
+    written entirely by hand: of an old one only the metadata is updated, a new one replaces the library's part.
+    Metadata: `library_name`, `pipeline_tag` and `model-index` are taken from `new`, `tags` are joined, all other keys
+    keep their value in `old`.
 
     Args:
-        old: README.md of the repository.
-        new: README.md to publish. Merging it once more changes nothing.
+        old: README.md in the repository.
+        new: README.md to publish. Merging it again changes nothing.
 
     Returns:
         The card to publish.
@@ -52,7 +52,7 @@ def merge_card(old: str, new: str) -> str:
 
 
 def edit_library_part(card: str, edit: Callable[[str], str]) -> str:
-    """The card with the library's part changed by a function; one that was written by hand as a whole stays."""
+    """Applies a function to the library's part of a card; a card that was written entirely by hand is not changed."""
     parts = _split(card)
     return card if parts is None else parts[0] + edit(parts[1]) + parts[2]
 

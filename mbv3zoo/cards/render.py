@@ -1,4 +1,4 @@
-"""The model card that is saved beside a detector's weights: written from what is known, silent on the rest."""
+"""The model card that is saved beside a detector's weights. It says only what is known."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from mbv3zoo.licenses import NO_WEIGHTS, UNKNOWN, hub_license, license_rows, wei
 from mbv3zoo.models.neck_table import NECKS
 from mbv3zoo.saving.folder import PICTURE_NAME
 
-# Metrics -> the type in the card's metadata (the Hub's id of mean average precision, and such as it has none for), and
-# the name that is shown.
+# Field of Metrics -> (type in the card's metadata, shown name).
 _FIGURES = {
     'ap': ('mAP', 'AP'),
     'ap50': ('mAP_50', 'AP50'),
@@ -28,9 +27,9 @@ _FIGURES = {
     'ap_medium': ('mAP_medium', 'AP medium'),
     'ap_large': ('mAP_large', 'AP large'),
 }
-# Settings of a training that are always shown; of the others, those that are not at their defaults.
+# Training settings that are always shown; others are if they differ from their default.
 _MAIN = ('epochs', 'batch_size', 'optimizer', 'lr', 'schedule', 'augmentation', 'loss', 'mixed_precision', 'seed')
-# These change how fast it is, not what comes out.
+# They change how fast training is, not its result.
 _NOT_SHOWN = ('workers', 'cache', 'eval_every', 'tracker')
 
 # A Jinja template, as huggingface_hub's cards are. Text from outside comes through `_text` or `_cell`.
@@ -127,17 +126,17 @@ def render_card(
     """README.md with the Hub's metadata.
 
     Args:
-        config: The detector's config; what it was made from is in its `licenses`.
+        config: The detector's config.
         parameters: Number of parameters.
         metrics: `mbv3zoo.evaluation.metrics.Metrics`, where the detector was evaluated.
         name: Title, and the name in the example.
-        dataset: What it was trained and evaluated on: a name, or an id on the Hub ('organisation/name').
-        split: Split of `dataset` that `metrics` are of.
+        dataset: Dataset that it was trained and evaluated on: a name, or an id on the Hub ('organisation/name').
+        split: Split of `dataset` that `metrics` were measured on.
         train: How it was trained.
-        picture: Show `predictions.png`, which is to be saved beside the card.
-        stock: Whether timm itself has the backbone's architecture, so that it loads the backbone from the repository.
-        license: Licence of the weights, as the Hub spells it; None takes what `config.licenses` comes to.
-        command: What made it.
+        picture: Show `predictions.png`, to be saved beside the card.
+        stock: Whether timm has the architecture of the backbone, so that it can load it from the repository.
+        license: Licence id of the weights; None derives it from `config.licenses`.
+        command: What made the detector.
     """
     title = _text(name) or f'{config.backbone} detector'
     license = license or weights_license(config.licenses)
@@ -195,7 +194,7 @@ def render_card(
 
 
 def _figures(metrics: Any) -> list[tuple[str, str, float]]:
-    """(type, shown name, value) of what was measured."""
+    """(type, shown name, value) of each figure that was measured."""
     if metrics is None:
         return []
     rows = [(metric_type, shown, getattr(metrics, field)) for field, (metric_type, shown) in _FIGURES.items()]
@@ -210,7 +209,7 @@ def _neck(config: DetectorConfig) -> str:
 def _settings(train: TrainConfig | None) -> list[tuple[str, str]]:
     if train is None:
         return []
-    # What the names of presets stand for is no news beside them.
+    # What follows from the named presets is not repeated.
     defaults = TrainConfig(optimizer=train.optimizer, loss=train.loss, augmentation=train.augmentation)
     changed = [field for field, value in train if value != getattr(defaults, field)]
     shown = [*_MAIN, *(field for field in changed if field not in (*_MAIN, *_NOT_SHOWN))]
@@ -279,7 +278,7 @@ def _some(names: Any, number: int) -> str:
 
 
 def _text(value: Any) -> str:
-    """One line of Markdown that cannot be taken for the comments that mark the library's part."""
+    """One line of Markdown that cannot be mistaken for the comments around the library's part."""
     return ' '.join(str(value).split()).replace('<', '&lt;')
 
 

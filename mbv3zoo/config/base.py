@@ -1,4 +1,4 @@
-"""The base of all settings: typed, immutable, and clear about what is wrong with them."""
+"""The base of all settings: typed, immutable, with readable errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-# What errors show of a value: it may come from anywhere, and be of any size.
+# How error messages show a value, which may come from anywhere and be of any size.
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 4, 10, 10, 10
 _SHORT.maxstring = _SHORT.maxother = 200

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, JsonValue, model_validator
 
 from mbv3zoo.config.base import Config
 
-# Far beyond any use: rows may come from anywhere, and are built before anybody looks at them.
+# Far beyond any use: rows may come from anywhere, and are built before their weights are looked at.
 _MOST_ROWS = 1024
 _LARGEST_NUMBER = 16384
 _LONGEST_TEXT = 200
@@ -74,6 +74,6 @@ class LayerRows(Config):
 
 
 def unknown_source(source: int, known: list[int]) -> str:
-    """Says that a row takes a map that there is not (yet)."""
+    """Message: a row takes its input from a row that gives no feature map before it."""
     names = ['the picture' if number == -1 else str(number) for number in known]
     return f'takes its input from row {source}, which gives no map; those before it that do are {", ".join(names)}'

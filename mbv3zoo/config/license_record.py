@@ -19,8 +19,8 @@ def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, (str, Mapping, LicensedPart)) else value
 
 
-# A licence as the Hub spells it, such as 'apache-2.0'. Two words of our own: 'none' where there is nothing that could
-# have a licence, and 'unknown' where nobody said.
+# A licence id of the Hub, such as 'apache-2.0', or one of two of our own: 'none' where there is nothing that could have
+# a licence, 'unknown' where none is stated.
 LicenseId = Annotated[str, BeforeValidator(_license_id), Field(pattern=r'^[a-z0-9][a-z0-9.+_-]*$', max_length=100)]
 
 

@@ -1,4 +1,4 @@
-"""YOLOv5's compound scaling: one design, five sizes."""
+"""YOLOv5's compound scaling of width and depth."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def test_a_file_has_no_say_in_where_weights_come_from(build):
         '[{name: a}]',
         '[{image_size: 64}]',
     ):
-        with pytest.raises(ValueError, match=r'my.yaml: row 0 \(resnet18\) sets .* which it has no say in'):
+        with pytest.raises(ValueError, match=r'my.yaml: row 0 \(resnet18\) sets .* which a config file may not set'):
             build(patched('resnet18', args))
 
 
