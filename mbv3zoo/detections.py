@@ -21,7 +21,7 @@ from mbv3zoo.utils.text import nearest, one_line
 if TYPE_CHECKING:
     from torch import Tensor
 
-# What a repr shows at most: classes, scores per class; and the longer side of a notebook's picture in pixels.
+# What a repr shows at most: classes, scores per class; and the longer side of an image in notebooks, in pixels.
 _CLASSES, _SCORES, _NOTEBOOK_SIDE = 5, 3, 1024
 
 
@@ -257,7 +257,7 @@ class Detections:
         """
         canvas = self._image(image)
         longest = max(canvas.size)
-        # The surest last, so that it stays on top.
+        # The highest score last, so that it is on top.
         rows = sorted(self.rows(), key=lambda row: row.score)
         captioned = [(row.box, row.label, f'{row.name} {row.score:.2f}') for row in rows]
         draw_boxes(canvas, captioned, line_width=max(1, round(longest / 320)), font_size=max(10, round(longest / 45)))

@@ -148,8 +148,8 @@ class Detector(DetectorNetwork):
             nms: Decode and suppress inside the graph.
             score_thresh, iou_thresh, max_detections: The thresholds of `nms`.
             precision: 'float32', 'float16' or 'int8', where the format has it.
-            calibration: For 'int8' a data set or a folder of images.
-            data: A labelled data set to measure AP on, before and after.
+            calibration: For 'int8' a dataset or a folder of images.
+            data: A labelled dataset to measure AP on, before and after.
             split: Split of `data` and `calibration`.
             tolerance: Largest mean difference of the logits, as a share of their standard deviation.
             pictures: Images to compare on; by default drawn scenes.

@@ -53,7 +53,7 @@ def small_size(row: BackboneRow) -> tuple[int, int]:
 
 
 def build(row: BackboneRow) -> tuple[Detector, torch.Tensor]:
-    """A detector of two classes, and a batch of two pictures for it."""
+    """A detector of two classes, and a batch of two images for it."""
     torch.manual_seed(0)
     size = small_size(row)
     return create_detector(row.name, num_classes=2, image_size=size), torch.rand(2, 3, *size)

@@ -1,4 +1,4 @@
-"""Our detectors' networks as functions of the picture's side, for the peers' timing programs (docs/performance.md).
+"""Our detectors' networks as functions of the image's side, for the peers' timing programs (docs/performance.md).
 
 `bench_infer.py --models yolov5n,py:tools/bench_models.py:large` calls `large(640)` and times the module that it gives:
 the network as it is exported, folded, with pixels of 0..255 coming in, the normalisation included, and raw maps going

@@ -24,7 +24,7 @@ _THREADS = 2
 
 
 def open_model(name: str, size: int) -> Callable[[], object]:
-    """A call of a model on one picture."""
+    """A call of a model on one image."""
     model, _, runtime = name.rpartition(':')
     if model.endswith('.xml'):
         settings = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_NUM_THREADS': _THREADS, 'INFERENCE_PRECISION_HINT': 'f32'}

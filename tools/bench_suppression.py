@@ -4,7 +4,7 @@ Needs that package, which is AGPL and no part of this project; run this in an en
 
     PYTHONPATH=CHECKOUT python CHECKOUT/tools/bench_suppression.py
 
-A picture of 640 x 640 has 25,200 candidates of 80 classes. The peer decodes all and suppresses; ours drops what cannot
+An image of 640 x 640 has 25,200 candidates of 80 classes. The peer decodes all and suppresses; ours drops what cannot
 pass the threshold, decodes the rest and suppresses. Both get the same logits, and what they keep is compared.
 """
 

@@ -151,7 +151,7 @@ def _write_names(figure: Figure, axes: Axes, points: Sequence[Point], best: Sequ
 
 
 def _spots(axes: Axes, points: Sequence[Point]) -> np.ndarray:
-    """Where points stand in the picture, in pixels, [N, 2]."""
+    """Where points stand in the image, in pixels, [N, 2]."""
     return axes.transData.transform([(point.ms, point.ap) for point in points])
 
 

@@ -139,7 +139,7 @@ def _make_config(checkpoint: Checkpoint, layers: LayerList, path: str | Path, li
     config = to_config(layers, path).model_dump() | {
         'class_names': _unique(checkpoint.class_names),
         'image_size': -(-side // unit) * unit,
-        # YOLOv5 takes pictures as they are.
+        # YOLOv5 takes images as they are.
         'mean': (0.0,) * layers.in_chans,
         'std': (1.0,) * layers.in_chans,
         'licenses': record,

@@ -1,4 +1,4 @@
-"""One way to a data set, whatever its format."""
+"""Reads a dataset of any supported format."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _ACCEPTED = (
 
 
 def load_dataset(source: str | Path, split: str, images: str | Path | None = None) -> DetectionSet:
-    """Reads one split of a data set.
+    """Reads one split of a dataset.
 
     Args:
         source: One of
 
             * a YOLO data.yaml, or a folder that holds one;
             * a COCO .json, which is one split already, or a folder with `<split>/_annotations.coco.json`;
-            * a Pascal VOC folder, or a folder of split folders that hold pictures and .xml files;
-            * 'hub:org/name', 'hub:org/name@revision' or 'hub:folder', a Hugging Face data set.
+            * a Pascal VOC folder, or a folder of split folders that hold images and .xml files;
+            * 'hub:org/name', 'hub:org/name@revision' or 'hub:folder', a Hugging Face dataset.
         split: 'train', 'val', ...; not used for a COCO file. 'val' also finds 'valid', 'validation' and 'dev'.
-        images: Folder of a COCO file's pictures, where they do not stand in one of the usual places.
+        images: Folder of a COCO file's images, if they are in none of the usual places.
 
     Raises:
-        ValueError: There is no data set, or it is empty.
+        ValueError: There is no such dataset, or it is empty.
         ConnectionError: The Hub is needed and cannot be reached.
 
     Example:
@@ -51,7 +51,7 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
 
 
 def _load_folder(folder: Path, split: str, images: str | Path | None) -> DetectionSet:
-    # A data.yaml goes first: it was written to describe the folder.
+    # A data.yaml goes first, as it describes the folder.
     if (folder / 'data.yaml').is_file():
         return load_yolo(folder / 'data.yaml', split)
     coco = {path.parent.name: path for path in sorted(folder.glob(f'*/{_COCO_IN_SPLIT}'))}

@@ -1,4 +1,4 @@
-"""Average precision as YOLOv5 reports it, for people who compare with figures they had."""
+"""Average precision as YOLOv5 computes it, to compare with its figures."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torchvision.ops import box_iou
 from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.detections import Detections
 
-# As float32, like the IoUs that are held against them.
+# As float32, like the IoUs they are compared with.
 _IOUS = torch.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 
 
 class YOLOv5AP(NamedTuple):
-    """Mean over the classes that have objects, in 0..1; nan where none has.
+    """Mean over the classes that have objects, in 0..1; nan if none has.
 
     Attributes:
         ap50: At an IoU of 0.5.
@@ -31,21 +31,20 @@ class YOLOv5AP(NamedTuple):
 
 
 def yolov5_ap(labelled: DetectionSet, detections: Sequence[Detections]) -> YOLOv5AP:
-    """The mAP@0.5 and mAP@0.5:0.95 that YOLOv5's own validation would print for these detections.
+    """The mAP@0.5 and mAP@0.5:0.95 that YOLOv5's validation prints for these detections.
 
-    Use it only beside figures that YOLOv5 printed; `evaluate` gives the COCO figures, which others publish. It differs
-    from these in three ways. A detection goes to the object of its class that it overlaps most, and is wrong where a
-    better detection has that one, although another might be free. Between two points of the precision-recall curve
-    precision is read off a straight line. And from the last point on precision falls in a straight line to 0 at recall
-    1, where COCO counts 0 at once. The figures are mostly somewhat higher.
+    Use it only to compare with YOLOv5's figures; `evaluate` gives COCO's. It differs from COCO in three ways: a detection
+    is matched to the object of its class with the largest IoU, and is wrong if a better detection has that one, even if
+    another object is free; precision is interpolated linearly between the points of the precision-recall curve; and
+    after the last point it falls linearly to 0 at recall 1, where COCO counts 0. The values are mostly somewhat higher.
 
     Args:
-        labelled: The labelled set; crowds are left out, as YOLOv5 knows none.
-        detections: One entry a record of `labelled`, from `mbv3zoo.evaluation.run.collect` with `max_detections=300`
-            for example: YOLOv5 keeps 300 a picture.
+        labelled: The labelled dataset; crowds are left out, as YOLOv5 has none.
+        detections: One entry per record of `labelled`, from `mbv3zoo.evaluation.run.collect` with `max_detections=300`
+            for example: YOLOv5 keeps 300 per image.
 
     Raises:
-        ValueError: There are not as many entries as records.
+        ValueError: The number of entries is not the number of records.
     """
     if len(detections) != len(labelled.records):
         raise ValueError(
@@ -72,7 +71,7 @@ def yolov5_ap(labelled: DetectionSet, detections: Sequence[Detections]) -> YOLOv
 
 
 def _hits(record: Record, found: Detections) -> torch.Tensor:
-    """Whether each of a picture's detections, best first, is right at each IoU: bool [N, 10]."""
+    """Whether each of an image's detections, best first, is correct at each IoU: bool [N, 10]."""
     boxes, labels = record.boxes[~record.iscrowd], record.labels[~record.iscrowd]
     hits = torch.zeros(len(found), len(_IOUS), dtype=torch.bool)
     if not len(boxes) or not len(found):
@@ -96,7 +95,7 @@ def _area(hits: np.ndarray, objects: int) -> float:
     right = hits.cumsum()
     recall = np.concatenate([[0], right / objects, [1]])
     precision = np.concatenate([[1], right / np.arange(1, len(hits) + 1), [0]])
-    # The best precision at a recall or a higher one.
+    # The highest precision at this or a higher recall.
     precision = np.maximum.accumulate(precision[::-1])[::-1]
     heights = np.interp(_RECALLS, recall, precision)
     return float((heights[1:] + heights[:-1]).sum() / 2 / (len(_RECALLS) - 1))

@@ -71,7 +71,7 @@ class ApParity(Config):
     """AP on a labelled split before and after.
 
     Attributes:
-        data, split: The data set.
+        data, split: The dataset.
         images: Number of its images.
         ap, ap50: AP of PyTorch, 0..1.
         ap_exported, ap50_exported: AP of the file, 0..1.
@@ -96,7 +96,7 @@ class Certificate(Config):
         versions: Versions of the packages that took part.
         tolerance: Largest differences that were allowed.
         pictures: Differences, image by image.
-        ap: AP before and after, where a data set was given.
+        ap: AP before and after, where a dataset was given.
         compared: Whether the file was compared; Core ML's runtime is on macOS only.
     """
 

@@ -57,9 +57,9 @@ def export(
         score_thresh, iou_thresh, max_detections: The thresholds inside the graph, with `nms`; see
             `mbv3zoo.models.postprocess.thresholds.Thresholds`.
         precision: 'float32'; 'float16' to store OpenVINO's weights in half precision; 'int8' for ONNX and OpenVINO.
-        calibration: For int8: a data set as in `mbv3zoo.load_dataset` (its `split` is taken where there is no 'train'),
+        calibration: For int8: a dataset as in `mbv3zoo.load_dataset` (its `split` is taken where there is no 'train'),
             or a folder of images. A few hundred are used.
-        data: A labelled data set to measure AP on, of the detector and of the file.
+        data: A labelled dataset to measure AP on, of the detector and of the file.
         split: Split of `data`.
         tolerance: Largest mean difference of the logits, divided by their standard deviation, in place of the
             precision's (`mbv3zoo.export.certificate.TOLERANCES`).

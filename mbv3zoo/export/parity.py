@@ -26,7 +26,7 @@ _SAME = 0.9
 
 
 def compare(detector: DetectorNetwork, exported: ExportedDetector, image: Any, thresholds: Thresholds) -> PictureParity:
-    """Compares both on one picture.
+    """Compares both on one image.
 
     Args:
         detector: The detector, not folded.

@@ -54,8 +54,8 @@ def calibration_pixels(
     """Reads images to calibrate on.
 
     Args:
-        data: A data set as of `mbv3zoo.data.load.load_dataset`, or a folder of images.
-        split: Split of the data set that is taken where it has no 'train'.
+        data: A dataset as of `mbv3zoo.data.load.load_dataset`, or a folder of images.
+        split: Split of the dataset that is taken where it has no 'train'.
         info: Record of the graph: number of channels and image size.
         count: Largest number of images; they are drawn at random.
         seed: Seed of the draw.
@@ -76,7 +76,7 @@ def calibration_pixels(
 
 
 def _named_files(data: str | Path, split: str) -> list[Path | str]:
-    """Images of a data set, or of a folder."""
+    """Images of a dataset, or of a folder."""
     errors = []
     # Not those that AP may be measured on, where there are others.
     for name in dict.fromkeys(('train', split)):

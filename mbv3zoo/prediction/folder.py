@@ -1,4 +1,4 @@
-"""Writes what was found in many pictures: each picture with its boxes, and one JSON file of all detections."""
+"""Writes the detections of many images: each image with its boxes, and one JSON file of all."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
 
 _NAME = 'predictions.json'
-# Pictures whose drawing may wait; each takes the memory of the decoded picture.
+# Most images in the queue to be drawn; each is held decoded.
 _MOST_WAITING = 4
 
 
 def write_predictions(
     detector: Any, source: Any, out: str | Path, *, draw: bool = True, progress: bool = False, **settings: Any
 ) -> Iterator[str]:
-    """Predicts, writes each picture with its boxes and one `predictions.json`, and tells of each picture in a line.
+    """Predicts, and writes each image with its boxes and one `predictions.json`.
 
     Args:
         detector, source, **settings: As for `mbv3zoo.prediction.predict.predict`.
         out: Folder for the results; must not exist yet, or be empty.
-        draw: Whether pictures are drawn at all: it takes longer than finding the objects.
-        progress: Whether a bar shows pictures a second.
+        draw: Whether to write images with boxes, which takes longer than the prediction.
+        progress: Whether to show a progress bar.
 
     Yields:
-        For each picture what was found in it; last, where everything is.
+        One line per image with its path and detections; last, the folder of the results.
 
     Raises:
         ValueError: As `predict`, or the folder is in use.
@@ -47,7 +47,7 @@ def write_predictions(
     unfinished = out / f'.{_NAME}.tmp'
     number = 0
     waiting: deque[Future] = deque()
-    # Rows are written as they come, and the file gets its name when it is whole.
+    # Rows are written one by one, and the file gets its name when it is complete.
     with (
         open(unfinished, 'w', encoding='utf-8') as file,
         ThreadPoolExecutor(1, 'mbv3zoo-draw') as pool,
@@ -82,7 +82,7 @@ def _count_by_name(detections: Detections) -> str:
 
 
 def _next_name(taken: Counter[str], stem: str) -> str:
-    """The first of stem.jpg, stem-2.jpg, ... that is free: two folders may hold pictures of one name."""
+    """The first free name of stem.jpg, stem-2.jpg, ...: two folders may contain images of one name."""
     names = chain([f'{stem}.jpg'], (f'{stem}-{i}.jpg' for i in count(2)))
     name = next(name for name in names if not taken[name])
     taken[name] += 1

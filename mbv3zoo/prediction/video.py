@@ -23,14 +23,14 @@ VIDEO_SUFFIXES = frozenset(['.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.m
 _ADDRESSES = ('rtsp://', 'rtmp://', 'http://', 'https://')
 # Where each system keeps its cameras: the name of a camera's place, and PyAV's format for it.
 _CAMERAS = {'Linux': ('/dev/video{}', 'v4l2'), 'Darwin': ('{}', 'avfoundation'), 'Windows': ('video={}', 'dshow')}
-# Frames that wait decoded; each takes the memory of its pixels.
+# Most decoded frames in the queue.
 _MOST_WAITING = 16
 # Time stamps in the written video, in seconds.
 _TIME_BASE = Fraction(1, 90_000)
 
 
 class Frame(NamedTuple):
-    """One picture of a video: its index from 0, its time in seconds, and RGB pixels, uint8 [H, W, 3]."""
+    """One frame of a video: its index from 0, its time in seconds, and RGB pixels, uint8 [H, W, 3]."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which a frame has no use for
     time: float
@@ -38,20 +38,20 @@ class Frame(NamedTuple):
 
 
 def is_video(source: Any) -> bool:
-    """Whether a source is a video file by its suffix, an address, or a camera's number."""
+    """Whether a source is a video file by its suffix, a URL, or a camera number."""
     text = str(source).lower()
     return text.isdigit() or text.startswith(_ADDRESSES) or Path(text).suffix in VIDEO_SUFFIXES
 
 
 def iter_frames(source: str | int | Path, stride: int = 1) -> Iterator[Frame]:
-    """Frames of a video, decoded one after the other. The source is opened at once.
+    """Frames of a video, decoded lazily. The source is opened immediately.
 
     Args:
-        source: A file, an address (rtsp://, http://) or a camera's number.
-        stride: Every how many frames one is given.
+        source: A file, a URL (rtsp://, http://) or a camera number.
+        stride: Return every stride-th frame.
 
     Raises:
-        ValueError: It cannot be opened or has no pictures, or `stride` is less than 1.
+        ValueError: It cannot be opened or has no frames, or `stride` is less than 1.
         ImportError: PyAV is not installed.
     """
     if stride < 1:
@@ -62,12 +62,12 @@ def iter_frames(source: str | int | Path, stride: int = 1) -> Iterator[Frame]:
 def predict_video(
     detector: Any, source: str | int | Path, *, stride: int = 1, batch_size: int | None = None, **settings: Any
 ) -> Iterator[tuple[Frame, Detections]]:
-    """Finds objects in each frame; a thread decodes a few frames ahead and no more.
+    """Finds objects in each frame; a thread decodes a few frames ahead.
 
     Args:
         detector: Has `predict`: a `Detector` or an exported file's.
         source, stride: As for `iter_frames`.
-        batch_size: Frames at a time; 8 for files, and 1 for cameras and addresses, where nothing should wait.
+        batch_size: Frames per batch; 8 for files, and 1 for cameras and URLs, to keep the latency low.
         **settings: As for `predict`.
 
     Yields:
@@ -93,17 +93,17 @@ def write_video_predictions(
     progress: bool = True,
     **settings: Any,
 ) -> Iterator[str]:
-    """Writes `video.mp4` with the boxes drawn, and `predictions.jsonl`, a line a frame, as they come.
+    """Writes `video.mp4` with the boxes drawn, and `predictions.jsonl`, one line per frame, immediately.
 
-    Interrupting it (Ctrl-C) ends a camera's video; both files are whole then.
+    Interrupting it (Ctrl-C) ends a camera's video and leaves both files complete.
 
     Args:
         detector, source, stride, batch_size, **settings: As for `predict_video`.
         out: Folder for the results; must not exist yet, or be empty.
-        progress: Whether a bar shows frames a second.
+        progress: Whether to show a progress bar.
 
     Yields:
-        At the end, how much there was and where it is.
+        At the end, the number of frames and objects, and the folder.
 
     Raises:
         ValueError, ImportError: As `predict_video`, or the folder is in use. Nothing is written then.
@@ -201,7 +201,7 @@ def _decoded(container: Any, stream: Any, source: Any, av: Any) -> Iterator[Any]
 
 def _upright(frame: Any) -> np.ndarray:
     image = frame.to_ndarray(format='rgb24')
-    # Phones turn the picture by a note beside it, in degrees against the clock.
+    # Phones record a rotation in metadata, in degrees counter-clockwise.
     turns = round((getattr(frame, 'rotation', 0) or 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
@@ -218,7 +218,7 @@ def _predict(
 
 
 def _read_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """The same frames, decoded in a thread of its own."""
+    """The same frames, decoded in a background thread."""
     waiting: queue.Queue = queue.Queue(_MOST_WAITING)
     stopped = threading.Event()
 
@@ -236,7 +236,7 @@ def _read_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
                 if stopped.is_set():
                     return
             put((None, None))
-        except BaseException as error:  # told where it is waited for
+        except BaseException as error:  # raised where frames are read
             put((None, error))
 
     thread = threading.Thread(target=read, name='mbv3zoo-decode', daemon=True)
@@ -273,7 +273,7 @@ class _Writer:
         frame = _av().VideoFrame.from_ndarray(image, format='rgb24')
         frame = frame.reformat(self.stream.width, self.stream.height, 'yuv420p')
         self.start = time if self.start is None else self.start
-        # Each later than the one before: some cameras repeat a time.
+        # Strictly increasing, as some cameras repeat a timestamp.
         self.last = max(self.last + 1, round((time - self.start) / _TIME_BASE))
         frame.pts, frame.time_base = self.last, _TIME_BASE
         for packet in self.stream.encode(frame):

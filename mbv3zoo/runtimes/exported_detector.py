@@ -70,10 +70,10 @@ class ExportedDetector:
         return cls(session, info)
 
     def predict(self, source: Any, **options: Unpack[PredictOptions]) -> Detections | list[Detections]:
-        """Finds objects in one picture or many; as `Detector.predict`, but the detections hold numpy arrays.
+        """Finds objects in one image or many; as `Detector.predict`, but the detections hold numpy arrays.
 
         Raises:
-            ValueError: As there; or an option asks for what is fixed in the file, such as its picture's size.
+            ValueError: As there; or an option asks for what is fixed in the file, such as its image's size.
 
         Example:
             >>> mbv3zoo.load('model.onnx').predict('a.jpg', score_thresh=0.88)
@@ -82,7 +82,7 @@ class ExportedDetector:
         return predict(self, source, **options)
 
     def iter_predict(self, source: Any, **options: Unpack[PredictOptions]) -> Iterator[Detections]:
-        """As `predict`, one picture after the other; see `mbv3zoo.prediction.predict.iter_predict`.
+        """As `predict`, one image after the other; see `mbv3zoo.prediction.predict.iter_predict`.
 
         Example:
             >>> for found in mbv3zoo.load('model.onnx').iter_predict(['a.jpg', 'a.jpg'], score_thresh=0.88):
@@ -102,7 +102,7 @@ class ExportedDetector:
             As `info.outputs` says, of the whole batch; float32.
 
         Raises:
-            ValueError: The graph takes pictures of another size.
+            ValueError: The graph takes images of another size.
 
         Example:
             >>> import numpy
@@ -115,7 +115,7 @@ class ExportedDetector:
         if self.info.dynamic or len(images) == self.info.batch_size:
             return self.session(np.ascontiguousarray(images))
         size = self.info.batch_size
-        # The last call is filled up with its last picture.
+        # The last batch is padded with its last image.
         chunks = [images[start : start + size] for start in range(0, len(images), size)]
         found = [
             self.session(np.ascontiguousarray(np.pad(c, [(0, size - len(c)), (0, 0), (0, 0), (0, 0)], 'edge')))
@@ -173,7 +173,7 @@ class ExportedDetector:
 
 
 def _join(found: list[list[np.ndarray]], counts: list[int], size: int) -> np.ndarray:
-    """Rows [N, 7] of several calls, with the picture's number in the whole batch."""
+    """Rows [N, 7] of several calls, with the image's number in the whole batch."""
     rows = []
     for index, ((part,), count) in enumerate(zip(found, counts, strict=True)):
         part = part[part[:, 0] < count].copy()

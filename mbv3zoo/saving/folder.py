@@ -106,7 +106,7 @@ def saved_files(folder: Path) -> dict[str, Path]:
 
 
 def all_files(folder: Path) -> dict[str, Path]:
-    """Name -> path of all files of a detector: those of `saved_files`, of one save; card and picture where they are.
+    """Name -> path of all files of a detector: those of `saved_files`, of one save; card and image where they are.
 
     Raises:
         ValueError: As `saved_files`, or the two files of weights come from two different saves.

@@ -58,7 +58,7 @@ def run_config(
 
 
 def start(config: RunConfig, run: str | Path) -> Metrics | None:
-    """Trains a detector for a data set's classes.
+    """Trains a detector for a dataset's classes.
 
     Args:
         config: What to train, on what, how.
@@ -96,7 +96,7 @@ def resume(run: str | Path) -> Metrics | None:
 
 
 def preview(config: RunConfig, path: str | Path) -> None:
-    """Draws 16 training pictures as they would be trained on, with their boxes, and trains nothing.
+    """Draws 16 training images as they would be trained on, with their boxes, and trains nothing.
 
     Args:
         config: As for `start`.

@@ -22,7 +22,7 @@ class TrainResult:
     Attributes:
         detector: The best detector of the run, in eval mode on the CPU.
         folder: Folder of the run. `best/` and `last/` in it are detector folders, `report/` has the figures, curves and
-            pictures of `best/`, `results.csv` one line per epoch, `run.yaml` all settings.
+            images of `best/`, `results.csv` one line per epoch, `run.yaml` all settings.
         metrics: COCO metrics of `detector` on the validation set.
 
     Example:

@@ -41,7 +41,7 @@ class SavedSource(Source):
 
     @abstractmethod
     def all_files(self) -> dict[str, Path]:
-        """Name -> path of all files, card and picture too, all of one save."""
+        """Name -> path of all files, card and image too, all of one save."""
 
     def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
         """As `Source.read_config`."""

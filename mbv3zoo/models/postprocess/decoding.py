@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Array = TypeVar('Array', np.ndarray, 'Tensor')
 
-# Before NMS the boxes of each class are moved by at least so many pixels more than those of the class before (YOLOv5).
+# Per-class NMS shifts the boxes of each class by at least this many pixels more than the class before (YOLOv5).
 CLASS_OFFSET = 7680.0
 
 
