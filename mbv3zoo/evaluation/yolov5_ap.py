@@ -33,7 +33,7 @@ class YOLOv5AP(NamedTuple):
 def yolov5_ap(labelled: DetectionSet, detections: Sequence[Detections]) -> YOLOv5AP:
     """The mAP@0.5 and mAP@0.5:0.95 that YOLOv5's validation prints for these detections.
 
-    Use it only to compare with YOLOv5's figures; `evaluate` gives COCO's. It differs from COCO in three ways: a detection
+    Use it only to compare with YOLOv5's figures; `evaluate` gives COCO's, which differ in three ways: here a detection
     is matched to the object of its class with the largest IoU, and is wrong if a better detection has that one, even if
     another object is free; precision is interpolated linearly between the points of the precision-recall curve; and
     after the last point it falls linearly to 0 at recall 1, where COCO counts 0. The values are mostly somewhat higher.
