@@ -1,66 +1,18 @@
 """Pulling and pushing, by the real client in processes of their own.
 
 One takes seconds to start, so each does a lot and reports in a line of JSON. The tests look at the report and at what
-the server saw. Faults are the business of test_hub_faults.py.
+the server saw. Faults are the business of test_faults.py.
 """
 
 import json
 import math
 
 import pytest
-import torch
+from hub_folders import NAMES, save
 from hub_server import HubServer, run_client
 
-from mbv3zoo import hub
-from mbv3zoo.saving.folder import LOADED_NAMES, save_folder
+from mbv3zoo.saving.folder import LOADED_NAMES
 from mbv3zoo.version import __version__
-
-CARD = '---\nlicense: apache-2.0\n---\n# A detector\n'
-NAMES = {*LOADED_NAMES, 'README.md'}
-
-
-def save(folder, seed=0, card=CARD):
-    backbone, head = {'weight': torch.full((2, 3), float(seed))}, {'bias': torch.full((4,), float(seed))}
-    return save_folder(folder, {'seed': seed}, backbone, head, card)
-
-
-@pytest.mark.parametrize(
-    'source',
-    ['', 'resnet18', './org/name', '../name', 'a/b/c', 'org/na me', '/no/such', '~/runs', 'C:\\x', '\0'],
-)
-def test_no_id(source):
-    with pytest.raises(ValueError, match="neither an existing folder nor a Hub id.*'org/name'") as caught:
-        hub.pull(source)
-    assert repr(source) in str(caught.value)
-
-
-def test_push_refuses_before_it_goes_online(tmp_path):
-    folder = save(tmp_path / 'saved')
-    with pytest.raises(ValueError, match="'name' is neither"):
-        hub.push_folder(folder, 'name')
-    with pytest.raises(ValueError, match='exclude each other'):
-        hub.push_folder(folder, 'org/name', revision='v1', create_pr=True)
-    with pytest.raises(ValueError, match='there is no folder'):
-        hub.push_folder(tmp_path / 'nowhere', 'org/name')
-    (folder / 'README.md').unlink()
-    with pytest.raises(ValueError, match=r'has no README\.md'):
-        hub.push_folder(folder, 'org/name', dry_run=True)
-    save(folder)
-    (folder / 'model.safetensors').write_bytes((save(tmp_path / 'other', 1) / 'model.safetensors').read_bytes())
-    with pytest.raises(ValueError, match='come from two different saves. Save the detector again'):
-        hub.push_folder(folder, 'org/name')
-    (folder / 'detector.safetensors').unlink()
-    with pytest.raises(ValueError, match=r'has no detector\.safetensors'):
-        hub.push_folder(folder, 'org/name')
-
-
-def test_a_dry_run_lists_the_files(tmp_path):
-    folder = save(tmp_path)
-    (folder / 'model.onnx').write_bytes(b'of no concern')
-    listed = hub.push_folder(folder, 'org/name', dry_run=True)
-    assert listed == [(name, (folder / name).stat().st_size) for name in (*LOADED_NAMES, 'README.md')]
-    assert listed[0].name == 'config.json' and listed[0].size > 0
-
 
 PRELUDE = """
 import json

@@ -1,44 +1,6 @@
-"""Each kind of place is found by its name, answers the same questions, and reads nothing before it is asked."""
+"""Every source answers the same questions."""
 
-from pathlib import Path
-
-import pytest
-
-from mbv3zoo import DetectorConfig
-from mbv3zoo.zoo.config_source import ConfigSource
-from mbv3zoo.zoo.configs import config_folder, named_weights
-from mbv3zoo.zoo.resolve import resolve, resolve_saved
-from mbv3zoo.zoo.saved import FolderSource, HubSource
-from mbv3zoo.zoo.source import Source
-from mbv3zoo.zoo.timm_source import TimmSource
-
-FOLDER = named_weights()['mbv3_yolo_small.synth']
-YAML = config_folder() / 'mbv3_yolo_small.yaml'
-CONFIG = DetectorConfig(backbone='test_resnet', num_classes=2)
-
-
-@pytest.mark.parametrize(
-    ('name', 'kind', 'path'),
-    [
-        (CONFIG, ConfigSource, None),
-        ('resnet18', ConfigSource, None),
-        ('mbv3_yolo_small', ConfigSource, None),
-        ('no_such_model', ConfigSource, None),
-        ('no_such.yaml', ConfigSource, Path('no_such.yaml')),
-        (str(YAML), ConfigSource, YAML),
-        (YAML, ConfigSource, YAML),
-        ('mbv3_yolo_small.synth', FolderSource, None),
-        (FOLDER, FolderSource, FOLDER),
-        (str(FOLDER), FolderSource, FOLDER),
-        ('org/name', HubSource, None),
-        ('hf-hub:org/name@v1', TimmSource, None),
-        ('local-dir:nowhere', TimmSource, None),
-    ],
-)
-def test_a_name_is_a_place_of_one_kind(name, kind, path):
-    source = resolve(name, local_files_only=True)
-    assert type(source) is kind and source.name == name and source.path == path
-    assert source.is_saved == (kind in (FolderSource, HubSource)) and source.options == {'local_files_only': True}
+from mbv3zoo.zoo.resolve import resolve
 
 
 def test_a_new_detector_gets_its_backbones_record_and_a_saved_one_keeps_its_own():
@@ -48,31 +10,3 @@ def test_a_new_detector_gets_its_backbones_record_and_a_saved_one_keeps_its_own(
     record = new.licenses(config, True, {'checkpoint_path': 'mine.pt'})
     assert record.backbone.source == 'mine.pt' and record.data == ()
     assert new.licenses(config, False, {}).backbone.license == 'none'
-
-
-def test_where_timm_finds_weights_is_the_users_word_first(monkeypatch):
-    given = {'pretrained_cfg_overlay': {'file': 'mine.safetensors'}, 'device': 'meta'}
-    assert resolve('resnet18').build_args(CONFIG, True, given) == given
-    monkeypatch.setattr('mbv3zoo.zoo.config_source.checked_weights', lambda name, **options: {'asked': (name, options)})
-    source = resolve(CONFIG, local_files_only=True)
-    assert source.build_args(CONFIG, True, {'device': 'meta'}) == {
-        'device': 'meta',
-        'asked': ('test_resnet', {'local_files_only': True}),
-    }
-    assert source.build_args(CONFIG, False, {}) == {}
-
-
-def test_only_what_was_saved_has_whole_weights():
-    assert isinstance(resolve_saved(FOLDER), Source)
-    for name in ('resnet18', 'hf-hub:org/name', YAML):
-        with pytest.raises(ValueError, match='no weights called'):
-            resolve_saved(name)
-
-
-def test_weights_that_are_not_wanted_are_not_read(tmp_path):
-    for path in FOLDER.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes() if path.name == 'config.json' else b'damaged')
-    source = resolve(tmp_path)
-    assert source.read_config() == resolve(FOLDER).read_config()
-    with pytest.raises(ValueError, match='corrupt'):
-        source.read_weights()

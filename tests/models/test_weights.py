@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.weights import SavedWeights, check_size, load_saved, load_weights, read_weights, stock_weights
+
+CONFIG = DetectorConfig(backbone='test_resnet', class_names=['cat', 'dog'], image_size=64)
+
+
+@pytest.fixture(scope='module')
+def trained():
+    return DetectorNetwork(CONFIG)
+
+
+def test_weights_are_read_by_timms_names_and_loaded_again(trained):
+    saved = read_weights(trained)
+    assert set(stock_weights(trained)) <= saved.backbone.keys()
+    assert not any(name.startswith('backbone.') for name in saved.head)
+    network = DetectorNetwork(CONFIG)
+    load_saved(network, saved, CONFIG.class_names, 'here')
+    state = network.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in trained.state_dict().items())
+    half = read_weights(trained, torch.float16)
+    assert {tensor.dtype for tensor in half.head.values()} <= {torch.float16, torch.int64}
+
+
+def test_other_classes_keep_those_of_the_same_name_and_the_log_says_which(trained, caplog):
+    network = DetectorNetwork(CONFIG.model_copy(update={'class_names': ('dog', 'owl', 'cat'), 'num_classes': 3}))
+    load_saved(network, read_weights(trained), CONFIG.class_names, 'here')
+    before, after = (n.head.convs[0].bias.detach().view(3, -1) for n in (trained, network))
+    assert torch.equal(after[:, [0, 1, 2, 3, 4, 7, 5]], before)
+    assert caplog.messages == ['here: kept all but the classes; of these 1 start anew: owl']
+
+
+def test_what_does_not_fit_is_named_and_nothing_is_loaded(trained):
+    state = dict(trained.state_dict())
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    wrong = {name: tensor + 1 for name, tensor in state.items() if name != 'head.convs.0.bias'} | {
+        'extra': torch.zeros(1)
+    }
+    with pytest.raises(ValueError, match='here: .*head.convs.0.bias is missing; extra is unknown'):
+        load_weights(trained, wrong, 'here')
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trained.state_dict().items())
+
+
+def test_a_config_far_larger_than_its_weights_is_refused_unbuilt(trained):
+    check_size(CONFIG, SavedWeights({}, {}), 'here')
+    wide = CONFIG.model_copy(update={'neck': 'light'})
+    check_size(wide, read_weights(trained), 'here')
+    with pytest.raises(ValueError, match='here: the weights do not fit: .* and 0 are stored'):
+        check_size(wide, SavedWeights({}, {}), 'here')
