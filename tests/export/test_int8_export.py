@@ -26,7 +26,7 @@ def data(tmp_path_factory):
     return str(folder)
 
 
-@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
+@pytest.mark.parametrize('suffix', ['.onnx', pytest.param('.xml', marks=pytest.mark.slow)])
 def test_ap_stays_within_a_point(suffix, detector, data, tmp_path):
     path = detector.export(tmp_path / f'model{suffix}', image_size=SIZE, precision='int8', calibration=data, data=data)
     ap = read_certificate(path).ap
