@@ -23,6 +23,7 @@ _HOMES = {
     'TrainConfig': 'config.training',
     'TrainResult': 'training.train',
     'create_detector': 'create',
+    'evaluate': 'evaluation.run',
     'list_detectors': 'create',
     'load': 'loading',
     'load_dataset': 'data.load',
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from mbv3zoo.data.load import load_dataset as load_dataset
     from mbv3zoo.detections import Detections as Detections
     from mbv3zoo.detector import Detector as Detector
+    from mbv3zoo.evaluation.run import evaluate as evaluate
     from mbv3zoo.loading import load as load
     from mbv3zoo.models.layer_lists.blocks import register_block as register_block
     from mbv3zoo.runtimes.exported_detector import ExportedDetector as ExportedDetector

@@ -8,7 +8,7 @@ import torch
 
 import mbv3zoo
 from mbv3zoo.data.load import load_dataset
-from mbv3zoo.evaluation.run import evaluate
+from mbv3zoo.evaluation.run import run_evaluation as evaluate
 from mbv3zoo.synth import CLASS_NAMES, SyntheticConfig, synthesize
 from mbv3zoo.zoo.configs import named_weights
 

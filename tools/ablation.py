@@ -22,7 +22,7 @@ from mbv3zoo import Detector, create_detector
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation.run import evaluate
+from mbv3zoo.evaluation.run import run_evaluation
 from mbv3zoo.training.anchor_fit import box_sides, fit_anchors
 from mbv3zoo.training.trainer import Trainer
 
@@ -74,7 +74,7 @@ def train(row: Row, args: argparse.Namespace, run: Path) -> None:
     # Scored afterwards: a run that was stopped between its last epoch and its figures has nothing left to train.
     Trainer(detector, train_set, None, config, run, resume=run.exists()).fit()
     kept = Detector.from_pretrained(run / 'last')
-    metrics, shift = (evaluate(kept, split).metrics for split in (val_set, shift_set))
+    metrics, shift = (run_evaluation(kept, split).metrics for split in (val_set, shift_set))
     with open(run / 'results.csv', newline='', encoding='utf-8') as file:
         seconds = sum(float(line['seconds']) for line in csv.DictReader(file))
     figures = {'ap': metrics.ap, 'ap50': metrics.ap50, 'shift_ap': shift.ap, 'seconds': seconds}

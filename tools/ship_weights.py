@@ -18,7 +18,7 @@ from mbv3zoo import Detector, create_detector
 from mbv3zoo.config.license_record import LicensedPart
 from mbv3zoo.config.training import RunConfig
 from mbv3zoo.data.load import load_dataset
-from mbv3zoo.evaluation.run import evaluate
+from mbv3zoo.evaluation.run import run_evaluation
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.utils.folders import check_new_folder
@@ -43,7 +43,7 @@ def main() -> None:
     data = load_dataset(args.data, 'val')
     with tempfile.TemporaryDirectory() as half:
         detector.save_pretrained(half, dtype=torch.float16)
-        evaluation = evaluate(Detector.from_pretrained(half).fuse(), data)
+        evaluation = run_evaluation(Detector.from_pretrained(half).fuse(), data)
         picture = Path(half) / saved_folder.PICTURE_NAME
         plot_predictions(data, evaluation.detections, picture)
         picture = picture.read_bytes()

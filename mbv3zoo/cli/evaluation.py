@@ -33,7 +33,7 @@ def val(
     from mbv3zoo.data.load import load_dataset
     from mbv3zoo.evaluation.coco import to_coco_results
     from mbv3zoo.evaluation.metrics import format_table
-    from mbv3zoo.evaluation.run import evaluate
+    from mbv3zoo.evaluation.run import run_evaluation
     from mbv3zoo.plots.report import write_report
     from mbv3zoo.utils.atomic import atomic_write
     from mbv3zoo.utils.folders import check_new_folder
@@ -44,7 +44,7 @@ def val(
     detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
     labelled = load_dataset(data, split, images)
     with bar(len(labelled), 'evaluate') as progress:
-        evaluation = evaluate(
+        evaluation = run_evaluation(
             detector,
             labelled,
             batch_size=batch_size,

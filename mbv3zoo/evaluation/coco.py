@@ -11,11 +11,13 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detections import Detections
-from mbv3zoo.evaluation.metrics import ClassMetrics, Evaluation, Metrics, PrecisionRecall
+from mbv3zoo.evaluation.metrics import AP_NAMES, ClassMetrics, Evaluation, Metrics, PrecisionRecall
+
+_SUMMARY = (*AP_NAMES, 'ar1', 'ar10', 'ar100', 'ar_small', 'ar_medium', 'ar_large')
 
 
 def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
-    """COCO figures and curves of detections, one entry a record of `data`."""
+    """COCO figures and curves of detections, one entry per record of `data`."""
     truth = COCO(_to_coco(data))
     run = COCOeval_faster(truth, truth.loadRes(to_coco_results(data, detections)), 'bbox')
     run.evaluate()
@@ -25,12 +27,18 @@ def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
     precision = run.eval['precision'][..., -1]
     counts = _objects_per_class(data)
     classes = tuple(
-        ClassMetrics(name, *_figures(precision[:, :, i]), count)
+        ClassMetrics(name=name, objects=count, **_figures(precision[:, :, i]))
         for i, (name, count) in enumerate(zip(data.class_names, counts, strict=True))
     )
-    figures = [float(v) if v >= 0 else math.nan for v in run.stats[:12]]
-    per_class = {row.name: row.ap for row in classes}
-    metrics = Metrics(*figures[:6], per_class, len(data), sum(counts), *figures[6:], classes)
+    # COCO's summary has twelve figures; what this program adds to them is left out.
+    figures = {name: float(v) if v >= 0 else math.nan for name, v in zip(_SUMMARY, run.stats, strict=False)}
+    metrics = Metrics(
+        per_class={own.name: own.ap for own in classes},
+        images=len(data),
+        objects=sum(counts),
+        classes=classes,
+        **figures,
+    )
     at_50 = precision[0, :, :, 0].T
     curves = PrecisionRecall(
         data.class_names,
@@ -42,7 +50,7 @@ def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
 
 
 def to_coco_results(data: DetectionSet, detections: list[Detections]) -> list[dict[str, Any]]:
-    """Detections, one entry a record of `data`, as the rows of a COCO results file."""
+    """Detections, one entry per record of `data`, as the rows of a COCO results file."""
     return [
         row
         for record, found in zip(data.records, detections, strict=True)
@@ -50,10 +58,11 @@ def to_coco_results(data: DetectionSet, detections: list[Detections]) -> list[di
     ]
 
 
-def _figures(precision: np.ndarray) -> list[float]:
-    """AP, AP50, AP75, AP small, medium and large of one class's precision [IoU, recall, area]."""
+def _figures(precision: np.ndarray) -> dict[str, float]:
+    """`AP_NAMES` of one class's precision [IoU, recall, area]."""
     whole = precision[:, :, 0]
-    return [_mean(part) for part in (whole, whole[0], whole[5], *(precision[:, :, area] for area in (1, 2, 3)))]
+    parts = whole, whole[0], whole[5], *(precision[:, :, area] for area in (1, 2, 3))
+    return {name: _mean(part) for name, part in zip(AP_NAMES, parts, strict=True)}
 
 
 def _mean(values: np.ndarray) -> float:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mbv3zoo.detections import Detections
 
+# The figures that a table has for each class and for all, and that a training run logs.
+AP_NAMES = ('ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large')
 
-class ClassMetrics(NamedTuple):
+
+@dataclass(frozen=True)
+class ClassMetrics:
     """COCO figures of one class, as in `Metrics`."""
 
     name: str
@@ -23,7 +28,8 @@ class ClassMetrics(NamedTuple):
     objects: int
 
 
-class Metrics(NamedTuple):
+@dataclass(frozen=True)
+class Metrics:
     """COCO figures in 0..1; nan where the set has no such object.
 
     Attributes:
@@ -32,8 +38,9 @@ class Metrics(NamedTuple):
         ap_small, ap_medium, ap_large: Of objects under 32^2, between, and over 96^2 square pixels.
         per_class: Class name -> ap.
         images, objects: How many there were; crowds are not counted.
-        ar1, ar10, ar100: Recall at so many detections a picture, mean over the same IoUs and classes as `ap`.
-        ar_small, ar_medium, ar_large: Recall at 100 detections a picture, by size.
+        ar1, ar10, ar100: Recall with at most 1, 10 and 100 detections per image, mean over the same IoUs and classes as
+            `ap`.
+        ar_small, ar_medium, ar_large: Recall with at most 100 detections per image, by size.
         classes: All figures of each class, in the set's order.
     """
 
@@ -56,9 +63,9 @@ class Metrics(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; nan becomes None."""
-        plain = _without_nan(self._asdict())
+        plain = _without_nan(vars(self))
         plain['per_class'] = _without_nan(self.per_class)
-        plain['classes'] = [_without_nan(row._asdict()) for row in self.classes]
+        plain['classes'] = [_without_nan(vars(row)) for row in self.classes]
         return plain
 
     @classmethod
@@ -108,13 +115,16 @@ class Evaluation(NamedTuple):
 
 
 def format_table(metrics: Metrics) -> str:
-    """A table to be read: a row for all classes, then one a class; `-` where the set has no such object."""
-    everything = ('all', *metrics[:6], metrics.objects)
-    rows = [[row[0], *(_cell(value) for value in row[1:7]), str(row[7])] for row in (everything, *metrics.classes)]
-    rows.insert(0, ['class', 'AP', 'AP50', 'AP75', 'small', 'medium', 'large', 'objects'])
+    """A table as text: a row for all classes, then one per class; `-` where the set has no such object."""
+    rows = [['class', 'AP', 'AP50', 'AP75', 'small', 'medium', 'large', 'objects'], _row('all', metrics)]
+    rows += [_row(own.name, own) for own in metrics.classes]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return '\n'.join([f'{metrics.images} pictures, {metrics.objects} objects', *lines])
+
+
+def _row(name: str, figures: Metrics | ClassMetrics) -> list[str]:
+    return [name, *(_cell(getattr(figures, ap)) for ap in AP_NAMES), str(figures.objects)]
 
 
 def _cell(value: float) -> str:

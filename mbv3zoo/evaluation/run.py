@@ -4,50 +4,89 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.ops import batched_nms, nms
 
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import EvalSamples
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.coco import score
-from mbv3zoo.evaluation.metrics import Evaluation
+from mbv3zoo.evaluation.metrics import Evaluation, Metrics
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION
-from mbv3zoo.prediction.engine import as_engine
+from mbv3zoo.prediction.engine import Engine, as_engine, input_size
+
+if TYPE_CHECKING:
+    from mbv3zoo.models.network import DetectorNetwork
 
 
 def evaluate(
-    detector: Any,
+    detector: DetectorNetwork | Engine,
+    data: str | Path | DetectionSet,
+    *,
+    split: str = 'val',
+    images: str | Path | None = None,
+    batch_size: int = 32,
+    workers: int = 0,
+    image_size: int | tuple[int, int] | None = None,
+) -> Metrics:
+    """COCO average precision of a detector on a labelled data set.
+
+    Args:
+        detector: A `Detector`, or an exported one as `mbv3zoo.load('model.onnx')` opens it; its classes must be those
+            of the data set, in the same order. It runs on the device and in the type that its weights have.
+        data: A data set that `mbv3zoo.load_dataset` reads, or what it returned.
+        split: Split of the data set; not used where `data` is read already.
+        images: Folder of a COCO file's images, as for `mbv3zoo.load_dataset`.
+        batch_size: Images per batch.
+        workers: Processes that read images; 0 reads them in this one.
+        image_size: Side, or (height, width), in pixels that images are letterboxed to; the detector's own by default.
+
+    Returns:
+        The figures, in 0..1: `metrics.ap`, `metrics.ap50`, `metrics.per_class['cat']`, ...
+
+    Raises:
+        ValueError: There is no such data set, the detector has other classes or does not take this size, or it is a
+            file with NMS inside, whose thresholds are not those of COCO evaluation.
+
+    Example:
+        >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')
+        >>> metrics = mbv3zoo.evaluate(detector, 'data.yaml')
+        >>> metrics.images, metrics.ap50 > 0.5
+        (4, True)
+    """
+    labelled = data if isinstance(data, DetectionSet) else load_dataset(data, split, images)
+    return run_evaluation(detector, labelled, batch_size=batch_size, workers=workers, image_size=image_size).metrics
+
+
+def run_evaluation(
+    detector: DetectorNetwork | Engine,
     data: DetectionSet,
     *,
     batch_size: int = 32,
     workers: int = 0,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Runs a detector over a labelled set and scores it.
+    """As `evaluate`, with all that was found, for reports.
 
     Args:
-        detector: A `Detector` or an exported one (what `mbv3zoo.load` opens) whose classes are the set's, in this
-            order. It runs on the device and in the type that it has.
+        detector, batch_size, workers, image_size: As for `evaluate`.
         data: The labelled set.
-        batch_size: Images at a time.
-        workers: Loader processes.
-        image_size: (height, width) of the letterbox; the detector's own by default.
         progress: Called with the number of images after each batch.
 
     Raises:
-        ValueError: The detector has other classes than the set, does not take this size, or is a file with NMS inside,
-            whose thresholds are not those of COCO evaluation.
+        ValueError: As `evaluate`.
     """
     check_classes(detector, data)
     return score(data, collect(detector, data, batch_size, workers, image_size, progress))
 
 
-def check_classes(detector: Any, data: DetectionSet) -> None:
+def check_classes(detector: DetectorNetwork | Engine, data: DetectionSet) -> None:
     """Raises ValueError where a detector's classes are not a set's."""
     own, given = as_engine(detector).info.class_names, data.class_names
     if own != given:
@@ -57,11 +96,11 @@ def check_classes(detector: Any, data: DetectionSet) -> None:
 
 
 def collect(
-    detector: Any,
+    detector: DetectorNetwork | Engine,
     data: DetectionSet,
     batch_size: int = 32,
     workers: int = 0,
-    image_size: tuple[int, int] | None = None,
+    image_size: int | tuple[int, int] | None = None,
     progress: Callable[[int], object] | None = None,
     indices: Sequence[int] | None = None,
     max_detections: int = COCO_EVALUATION.max_detections,
@@ -75,9 +114,9 @@ def collect(
         max_detections: Most detections per image; COCO's figures count no more than 100.
     """
     engine = as_engine(detector)
-    image_size = image_size or engine.info.image_size
+    size = input_size(engine, image_size)
     thresholds = replace(COCO_EVALUATION, max_detections=max_detections)
-    samples: Dataset = EvalSamples(data, image_size, engine.info.in_chans)
+    samples: Dataset = EvalSamples(data, size, engine.info.in_chans)
     if indices is not None:
         samples = Subset(samples, indices)
     found = []
@@ -85,7 +124,7 @@ def collect(
         kept = engine.detect(images.numpy(), thresholds)
         for (boxes, scores, labels), number in zip(kept, numbers.tolist(), strict=True):
             record = data.records[number]
-            boxes = Letterbox.fit(record.size, image_size).boxes_to_original(boxes)
+            boxes = Letterbox.fit(record.size, size).boxes_to_original(boxes)
             own = Detections(boxes, scores, labels, data.class_names, record.size, str(record.path))
             found.append(own.torch())
         if progress:

@@ -68,8 +68,8 @@ def measure_ap(
         labelled: The data set.
         data, split: How the certificate names it.
     """
-    before = evaluate(detector, labelled, image_size=info.image_size).metrics
-    after = evaluate(ExportedDetector(open_session(file), info), labelled).metrics
+    before = evaluate(detector, labelled, image_size=info.image_size)
+    after = evaluate(ExportedDetector(open_session(file), info), labelled)
     return ApParity(
         data=str(data), split=split, images=len(labelled),
         ap=before.ap, ap50=before.ap50, ap_exported=after.ap, ap50_exported=after.ap50,

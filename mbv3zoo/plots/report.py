@@ -18,7 +18,7 @@ def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path)
     """Writes pr_curve.png, confusion_matrix.png, predictions.png and metrics.json; files of these names are replaced.
 
     Args:
-        evaluation: As from `mbv3zoo.evaluation.run.evaluate`.
+        evaluation: As from `mbv3zoo.evaluation.run.run_evaluation`.
         data: The dataset that was evaluated.
         folder: Created if it does not exist.
     """

@@ -7,7 +7,7 @@ or an exported file (`mbv3zoo.runtimes.exported_detector.ExportedDetector`); thi
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from mbv3zoo.models.network import DetectorNetwork
 
 
 class EngineInfo(Protocol):
@@ -97,6 +99,14 @@ class TorchEngine:
         return [Kept(*(part.cpu().clone() for part in parts)) for parts in kept]
 
 
-def as_engine(detector: Any) -> Engine:
+def as_engine(detector: DetectorNetwork | Engine) -> Engine:
     """A detector as what runs it: itself where it has `detect`, as an exported one does, else a `TorchEngine`."""
-    return detector if hasattr(detector, 'detect') else TorchEngine(detector)
+    return cast(Engine, detector) if hasattr(detector, 'detect') else TorchEngine(detector)
+
+
+def input_size(engine: Engine, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
+    """(height, width) that images are letterboxed to: what is asked for, a side or both, or the detector's own."""
+    if image_size is None:
+        return engine.info.image_size
+    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    return height, width

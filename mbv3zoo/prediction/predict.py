@@ -14,7 +14,7 @@ from mbv3zoo.detections import Detections, class_indices
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.models.postprocess.thresholds import Thresholds
-from mbv3zoo.prediction.engine import Engine, as_engine
+from mbv3zoo.prediction.engine import Engine, as_engine, input_size
 
 
 class PredictOptions(TypedDict, total=False):
@@ -118,11 +118,7 @@ def _settings(
     thresholds = replace(engine.thresholds, **{name: value for name, value in given.items() if value is not None})
     if batch_size < 1:
         raise ValueError(f'batch_size is {batch_size}; expected at least 1')
-    if image_size is None:
-        image_size = engine.info.image_size
-    elif isinstance(image_size, int):
-        image_size = (image_size, image_size)
-    return _Settings(thresholds, batch_size, tuple(image_size))
+    return _Settings(thresholds, batch_size, input_size(engine, image_size))
 
 
 def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Detections]:

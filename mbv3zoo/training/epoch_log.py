@@ -9,10 +9,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mbv3zoo.evaluation.metrics import Metrics, format_table
+from mbv3zoo.evaluation.metrics import AP_NAMES, Metrics, format_table
 from mbv3zoo.training.results import RESULTS_NAME, write_epoch
 
-_FIGURES = ('ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large')
 _DIGITS = {'seconds': 1, 'waiting': 3, 'lr': 6}
 _DRAW_EVERY = 60  # seconds between drawings of the curves
 
@@ -40,9 +39,9 @@ class EpochLog:
         """
         from mbv3zoo.plots.curves import plot_curves
 
-        figures = {name: getattr(metrics, name) for name in _FIGURES} if metrics else {}
+        figures = {name: getattr(metrics, name) for name in AP_NAMES} if metrics else {}
         row = {'epoch': str(epoch)} | {name: f'{value:.{_DIGITS.get(name, 5)}f}' for name, value in values.items()}
-        row |= {name: f'{figures[name]:.4f}' if figures else '' for name in _FIGURES}
+        row |= {name: f'{figures[name]:.4f}' if figures else '' for name in AP_NAMES}
         write_epoch(self.path, row)
         # Drawing takes a second: not after each of many short epochs.
         if epoch == self.epochs or time.monotonic() - self.drawn > _DRAW_EVERY:

@@ -23,7 +23,7 @@ def evaluate_together(
     workers: int,
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """As `mbv3zoo.evaluation.run.evaluate`: each process looks at its share of the pictures, and all get the figures.
+    """As `mbv3zoo.evaluation.run.run_evaluation`: each process runs its share of the images, and all get the figures.
 
     The weights are those of the first process: where BatchNorm is not synchronised, the others' statistics differ.
     """

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hub_server import HubServer, run_client
@@ -148,7 +149,7 @@ def test_limits():
     assert '64 x 96' in text and 'its 2 classes only' in text
     assert 'measured on cats only (5 pictures, 9 objects)' in text and 'no such objects: dog.' in text
     assert 'not evaluated' in render_card(CONFIG, 1)
-    metrics = METRICS._replace(ap_large=math.nan, per_class={'cat': 0.6, 'dog': 0.25})
+    metrics = replace(METRICS, ap_large=math.nan, per_class={'cat': 0.6, 'dog': 0.25})
     text = render_card(CONFIG, 1, metrics=metrics)
     assert 'there were none: large objects.' in text and 'weakest class is dog, with an AP of 0.25' in text
     assert 'no such objects' not in text

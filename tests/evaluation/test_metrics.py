@@ -5,7 +5,7 @@ import pytest
 from labelled import NAMES, as_found, figures, random_pictures, record
 
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation.metrics import Metrics, format_table
+from mbv3zoo.evaluation.metrics import AP_NAMES, ClassMetrics, Metrics, format_table
 
 
 def test_to_dict_is_plain():
@@ -42,3 +42,19 @@ def test_table():
     ]
     # Figures of a card, without classes.
     assert len(format_table(Metrics(*[0.5] * 6, {}, 5, 9)).splitlines()) == 3
+
+
+def test_metrics_are_read_by_names_and_do_not_change():
+    metrics = Metrics(*[0.5] * 6, {}, 5, 9)
+    assert [getattr(metrics, name) for name in AP_NAMES] == [0.5] * 6
+    for change in (lambda: setattr(metrics, 'ap', 1.0), lambda: metrics[0], lambda: [*metrics]):
+        with pytest.raises((AttributeError, TypeError)):
+            change()
+
+
+def test_the_order_of_what_is_written():
+    """metrics.json keeps its lines in this order."""
+    plain = Metrics(*[0.5] * 6, {}, 5, 9, classes=(ClassMetrics('cat', *[0.1] * 6, 9),)).to_dict()
+    recalls = ['ar1', 'ar10', 'ar100', 'ar_small', 'ar_medium', 'ar_large']
+    assert [*plain] == [*AP_NAMES, 'per_class', 'images', 'objects', *recalls, 'classes']
+    assert [*plain['classes'][0]] == ['name', *AP_NAMES, 'objects']

@@ -5,13 +5,15 @@ from labelled import NAMES, found, record
 from PIL import Image
 from torch import nn
 
+import mbv3zoo
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.coco import score
-from mbv3zoo.evaluation.run import as_predicted, check_classes, collect, evaluate
+from mbv3zoo.evaluation.run import as_predicted, check_classes, collect
+from mbv3zoo.evaluation.run import run_evaluation as evaluate
 from mbv3zoo.export.live import open_live
 from mbv3zoo.loading import load
 from mbv3zoo.models.postprocess.decoding import Kept
@@ -237,3 +239,15 @@ def test_a_file_with_nms_inside_is_refused(shipped, scenes, tmp_path):
 def test_other_types_of_weights(scenes, expected, dtype):
     detector = Detector.from_pretrained('mbv3_yolo_small.synth').to(dtype)
     check_metrics(evaluate(detector, scenes).metrics, expected, 0.03)
+
+
+def test_public_evaluate_takes_a_path_or_a_set_and_gives_the_metrics(shipped, scenes, expected):
+    folder = scenes.records[0].path.parents[2]
+    for data in (scenes, folder, str(folder)):
+        assert mbv3zoo.evaluate(shipped, data).to_dict() == expected.to_dict()
+    # Another split, and a side for both.
+    train = mbv3zoo.evaluate(shipped, folder / 'data.yaml', split='train', image_size=192, batch_size=3, workers=1)
+    by_hand = evaluate(shipped, load_dataset(folder, 'train'), image_size=(192, 192)).metrics
+    assert train.to_dict() == by_hand.to_dict() and train.images == 1
+    with pytest.raises(ValueError, match="no split 'test'"):
+        mbv3zoo.evaluate(shipped, folder, split='test')

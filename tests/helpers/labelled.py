@@ -8,6 +8,7 @@ import torch
 from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.coco import score
+from mbv3zoo.evaluation.metrics import AP_NAMES
 
 NAMES = ('cat', 'dog', 'owl')
 SIZE = (200, 300)
@@ -52,6 +53,11 @@ def random_pictures(seed, images=12, crowds=True):
 
 def as_found(known, value=0.9):
     return Detections(known.boxes, torch.full((len(known.boxes),), value), known.labels, NAMES, SIZE)
+
+
+def ap_figures(figures):
+    """AP, AP50, AP75, AP small, medium and large of a `Metrics` or `ClassMetrics`."""
+    return [getattr(figures, name) for name in AP_NAMES]
 
 
 def figures(data, detections):

@@ -13,7 +13,7 @@ from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation.run import evaluate
+from mbv3zoo.evaluation.run import run_evaluation as evaluate
 from mbv3zoo.training import run
 
 EPOCHS, PICTURES = 3, 8

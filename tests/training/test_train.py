@@ -7,7 +7,7 @@ from tiny_sets import CLASS_NAMES, write_yolo_set
 
 import mbv3zoo
 from mbv3zoo.config.training import RunConfig
-from mbv3zoo.evaluation.run import evaluate
+from mbv3zoo.evaluation.run import run_evaluation as evaluate
 
 TINY = {'model': 'mbv3_yolo_small_050', 'image_size': 64, 'batch_size': 6, 'workers': 0}
 

@@ -5,6 +5,7 @@ import errno
 import math
 import os
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation.run import evaluate
+from mbv3zoo.evaluation.run import run_evaluation as evaluate
 from mbv3zoo.training.checkpoint import load_state
 from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
@@ -383,7 +384,7 @@ def test_best_keeps_the_best(sets, tmp_path, monkeypatch):
         return [0.1, 0.1, 0.1]
 
     trainer.learner.train_epoch = train_epoch
-    trainer._evaluate = lambda _: real._replace(metrics=real.metrics._replace(ap=next(scores)))
+    trainer._evaluate = lambda _: real._replace(metrics=replace(real.metrics, ap=next(scores)))
     trainer.fit()
     assert Detector.from_pretrained(run / 'best').head.convs[0].bias.unique().item() == 3
     assert Detector.from_pretrained(run / 'last').head.convs[0].bias.unique().item() == 5
