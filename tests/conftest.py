@@ -2,7 +2,21 @@
 
 import os
 
+import pytest
+
 # One process a core, so one thread each: torch's threads of two processes on two cores wait for each other. Set before
 # torch is imported, and for the programs that tests start.
 if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+
+@pytest.fixture(scope='session')
+def exported(tmp_path_factory):
+    """Name of a format -> a small detector's file in it, written once for all processes of the run.
+
+    Skips the test where a package that writes or runs it is not installed.
+    """
+    from exported_files import export_once
+
+    folder = tmp_path_factory.getbasetemp()
+    return lambda name: export_once(name, folder.parent if 'PYTEST_XDIST_WORKER' in os.environ else folder)

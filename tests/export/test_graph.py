@@ -7,9 +7,8 @@ from torch import nn
 
 from mbv3zoo import create_detector
 from mbv3zoo.export.deployed_neck import DeployedPAN
-from mbv3zoo.export.fixed_padding import PaddedConv2d, fix_same_padding
+from mbv3zoo.export.fixed_padding import PaddedConv2d
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.info.flops import count_of
 from mbv3zoo.models.neck import PAN
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.version import __version__
@@ -63,21 +62,21 @@ def test_the_detector_stays_as_it_is():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
 
-def test_fewer_multiplications():
-    detector = create_detector('mbv3_yolo_small', num_classes=3, image_size=64).eval()
-
-    images = torch.zeros(1, 3, 64, 64)
-    neck = detector.neck
-    # The two upsampled maps: three of four cells less, for both convolutions of each C3.
-    saved = sum(
-        3 * cells * coarse * 2 * block.conv1.conv.out_channels
-        for cells, coarse, block in (
-            (2 * 2, neck.lateral5.out_channels, neck.top_down4),
-            (4 * 4, neck.lateral4.out_channels, neck.top_down3),
-        )
-    )
-    # A multiply-add counts as two.
-    assert count_of(detector, images) - count_of(deployed(detector), images) == 2 * saved > 0
+@pytest.mark.parametrize(
+    ('backbone', 'settings'),
+    [('mbv3_yolo_small_light', {}), ('mbv3_yolo_small_050', {'in_chans': 1}), ('vit_tiny_patch16_224', {})],
+)
+def test_the_graph_is_the_network(backbone, settings):
+    torch.manual_seed(0)
+    detector = create_detector(backbone, num_classes=3, image_size=(64, 96), **settings).eval()
+    graph = DeployedNetwork(detector, ExportInfo.of(detector.config, detector.strides, '0'))
+    pixels = torch.randint(0, 256, (2, detector.config.in_chans, 64, 96), dtype=torch.uint8)
+    with torch.no_grad():
+        expected, found = detector(pixels / 255), graph(pixels)
+    for own, maps in zip(expected, found, strict=True):
+        maps = maps.view(2, 3, 8, *maps.shape[2:]).permute(0, 1, 3, 4, 2)
+        assert torch.allclose(own, maps, atol=1e-4)
+    assert not detector.fused
 
 
 def test_same_padding_is_a_constant_where_sizes_are_open():
@@ -92,16 +91,3 @@ def test_same_padding_is_a_constant_where_sizes_are_open():
             expected = [x.permute(0, 1, 4, 2, 3).flatten(1, 2) for x in detector(pixels / 255)]
             for own, other in zip(graph(pixels), expected, strict=True):
                 torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4 * other.std().item())
-
-
-def test_same_padding_that_depends_on_the_size_stays():
-    # Of 32 cells and 64 a stride of 3 leaves one and two, which are padded by other numbers.
-    model = nn.Sequential(Conv2dSame(3, 4, 3, stride=2), Conv2dSame(4, 4, 5, stride=3))
-    smallest = torch.zeros(1, 3, 32, 32)
-    images = [torch.rand(1, 3, 64 * i, 32) for i in (1, 2, 3)]
-    with torch.no_grad():
-        expected = [model(x) for x in images]
-        fix_same_padding(model, smallest)
-        assert [type(m) for m in model] == [PaddedConv2d, Conv2dSame]
-        for x, other in zip(images, expected, strict=True):
-            assert torch.equal(model(x), other)

@@ -13,7 +13,6 @@ from tiny_sets import write_yolo_set
 from mbv3zoo import create_detector
 from mbv3zoo.export import onnx as onnx_format
 from mbv3zoo.export import openvino as openvino_format
-from mbv3zoo.export.float_layers import Operation, first_layers, float_layers
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.quantize import calibration_pixels, quantize
 from mbv3zoo.runtimes.export_info import ExportInfo
@@ -136,30 +135,6 @@ def test_silent_and_leaves_logging_as_it_was(suffix, tmp_path, detector, pixels,
     quantize(path, _info(detector), pixels[:2])
     assert capfd.readouterr() == ('', '')
     assert (logging.root.manager.disable, os.environ.get('NNCF_CI')) == levels
-
-
-def test_heads_and_squeeze_excite_stay_float():
-    operations = [
-        _operation('stem', ['images'], weighted=True),
-        _operation('act', ['stem']),
-        _operation('depthwise', ['act'], weighted=True),
-        _operation('mean', ['depthwise'], pools=True),
-        _operation('reduce', ['mean'], weighted=True),
-        _operation('expand', ['reduce'], weighted=True),
-        _operation('gate', ['depthwise', 'expand']),
-        _operation('project', ['gate'], weighted=True),
-        _operation('add', ['project', 'depthwise']),
-        _operation('head', ['add'], weighted=True),
-        _operation('reshape', ['head']),
-        _operation('other_head', ['project'], weighted=True),
-    ]
-    kept = float_layers(operations, ['reshape', 'other_head'])
-    assert sorted(kept) == ['expand', 'gate', 'head', 'mean', 'other_head', 'reduce']
-    assert first_layers(operations) == ['stem', 'depthwise']
-
-
-def _operation(name, inputs, weighted=False, pools=False):
-    return Operation(name, (name,), tuple(inputs), weighted, pools)
 
 
 @pytest.mark.parametrize(

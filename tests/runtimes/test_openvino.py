@@ -1,9 +1,16 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from exported_files import MAPS, SIZE
+
+from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.graph_input import GraphInput
 
 pytest.importorskip('openvino')
+
+from mbv3zoo.runtimes.openvino import open  # noqa: E402
 
 PROGRAM = """
 import gc, signal, subprocess, sys
@@ -26,3 +33,21 @@ subprocess.run([sys.executable, '-c', ''], check=True)
 def test_a_child_process_may_end_after_two_files_were_closed(tmp_path):
     result = subprocess.run([sys.executable, '-c', PROGRAM], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr or result.returncode
+
+
+@pytest.mark.parametrize('name', ['openvino', 'onnx'])
+def test_its_own_files_and_onnx_files_run_and_hold_their_record(name, exported):
+    session = open(exported(name), 1, None)
+    assert session.inputs == [GraphInput((1, 3, *SIZE), np.dtype(np.uint8))]
+    images = np.zeros((1, 3, *SIZE), np.uint8)
+    first, copy = session(images), [m.copy() for m in session(images)]
+    assert [(m.shape, m.dtype) for m in first] == [(shape, np.float32) for shape in MAPS]
+    # A later call leaves earlier outputs alone.
+    session(images + 200)
+    assert all(np.array_equal(m, other) for m, other in zip(first, copy, strict=True))
+    assert session.runtime == 'openvino' and ExportInfo.model_validate_json(session.metadata).image_size == SIZE
+
+
+def test_a_device_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="device 'TPU': OpenVINO finds CPU.* on this machine"):
+        open(tmp_path / 'm.xml', None, 'TPU')
