@@ -23,7 +23,7 @@ def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
     run.evaluate()
     run.accumulate()
     run.summarize()
-    # [IoU, recall, class, area, detections]; -1 where a class has no object
+    # [IoU, recall, class, area, detections]; -1 if a class has no object
     precision = run.eval['precision'][..., -1]
     counts = _objects_per_class(data)
     classes = tuple(
@@ -78,7 +78,7 @@ def _objects_per_class(data: DetectionSet) -> list[int]:
 
 
 def _to_coco(data: DetectionSet) -> dict[str, Any]:
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for record in data.records:
         rows = zip(
             record.boxes.tolist(), record.labels.tolist(), record.areas.tolist(), record.iscrowd.tolist(), strict=True

@@ -30,18 +30,18 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """COCO figures in 0..1; nan where the set has no such object.
+    """COCO figures in 0..1; nan if the dataset has no such object.
 
     Attributes:
         ap: Mean over IoU 0.50 to 0.95 in steps of 0.05, and over classes.
         ap50, ap75: At one IoU.
         ap_small, ap_medium, ap_large: Of objects under 32^2, between, and over 96^2 square pixels.
         per_class: Class name -> ap.
-        images, objects: How many there were; crowds are not counted.
+        images, objects: Their numbers, without crowds.
         ar1, ar10, ar100: Recall with at most 1, 10 and 100 detections per image, mean over the same IoUs and classes as
             `ap`.
         ar_small, ar_medium, ar_large: Recall with at most 100 detections per image, by size.
-        classes: All figures of each class, in the set's order.
+        classes: All figures per class, in the dataset's order.
     """
 
     ap: float
@@ -101,12 +101,12 @@ class PrecisionRecall(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation found out.
+    """The result of an evaluation.
 
     Attributes:
         metrics: The COCO figures.
-        detections: One for each record of the set, in its order.
-        curves: Precision against recall of each class.
+        detections: One per record of the dataset, in its order.
+        curves: Precision-recall curve of each class.
     """
 
     metrics: Metrics
@@ -115,7 +115,7 @@ class Evaluation(NamedTuple):
 
 
 def format_table(metrics: Metrics) -> str:
-    """A table as text: a row for all classes, then one per class; `-` where the set has no such object."""
+    """A table as text: a row for all classes, then one per class; `-` if the dataset has no such object."""
     rows = [['class', 'AP', 'AP50', 'AP75', 'small', 'medium', 'large', 'objects'], _row('all', metrics)]
     rows += [_row(own.name, own) for own in metrics.classes]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

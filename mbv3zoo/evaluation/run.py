@@ -1,4 +1,4 @@
-"""Runs a detector over a labelled set."""
+"""Runs a detector over a labelled dataset."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def evaluate(
     workers: int = 0,
     image_size: int | tuple[int, int] | None = None,
 ) -> Metrics:
-    """COCO average precision of a detector on a labelled data set.
+    """COCO average precision of a detector on a labelled dataset.
 
     Args:
         detector: A `Detector`, or an exported one as `mbv3zoo.load('model.onnx')` opens it; its classes must be those
-            of the data set, in the same order. It runs on the device and in the type that its weights have.
-        data: A data set that `mbv3zoo.load_dataset` reads, or what it returned.
-        split: Split of the data set; not used where `data` is read already.
+            of the dataset, in the same order. It runs on the device and in the type that its weights have.
+        data: A dataset that `mbv3zoo.load_dataset` reads, or what it returned.
+        split: Split of the dataset; not used where `data` is read already.
         images: Folder of a COCO file's images, as for `mbv3zoo.load_dataset`.
         batch_size: Images per batch.
         workers: Processes that read images; 0 reads them in this one.
@@ -50,7 +50,7 @@ def evaluate(
         The figures, in 0..1: `metrics.ap`, `metrics.ap50`, `metrics.per_class['cat']`, ...
 
     Raises:
-        ValueError: There is no such data set, the detector has other classes or does not take this size, or it is a
+        ValueError: There is no such dataset, the detector has other classes or does not take this size, or it is a
             file with NMS inside, whose thresholds are not those of COCO evaluation.
 
     Example:

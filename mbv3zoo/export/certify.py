@@ -38,7 +38,7 @@ def certify(
         detector: The detector.
         file: The file.
         info: Its record.
-        pictures, tolerance: As for `mbv3zoo.export.export.export`.
+        images, tolerance: As for `mbv3zoo.export.export.export`.
 
     Returns:
         The certificate, without AP; it also holds what exceeds the tolerance.
@@ -65,7 +65,7 @@ def measure_ap(
 
     Args:
         detector, file, info: As for `certify`.
-        labelled: The data set.
+        labelled: The dataset.
         data, split: How the certificate names it.
     """
     before = evaluate(detector, labelled, image_size=info.image_size)

@@ -45,34 +45,32 @@ def predict(
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
 ) -> Detections | list[Detections]:
-    """Finds objects in one picture or in many.
+    """Finds objects in one image or in many.
 
-    A torch detector runs in evaluation mode and without gradients; its training flags are as before afterwards.
+    A torch detector runs in eval mode and without gradients; its training flags are restored afterwards.
 
     Args:
         detector: a `Detector`; its `config` says the image size, the input channels and the class names. Or an
             `Engine`, such as an exported detector.
         source: what `mbv3zoo.images.sources.expand_source` takes: a path, PIL image, array or tensor for one
-            picture; a list of those, a directory, a glob pattern or a batch for many.
-        score_thresh: detections scored lower are dropped, 0..1; the default of this and the next two is in
+            image; a list of those, a directory, a glob pattern or a batch for many.
+        score_thresh: detections with a lower score are dropped, 0..1; the default of this and the next two is in
             `mbv3zoo.models.postprocess.thresholds`.
-        iou_thresh: of two boxes of a class that overlap more than this, the lower scored is dropped, 0..1.
-        max_detections: the most detections kept for one picture. An exported graph that suppresses by itself has
-            thresholds of its own in place of these three.
-        classes: names or indices of the classes to find, or one of them; all when left out. Others are dropped before
-            they count for `max_detections`.
-        batch_size: how many pictures are run at a time.
-        image_size: side, or (height, width), in pixels that pictures are letterboxed to; the detector's own
-            when left out.
+        iou_thresh: of two boxes of a class with a larger IoU, the one with the lower score is dropped, 0..1.
+        max_detections: the most detections kept per image. An exported graph with NMS inside has its own thresholds
+            in place of these three.
+        classes: names or indices of the classes to find, or one of them; all by default. Others are dropped before
+            `max_detections` is applied.
+        batch_size: images per batch.
+        image_size: side, or (height, width), in pixels that images are letterboxed to; the detector's own by default.
 
     Returns:
-        `Detections` in pixels of the original picture for one picture; for many a list in the order of the
-        source and of its length. A file among many that cannot be read is named in a warning, and its place
-        holds empty `Detections` whose `error` says why.
+        `Detections` in pixels of the original image for one image; for many a list in the order of the source. A file
+        among many that cannot be read gives a warning and empty `Detections` whose `error` says why.
 
     Raises:
-        ValueError: if a single picture cannot be read, an array or tensor is not an image, there are no
-            pictures, or a setting is out of range.
+        ValueError: if a single image cannot be read, an array or tensor is not an image, there are no
+            images, or a setting is out of range.
     """
     engine = as_engine(detector)
     settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size)
@@ -92,10 +90,10 @@ def iter_predict(
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
 ) -> Iterator[Detections]:
-    """Like `predict`, but yields the `Detections` of one picture after the other, in order.
+    """Like `predict`, but yields the `Detections` of one image after the other, in order.
 
-    Threads read a few batches ahead and no more, so that any number of pictures fits in memory. Settings and the
-    source are checked at once, before the first picture is asked for. A single picture is yielded alone.
+    Threads read a few batches ahead, so any number of images fits in memory. Settings and the source are checked
+    immediately, before the first image is requested.
     """
     engine = as_engine(detector)
     settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size)
@@ -125,10 +123,10 @@ def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable
     info, size = engine.info, settings.batch_size
     pictures = read_pictures(items, info.in_chans, settings.image_size, 2 * size, raise_unreadable)
     while batch := list(islice(pictures, size)):
-        readable = [picture.pixels for picture in batch if picture.error is None]
+        readable = [picture.pixels for picture in batch if picture.pixels is not None]
         kept = iter(engine.detect(np.stack(readable), settings.thresholds) if readable else ())
         for picture in batch:
-            if picture.error is None:
+            if picture.pixels is not None:
                 found = _detections(picture, *next(kept), info.class_names)
             else:
                 warnings.warn(f'{picture.error}; its detections are empty', stacklevel=2)
@@ -138,4 +136,5 @@ def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable
 
 def _detections(picture: Picture, boxes: Any, scores: Any, labels: Any, class_names: tuple[str, ...]) -> Detections:
     letterbox = picture.letterbox
+    assert letterbox is not None
     return Detections(letterbox.boxes_to_original(boxes), scores, labels, class_names, letterbox.original, picture.path)
