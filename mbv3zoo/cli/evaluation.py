@@ -49,7 +49,7 @@ def val(
             labelled,
             batch_size=batch_size,
             workers=workers,
-            image_size=(image_size, image_size) if image_size else None,
+            image_size=image_size,
             progress=progress.update,
         )
     typer.echo(format_table(evaluation.metrics))

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mbv3zoo.runtimes.export_info import InputType, Precision
+if TYPE_CHECKING:
+    # Not at run time: `mbv3zoo --help` reads the table, and importing pydantic would double its time.
+    from mbv3zoo.runtimes.export_info import InputType, Precision
 
 
 class Runtime(NamedTuple):
