@@ -69,7 +69,7 @@ def write_predictions(
         while waiting:
             waiting.popleft().result()
     os.replace(unfinished, out / _NAME)
-    yield f'{number} pictures; results in {out}'
+    yield f'{number} picture{"" if number == 1 else "s"}; results in {out}'
 
 
 def _draw(detections: Detections, path: Path) -> None:
