@@ -37,6 +37,7 @@ class Row(NamedTuple):
 def no_prior(detector: Detector, data: DetectionSet) -> None:
     """The head starts with 0 for all biases: as if half of all cells held an object of every class."""
     for conv in detector.head.convs:
+        assert isinstance(conv, torch.nn.Conv2d) and conv.bias is not None
         torch.nn.init.zeros_(conv.bias)
 
 

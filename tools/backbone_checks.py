@@ -13,9 +13,11 @@ import tempfile
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
+from typing import cast
 
 import timm
 import torch
+from timm.models import FeatureInfo
 
 from mbv3zoo import Detector, create_detector
 from mbv3zoo.info.backbones import BackboneRow, backbone_rows
@@ -62,9 +64,10 @@ def build(row: BackboneRow) -> tuple[Detector, torch.Tensor]:
 def check_train(detector: Detector, images: torch.Tensor) -> None:
     """Gradients reach every trainable parameter."""
     sum(logits.square().mean() for logits in detector.train()(images)).backward()
-    lost = [n for n, p in detector.named_parameters() if p.requires_grad and p.grad is None]
+    gradients = {name: p.grad for name, p in detector.named_parameters() if p.requires_grad}
+    lost = [name for name, gradient in gradients.items() if gradient is None]
     assert not lost, f'no gradient for {lost[:5]}'
-    broken = [n for n, p in detector.named_parameters() if p.requires_grad and not p.grad.isfinite().all()]
+    broken = [name for name, gradient in gradients.items() if gradient is not None and not gradient.isfinite().all()]
     assert not broken, f'gradient not finite for {broken[:5]}'
     detector.zero_grad()
 
@@ -90,8 +93,9 @@ def check_save(detector: Detector, images: torch.Tensor) -> None:
 def check_timm(detector: Detector, images: torch.Tensor) -> None:
     """timm loads the backbone from what was saved, and it gives the same maps."""
     backbone = detector.eval().backbone
-    seen = resize(images, seen_size(images.shape[2:], backbone.unit))
-    indices = backbone.model.feature_info.out_indices
+    height, width = images.shape[2:]
+    seen = resize(images, seen_size((height, width), backbone.unit))
+    indices = cast(FeatureInfo, backbone.model.feature_info).out_indices
     with tempfile.TemporaryDirectory() as folder:
         detector.save_pretrained(folder)
         name = json.loads((Path(folder) / 'config.json').read_text())['architecture']

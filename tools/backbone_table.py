@@ -57,11 +57,15 @@ programs. By route: {routes}.
 
 def main() -> None:
     names = timm.list_models()
-    rows, failures = [], []
+    rows: list[BackboneRow] = []
+    failures: list[str] = []
     context = multiprocessing.get_context('spawn')  # torch's threads do not survive a fork
     with ProcessPoolExecutor(os.cpu_count(), context, torch.set_num_threads, (1,)) as pool:
         for result in pool.map(_measure, names, chunksize=4):
-            (rows if isinstance(result, BackboneRow) else failures).append(result)
+            if isinstance(result, BackboneRow):
+                rows.append(result)
+            else:
+                failures.append(result)
             if len(rows) % 50 == 0:
                 print(f'{len(rows)} of {len(names)}', file=sys.stderr)
     write_rows(DOCS / 'backbones.csv', rows)

@@ -1,4 +1,5 @@
-"""Models in different runtimes in one process, in turns: ours in its best runtime beside a peer in eager mode.
+"""Times models in different runtimes in one process, in alternation, such as ours in its best runtime and a peer in
+eager mode.
 
 Runs beside the peers' timing programs, whose folder it is started in; the first is what the others are compared with.
 

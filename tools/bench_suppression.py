@@ -1,11 +1,11 @@
-"""From raw logits to kept boxes, ours beside the pip package yolov5, in turns (docs/performance.md).
+"""Times post-processing, ours and that of the pip package yolov5, in alternation (docs/performance.md).
 
 Needs that package, which is AGPL and no part of this project; run this in an environment of its own that has it:
 
     PYTHONPATH=CHECKOUT python CHECKOUT/tools/bench_suppression.py
 
-An image of 640 x 640 has 25,200 candidates of 80 classes. The peer decodes all and suppresses; ours drops what cannot
-pass the threshold, decodes the rest and suppresses. Both get the same logits, and what they keep is compared.
+An image of 640 x 640 has 25,200 candidates of 80 classes. The peer decodes all before NMS; ours drops what cannot
+pass the threshold and decodes the rest before NMS. Both get the same logits, and what they keep is compared.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _NOTHING = -12.0
 
 
 class Case(NamedTuple):
-    """What is suppressed, and how.
+    """Input and thresholds of NMS.
 
     Attributes:
-        name: What the table calls it.
+        name: Name in the table.
         objects: Places where boxes are.
         live: Candidates above the threshold, in all.
         labels: Classes above the threshold of each of these.
@@ -74,7 +74,7 @@ def make_logits(case: Case) -> list[torch.Tensor]:
         steps = torch.cat([torch.full((n,), float(s)) for n, s in zip(counts, STRIDES, strict=True)])
         distance, nearest = (torch.cdist(centres, places) / steps.unsqueeze(1)).min(1)
         live = distance.argsort()[: case.live]
-        # Towards the place, as far as a cell reaches.
+        # As near to the place as a box of this cell can be.
         reach = ((places[nearest[live]] - centres[live]) / steps[live].unsqueeze(1) + 1).clamp(0.02, 1.98) / 2
         spread = torch.randn(len(live), 4, generator=generator) * 0.2
         flat[live, :2] = reach.logit() + spread[:, :2]
@@ -99,7 +99,7 @@ def ours(logits: list[torch.Tensor], case: Case) -> torch.Tensor:
 
 
 def yolov5() -> Callable[[list[torch.Tensor], Case], torch.Tensor]:
-    """The peer's own detection layer, its convolutions taken out, and its own suppression."""
+    """The peer's detection layer, without its convolutions, and its NMS."""
     from yolov5.models.yolo import Detect
     from yolov5.utils.general import LOGGER, non_max_suppression
 
@@ -143,7 +143,7 @@ def main() -> None:
     with torch.inference_mode():
         for case in CASES:
             maps = make_logits(case)
-            # In memory as a network gives them: the outputs of a cell far apart.
+            # The memory layout that a network gives: channels first.
             logits = [x.permute(0, 1, 4, 2, 3).contiguous().permute(0, 1, 3, 4, 2) for x in maps]
             found, expected = ours(logits, case), peer(logits, case)
             calls = [partial(function, logits, case) for function in (peer, ours)]

@@ -84,7 +84,7 @@ def join(rows: list[Row], aps: dict[str, Measured]) -> list[tuple[Row, Point]]:
     points, used = [], set()
     for row in rows:
         name = next((name for name in (row.model, Path(row.model).name, Path(row.model).stem) if name in aps), None)
-        if name is not None:
+        if name is not None and row.ms is not None:
             used.add(name)
             ap, family, label = aps[name]
             points.append((row, Point(label or name, row.ms / row.batch, ap, family or usual_family(name))))

@@ -55,23 +55,23 @@ def pareto(points: Sequence[Point]) -> list[Point]:
 
 
 def draw_frontier(
-    points: Sequence[Point | tuple[str, float, float, str]],
+    models: Sequence[Point | tuple[str, float, float, str]],
     path: str | Path,
     title: str = 'average precision against time',
     x_label: str = 'milliseconds a picture',
     y_label: str = 'AP',
 ) -> None:
-    """Draws models as points, full where no other one beats them in both, and a line through those.
+    """Draws models as points, filled where no other one beats them in both, and a line through the filled ones.
 
     Args:
-        points: (name, ms, ap, family).
+        models: (name, ms, ap, family) of each.
         path: The .png or .svg to write.
-        title, x_label, y_label: What stands around it.
+        title, x_label, y_label: Title and labels of the axes.
 
     Raises:
-        ValueError: There are no points, or the file is neither.
+        ValueError: There are no models, or the file is neither.
     """
-    path, points = Path(path), [Point(*point) for point in points]
+    path, points = Path(path), [Point(*model) for model in models]
     if not points:
         raise ValueError('no points; expected at least one model with a time and an AP')
     if path.suffix.lower() not in ('.png', '.svg'):

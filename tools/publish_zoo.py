@@ -4,8 +4,8 @@
     python tools/publish_zoo.py --org ORG --tag v1
 
 Each detector whose weights are in a folder becomes the repository ORG/name.tag, in one commit; one whose files are all
-there is left alone, so a second run does only what is missing. A failure is told and the others go on; the exit status
-is then 1, and the table is not written.
+there is left alone, so a second run does only what is missing. A failure is reported and the others go on; the exit
+status is then 1, and the table is not written.
 
 The ImageNet weights of the mbv3_yolo backbones, which are timm's, are copied as well, unless --no-backbones is given or
 they cannot be fetched. A backbone that was trained here is part of its detector's repository, where timm finds it.
@@ -34,7 +34,7 @@ from mbv3zoo.hub.integrity import is_same, stated_files
 from mbv3zoo.hub.publish import publish_folder, published_card
 from mbv3zoo.hub.upload import merge_with_hub
 from mbv3zoo.saving.folder import BACKBONE_NAME, CARD_NAME, CONFIG_NAME, all_files
-from mbv3zoo.utils.atomic import atomic_write_all
+from mbv3zoo.utils.atomic import Content, atomic_write_all
 from mbv3zoo.version import __version__
 from mbv3zoo.zoo import registry as zoo
 
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def zoo_items(only: str, backbones: bool, scratch: Path) -> Iterator[Item]:
-    """All there is to publish of the names that match a pattern; what is left out is told."""
+    """Everything to publish whose name matches a pattern; prints what is left out."""
     for name, place in zoo.known_weights().items():
         if not fnmatch.fnmatch(name, only):
             continue
@@ -111,6 +111,7 @@ def zoo_items(only: str, backbones: bool, scratch: Path) -> Iterator[Item]:
             print(f'left out   {name}: it is on the Hub already, as {place.repo_id}')
     for name in fnmatch.filter(timm.list_pretrained('mbv3_yolo*'), only) if backbones else ():
         record = timm.get_pretrained_cfg(name)
+        assert record is not None, name
         try:
             yield Item(name, copy_backbone(name, record, scratch / name), is_detector=False)
         # Whatever keeps them from being fetched, they are timm's and not missing in the zoo.
@@ -121,7 +122,9 @@ def zoo_items(only: str, backbones: bool, scratch: Path) -> Iterator[Item]:
 
 def copy_backbone(name: str, record: timm.models.PretrainedCfg, folder: Path) -> Path:
     """timm's weights of a backbone, under the name of timm's own architecture, with a card that says whose they are."""
-    files = {folder / file: path for file, path in pull(record.hf_hub_id, (CONFIG_NAME, BACKBONE_NAME)).items()}
+    if not record.hf_hub_id:
+        raise ValueError(f'timm knows no repository of {name}')
+    files = pull(record.hf_hub_id, (CONFIG_NAME, BACKBONE_NAME))
     data = ModelCardData(
         license=record.license,
         library_name='timm',
@@ -134,14 +137,13 @@ def copy_backbone(name: str, record: timm.models.PretrainedCfg, folder: Path) ->
     )
     card = ModelCard(f'---\n{data.to_yaml()}\n---\n\n{text}')
     folder.mkdir()
-    atomic_write_all(
-        {path: Path(source).read_bytes() for path, source in files.items()} | {folder / CARD_NAME: str(card).encode()}
-    )
+    contents: dict[str | Path, Content] = {folder / file: Path(path).read_bytes() for file, path in files.items()}
+    atomic_write_all(contents | {folder / CARD_NAME: str(card).encode()})
     return folder
 
 
 def try_to_publish(item: Item, args: argparse.Namespace) -> bool:
-    """Publishes one; tells what was done, or what failed."""
+    """Publishes one item; prints what was done, or what failed."""
     repo_id = f'{args.org}/{item.name}'
     try:
         print(publish(item, repo_id, args), flush=True)
@@ -159,9 +161,9 @@ def publish(item: Item, repo_id: str, args: argparse.Namespace) -> str:
     card = published_card(item.folder, repo_id, allow_licenses=args.allow_license) if item.is_detector else None
     changed = differing(api, item, found, card)
     tagged = on_hub(api, repo_id, args.tag) if args.tag and found else None
-    if tagged and (changed or tagged.sha != found.sha):
+    if found and tagged and (changed or tagged.sha != found.sha):
         raise ValueError(
-            f'the tag {args.tag} is on {tagged.sha[:8]}, which is not what is to be published now. Give a new tag.'
+            f'the tag {args.tag} is on {str(tagged.sha)[:8]}, which is not what is to be published now. Give a new tag.'
         )
     if args.dry_run:
         done = f'would push {repo_id}: {", ".join(changed)}' if changed else f'unchanged  {repo_id}'
@@ -173,10 +175,11 @@ def publish(item: Item, repo_id: str, args: argparse.Namespace) -> str:
     if args.tag and not tagged:
         # The commit is tagged, not the branch, which another push may have moved.
         found = on_hub(api, repo_id)
-        if differing(api, item, found, card):
+        if found is None or differing(api, item, found, card):
             raise ValueError('another push changed the repository meanwhile, so it was not tagged. Run this again.')
         failed = f'cannot tag {repo_id!r} on the Hub'
-        ask(lambda: api.create_tag(repo_id, tag=args.tag, revision=found.sha, exist_ok=True), failed, repo_id)
+        commit = found.sha
+        ask(lambda: api.create_tag(repo_id, tag=args.tag, revision=commit, exist_ok=True), failed, repo_id)
         done += f', tagged {args.tag}'
     return done
 

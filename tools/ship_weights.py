@@ -44,9 +44,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as half:
         detector.save_pretrained(half, dtype=torch.float16)
         evaluation = run_evaluation(Detector.from_pretrained(half).fuse(), data)
-        picture = Path(half) / saved_folder.PICTURE_NAME
-        plot_predictions(data, evaluation.detections, picture)
-        picture = picture.read_bytes()
+        path = Path(half) / saved_folder.PICTURE_NAME
+        plot_predictions(data, evaluation.detections, path)
+        picture = path.read_bytes()
     part = LicensedPart(license=args.data_license, source=args.dataset)
     licenses = detector.config.licenses.model_copy(update={'data': (part,)})
     detector.config = detector.config.model_copy(update={'licenses': licenses})

@@ -29,6 +29,7 @@ def named_table() -> Iterator[str]:
     yield '|---|---|---|' + '---|' * len(SIZES)
     for name in zoo.detector_names():
         config = zoo.find_config(name)
+        assert config is not None, name
         costs = [cost(config, image_size=size) for size in SIZES]
         operations = ' | '.join(gflops(c.operations) for c in costs)
         yield f'| `{name}` | {weights(config.backbone)} | {millions(costs[0].parameters)} | {operations} |'
