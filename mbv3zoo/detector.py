@@ -101,11 +101,11 @@ class Detector(DetectorNetwork):
             2
         """
         engine: Any = self
-        if runtime is None:
-            check_options(threads, device)
-        else:
+        if runtime is not None:
             size = to_2tuple(image_size or self.config.image_size)
             engine = kept_live(self, runtime, image_size=size, threads=threads, device=device)
+        elif (threads, device) != (None, None):
+            check_options(threads, device)
         return predict(
             engine,
             source,

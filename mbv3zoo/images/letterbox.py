@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 from PIL import Image
 
-from mbv3zoo.utils.tensors import is_tensor
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -162,7 +160,7 @@ class Letterbox:
 
 def _like(values: list[float], boxes: Any) -> Any:
     """The values as an array or a tensor like `boxes`, float64 where those are, else float32."""
-    if not is_tensor(boxes):
+    if isinstance(boxes, np.ndarray):
         return np.array(values, np.float64 if boxes.dtype == np.float64 else np.float32)
     import torch
 

@@ -15,7 +15,8 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     Module by module, since a user may have frozen only some of them.
     """
     training = [module for module in model.modules() if module.training]
-    model.eval()
+    if training:
+        model.eval()
     try:
         yield
     finally:

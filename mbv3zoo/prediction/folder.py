@@ -9,13 +9,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.sources import expand_source
-from mbv3zoo.prediction.predict import iter_predict
+from mbv3zoo.prediction.engine import Engine
+from mbv3zoo.prediction.predict import PredictOptions, iter_predict
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
+
+if TYPE_CHECKING:
+    from mbv3zoo.models.network import DetectorNetwork
 
 _NAME = 'predictions.json'
 # Most images in the queue to be drawn; each is held decoded.
@@ -23,7 +27,13 @@ _MOST_WAITING = 4
 
 
 def write_predictions(
-    detector: Any, source: Any, out: str | Path, *, draw: bool = True, progress: bool = False, **settings: Any
+    detector: DetectorNetwork | Engine,
+    source: Any,
+    out: str | Path,
+    *,
+    draw: bool = True,
+    progress: bool = False,
+    **settings: Unpack[PredictOptions],
 ) -> Iterator[str]:
     """Predicts, and writes each image with its boxes and one `predictions.json`.
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -16,16 +16,24 @@ from mbv3zoo.images.sources import expand_source
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine, input_size
 
+if TYPE_CHECKING:
+    from mbv3zoo.models.network import DetectorNetwork
 
-class PredictOptions(TypedDict, total=False):
-    """The keyword arguments of `predict`, which has the defaults."""
+
+class FrameOptions(TypedDict, total=False):
+    """The keyword arguments of `predict`, which has the defaults, but for the batch size: videos have their own."""
 
     score_thresh: float | None
     iou_thresh: float | None
     max_detections: int | None
     classes: str | int | Iterable[str | int] | None
-    batch_size: int
     image_size: int | tuple[int, int] | None
+
+
+class PredictOptions(FrameOptions, total=False):
+    """The keyword arguments of `predict`, which has the defaults."""
+
+    batch_size: int
 
 
 class _Settings(NamedTuple):
@@ -35,7 +43,7 @@ class _Settings(NamedTuple):
 
 
 def predict(
-    detector: Any,
+    detector: DetectorNetwork | Engine,
     source: Any,
     *,
     score_thresh: float | None = None,
@@ -70,7 +78,7 @@ def predict(
 
     Raises:
         ValueError: if a single image cannot be read, an array or tensor is not an image, there are no
-            images, or a setting is out of range.
+            images, a class is unknown (the nearest are named), or a setting is out of range.
     """
     engine = as_engine(detector)
     settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size)
@@ -80,7 +88,7 @@ def predict(
 
 
 def iter_predict(
-    detector: Any,
+    detector: DetectorNetwork | Engine,
     source: Any,
     *,
     score_thresh: float | None = None,

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.prediction.predict import FrameOptions
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
 
@@ -60,7 +61,12 @@ def iter_frames(source: str | int | Path, stride: int = 1) -> Iterator[Frame]:
 
 
 def predict_video(
-    detector: Any, source: str | int | Path, *, stride: int = 1, batch_size: int | None = None, **settings: Any
+    detector: Any,
+    source: str | int | Path,
+    *,
+    stride: int = 1,
+    batch_size: int | None = None,
+    **settings: Unpack[FrameOptions],
 ) -> Iterator[tuple[Frame, Detections]]:
     """Finds objects in each frame; a thread decodes a few frames ahead.
 
@@ -91,7 +97,7 @@ def write_video_predictions(
     stride: int = 1,
     batch_size: int | None = None,
     progress: bool = True,
-    **settings: Any,
+    **settings: Unpack[FrameOptions],
 ) -> Iterator[str]:
     """Writes `video.mp4` with the boxes drawn, and `predictions.jsonl`, one line per frame, immediately.
 
@@ -207,7 +213,7 @@ def _upright(frame: Any) -> np.ndarray:
 
 
 def _predict(
-    detector: Any, frames: Iterator[Frame], source: str, size: int, settings: dict[str, Any]
+    detector: Any, frames: Iterator[Frame], source: str, size: int, settings: FrameOptions
 ) -> Iterator[tuple[Frame, Detections]]:
     ahead = _read_ahead(frames)
     while batch := list(islice(ahead, size)):

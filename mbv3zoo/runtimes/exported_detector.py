@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from mbv3zoo.detections import Detections
 from mbv3zoo.models.postprocess.arrays import postprocess
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.thresholds import Thresholds
-from mbv3zoo.prediction.predict import PredictOptions, iter_predict, predict
+from mbv3zoo.prediction.predict import iter_predict, predict
 from mbv3zoo.runtimes.export_info import ExportInfo, read_info
 from mbv3zoo.runtimes.session import Session, open_session
 
@@ -69,7 +69,17 @@ class ExportedDetector:
             )
         return cls(session, info)
 
-    def predict(self, source: Any, **options: Unpack[PredictOptions]) -> Detections | list[Detections]:
+    def predict(
+        self,
+        source: Any,
+        *,
+        score_thresh: float | None = None,
+        iou_thresh: float | None = None,
+        max_detections: int | None = None,
+        classes: str | int | Iterable[str | int] | None = None,
+        batch_size: int = 8,
+        image_size: int | tuple[int, int] | None = None,
+    ) -> Detections | list[Detections]:
         """Finds objects in one image or many; as `Detector.predict`, but the detections hold numpy arrays.
 
         Raises:
@@ -79,9 +89,28 @@ class ExportedDetector:
             >>> mbv3zoo.load('model.onnx').predict('a.jpg', score_thresh=0.88)
             Detections(2 objects in a.jpg, 480 x 640: 1 triangle 0.92, 1 heart 0.90)
         """
-        return predict(self, source, **options)
+        return predict(
+            self,
+            source,
+            score_thresh=score_thresh,
+            iou_thresh=iou_thresh,
+            max_detections=max_detections,
+            classes=classes,
+            batch_size=batch_size,
+            image_size=image_size,
+        )
 
-    def iter_predict(self, source: Any, **options: Unpack[PredictOptions]) -> Iterator[Detections]:
+    def iter_predict(
+        self,
+        source: Any,
+        *,
+        score_thresh: float | None = None,
+        iou_thresh: float | None = None,
+        max_detections: int | None = None,
+        classes: str | int | Iterable[str | int] | None = None,
+        batch_size: int = 8,
+        image_size: int | tuple[int, int] | None = None,
+    ) -> Iterator[Detections]:
         """As `predict`, one image after the other; see `mbv3zoo.prediction.predict.iter_predict`.
 
         Example:
@@ -90,7 +119,16 @@ class ExportedDetector:
             ['triangle', 'heart']
             ['triangle', 'heart']
         """
-        return iter_predict(self, source, **options)
+        return iter_predict(
+            self,
+            source,
+            score_thresh=score_thresh,
+            iou_thresh=iou_thresh,
+            max_detections=max_detections,
+            classes=classes,
+            batch_size=batch_size,
+            image_size=image_size,
+        )
 
     def run(self, images: np.ndarray) -> list[np.ndarray]:
         """The graph's own outputs.

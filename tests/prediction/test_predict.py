@@ -1,5 +1,9 @@
+import inspect
+import sys
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -7,8 +11,15 @@ import torch
 from PIL import Image
 from torch import nn
 
+import mbv3zoo
 from mbv3zoo.detections import Detections
+from mbv3zoo.detector import Detector
+from mbv3zoo.prediction.folder import write_predictions
 from mbv3zoo.prediction.predict import iter_predict, predict
+from mbv3zoo.prediction.video import predict_video, write_video_predictions
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
+
+SCENE = Path(__file__).parents[2] / 'docs' / 'scene.jpg'
 
 
 class FakeDetector(nn.Module):
@@ -264,3 +275,70 @@ def test_detector_of_other_channels(folder):
     for source in (folder / 'a.png', [folder / 'a.png', folder / 'b.png'], [picture(9, 9)]):
         with pytest.raises(ValueError, match='channels'):
             predict(detector, source)
+
+
+def test_wanted_classes():
+    for classes, indices in (('other', (1,)), (1, (1,)), (['thing', 1], (0, 1)), ([], ())):
+        detector = FakeDetector()
+        predict(detector, picture(9, 9), classes=classes)
+        assert detector.thresholds == [{'classes': indices}]
+    for call in (predict, iter_predict):
+        with pytest.raises(ValueError, match="unknown class 'thong'; did you mean thing?"):
+            call(FakeDetector(), picture(9, 9), classes=['other', 'thong'])
+
+
+def test_wanted_classes_take_no_place_from_each_other():
+    """The detections of some classes are those that a filter would have left, but for `max_detections`."""
+    detector = Detector.from_pretrained('mbv3_yolo_small.synth')
+    everything = detector.predict(SCENE)
+    name = everything.names[-1]
+    assert detector.predict(SCENE, max_detections=1).names != [name]
+    found, expected = detector.predict(SCENE, classes=name, max_detections=1), everything.filter(name)[:1]
+    assert found.names == [name] and torch.equal(found.boxes, expected.boxes)
+
+
+@pytest.mark.parametrize(
+    'function',
+    [
+        predict, iter_predict, Detector.predict, ExportedDetector.predict, ExportedDetector.iter_predict,
+        write_predictions, predict_video, write_video_predictions,
+    ],
+)  # fmt: skip
+def test_editors_show_the_arguments(function):
+    hints = get_type_hints(function, localns={'DetectorNetwork': Detector})
+    names = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            (options,) = get_args(hints[name])
+            names |= get_type_hints(options)
+        else:
+            names[name] = hints.get(name)
+    for name in ('score_thresh', 'iou_thresh', 'max_detections', 'classes', 'batch_size', 'image_size'):
+        assert names[name] not in (None, Any), name
+
+
+def test_the_way_of_an_image_crosses_few_files():
+    """Files whose code runs between `predict` and its result; the network's own, which follow its figure, aside."""
+    detector, package, crossed = Detector.from_pretrained('mbv3_yolo_small.synth'), Path(mbv3zoo.__file__).parent, set()
+
+    def note(frame, event, arg):
+        path = Path(frame.f_code.co_filename)
+        if path.is_relative_to(package) and frame.f_code.co_name != '<module>':
+            crossed.add(path.relative_to(package).as_posix())
+
+    detector.predict(SCENE)
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        detector.predict(SCENE)
+    finally:
+        sys.setprofile(before)
+    network = {
+        name
+        for name in crossed
+        if name.startswith('models/') and not name.startswith('models/postprocess/') and name != 'models/modes.py'
+    }
+    assert {'models/network.py', 'models/neck.py', 'models/head.py'} <= network
+    assert {'detector.py', 'prediction/predict.py', 'prediction/engine.py', 'detections.py'} <= crossed - network
+    assert len(crossed - network) <= 12, sorted(crossed - network)
+    assert len(crossed) <= 20, sorted(crossed)
