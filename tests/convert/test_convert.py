@@ -7,11 +7,9 @@ import torch
 import yolov5_tree
 from detector_logits import assert_same, logits_of
 from torch import nn
-from typer.testing import CliRunner
 from yolov5_tree import MULTIPLES, OFFICIAL_LAYERS, PATCHED_LAYERS, UPSAMPLE, yolov5_checkpoint
 
 import mbv3zoo
-from mbv3zoo.cli.main import app
 from mbv3zoo.config.license_record import LicensedPart
 from mbv3zoo.convert.convert import convert_checkpoint, load_yolov5
 from mbv3zoo.models.layer_lists import blocks
@@ -204,21 +202,6 @@ def test_what_does_not_fit_is_named_and_nothing_is_written(tmp_path):
         with pytest.raises(ValueError, match=f'best.pt: .*{words}'):
             convert_checkpoint(tmp_path / 'best.pt', tmp_path / 'out')
         assert os.listdir(tmp_path) == ['best.pt']
-
-
-def test_the_command(tmp_path):
-    yolov5_checkpoint(tmp_path / 'best.pt', SMALL, names=['cat', 'dog'])
-    command = ['convert', str(tmp_path / 'best.pt'), str(tmp_path / 'out')]
-    result = CliRunner().invoke(app, command)
-    assert result.exit_code == 0, result.output
-    assert 'EMA weights on cspdarknet_v6_n, 2 classes' in result.output and 'agpl-3.0' in result.output
-    before = {path: path.read_bytes() for path in (tmp_path / 'out').iterdir()}
-    again = CliRunner().invoke(app, command)
-    assert again.exit_code != 0 and 'never overwritten' in str(again.exception)
-    assert before == {path: path.read_bytes() for path in (tmp_path / 'out').iterdir()}
-    owned = CliRunner().invoke(app, [*command[:2], str(tmp_path / 'own'), '--license', 'MIT'])
-    assert owned.exit_code == 0
-    assert mbv3zoo.Detector.from_pretrained(tmp_path / 'own').config.licenses.imported.license == 'mit'
 
 
 def test_a_timm_model_as_backbone(tmp_path, monkeypatch):
