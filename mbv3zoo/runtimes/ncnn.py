@@ -20,8 +20,10 @@ class NcnnSession:
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         extractor = self.net.create_extractor()
+        # A Mat does not keep its array alive: without a name it could be freed before it is copied.
+        pixels = np.ascontiguousarray(images[0], np.float32)
         # pnnx names inputs in0, in1, ... and outputs out0, out1, ...
-        extractor.input(self.net.input_names()[0], ncnn.Mat(np.ascontiguousarray(images[0], np.float32)).clone())
+        extractor.input(self.net.input_names()[0], ncnn.Mat(pixels).clone())
         found = []
         for name in sorted(self.net.output_names(), key=lambda name: int(name.removeprefix('out'))):
             failed, output = extractor.extract(name)
