@@ -37,6 +37,28 @@ FILES = {path.relative_to(PACKAGE).with_suffix('').as_posix(): path for path in 
 MODULES = {name.removesuffix('/__init__').replace('/', '.'): path for name, path in FILES.items()}
 MODULES[''] = MODULES.pop('__init__')
 
+TESTS = Path(__file__).parent
+# Modules that hold nothing to test alone.
+UNTESTED = {'__main__', 'version'}
+# Tests of more than one module, and whose they are.
+WHOLE = {
+    'export/test_int8_export': 'from export() to the AP of an int8 file',
+    'hub/test_faults': 'what the client, the cache and a push do where a server fails',
+    'hub/test_hub': 'pushing and pulling, with the real client',
+    'hub/test_publishing_licenses': 'licences from a config to the card on the Hub',
+    'test_doctests': 'the examples of all public calls',
+    'test_house': 'this file',
+    'test_pages': 'README and docs',
+    'test_project': 'pyproject.toml and .ci',
+    'test_shipped_weights': 'the weights in the package',
+    'test_signatures': 'the arguments of all public calls',
+    'test_start_up': 'what is imported when',
+    'training/test_failing_runs': 'runs whose disk, data or processes fail',
+    'training/test_processes': 'runs of several processes',
+}
+# Folders of tests that mirror something else: tests/helpers itself, tools/, and figures that YOLOv5 computed.
+ELSEWHERE = ('helpers/', 'tools/', 'yolov5/')
+
 PICKLES = {'pickle', 'marshal', 'shelve', 'dill', 'cloudpickle', 'joblib'}
 
 
@@ -205,3 +227,18 @@ def test_the_checks_let_the_rest_pass():
 )
 def test_the_walk_finds_every_spelling(module, line, expected):
     assert upward(module, imported(module, ast.parse(line))) == expected
+
+
+def test_tests_mirror_the_package():
+    modules = {name for name in FILES if not name.endswith('__init__')}
+    tests = {path.relative_to(TESTS).with_suffix('').as_posix() for path in TESTS.rglob('test_*.py')}
+    tested = {name.replace('test_', '', 1): name for name in tests if not name.startswith(ELSEWHERE)}
+    assert sorted(modules - tested.keys()) == sorted(UNTESTED), 'modules without a test file of their name'
+    others = sorted(test for module, test in tested.items() if module not in modules)
+    assert others == sorted(WHOLE), 'test files without a module of their name'
+
+
+def test_tests_of_tools_and_helpers_have_their_names():
+    for folder, sources in (('tools', PACKAGE.parent / 'tools'), ('helpers', TESTS / 'helpers')):
+        tests = [path.name.removeprefix('test_') for path in (TESTS / folder).glob('test_*.py')]
+        assert tests and [name for name in tests if not (sources / name).is_file()] == []
