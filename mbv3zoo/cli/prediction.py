@@ -37,7 +37,7 @@ def predict(
     draw: Annotated[bool, typer.Option(help='Also write each image with its boxes.')] = True,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
-    from mbv3zoo.prediction.video import is_video
+    from mbv3zoo.prediction.frames import is_video
 
     out = out or next_folder(Path('runs'), 'predict')
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)

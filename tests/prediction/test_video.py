@@ -1,20 +1,17 @@
 import json
-import subprocess
-import sys
-import threading
-import time
 
 import numpy as np
 import pytest
 
 av = pytest.importorskip('av')
 
+from clips import SIZE, write_clip  # noqa: E402
+
 import mbv3zoo  # noqa: E402
 from mbv3zoo.detections import Detections  # noqa: E402
-from mbv3zoo.prediction import video  # noqa: E402
-from mbv3zoo.prediction.video import is_video, iter_frames, predict_video, write_video_predictions  # noqa: E402
-
-SIZE = 48, 64
+from mbv3zoo.prediction import frames  # noqa: E402
+from mbv3zoo.prediction.frames import iter_frames  # noqa: E402
+from mbv3zoo.prediction.video import predict_video, write_video_predictions  # noqa: E402
 
 
 class Bright:
@@ -34,49 +31,9 @@ class Bright:
         return found
 
 
-def write(path, count=20, times=None, size=SIZE, codec='mpeg4'):
-    """A square that moves by two pixels a frame; times in milliseconds."""
-    with av.open(str(path), 'w') as container:
-        stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width, stream.pix_fmt = *size, 'yuv420p'
-        stream.codec_context.time_base = video.Fraction(1, 1000)
-        for index in range(count):
-            image = np.zeros((*size, 3), np.uint8)
-            image[8:24, 2 * index : 2 * index + 16] = 255
-            frame = av.VideoFrame.from_ndarray(image, format='rgb24')
-            frame.pts, frame.time_base = (times[index] if times else 100 * index), video.Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
 @pytest.fixture(scope='module')
 def clip(tmp_path_factory):
-    return write(tmp_path_factory.mktemp('video') / 'clip.mp4')
-
-
-@pytest.mark.parametrize('source', ['a.mp4', 'b.MOV', 'rtsp://host/1', 'https://host/x', 0, '1'])
-def test_is_video(source):
-    assert is_video(source)
-
-
-@pytest.mark.parametrize('source', ['a.jpg', 'folder', 'x/*.png', 'mp4'])
-def test_is_no_video(source):
-    assert not is_video(source)
-
-
-@pytest.mark.parametrize('stride', [1, 3, 100])
-def test_frames(clip, stride):
-    frames = list(iter_frames(clip, stride))
-    assert [frame.index for frame in frames] == list(range(0, 20, stride))
-    assert [frame.time for frame in frames] == pytest.approx([0.1 * frame.index for frame in frames])
-    assert all(frame.image.shape == (*SIZE, 3) and frame.image.dtype == np.uint8 for frame in frames)
-
-
-def test_a_variable_frame_rate_is_kept(tmp_path):
-    times = [0, 40, 400, 430, 1000]
-    path = write(tmp_path / 'a.mkv', 5, times)
-    assert [frame.time for frame in iter_frames(path)] == pytest.approx([t / 1000 for t in times])
+    return write_clip(tmp_path_factory.mktemp('video') / 'clip.mp4')
 
 
 def test_predictions(clip):
@@ -89,35 +46,9 @@ def test_predictions(clip):
         assert np.abs(detections.boxes[0] - [2 * frame.index, 8, 2 * frame.index + 16, 24]).max() <= 2
 
 
-def test_reads_no_further_ahead_than_it_may(monkeypatch):
-    read = []
-
-    def frames():
-        for index in range(200):
-            read.append(threading.get_ident())
-            yield video.Frame(index, index / 10, np.zeros((8, 8, 3), np.uint8))
-
-    ahead = video._read_ahead(frames())
-    for _ in range(5):
-        next(ahead)
-    time.sleep(0.2)
-    assert 5 < len(read) <= 5 + video._MOST_WAITING + 2 and threading.get_ident() not in read
-    ahead.close()
-    assert not [thread for thread in threading.enumerate() if thread.name == 'mbv3zoo-decode']
-
-
-def test_a_failure_while_decoding_is_told():
-    def frames():
-        yield video.Frame(0, 0.0, np.zeros((8, 8, 3), np.uint8))
-        raise RuntimeError('the disk is gone')
-
-    with pytest.raises(RuntimeError, match='the disk is gone'):
-        list(video._read_ahead(frames()))
-
-
 @pytest.mark.parametrize('size', [SIZE, (49, 65)])
 def test_what_is_written(tmp_path, size):
-    path = write(tmp_path / 'a.avi', size=size, codec='ffv1' if size != SIZE else 'mpeg4')
+    path = write_clip(tmp_path / 'a.avi', size=size, codec='ffv1' if size != SIZE else 'mpeg4')
     (line,) = write_video_predictions(Bright(), path, tmp_path / 'out', progress=False)
     assert line == f'20 frames, 20 objects; results in {tmp_path / "out"}'
     frames = list(iter_frames(tmp_path / 'out' / 'video.mp4'))
@@ -155,7 +86,7 @@ def test_cameras(monkeypatch, clip):
         return real(str(clip))
 
     monkeypatch.setattr(av, 'open', fake)
-    monkeypatch.setattr(video.platform, 'system', lambda: 'Linux')
+    monkeypatch.setattr(frames.platform, 'system', lambda: 'Linux')
     detector = Bright()
     next(predict_video(detector, '2'))
     assert opened == [('/dev/video2', 'v4l2')] and detector.calls[0][0] == 1
@@ -180,29 +111,6 @@ def test_sources_that_are_none(tmp_path, clip):
     assert not (tmp_path / 'out').exists()
 
 
-def test_a_damaged_part_is_left_out(tmp_path):
-    path = write(tmp_path / 'a.mkv', 40)
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 200] = bytes(200)
-    path.write_bytes(data)
-    frames = list(iter_frames(path))
-    assert 10 < len(frames) <= 40
-
-
 def test_a_real_detector(clip):
     detector = mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth')
     assert len(list(predict_video(detector, clip, stride=5, image_size=64))) == 4
-
-
-def test_without_pyav(monkeypatch, clip):
-    monkeypatch.setitem(sys.modules, 'av', None)
-    with pytest.raises(ImportError, match=r'mbv3zoo\[video\]'):
-        iter_frames(clip)
-
-
-def test_torch_is_not_needed(clip):
-    code = 'import sys\nfrom mbv3zoo.prediction.video import iter_frames\n'
-    code += f'assert len(list(iter_frames({str(clip)!r}))) == 20\n'
-    done = subprocess.run([sys.executable, '-c', f'{code}assert "torch" not in sys.modules'], capture_output=True)
-    assert done.returncode == 0, done.stderr
