@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from letterboxing import boxes_to_letterbox
 from marker_set import SIZE, check_sample, equal
 from markers import draw_markers, marker_box, marker_mask
 
@@ -59,7 +60,7 @@ def calls(monkeypatch):
 
 def letterboxed(sample, size=SIZE):
     letterbox = Letterbox.fit(tuple(sample[0].shape[1:]), size)
-    return letterbox.apply(sample[0]), letterbox.boxes_to_letterbox(sample[1]), sample[2]
+    return letterbox.apply(sample[0]), boxes_to_letterbox(letterbox, sample[1]), sample[2]
 
 
 def test_none_is_the_letterboxed_picture(pictures):

@@ -4,6 +4,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from letterboxing import boxes_to_letterbox
 from marker_set import SIZE, check_sample, equal, marked_record, marker_set
 from markers import marker_box
 from PIL import Image
@@ -48,12 +49,12 @@ def test_without_augmentation_a_sample_is_the_letterboxed_picture(data):
         if max(known.size) <= max(SIZE):
             assert torch.equal(image, pixels)
             # Labels go with the pixels; the letterbox maps boxes to within half a pixel of that.
-            torch.testing.assert_close(boxes, letterbox.boxes_to_letterbox(known.boxes), atol=0.5, rtol=0)
+            torch.testing.assert_close(boxes, boxes_to_letterbox(letterbox, known.boxes), atol=0.5, rtol=0)
             exact += 1
         else:
             # Shrunk twice, once to be kept; that rounds its sides twice.
             assert (image.int() - pixels.int()).abs().float().mean() < 4
-            torch.testing.assert_close(boxes, letterbox.boxes_to_letterbox(known.boxes), atol=1.25, rtol=0)
+            torch.testing.assert_close(boxes, boxes_to_letterbox(letterbox, known.boxes), atol=1.25, rtol=0)
         assert torch.equal(labels, known.labels)
     assert 3 <= exact < 12
 
@@ -70,7 +71,7 @@ def test_boxes_of_large_pictures_are_shrunk_with_them(tmp_path, size, suffix):
     # Both ways of the box: by the sizes that the picture had on the way, and by what is to be seen.
     small = samples.pictures.sizes[0]
     ratio = known.boxes.new_tensor([small[1] / size[1], small[0] / size[0]] * 2)
-    expected = Letterbox.fit(small, SIZE).boxes_to_letterbox(known.boxes * ratio)
+    expected = boxes_to_letterbox(Letterbox.fit(small, SIZE), known.boxes * ratio)
     torch.testing.assert_close(boxes, expected, atol=0.5, rtol=0)
     for box, label in zip(boxes.tolist(), labels.tolist(), strict=True):
         np.testing.assert_allclose(marker_box(image, label), box, atol=0.75)
@@ -244,7 +245,7 @@ def test_eval_samples_are_letterboxed_pictures(data):
             letterbox = Letterbox.fit(known.size, SIZE)
             assert (image[:, : letterbox.pad_top] == PAD_VALUE).all()
             if channels == 3:
-                for box, label in zip(letterbox.boxes_to_letterbox(known.boxes), known.labels.tolist(), strict=True):
+                for box, label in zip(boxes_to_letterbox(letterbox, known.boxes), known.labels.tolist(), strict=True):
                     np.testing.assert_allclose(marker_box(image, label), box, atol=1.01)
 
 

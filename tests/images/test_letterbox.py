@@ -4,6 +4,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from letterboxing import boxes_to_letterbox
 from PIL import Image
 
 from mbv3zoo.images.letterbox import Letterbox
@@ -17,12 +18,6 @@ def random_boxes(height, width, count=50):
     generator = torch.Generator().manual_seed(0)
     ends = torch.rand(count, 2, 2, generator=generator, dtype=torch.float64).sort(dim=1).values
     return (ends * torch.tensor([width, height])).reshape(count, 4)
-
-
-def to_letterbox(letterbox, boxes):
-    """The inverse of `boxes_to_original`, not clipped."""
-    ratios, pads = letterbox._ratios_and_pads(boxes)
-    return boxes * ratios + pads
 
 
 def on_pixels(boxes, original, target):
@@ -44,7 +39,7 @@ def as_yolov5(boxes, original, target):
 def test_boxes_lie_within_half_a_pixel_of_the_picture_and_of_yolov5s_and_come_back(original, target):
     letterbox = Letterbox.fit(original, target)
     boxes = random_boxes(*original)
-    moved = to_letterbox(letterbox, boxes)
+    moved = boxes_to_letterbox(letterbox, boxes)
     for expected in (on_pixels(boxes, original, target), as_yolov5(boxes, original, target)):
         assert (moved - expected).abs().max() <= 0.5
     # Where nothing is rounded, the two are one.
@@ -53,7 +48,7 @@ def test_boxes_lie_within_half_a_pixel_of_the_picture_and_of_yolov5s_and_come_ba
         assert (moved - on_pixels(boxes, original, target)).abs().max() <= slack + 1e-4
     assert (letterbox.boxes_to_original(moved) - boxes).abs().max() < 1e-6
     # And in single precision, to within half a pixel of the original by far.
-    back = letterbox.boxes_to_original(to_letterbox(letterbox, boxes.float()))
+    back = letterbox.boxes_to_original(boxes_to_letterbox(letterbox, boxes.float()))
     assert back.dtype == torch.float32 and (back - boxes).abs().max() < 0.01
 
 
@@ -110,7 +105,7 @@ def test_picture_and_boxes_move_together():
     letterbox = Letterbox.fit((100, 333), (256, 256))
     rows, columns = (letterbox.apply(image)[0] > 180).nonzero().unbind(1)
     seen = torch.tensor([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]])
-    moved = to_letterbox(letterbox, torch.tensor([[100, 20, 250, 60]]))
+    moved = boxes_to_letterbox(letterbox, torch.tensor([[100, 20, 250, 60]]))
     assert moved.dtype == torch.float32
     assert (moved - seen).abs().max() <= 1
 
@@ -127,7 +122,7 @@ def test_clipped_to_the_original():
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.int64])
 def test_empty_boxes(dtype):
     letterbox = Letterbox.fit((100, 200), (64, 64))
-    for function in (partial(to_letterbox, letterbox), letterbox.boxes_to_original):
+    for function in (partial(boxes_to_letterbox, letterbox), letterbox.boxes_to_original):
         result = function(torch.zeros(0, 4, dtype=dtype))
         assert result.shape == (0, 4) and result.dtype == torch.float32
 
@@ -136,7 +131,7 @@ def test_one_channel_and_extreme_upscaling():
     letterbox = Letterbox.fit((1, 1), (32, 64))
     result = letterbox.apply(torch.full((1, 1, 1), 9, dtype=torch.uint8))
     assert result[0, :, 16:48].eq(9).all() and result[0, :, :16].eq(114).all()
-    assert to_letterbox(letterbox, torch.tensor([[0.0, 0, 1, 1]])).tolist() == [[16, 0, 48, 32]]
+    assert boxes_to_letterbox(letterbox, torch.tensor([[0.0, 0, 1, 1]])).tolist() == [[16, 0, 48, 32]]
 
 
 def test_wrong_input():

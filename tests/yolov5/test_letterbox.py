@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from letterboxing import boxes_to_letterbox
 
 from mbv3zoo.images.letterbox import Letterbox
 
@@ -26,7 +27,7 @@ def test_boxes_land_and_come_back_within_half_a_pixel():
     """Not closer: YOLOv5 rounds the picture's sides to whole pixels, and not what it scales boxes by."""
     rows = zip(letterboxes(), *(CASE[name] for name in ('boxes', 'letterboxed', 'restored')), strict=True)
     for letterbox, boxes, letterboxed, restored in rows:
-        there = letterbox.boxes_to_letterbox(torch.from_numpy(boxes)).numpy()
+        there = boxes_to_letterbox(letterbox, torch.from_numpy(boxes)).numpy()
         back = letterbox.boxes_to_original(torch.from_numpy(letterboxed)).numpy()
         assert np.abs(there - letterboxed).max() <= 0.5
         assert np.abs(back - restored).max() * letterbox.scale <= 0.5
