@@ -12,6 +12,8 @@ from mbv3zoo.models.pyramid import PyramidBackbone
 SIDES = (128, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
 # Two sizes that share nothing but being multiples of 32.
 _SQUARE, _OBLONG = (448, 448), (352, 416)
+# What torch's CPU allocator (on Linux; on Windows), MPS, cuDNN and the C++ library say, in a plain RuntimeError.
+_OUT_OF_MEMORY = ("can't allocate memory", 'not enough memory', 'out of memory', 'ALLOC_FAILED', 'bad_alloc')
 
 Size = tuple[int, int]
 
@@ -39,7 +41,8 @@ def accepted_sizes(name: str) -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a GPU or on the CPU, which says nothing about sizes."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    says_so = any(text in str(error) for text in _OUT_OF_MEMORY)
+    return says_so or isinstance(error, (torch.OutOfMemoryError, MemoryError))
 
 
 def refusal(name: str, built: Size, given: Size, in_chans: int = 3, **kwargs: Any) -> str | None:

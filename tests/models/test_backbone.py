@@ -11,6 +11,10 @@ from mbv3zoo.models.pyramid import PyramidBackbone
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 20.00 MiB'),
     RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: 1 TB"),
+    RuntimeError('DefaultCPUAllocator: not enough memory: you tried to allocate 1099511627776 bytes.'),
+    RuntimeError('MPS backend out of memory (MPS allocated: 8.00 GB)'),
+    RuntimeError('cuDNN error: CUDNN_STATUS_ALLOC_FAILED'),
+    MemoryError(),
 ]
 
 
