@@ -38,7 +38,7 @@ def certify(
         detector: The detector.
         file: The file.
         info: Its record.
-        images, tolerance: As for `mbv3zoo.export.export.export`.
+        pictures, tolerance: As for `mbv3zoo.export.export.export`.
 
     Returns:
         The certificate, without AP; it also holds what exceeds the tolerance.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.hub import PullOptions
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_model import default_image_size
+from mbv3zoo.utils.text import nearest
 from mbv3zoo.zoo import registry as zoo
 from mbv3zoo.zoo.configs import is_config_file, load_config
 from mbv3zoo.zoo.source import Source
@@ -64,6 +64,5 @@ def _named_config(name: str) -> DetectorConfig:
         return DetectorConfig(backbone=name, image_size=default_image_size(name))
     known = {*zoo.detector_names(), *zoo.known_weights(), *timm.list_models()}
     known |= {*timm.list_pretrained(f'{architecture}*')}
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f'did you mean {", ".join(near)}?' if near else 'list_detectors() and timm.list_models() name all.'
+    hint = nearest(name, known, 'list_detectors() and timm.list_models() name all.')
     raise ValueError(f'unknown detector or backbone {name!r}; {hint}')
