@@ -1,9 +1,32 @@
-"""Text output: tables, shortened lines, suggestions for misspelt names."""
+"""Text: files of text, tables, shortened lines, suggestions for misspelt names."""
 
 from __future__ import annotations
 
+import codecs
 import difflib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark; all line ends become newlines.
+
+    Raises:
+        ValueError: The file is in another encoding, such as the UTF-16 or Latin-1 of editors on Windows.
+    """
+    data = path.read_bytes()
+    try:
+        text = data.decode('utf-8-sig')
+        end = text.find('\0')
+    except UnicodeDecodeError as error:
+        # 'utf-8-sig' counts from after the mark.
+        text, end = data.removeprefix(codecs.BOM_UTF8)[: error.start].decode(), error.start
+    if end >= 0:
+        # UTF-16 has a mark that is not UTF-8, or letters with zero bytes between them.
+        what = 'UTF-16' if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in data[:4] else 'not UTF-8'
+        line = len(text[:end].replace('\r\n', '\n').replace('\r', '\n').split('\n'))
+        raise ValueError(f'{path}:{line}: the file is {what} text; save it as UTF-8')
+    return text.replace('\r\n', '\n').replace('\r', '\n')
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

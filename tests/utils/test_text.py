@@ -1,6 +1,33 @@
 import pytest
 
-from mbv3zoo.utils.text import aligned, nearest, one_line
+from mbv3zoo.utils.text import aligned, nearest, one_line, read_text
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+def test_a_text_is_read_with_or_without_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / 'a.txt').write_bytes('Käfer\r\n猫\r\n\rend'.encode(encoding))
+    assert read_text(tmp_path / 'a.txt') == 'Käfer\n猫\n\nend'
+    (tmp_path / 'a.txt').write_bytes(''.encode(encoding))
+    assert read_text(tmp_path / 'a.txt') == ''
+
+
+@pytest.mark.parametrize(
+    ('data', 'expected'),
+    [
+        ('one\ntwo\nKäfer'.encode('latin-1'), 'a.txt:3: the file is not UTF-8 text'),
+        ('one\r\nKäfer\r\n'.encode('cp1252'), 'a.txt:2: the file is not UTF-8 text'),
+        (b'\xef\xbb\xbfone\rtwo\r\xff', 'a.txt:3: the file is not UTF-8 text'),
+        ('猫\n'.encode('shift-jis'), 'a.txt:1: the file is not UTF-8 text'),
+        (b'one\ntwo\0', 'a.txt:2: the file is not UTF-8 text'),
+        ('one\ntwo'.encode('utf-16'), 'a.txt:1: the file is UTF-16 text'),
+        ('one\ntwo'.encode('utf-16-be'), 'a.txt:1: the file is UTF-16 text'),
+        (b'one\n\xf0\x9f\x98', 'a.txt:2: the file is not UTF-8 text'),
+    ],
+)
+def test_another_encoding_is_refused_with_the_line(tmp_path, data, expected):
+    (tmp_path / 'a.txt').write_bytes(data)
+    with pytest.raises(ValueError, match=f'{expected}; save it as UTF-8$'):
+        read_text(tmp_path / 'a.txt')
 
 
 def test_columns_are_aligned():
