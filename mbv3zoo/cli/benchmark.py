@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.options import Device, Threads, given
-from mbv3zoo.utils.folders import next_folder
+from mbv3zoo.utils.folders import claimed_folder
 
 
 def benchmark(
@@ -38,21 +38,19 @@ def benchmark(
     from mbv3zoo.benchmark.report import write_report
     from mbv3zoo.benchmark.rows import parse_size
     from mbv3zoo.benchmark.run import benchmark as run_benchmark
-    from mbv3zoo.utils.folders import check_new_folder
 
-    out = out or next_folder(Path('runs'), 'benchmark')
-    check_new_folder(out)
-    rows = run_benchmark(
-        models,
-        rounds=rounds,
-        seconds=seconds,
-        threads=threads,
-        device=device,
-        memory=memory,
-        show_progress=True,
-        **given(runtimes=runtime, sizes=[parse_size(text) for text in size] if size else None, batches=batch),
-        **given(against=against),
-    )
-    typer.echo(write_report(rows, out, threads=threads, command=shlex.join(['mbv3zoo', *sys.argv[1:]])))
+    with claimed_folder(out, 'benchmark') as folder:
+        rows = run_benchmark(
+            models,
+            rounds=rounds,
+            seconds=seconds,
+            threads=threads,
+            device=device,
+            memory=memory,
+            show_progress=True,
+            **given(runtimes=runtime, sizes=[parse_size(text) for text in size] if size else None, batches=batch),
+            **given(against=against),
+        )
+        typer.echo(write_report(rows, folder, threads=threads, command=shlex.join(['mbv3zoo', *sys.argv[1:]])))
     if all(row.error for row in rows):
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ import typer
 
 from mbv3zoo.cli.opened import open_detector
 from mbv3zoo.cli.options import AnyModel, Data, Device, Images, ImageSize, Runtime, Threads
-from mbv3zoo.utils.folders import next_folder
+from mbv3zoo.utils.folders import claimed_folder
 
 
 def val(
@@ -36,25 +36,23 @@ def val(
     from mbv3zoo.evaluation.run import run_evaluation
     from mbv3zoo.plots.report import write_report
     from mbv3zoo.utils.atomic import atomic_write
-    from mbv3zoo.utils.folders import check_new_folder
     from mbv3zoo.utils.progress import bar
 
-    out = out or next_folder(Path('runs'), 'val')
-    check_new_folder(out)
-    detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
-    labelled = load_dataset(data, split, images)
-    with bar(len(labelled), 'evaluate') as progress:
-        evaluation = run_evaluation(
-            detector,
-            labelled,
-            batch_size=batch_size,
-            workers=workers,
-            image_size=image_size,
-            progress=progress.update,
-        )
-    typer.echo(format_table(evaluation.metrics))
-    write_report(evaluation, labelled, out)
-    if save_json:
-        rows = to_coco_results(labelled, evaluation.detections)
-        atomic_write(out / 'predictions.json', (json.dumps(rows) + '\n').encode('utf-8'))
-    typer.echo(f'report in {out}')
+    with claimed_folder(out, 'val') as folder:
+        detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
+        labelled = load_dataset(data, split, images)
+        with bar(len(labelled), 'evaluate') as progress:
+            evaluation = run_evaluation(
+                detector,
+                labelled,
+                batch_size=batch_size,
+                workers=workers,
+                image_size=image_size,
+                progress=progress.update,
+            )
+        typer.echo(format_table(evaluation.metrics))
+        write_report(evaluation, labelled, folder)
+        if save_json:
+            rows = to_coco_results(labelled, evaluation.detections)
+            atomic_write(folder / 'predictions.json', (json.dumps(rows) + '\n').encode('utf-8'))
+        typer.echo(f'report in {folder}')

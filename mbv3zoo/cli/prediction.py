@@ -11,7 +11,7 @@ import typer
 from mbv3zoo.cli.opened import open_detector
 from mbv3zoo.cli.options import AnyModel, Device, ImageSize, Runtime, Threads, given
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
-from mbv3zoo.utils.folders import next_folder
+from mbv3zoo.utils.folders import claimed_folder
 
 
 def predict(
@@ -39,18 +39,18 @@ def predict(
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
     from mbv3zoo.prediction.frames import is_video
 
-    out = out or next_folder(Path('runs'), 'predict')
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
-    detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
-    if is_video(source):
-        from mbv3zoo.prediction.video import write_video_predictions
+    with claimed_folder(out, 'predict') as folder:
+        detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
+        if is_video(source):
+            from mbv3zoo.prediction.video import write_video_predictions
 
-        lines = write_video_predictions(detector, source, out, progress=sys.stderr.isatty(), **options)
-    else:
-        from mbv3zoo.prediction.folder import write_predictions
+            lines = write_video_predictions(detector, source, folder, progress=sys.stderr.isatty(), **options)
+        else:
+            from mbv3zoo.prediction.folder import write_predictions
 
-        lines = write_predictions(
-            detector, source, out, draw=draw, progress=sys.stderr.isatty(), batch_size=batch_size, **options
-        )
-    for line in lines:
-        typer.echo(line)
+            lines = write_predictions(
+                detector, source, folder, draw=draw, progress=sys.stderr.isatty(), batch_size=batch_size, **options
+            )
+        for line in lines:
+            typer.echo(line)

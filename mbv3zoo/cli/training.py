@@ -10,7 +10,6 @@ import typer
 from mbv3zoo.cli.described import DescribedCommand
 from mbv3zoo.cli.options import DATA_HELP, Images, ImageSize, Settings, given, parse_settings
 from mbv3zoo.cli.output import tell
-from mbv3zoo.utils.folders import next_folder
 
 
 class TrainCommand(DescribedCommand):
@@ -49,6 +48,7 @@ def train(
 ) -> None:
     """Train a detector; writes `best` and `last` as folders that load and push."""
     from mbv3zoo.training import run
+    from mbv3zoo.training.run_folder import new_run
 
     if resume:
         run.resume(resume)
@@ -83,6 +83,6 @@ def train(
         run.preview(config, preview)
         typer.echo(f'drawn in {preview}')
         return
-    out = out or next_folder(Path('runs'), 'train')
-    run.start(config, out)
-    tell(f'saved in {out}')
+    with new_run(out) as folder:
+        run.start(config, folder)
+    tell(f'saved in {folder}')

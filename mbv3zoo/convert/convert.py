@@ -25,7 +25,7 @@ from mbv3zoo.models.layer_lists.blocks import block_names
 from mbv3zoo.models.layer_lists.layer_graph import LayerGraph
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.weights import SavedWeights, check_size, load_weights
-from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.folders import claimed_folder
 
 _logger = logging.getLogger(__name__)
 
@@ -58,10 +58,10 @@ def convert_checkpoint(path: str | Path, folder: str | Path, license: str = YOLO
         ValueError: The file is no such checkpoint, a layer is unknown, tensors do not fit, or the folder is in use.
             Nothing is written then.
     """
-    check_new_folder(folder)
-    converted = load_yolov5(path, license)
-    card = {'command': f'mbv3zoo convert {Path(path).name}'}
-    converted.detector.save_pretrained(folder, card_data=card)
+    with claimed_folder(folder) as claimed:
+        converted = load_yolov5(path, license)
+        card = {'command': f'mbv3zoo convert {Path(path).name}'}
+        converted.detector.save_pretrained(claimed, card_data=card)
     return converted
 
 

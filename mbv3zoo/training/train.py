@@ -11,8 +11,8 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.training.results import METRICS_NAME
 from mbv3zoo.training.run import resume, run_config, start
+from mbv3zoo.training.run_folder import new_run
 from mbv3zoo.training.settings import TrainSettings
-from mbv3zoo.utils.folders import next_folder
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,6 @@ def train(
         ('runs/train-1', 4)
         >>> detections = result.detector.predict('a.jpg')
     """
-    folder = next_folder('runs', 'train') if out is None else Path(out)
     config = run_config(
         data,
         model=model,
@@ -88,7 +87,8 @@ def train(
         data_license=data_license,
         **settings,
     )
-    start(config, folder)
+    with new_run(out) as folder:
+        start(config, folder)
     return _result(folder)
 
 

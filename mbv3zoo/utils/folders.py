@@ -1,18 +1,84 @@
-"""New folders for results, so that nothing is overwritten."""
+"""Folders of results: a folder belongs to one process while it is written, so that nothing is mixed or overwritten."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+
+# In a folder that is being written. A killed process may leave it behind; its lock is gone then.
+LOCK_NAME = '.lock'
 
 
 def check_new_folder(folder: str | Path) -> None:
     """Raises ValueError if a folder exists and is not empty."""
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(path.name != LOCK_NAME for path in folder.iterdir())):
         raise ValueError(f'{folder} exists; results are never overwritten. Choose another folder.')
 
 
-def next_folder(parent: str | Path, name: str) -> Path:
-    """The first of parent/name-1, parent/name-2, ... that does not exist."""
-    return next(path for i in count(1) if not (path := Path(parent) / f'{name}-{i}').exists())
+@contextmanager
+def claimed_folder(folder: str | Path | None, name: str = '') -> Iterator[Path]:
+    """Context manager: a folder for results that no other process gets.
+
+    Args:
+        folder: The folder, new or empty; its parents are made. None makes the first of runs/name-1, runs/name-2, ...
+            that does not exist.
+        name: What the results are of, such as 'train'.
+
+    Yields:
+        The folder. If nothing is in it at the end and it was made here, it is removed again.
+
+    Raises:
+        ValueError: The folder is not empty, or another process writes to it.
+    """
+    if folder is None:
+        path, made = _make_next(Path('runs'), name), True
+    else:
+        path = Path(folder)
+        check_new_folder(path)
+        made = not path.exists()
+        path.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked_folder(path):
+            check_new_folder(path)  # the process that held the lock before may have written
+            yield path
+    finally:
+        if made:
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
+
+
+@contextmanager
+def locked_folder(folder: str | Path) -> Iterator[None]:
+    """Context manager: locks a folder that exists, until the end or the process's death.
+
+    Raises:
+        ValueError: Another process has locked it.
+    """
+    from filelock import FileLock, Timeout  # slow to import
+
+    file = Path(folder) / LOCK_NAME
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(f'{folder} is being written by another process; wait until it ends, or stop it') from None
+    try:
+        yield
+    finally:
+        # While it is locked: whoever opened it before was refused, and the next one makes a new file.
+        file.unlink(missing_ok=True)
+        lock.release()
+
+
+def _make_next(parent: Path, name: str) -> Path:
+    """Makes the first of parent/name-1, parent/name-2, ... that does not exist."""
+    parent.mkdir(parents=True, exist_ok=True)
+    numbers = count(1)
+    while True:
+        path = parent / f'{name}-{next(numbers)}'
+        with suppress(FileExistsError):
+            path.mkdir()
+            return path

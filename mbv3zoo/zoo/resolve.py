@@ -10,7 +10,7 @@ from timm.models import is_model
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.hub import PullOptions
 from mbv3zoo.utils.atomic import atomic_write_all
-from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.folders import claimed_folder
 from mbv3zoo.zoo.config_source import ConfigSource
 from mbv3zoo.zoo.configs import is_config_file
 from mbv3zoo.zoo.registry import detector_names, find_weights, known_weights
@@ -78,13 +78,10 @@ def copy_saved(name: str | Path, folder: str | Path, **options: Unpack[PullOptio
     Raises:
         ValueError: There is no detector, or the folder is in use.
     """
-    folder = Path(folder)
-    check_new_folder(folder)
-    source = resolve_saved(name, **options)
-    # What is copied is a detector, and whole.
-    source.read_config()
-    source.read_weights()
-    files = source.all_files()
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic_write_all({folder / file: path.read_bytes() for file, path in files.items()})
-    return folder
+    with claimed_folder(folder) as claimed:
+        source = resolve_saved(name, **options)
+        # What is copied is a detector, and whole.
+        source.read_config()
+        source.read_weights()
+        atomic_write_all({claimed / file: path.read_bytes() for file, path in source.all_files().items()})
+    return claimed

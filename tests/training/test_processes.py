@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,13 +42,16 @@ def runs(request, tmp_path_factory):
     command = [
         sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node=2', '-m', 'mbv3zoo',
         'train', f'--data={data}', '--model=mbv3_yolo_small_050', '--image-size=96', f'--batch-size={PICTURES // 2}',
-        *pairs, f'--out={folder / "two"}',
+        *pairs,
     ]  # fmt: skip
     environment = os.environ | {'ACCELERATE_USE_CPU': 'true', 'OMP_NUM_THREADS': '1'}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    environment |= {'PYTHONPATH': os.pathsep.join([str(Path.cwd()), *filter(None, [os.environ.get('PYTHONPATH')])])}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr[-2000:]
-    # One of them speaks.
-    assert done.stdout.count('saved in') == 1
+    # One of them speaks, and one of them chose the folder.
+    assert done.stdout.count('saved in runs/train-1') == 1
+    assert [path.name for path in (folder / 'runs').iterdir()] == ['train-1']
+    (folder / 'runs' / 'train-1').rename(folder / 'two')
     return folder, data
 
 

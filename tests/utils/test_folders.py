@@ -1,6 +1,10 @@
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import pytest
 
-from mbv3zoo.utils.folders import check_new_folder, next_folder
+from mbv3zoo.utils.folders import LOCK_NAME, check_new_folder, claimed_folder, locked_folder
 
 
 def test_new_and_empty_folders_are_free(tmp_path):
@@ -25,10 +29,87 @@ def test_a_file_is_refused(tmp_path):
         check_new_folder(str(tmp_path / 'run'))
 
 
-def test_next_folder_counts_on(tmp_path):
-    assert next_folder(tmp_path, 'train') == tmp_path / 'train-1'
-    assert next_folder(tmp_path / 'runs', 'train') == tmp_path / 'runs' / 'train-1'
-    (tmp_path / 'train-1').mkdir()
-    (tmp_path / 'train-2').write_text('a file counts too')
-    assert next_folder(str(tmp_path), 'train') == tmp_path / 'train-3'
-    assert next_folder(tmp_path, 'predict') == tmp_path / 'predict-1'
+def test_without_a_name_the_next_number_is_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'runs').mkdir()
+    (tmp_path / 'runs' / 'train-1').mkdir()
+    (tmp_path / 'runs' / 'train-2').write_text('a file counts too')
+    (tmp_path / 'runs' / 'train-3').symlink_to('nowhere')
+    with claimed_folder(None, 'train') as folder:
+        assert folder.as_posix() == 'runs/train-4' and folder.is_dir()
+        with claimed_folder(None, 'predict') as other, claimed_folder(None, 'train') as later:
+            assert (other.name, later.name) == ('predict-1', 'train-5')
+
+
+def test_a_folder_is_left_as_it_was_if_nothing_is_written(tmp_path):
+    (tmp_path / 'mine').mkdir()
+    for name in ('mine', 'new'):
+        with pytest.raises(KeyError), claimed_folder(tmp_path / name) as folder:
+            assert folder.is_dir()
+            raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ['mine'] and not any((tmp_path / 'mine').iterdir())
+
+
+def test_what_was_written_stays_and_nothing_beside_it(tmp_path):
+    with pytest.raises(KeyError), claimed_folder(tmp_path / 'deep' / 'new') as folder:
+        (folder / 'a.txt').write_text('results')
+        raise KeyError
+    assert [path.name for path in folder.iterdir()] == ['a.txt']
+    with pytest.raises(ValueError, match='results are never overwritten'), claimed_folder(folder):
+        pass
+    assert [path.name for path in folder.iterdir()] == ['a.txt']
+
+
+@pytest.mark.parametrize('given', [None, 'new', 'empty'])
+def test_many_starts_at_once_never_share_a_folder(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    starts, number = 8, 5
+    barrier = Barrier(starts)
+    refused = []
+
+    def start(_):
+        barrier.wait()
+        try:
+            with claimed_folder(given, 'train') as folder:
+                (folder / 'results').open('x').close()
+                return folder
+        except ValueError as error:
+            refused.append(str(error))
+
+    for _ in range(number):
+        if given == 'empty':
+            (tmp_path / given).mkdir()
+        with ThreadPoolExecutor(starts) as pool:
+            folders = [folder for folder in pool.map(start, range(starts)) if folder]
+        assert len(folders) == len(set(folders)) == (starts if given is None else 1)
+        for folder in folders:
+            assert [path.name for path in folder.iterdir()] == ['results']
+            (folder / 'results').unlink()
+            if given:
+                folder.rmdir()
+    assert len(refused) == (0 if given is None else number * (starts - 1))
+    assert all('never overwritten' in reason or 'written by another process' in reason for reason in refused)
+
+
+def hold(folder, connection):
+    with claimed_folder(folder):
+        connection.send('claimed')
+        connection.recv()
+
+
+def test_a_folder_is_free_again_when_the_process_that_had_it_is_killed(tmp_path):
+    context = multiprocessing.get_context('fork')
+    ours, theirs = context.Pipe()
+    process = context.Process(target=hold, args=(tmp_path / 'run', theirs))
+    process.start()
+    assert ours.recv() == 'claimed'
+    for lock in (locked_folder, claimed_folder):
+        with pytest.raises(ValueError, match='run is being written by another process; wait until it ends'):
+            lock(tmp_path / 'run').__enter__()
+    process.kill()
+    process.join()
+    # It had no time to tidy up.
+    assert [path.name for path in (tmp_path / 'run').iterdir()] == [LOCK_NAME]
+    with claimed_folder(tmp_path / 'run') as folder:
+        (folder / 'results').write_text('')
+    assert [path.name for path in folder.iterdir()] == ['results']
