@@ -1,0 +1,103 @@
+"""Finds the images and label files of a dataset, whichever machine named them."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Collection
+from pathlib import Path
+
+# Copies and thumbnails that programs keep beside files; others are hidden, as `.ipynb_checkpoints` and `._a.jpg`.
+_NOT_DATA = frozenset(['__MACOSX', '@eaDir', '$RECYCLE.BIN'])
+
+
+def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """All files below a folder with one of the suffixes, sorted by path.
+
+    Linked folders are entered, but none twice, and none that holds the link itself. Hidden files and folders are
+    skipped, as are the copies that macOS, Windows and network drives keep.
+
+    Args:
+        folder: Where to look, hidden or not.
+        suffixes: In lower case with the dot; a file's own may be in any case.
+    """
+    found: list[Path] = []
+    seen: set[str] = set()
+    # Folders come before links to them, as their labels go by the folder's own path.
+    folders, links = [Path(folder)], list[Path]()
+    while folders or links:
+        place = folders.pop() if folders else links.pop()
+        real = os.path.realpath(place)
+        if real in seen:
+            continue
+        seen.add(real)
+        with os.scandir(place) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
+                path = place / entry.name
+                if entry.name.startswith('.') or entry.name in _NOT_DATA:
+                    continue
+                # Not `entry.is_dir`, which raises for a link to itself.
+                if not os.path.isdir(path):
+                    found += [path] if path.suffix.lower() in suffixes else []
+                elif not entry.is_symlink():
+                    folders.append(path)
+                elif not Path(real).is_relative_to(os.path.realpath(path)):
+                    links.append(path)
+    return sorted(found)
+
+
+def files_by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, list[Path]]:
+    """The files of `find_files` by their `stem_key`; several where images differ in their suffix only."""
+    files: dict[str, list[Path]] = {}
+    for path in find_files(folder, suffixes):
+        files.setdefault(stem_key(path.relative_to(folder)), []).append(path)
+    return files
+
+
+def stem_key(path: str | Path) -> str:
+    """A relative path without its suffix, with forward slashes, in one Unicode form."""
+    return unicodedata.normalize('NFC', Path(path).with_suffix('').as_posix())
+
+
+class FileLookup:
+    """Finds files by paths that were written on another machine. Each folder is listed once.
+
+    Names match in any Unicode form (macOS stores `ä` as `a` and a mark), and suffixes in any case. The name as it is
+    written goes first.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, Path | None] = {}
+        self._names: dict[Path, tuple[set[str], dict[str, str]]] = {}
+
+    def find(self, path: Path) -> Path | None:
+        """The file that a path names, or None. Never raises, however long or odd the path is."""
+        folder = self._folder(path.parent)
+        name = folder and self._match(folder, path.name)
+        # File systems that ignore case also know it by names that are not listed.
+        found = folder / name if folder and name else path
+        return found if os.path.isfile(found) else None
+
+    def _folder(self, path: Path) -> Path | None:
+        if path not in self._folders:
+            found = next((place for place in (path, *path.parents) if os.path.isdir(place)), None)
+            for part in path.relative_to(found).parts if found else ():
+                name = found and self._match(found, part)
+                found = found / name if found and name and os.path.isdir(found / name) else None
+            self._folders[path] = found
+        return self._folders[path]
+
+    def _match(self, folder: Path, name: str) -> str | None:
+        if folder not in self._names:
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError:
+                names = []
+            self._names[folder] = set(names), {_name_key(name): name for name in reversed(names)}
+        exact, by_key = self._names[folder]
+        return name if name in exact else by_key.get(_name_key(name))
+
+
+def _name_key(name: str) -> str:
+    stem, suffix = os.path.splitext(name)
+    return unicodedata.normalize('NFC', stem + suffix.lower())
