@@ -32,6 +32,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Orientations that exchange width and height.
+SIDEWAYS = frozenset([5, 6, 7, 8])
 # What PIL raises on a damaged EXIF block; the pixels are usually fine.
 _EXIF_ERRORS = (SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
 # Resizing may leave float images very slightly outside 0..1; values beyond this are of another range.
@@ -98,6 +100,16 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
         ValueError: if there is no such file or it is not an image. A file whose header is whole but whose
             pixels are truncated still has a size.
     """
+    size, orientation = read_stored_size(path)
+    return size[::-1] if orientation in SIDEWAYS else size
+
+
+def read_stored_size(path: str | os.PathLike) -> tuple[tuple[int, int], int]:
+    """Returns the (width, height) of an image file as it is stored, and its EXIF orientation, 1..8.
+
+    Raises:
+        ValueError: as `read_size`.
+    """
     _check_is_file(path)
     try:
         with open(path, 'rb') as file, Image.open(file) as image:
@@ -110,10 +122,9 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
                     image.tag_v2[ExifTags.Base.ImageWidth],
                     image.tag_v2[ExifTags.Base.ImageLength],
                 )
-            turned = _orientation(image) in (5, 6, 7, 8)
+            return (width, height), _orientation(image)
     except Exception as error:
         raise ValueError(f'cannot read image file {os.fspath(path)!r}: {_reason(error)}') from error
-    return (height, width) if turned else (width, height)
 
 
 def _check_is_file(path: str | os.PathLike) -> None:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import resize
 
-from mbv3zoo.images.read import IMAGE_SUFFIXES, read_image, read_size
+from mbv3zoo.images.read import IMAGE_SUFFIXES, read_image, read_size, read_stored_size
 
 HEIGHT, WIDTH = 5, 7
 CHANNELS = {'1': 1, 'L': 1, 'P': 1, 'LA': 2, 'La': 2, 'RGB': 3, 'YCbCr': 3, 'HSV': 3}
@@ -197,6 +197,7 @@ def test_exif_orientation(tmp_path, orientation, suffix):
     expected = UPRIGHT[orientation](stored)
     assert np.array_equal(read_image(path), expected)
     assert read_size(path) == (expected.shape[1], expected.shape[0])
+    assert read_stored_size(path) == ((9, 6), orientation)
     with Image.open(path) as image:
         assert np.array_equal(read_image(image), expected)
     # The file is closed now, the pixels are in memory.
