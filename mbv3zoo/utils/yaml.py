@@ -1,4 +1,4 @@
-"""YAML files that hold a mapping."""
+"""YAML files of settings: plain values, whose names of classes are text as it is written."""
 
 from __future__ import annotations
 
@@ -7,31 +7,172 @@ from typing import Any
 
 import yaml
 
+from mbv3zoo.utils.text import one_line, read_text
+
 # Far above any settings file. By aliases a small file can expand to a huge one, or contain itself.
 _MOST_BYTES = 4 * 2**20
 _MOST_VALUES = 500_000
 _DEEPEST = 50
+# Longer ones cannot be printed.
+_MOST_BITS = 64
+# Top-level keys whose values are names: `no` is a name there, and not false.
+_NAME_KEYS = ('names', 'class_names')
+_TAG = 'tag:yaml.org,2002:'
+_PLAIN = ('null', 'bool', 'int', 'float', 'str', 'seq', 'map')
+_TEXT = ('timestamp', 'value')
 
 
 def read_mapping(path: Path) -> dict[Any, Any]:
     """Reads a YAML file of plain values; nothing in it is evaluated.
 
+    The items of the lists and maps `names` and `class_names` are text as it is written, such as `no`, `010` or `12:30`;
+    the keys of such a map are whole numbers where they are digits. Dates are text everywhere.
+
     Raises:
-        ValueError: The file is not YAML, is too large, or is not a mapping.
+        ValueError: The file is not YAML, is too large, or is not a mapping; or a key stands twice in a mapping.
     """
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f'{path}: has {path.stat().st_size} bytes, expected at most {_MOST_BYTES} of settings')
-    try:
-        data = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f'{path}: not a YAML file: {error}') from error
-    _check_extent(data, path)
+    data = parse_yaml(read_text(path), path)
     if not isinstance(data, dict):
         raise ValueError(f'{path}: expected a mapping of settings, given {type(data).__name__}')
     return data
 
 
-def _check_extent(data: Any, path: Path) -> None:
+def parse_yaml(text: str, source: str | Path) -> Any:
+    """Reads YAML as `read_mapping` does, be it a mapping or another value.
+
+    Args:
+        text: The YAML.
+        source: Name used in error messages.
+
+    Raises:
+        ValueError: The text is not YAML, or holds what is no plain value.
+    """
+    try:
+        loader = _Loader(text)
+        try:
+            data = loader.get_single_data()
+        finally:
+            loader.dispose()
+    except _NotPlain as error:
+        raise ValueError(f'{source}:{_line(error)}: {error.problem}') from error
+    except yaml.MarkedYAMLError as error:
+        # PyYAML's 'expected a single document' goes on with 'but found another document'.
+        problem = f'{error.context or ""} {error.problem}' if str(error.problem).startswith('but') else error.problem
+        raise ValueError(f'{source}: not a YAML file: line {_line(error)}: {problem}') from error
+    except yaml.reader.ReaderError as error:
+        line, character = text.count('\n', 0, error.position) + 1, error.character
+        raise ValueError(
+            f'{source}: not a YAML file: line {line}: it holds the control character {character:#04x}'
+        ) from error
+    except RecursionError as error:
+        raise ValueError(f'{source}: not a YAML file: its lists and mappings are nested too deeply') from error
+    _check_extent(data, source)
+    return data
+
+
+class _NotPlain(yaml.MarkedYAMLError):
+    """Something that is YAML, and no plain value."""
+
+    def __init__(self, problem: str, node: yaml.Node) -> None:
+        super().__init__(problem=problem, problem_mark=node.start_mark)
+
+
+class _Loader(yaml.SafeLoader):
+    """Lists, mappings, text, numbers, booleans and null."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in rows if tag.removeprefix(_TAG) not in _TEXT]
+        for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    yaml_constructors = {
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag and tag.removeprefix(_TAG) in _PLAIN
+    }
+
+    def get_single_data(self) -> Any:
+        """The document's value."""
+        node = self.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            return None if node is None else self.construct_document(node)
+        self.flatten_mapping(node)
+        # Read apart, as a node may also stand elsewhere by an alias. Of two, the file's own goes after a merged one.
+        names = {key.value: value for key, value in node.value if _is_names(key)}
+        node.value = [(key, value) for key, value in node.value if not _is_names(key)]
+        return self.construct_document(node) | {key: self._names(value) for key, value in names.items()}
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping; a key that stands twice is an error, where PyYAML takes the last."""
+        node = super().compose_mapping_node(anchor)
+        seen: dict[tuple[str, str], int] = {}
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if first := seen.get((key.tag, key.value)):
+                raise _NotPlain(f'the key {_shown(key)} stands twice, first in line {first}; remove one', key)
+            seen[key.tag, key.value] = key.start_mark.line + 1
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Puts merged mappings in; a mapping's own keys go before those, also where it is merged itself."""
+        super().flatten_mapping(node)
+        last = {
+            (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else key: (key, item) for key, item in node.value
+        }
+        node.value = list(last.values())
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node; PyYAML's constructors raise anything for a scalar that is not of its kind."""
+        if node.tag not in self.yaml_constructors:
+            raise _NotPlain(f'the tag {_kind(node)} is refused; expected plain text, numbers, lists and mappings', node)
+        try:
+            value = super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise _NotPlain(f'{_shown(node)} is no value of the kind {_kind(node)}', node) from error
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise _NotPlain(f'{_shown(node)} is too large a number', node)
+        return value
+
+    def _names(self, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.SequenceNode):
+            return [self._text(item) for item in node.value]
+        if not isinstance(node, yaml.MappingNode):
+            return self.construct_document(node)
+        self.flatten_mapping(node)
+        names: dict[int | str, str] = {}
+        for key, value in node.value:
+            text = self._text(key)
+            number = int(text) if text.isdecimal() and len(text) < 10 else text
+            if number in names:
+                raise _NotPlain(f'the key {text!r} stands twice; remove one', key)
+            names[number] = self._text(value)
+        return names
+
+    def _text(self, node: yaml.Node) -> str:
+        plain = isinstance(node, yaml.ScalarNode) and self.resolve(yaml.ScalarNode, node.value, (True, False))
+        if not plain or node.tag not in (plain, f'{_TAG}str'):
+            raise _NotPlain(f'expected the text of a name, given {_kind(node)} {_shown(node)}', node)
+        return node.value
+
+
+def _line(error: yaml.MarkedYAMLError) -> int:
+    mark = error.problem_mark or error.context_mark
+    return mark.line + 1 if mark else 1
+
+
+def _is_names(key: yaml.Node) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value in _NAME_KEYS
+
+
+def _kind(node: yaml.Node) -> str:
+    return node.tag.replace(_TAG, '!!')
+
+
+def _shown(node: yaml.Node) -> str:
+    return repr(one_line(node.value, 40)) if isinstance(node, yaml.ScalarNode) else 'with items'
+
+
+def _check_extent(data: Any, source: str | Path) -> None:
     """Counts all values, with aliases expanded."""
     waiting, count = [(data, 0)], 0
     while waiting:
@@ -39,7 +180,7 @@ def _check_extent(data: Any, path: Path) -> None:
         count += 1
         if count > _MOST_VALUES or depth > _DEEPEST:
             raise ValueError(
-                f'{path}: its lists and mappings are nested too deeply, repeat too much or hold themselves'
+                f'{source}: its lists and mappings are nested too deeply, repeat too much or hold themselves'
             )
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         waiting += [(item, depth + 1) for item in inner]

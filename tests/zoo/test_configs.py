@@ -74,8 +74,9 @@ def test_a_missing_file_is_named_with_those_that_exist(tmp_path):
         ('backbone: [', 'not a YAML file'),
         ('a: b: c', 'not a YAML file'),
         ('{[1]: 2}: 3', 'not a YAML file'),
-        (b'\xff\xfe\x00backbone', 'not a YAML file'),
-        (b'backbone: \xe4', 'not a YAML file'),
+        (b'\xff\xfe\x00backbone', ':1: the file is UTF-16 text'),
+        (b'backbone: \xe4', ':1: the file is not UTF-8 text'),
+        ('backbone: resnet18\nbackbone: a', ":2: the key 'backbone' stands twice"),
         ('', 'given NoneType'),
         ('- resnet18', 'given list'),
         ('resnet18', 'given str'),
@@ -89,7 +90,7 @@ def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, text, words):
     path = write(tmp_path, text)
     with pytest.raises(ValueError) as caught:
         load_config(path)
-    assert str(caught.value).startswith(f'{path}: ') and words in str(caught.value)
+    assert str(caught.value).startswith(f'{path}:') and words in str(caught.value)
 
 
 @pytest.mark.parametrize(
