@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Unpack
@@ -14,6 +15,8 @@ from mbv3zoo.zoo.registry import detector_names, known_weights
 from mbv3zoo.zoo.resolve import resolve
 from mbv3zoo.zoo.settings import DetectorSettings, Given
 from mbv3zoo.zoo.source import Source
+
+_logger = logging.getLogger(__name__)
 
 
 def create_detector(
@@ -33,7 +36,8 @@ def create_detector(
             ('resnet18', 'vit_tiny_patch16_224'; docs/backbones.md), a YAML file, a `DetectorConfig`, or what was saved:
             a folder or a Hub repository ('organisation/name'); or a backbone in a repository of timm's
             ('hf-hub:organisation/name', with '@revision' if need be, or 'local-dir:folder').
-        pretrained: Load weights: the detector's where `name` is one with weights, else the backbone's.
+        pretrained: Load weights: the detector's where `name` is one with weights, else the backbone's. Without it all
+            weights are random, as in timm; of a saved detector a warning says so.
         freeze_backbone: Freeze the backbone's stem and this many stages; see `DetectorNetwork.freeze_backbone`.
         freeze_norm: Freeze the backbone's BatchNorms; see `DetectorNetwork.freeze_norm`.
         grad_checkpointing: Train the backbone with less memory; see `DetectorNetwork.set_grad_checkpointing`.
@@ -62,6 +66,8 @@ def create_detector(
     config = _override(source, given, pretrained)
     check_allowed(config.licenses, allow_licenses)
     detector = _build(source, config, pretrained, given.build_args)
+    if source.is_saved and not pretrained and detector.mean.device.type != 'meta':
+        _logger.warning('%s is built with random weights; pretrained=True loads those that are saved', source.name)
     if pretrained:
         source.load(detector)
         if source.is_saved:

@@ -55,6 +55,7 @@ WHOLE = {
     'test_start_up': 'what is imported when',
     'training/test_failing_runs': 'runs whose disk, data or processes fail',
     'training/test_processes': 'runs of several processes',
+    'training/test_resuming': 'runs that go on, with other settings and on other data',
 }
 # Folders of tests that mirror something else: tests/helpers itself, tools/, and figures that YOLOv5 computed.
 ELSEWHERE = ('helpers/', 'tools/', 'yolov5/')

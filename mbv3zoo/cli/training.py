@@ -21,12 +21,13 @@ class TrainCommand(DescribedCommand):
 
 
 def train(
+    context: typer.Context,
     data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
     val_data: Annotated[str | None, typer.Option(help='The validation split, if it is not in --data.')] = None,
     images: Images = None,
     data_license: Annotated[str | None, typer.Option(help='Licence of images and labels, for the record.')] = None,
     model: str | None = None,
-    pretrained: Annotated[bool, typer.Option('--pretrained')] = False,
+    pretrained: Annotated[bool | None, typer.Option('--pretrained/--no-pretrained')] = None,
     image_size: ImageSize = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -41,7 +42,10 @@ def train(
     tracker: str | None = None,
     set_: Settings = None,
     out: Annotated[Path | None, typer.Option(help='Folder of the run; by default the next runs/train-N.')] = None,
-    resume: Annotated[Path | None, typer.Option(help='Resume the run in this folder.')] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help='Resume the run in this folder; takes --epochs, --patience, --workers and --cache.'),
+    ] = None,
     preview: Annotated[
         Path | None, typer.Option(help='Only draw a training batch with its boxes into this PNG, to check labels.')
     ] = None,
@@ -51,8 +55,9 @@ def train(
     from mbv3zoo.training.run_folder import new_run
 
     if resume:
-        run.resume(resume)
-        tell(f'saved in {resume}')
+        _check_resumable(context)
+        if run.resume(resume, epochs=epochs, patience=patience, workers=workers, cache=cache, tell=tell):
+            tell(f'saved in {resume}')
         return
     if not data:
         raise ValueError('name a data set with --data, or a run with --resume')
@@ -86,3 +91,18 @@ def train(
     with new_run(out) as folder:
         run.start(config, folder)
     tell(f'saved in {folder}')
+
+
+def _check_resumable(context: typer.Context) -> None:
+    """Raises ValueError where an option was given that a run which goes on does not take."""
+    from mbv3zoo.training.progress import CHANGEABLE
+
+    taken, refused = ('resume', *CHANGEABLE), []
+    for option in context.command.params:
+        source = context.get_parameter_source(str(option.name))
+        # By its name: the enumeration is click's in some versions of typer, and typer's own in others.
+        if option.name not in taken and source is not None and source.name == 'COMMANDLINE':
+            refused.append(max(option.opts, key=len))
+    if refused:
+        able = ', '.join(f'--{name}' for name in CHANGEABLE)
+        raise ValueError(f'--resume takes no {", ".join(refused)}: the run keeps its settings, except for {able}')

@@ -199,8 +199,8 @@ class RunConfig(Config):
 
     model: str = 'mbv3_yolo_small'
     """What to train, as for create_detector: a name, a YAML file, a saved folder, a Hub repository."""
-    pretrained: bool = False
-    """Start from the model's weights: the detector's or, if it has none, the backbone's."""
+    pretrained: bool | None = None
+    """Start from the model's weights: a saved detector's own, else the backbone's; None does so for saved ones only."""
     image_size: ImageSize | None = None
     """(height, width) in pixels; None uses the model's."""
     data: DataConfig

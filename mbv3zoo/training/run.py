@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
 import torch
 import yaml
 
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.training import DataConfig, RunConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import trained_on
 from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
+from mbv3zoo.training.progress import Progress, changed_config, check_class_names, finished
+from mbv3zoo.training.run_folder import resumed_run
 from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.training.trainer import Trainer
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.yaml import read_mapping
 from mbv3zoo.zoo.resolve import resolve
+
+_logger = logging.getLogger(__name__)
 
 CONFIG_NAME = 'run.yaml'
 
@@ -32,7 +40,7 @@ def run_config(
     data: str | Path,
     *,
     model: str | Path | None,
-    pretrained: bool,
+    pretrained: bool | None,
     image_size: int | tuple[int, int] | None,
     val_data: str | Path | None,
     images: str | Path | None,
@@ -74,25 +82,53 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
     """
     run = Path(run)
     check_new_folder(run)
+    config = _decided(config)
     trainer = _trainer(config, run, resume=False)
+    _logger.info('training starts from %s', _first_weights(config, trainer.learner.kept.config))
     run.mkdir(parents=True, exist_ok=True)
-    text = yaml.safe_dump(_with_absolute_paths(config).model_dump(mode='json'), sort_keys=False)
-    atomic_write(run / CONFIG_NAME, text.encode('utf-8'))
+    _write(_with_absolute_paths(config), run)
     return trainer.fit()
 
 
-def resume(run: str | Path) -> Metrics | None:
+def resume(
+    run: str | Path,
+    *,
+    epochs: int | None = None,
+    patience: int | None = None,
+    workers: int | None = None,
+    cache: str | None = None,
+    tell: Callable[[str], object] = _logger.info,
+) -> Metrics | None:
     """Goes on with a run that was stopped, from its last whole epoch; what was lost is trained again.
 
+    Args:
+        run: Folder of the run.
+        epochs, patience, workers, cache: As for `mbv3zoo.resume_training`.
+        tell: Gets one line if the run is finished.
+
+    Returns:
+        The last evaluation; None if the run is finished, and nothing is written.
+
     Raises:
-        ValueError: The folder holds no run, or a damaged one.
+        ValueError: The folder holds no run, or a damaged one; another process trains it; a setting or the data does
+            not fit.
     """
     run = Path(run)
     path = run / CONFIG_NAME
     if not path.is_file():
         raise ValueError(f'{run}: no run to resume; {CONFIG_NAME} is not there')
-    config = RunConfig.parse(read_mapping(path), path)
-    return _trainer(config, run, resume=True).fit()
+    before, progress = RunConfig.parse(read_mapping(path), path), Progress.read(run)
+    changes = {'epochs': epochs, 'patience': patience, 'workers': workers, 'cache': cache}
+    config = changed_config(before, changes, progress, run)
+    if reason := finished(run, config.train, progress):
+        tell(reason)
+        return None
+    with resumed_run(run):
+        trainer = _trainer(config, run, resume=True)
+        _logger.info('%s goes on after epoch %d of %d', run, trainer.epoch, config.train.epochs)
+        if config != before and trainer.accelerator.is_main_process:
+            _write(config, run)
+        return trainer.fit()
 
 
 def preview(config: RunConfig, path: str | Path) -> None:
@@ -119,6 +155,28 @@ def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
     )
 
 
+def _decided(config: RunConfig) -> RunConfig:
+    """The config with `pretrained` said: a saved detector brings its weights, others start from random ones."""
+    if config.pretrained is not None:
+        return config
+    return config.model_copy(update={'pretrained': resolve(config.model).is_saved})
+
+
+def _first_weights(config: RunConfig, detector: DetectorConfig) -> str:
+    """The weights that a training starts from, for the log."""
+    saved = resolve(config.model).is_saved
+    if config.pretrained and saved:
+        return f'the weights of {config.model}'
+    if config.pretrained:
+        return f'pretrained weights of the backbone {detector.backbone}, and random ones of neck and head'
+    return f'random weights, not from those of {config.model}' if saved else 'random weights'
+
+
+def _write(config: RunConfig, run: Path) -> None:
+    text = yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)
+    atomic_write(run / CONFIG_NAME, text.encode('utf-8'))
+
+
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
     # A run may be resumed from another working folder than it was started from.
     paths = {key: _absolute(value) for key, value in config.data if value is not None and key != 'license'}
@@ -143,20 +201,31 @@ def _dataset_name(source: str) -> str:
 def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     train_set, val_set = load_data(config.data)
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
-    going_on = resume and (run / STATE_NAME).exists()
+    if resume and (run / STATE_NAME).exists():
+        # Classes and anchors belong to the weights, whatever data and model have become since.
+        own = read_folder_config(run / 'last')
+        check_class_names(run, own.class_names, train_set.class_names)
+        detector = Detector(own)
+    else:
+        detector = _new_detector(config, train_set)
+    name = _dataset_name(config.data.data)
+    licenses = trained_on(detector.config.licenses, name, config.data.license)
+    detector.config = detector.config.model_copy(update={'licenses': licenses})
+    card_data = {'dataset': name, 'split': 'val', 'train': config.train, 'command': 'mbv3zoo train'}
+    return Trainer(detector, train_set, val_set, config.train, run, resume, card_data)
+
+
+def _new_detector(config: RunConfig, train_set: DetectionSet) -> Detector:
+    """The detector that a training starts with, for the dataset's classes and with anchors for its boxes."""
     detector = create_detector(
         config.model,
-        pretrained=config.pretrained and not going_on,
+        pretrained=bool(_decided(config).pretrained),
         class_names=train_set.class_names,
         image_size=config.image_size,
     )
     given = detector.config
     assert not isinstance(given.anchors, int)  # the network has replaced a number by the default anchors
-    before = read_folder_config(run / 'last').licenses if going_on else given.licenses
-    name = _dataset_name(config.data.data)
-    detector.config = given.model_copy(update={'licenses': trained_on(before, name, config.data.license)})
     detector.set_anchors(
         choose_anchors(train_set, given.image_size, given.anchors, config.train.anchors, config.train.anchor_ratio)
     )
-    card_data = {'dataset': name, 'split': 'val', 'train': config.train, 'command': 'mbv3zoo train'}
-    return Trainer(detector, train_set, val_set, config.train, run, resume, card_data)
+    return detector

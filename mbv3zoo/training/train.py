@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Literal, Unpack
 
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
@@ -39,7 +39,7 @@ def train(
     data: str | Path,
     *,
     model: str | Path = 'mbv3_yolo_small',
-    pretrained: bool = False,
+    pretrained: bool | None = None,
     image_size: int | tuple[int, int] | None = None,
     val_data: str | Path | None = None,
     images: str | Path | None = None,
@@ -54,7 +54,8 @@ def train(
             folder (YOLO, Pascal VOC, COCO per split), or 'hub:organisation/name'; see `mbv3zoo.load_dataset`.
         model: What to train, as for `mbv3zoo.create_detector`: a name, a YAML file, a saved folder, a Hub repository.
             It gets the classes of the dataset.
-        pretrained: Start from the model's weights: the detector's or, if it has none, the backbone's.
+        pretrained: Start from the model's weights: a saved detector's own, else the backbone's. None does so for saved
+            detectors (a folder, a Hub repository, 'mbv3_yolo_small.synth') and starts others from random weights.
         image_size: Input size, (height, width) in pixels or an int for a square; None uses the model's.
         val_data: The validation split, if it is not in `data`.
         images: Image folder of a COCO file; None looks in the usual places.
@@ -92,25 +93,40 @@ def train(
     return _result(folder)
 
 
-def resume_training(folder: str | Path) -> TrainResult:
+def resume_training(
+    folder: str | Path,
+    *,
+    epochs: int | None = None,
+    patience: int | None = None,
+    workers: int | None = None,
+    cache: Literal['no', 'memory', 'disk'] | None = None,
+) -> TrainResult:
     """Resumes a run that was stopped, from its last complete epoch, with the settings that it was started with.
+
+    Anchors and classes are those of the run. What is given here is kept in its run.yaml.
 
     Args:
         folder: Folder of the run. If the run is finished, nothing is trained.
+        epochs: Train to this epoch, which also trains a finished run further. The rest of the learning rate's schedule
+            and `mosaic_off_epochs` are those of a run of so many epochs.
+        patience, workers, cache: As in `mbv3zoo.TrainConfig`. None leaves these and `epochs` as they are.
 
     Returns:
         As from `train`.
 
     Raises:
-        ValueError: The folder holds no run, or a damaged one.
+        ValueError: The folder holds no run, or a damaged one; another process trains it; its data has other classes
+            now; `epochs` are done already.
         TrainingStopped: As for `train`.
 
     Example:
         >>> result = mbv3zoo.resume_training('runs/train-1')
         >>> result.metrics.images
         4
+        >>> result = mbv3zoo.resume_training('runs/train-1', epochs=2)
+        epoch 2  seconds ...
     """
-    resume(folder)
+    resume(folder, epochs=epochs, patience=patience, workers=workers, cache=cache)
     return _result(Path(folder))
 
 

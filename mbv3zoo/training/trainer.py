@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from pathlib import Path
@@ -23,10 +24,13 @@ from mbv3zoo.training.loss_parts import Losses
 from mbv3zoo.training.memory import keep_freed_memory
 from mbv3zoo.training.optimizer import unscaled_lr
 from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone
+from mbv3zoo.training.progress import Progress
 from mbv3zoo.training.results import METRICS_NAME
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
+
+_logger = logging.getLogger(__name__)
 
 _PREVIEW_NAME = 'train_batch.png'
 
@@ -85,7 +89,10 @@ class Trainer:
             self._load()
 
     def fit(self) -> Metrics | None:
-        """Trains to the last epoch, or until `patience` has run out; returns the last evaluation.
+        """Trains to the last epoch, or until `patience` has run out.
+
+        Returns:
+            The last evaluation; None if there was none, or nothing was left to do.
 
         Raises:
             TrainingDiverged: The loss or the weights are no longer finite; the last checkpoint is kept.
@@ -107,7 +114,8 @@ class Trainer:
             while not self._finished():
                 metrics = self._epoch()
             if self.val_set:
-                self._report(self.val_set)
+                reported = self._report(self.val_set)
+                metrics = reported if metrics is None else metrics
         if self.config.tracker:
             self.accelerator.end_training()
         return metrics
@@ -153,11 +161,7 @@ class Trainer:
         return metrics
 
     def _finished(self) -> bool:
-        return self.epoch >= self.config.epochs or self._out_of_patience()
-
-    def _out_of_patience(self) -> bool:
-        patience = self.config.patience
-        return bool(patience and self.val_set and self.best_epoch and self.epoch - self.best_epoch >= patience)
+        return Progress(self.epoch, self.best_epoch).is_done(self.config)
 
     def _evaluate(self, detector: Detector) -> Evaluation:
         assert self.val_set
@@ -171,7 +175,7 @@ class Trainer:
                 progress=progress.update,
             )
 
-    def _report(self, val_set: DetectionSet) -> None:
+    def _report(self, val_set: DetectionSet) -> Metrics:
         """Evaluates `best/`, as it is on disk, and writes the report."""
         from mbv3zoo.plots.report import write_report
 
@@ -185,6 +189,7 @@ class Trainer:
             best.save_pretrained(self.run / 'best', card_data=card, picture=picture, keep_card=False)
         # So that every process can read them from here on.
         self.accelerator.wait_for_everyone()
+        return evaluation.metrics
 
     def _save_detectors(self, metrics: Metrics | None, better: bool) -> None:
         card = self.card_data | ({'metrics': metrics} if metrics else {})
@@ -193,11 +198,21 @@ class Trainer:
             self.learner.kept.save_pretrained(self.run / 'best', card_data=card, keep_card=False)
 
     def _save_state(self) -> None:
-        own = {'epoch': self.epoch, 'best_ap': self.best_ap, 'best_epoch': self.best_epoch}
+        own = {'epoch': self.epoch, 'best_ap': self.best_ap, 'best_epoch': self.best_epoch, 'images': self._images()}
         save_state(self.run, own | self.learner.state_dict())
+
+    def _images(self) -> list[int]:
+        """Number of training and of validation images."""
+        return [len(self.learner.samples), len(self.val_set or ())]
 
     def _load(self) -> None:
         state = load_state(self.run)
         self.epoch, self.best_ap, self.best_epoch = state['epoch'], state['best_ap'], state['best_epoch']
         self.learner.load_state_dict(state, self.epoch)
+        before, now = state.get('images'), self._images()  # older states have none
+        if before and before != now:
+            _logger.warning(
+                '%s: the data has changed: it has %d training and %d validation images, and had %d and %d',
+                self.run, *now, *before,
+            )  # fmt: skip
         self.saved_epoch = self.epoch

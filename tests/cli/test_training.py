@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from program import run
 
@@ -41,3 +42,48 @@ def test_preview_draws_a_batch_and_trains_nothing(tmp_path, monkeypatch, scenes)
     with Image.open('look/batch.png') as image:
         assert image.format == 'PNG' and min(image.size) > 300
     assert [path.name for path in tmp_path.rglob('*') if path.is_file()] == ['batch.png']
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, scenes):
+    out = tmp_path_factory.mktemp('runs') / 'run'
+    options = ['--model', 'mbv3_yolo_small_050', '--image-size', 64, '--batch-size', 4, '--workers', 0, '--epochs', 1]
+    run('train', '--data', scenes, *options, '--out', out)
+    return out
+
+
+def test_a_finished_run_is_said_to_be_finished(finished):
+    output = run('train', '--resume', finished).output
+    assert output == f'{finished} is finished (1 epoch); --epochs N trains further\n'
+
+
+def test_a_finished_run_is_extended(finished):
+    output = run('train', '--resume', finished, '--epochs', 2, '--patience', 9).output
+    assert 'epoch 2  seconds' in output and f'saved in {finished}' in output
+    assert 'is finished (2 epochs)' in run('train', '--resume', finished).output
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        (['--data', 'data.yaml'], '--data'),
+        (['--lr', 0.1], '--lr'),
+        (['--epochs', 9, '--seed', 3], '--seed'),
+        (['--pretrained'], '--pretrained'),
+        (['--no-pretrained'], '--pretrained'),
+        (['--out', 'x', '--set', 'epochs=9'], '--set, --out'),
+        (['--preview', 'x.png'], '--preview'),
+        (['--freeze', 0], '--freeze'),
+    ],
+)
+def test_an_option_that_a_resumed_run_does_not_take_is_named(tmp_path, options, named):
+    error = run('train', '--resume', tmp_path, *options, ok=False).exception
+    assert str(error) == (
+        f'--resume takes no {named}: the run keeps its settings, except for --epochs, --patience, --workers, --cache'
+    )
+
+
+def test_a_folder_in_use_is_refused_before_data_and_model_are_looked_for(tmp_path):
+    (tmp_path / 'notes.txt').write_text('mine')
+    error = run('train', '--data', 'none.yaml', '--model', 'none', '--out', tmp_path, ok=False).exception
+    assert 'results are never overwritten' in str(error)

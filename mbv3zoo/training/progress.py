@@ -1,0 +1,99 @@
+"""How far a run has come, and what may change when it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mbv3zoo.config.training import RunConfig, TrainConfig
+from mbv3zoo.training.checkpoint import STATE_NAME, load_state
+from mbv3zoo.training.results import METRICS_NAME
+
+# The settings that may be given anew; with others, a resumed run would be no run of its run.yaml.
+CHANGEABLE = ('epochs', 'patience', 'workers', 'cache')
+_MOST_NAMED = 5
+
+
+class Progress(NamedTuple):
+    """What a run has done: epochs, and the one with the best AP; both 0 before the first is done."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+
+    @classmethod
+    def read(cls, run: Path) -> Progress:
+        """Reads it from the run's state.
+
+        Raises:
+            ValueError: The state is damaged.
+        """
+        if not (run / STATE_NAME).exists():
+            return cls()
+        state = load_state(run)
+        return cls(state['epoch'], state['best_epoch'])
+
+    def out_of_patience(self, config: TrainConfig) -> bool:
+        """Whether no AP was better for as many epochs as `patience` says."""
+        return bool(config.patience and self.best_epoch and self.epoch - self.best_epoch >= config.patience)
+
+    def is_done(self, config: TrainConfig) -> bool:
+        """Whether no epoch is left."""
+        return self.epoch >= config.epochs or self.out_of_patience(config)
+
+
+def changed_config(config: RunConfig, changes: Mapping[str, Any], progress: Progress, run: Path) -> RunConfig:
+    """The settings of a run with those that were given for going on.
+
+    Args:
+        config: The run's settings.
+        changes: Some of `CHANGEABLE`; None leaves a setting as it is.
+        progress: What the run has done.
+        run: Folder of the run.
+
+    Raises:
+        ValueError: A value is not valid, `epochs` are done already, or they change nothing.
+    """
+    given = {name: value for name, value in changes.items() if value is not None}
+    if not given:
+        return config
+    data = config.model_dump()
+    changed = RunConfig.parse({**data, 'train': {**data['train'], **given}}, run)
+    epochs = given.get('epochs')
+    if epochs is not None and epochs <= progress.epoch:
+        raise ValueError(f'{run}: epochs is {epochs}, but {progress.epoch} are done; expected more')
+    if epochs is not None and progress.out_of_patience(changed.train):
+        raise ValueError(
+            f'{run}: {epochs} epochs would train nothing, as no AP was better for patience={changed.train.patience} '
+            f'epochs; give more patience too'
+        )
+    return changed
+
+
+def finished(run: Path, config: TrainConfig, progress: Progress) -> str:
+    """Says that a run is finished and what trains it further; '' where there is something left to do."""
+    if not progress.is_done(config) or not (run / METRICS_NAME).exists():
+        return ''
+    done = f'{run} is finished ({progress.epoch} epoch{"" if progress.epoch == 1 else "s"}'
+    if progress.epoch < config.epochs:
+        return f'{done}, as no AP was better for {config.patience}); --patience N with a larger N trains further'
+    return f'{done}); --epochs N trains further'
+
+
+def check_class_names(run: Path, own: Sequence[str], given: Sequence[str]) -> None:
+    """Raises ValueError where the classes of a dataset are not those that a run began with."""
+    if tuple(own) == tuple(given):
+        return
+    added, removed = _listed(given, own), _listed(own, given)
+    parts = [f'added: {added}'] * bool(added) + [f'removed: {removed}'] * bool(removed)
+    changes = ', '.join(parts) or 'the order differs'
+    raise ValueError(
+        f'{run}: the classes of the data are not those that the run began with ({changes}); restore them, or start a '
+        f'new run with --model {run / "last"}'
+    )
+
+
+def _listed(names: Sequence[str], others: Sequence[str]) -> str:
+    known = set(others)
+    only = [repr(name) for name in names if name not in known]
+    return ', '.join(only[:_MOST_NAMED]) + (f' and {len(only) - _MOST_NAMED} more' if len(only) > _MOST_NAMED else '')
