@@ -278,7 +278,7 @@ class Detections:
         return Image.fromarray(pixels)
 
     def to_coco(
-        self, image_id: int | str, category_ids: Sequence[int] | Mapping[int, int] | None = None
+        self, image_id: int | str, category_ids: Sequence[int | str] | Mapping[int, int] | None = None
     ) -> list[dict[str, Any]]:
         """Lists the detections as COCO results.
 
@@ -302,13 +302,15 @@ class Detections:
         results = []
         for (left, top, right, bottom), score, label, name in self.rows():
             try:
-                category_id = label + 1 if category_ids is None else int(category_ids[label])
+                category_id = label + 1 if category_ids is None else category_ids[label]
             except LookupError:
                 raise ValueError(
                     f'category_ids has no id for label {label} ({name!r}); '
                     f'expected one for each of the {len(self.class_names)} classes'
                 ) from None
             bbox = [left, top, right - left, bottom - top]
+            # Plain numbers also where they were of numpy.
+            category_id = category_id if isinstance(category_id, str) else int(category_id)
             results.append({'image_id': image_id, 'category_id': category_id, 'bbox': bbox, 'score': score})
         return results
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torchvision.ops import box_area
-
-from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
-from mbv3zoo.images.read import IMAGE_SUFFIXES, read_size
+from mbv3zoo.data.label_values import as_box, as_id, check_class_names, shown
+from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
+from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
+from mbv3zoo.images.read import IMAGE_SUFFIXES
 from mbv3zoo.utils.atomic import atomic_write
 
 PREFIX = 'hub:'
@@ -21,15 +21,13 @@ _OBJECTS = ('objects', 'annotations', 'object')
 _BOX = ('bbox', 'bboxes')
 _CATEGORY = ('category', 'categories', 'category_id', 'category_ids', 'label', 'labels', 'class_label', 'class')
 
-# Fewest boxes to tell that they are not [x, y, width, height].
-_ENOUGH_BOXES = 10
-
 
 def load_hub_dataset(source: str, split: str) -> DetectionSet:
     """Reads one split of a Hugging Face dataset in the usual object detection layout.
 
     A row has an `image` and `objects` (a mapping of lists, or a list of mappings) with `bbox` (COCO's
-    [x, y, width, height] in pixels), `category` and, optionally, `area`, `iscrowd` and `id`. The classes are the names
+    [x, y, width, height] in pixels), `category` and, optionally, `area`, `iscrowd` and `id`. Where there are columns
+    `width` and `height`, boxes are placed as `mbv3zoo.data.coco.load_coco` says. The classes are the names
     of the category's ClassLabel; without one, the distinct categories of all splits, sorted.
 
     Images embedded in the rows are written once, to `mbv3zoo/` in the cache of `datasets`; image files stay in place.
@@ -51,26 +49,19 @@ def load_hub_dataset(source: str, split: str) -> DetectionSet:
     layout = _Layout.of(data.features, source)
     names, index = _classes(splits, layout, source)
     problems = LabelProblems(source)
-    records: list[Record] = []
-    read_boxes = []
-    rows = zip(_pictures(data, layout.image), _objects(data, layout), strict=True)
-    for row, (picture, objects) in enumerate(rows):
+    reader = PixelLabels(source, problems)
+    rows = zip(_pictures(data, layout.image), _stated_sizes(data), _objects(data, layout), strict=True)
+    for row, (picture, stated, objects) in enumerate(rows):
         where = f'{key} row {row}'
-        try:
-            if picture is None:
-                raise ValueError('it has no picture')
-            size = read_size(picture)[::-1]
-        except ValueError as error:
-            problems.add(where, f'left out: {error}')
-            continue
-        xywh, record = _record(picture, size, objects, layout, index, where, problems, len(records) + 1)
-        read_boxes.append((xywh, size))
-        records.append(record)
+        if picture is None:
+            problems.add(where, 'left out: it has no picture')
+        else:
+            reader.add(picture, _labels(objects, layout, index, where, problems), where, stated)
+    records = reader.finish()
     if not records:
         raise ValueError(
             f'{source}: split {key!r} has no readable picture among its {len(data)} rows, {problems.lines[:1]}'
         )
-    _check_box_format(read_boxes, source)
     problems.report()
     return DetectionSet(records, names, tuple(problems.lines))
 
@@ -159,64 +150,49 @@ def _objects(data: Any, layout: _Layout) -> Iterator[list[dict[str, Any]] | None
 def _classes(splits: dict[str, Any], layout: _Layout, source: str) -> tuple[tuple[str, ...], dict[Any, int]]:
     """The class names, and category in the rows -> class index."""
     if layout.names is not None:
-        return layout.names, {i: i for i in range(len(layout.names))}
+        return check_class_names(layout.names, source), {i: i for i in range(len(layout.names))}
     # Of all splits, so that a class has the same index in each, also if one of them lacks it.
     labelled = [rows for rows in splits.values() if layout.objects in rows.column_names]
     each_row = [objects or [] for rows in labelled for objects in _objects(rows, layout)]
-    found: set[Any] = {each.get(layout.category) for objects in each_row for each in objects} - {None}
-    if not found or not all(isinstance(category, (int, str)) for category in found):
+    found: set[Any] = {each.get(layout.category) for objects in each_row for each in objects if each} - {None}
+    if not found or not all(as_id(category) is category for category in found):
         raise ValueError(
             f'{source}: `{layout.category}` must hold the names or numbers of classes, found {list(found)[:5]}'
         )
     categories = sorted(found)
-    return tuple(map(str, categories)), {category: i for i, category in enumerate(categories)}
+    return check_class_names([*map(str, categories)], source), {category: i for i, category in enumerate(categories)}
 
 
-def _record(
-    picture: Path,
-    size: tuple[int, int],
-    objects: list[dict[str, Any]] | None,
-    layout: _Layout,
-    index: dict[Any, int],
-    where: str,
-    problems: LabelProblems,
-    image_id: int,
-) -> tuple[torch.Tensor, Record]:
-    """The boxes as in the row [N, 4], and the record."""
+def _labels(
+    objects: list[Any] | None, layout: _Layout, index: dict[Any, int], where: str, problems: LabelProblems
+) -> list[PixelLabel]:
+    """The objects of a row; what is no object is added to `problems`."""
     if objects is None:
         problems.add(where, f'the lists in `{layout.objects}` differ in length; its objects dropped')
-    good, places = [], []
+    labels = []
     for number, found in enumerate(objects or []):
+        found = found or {}
         own_id = found.get('id')
-        place = f'{where}, object {number}' + ('' if own_id is None else f' (id {own_id})')
-        box, category = found.get(layout.box), found.get(layout.category)
-        if not isinstance(box, (list, tuple)) or len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
-            problems.add(place, f'{layout.box} {box!r} is not [x, y, width, height]; dropped')
-        elif category not in index:
-            problems.add(place, f'{layout.category} {category!r} is not one of {list(index)[:20]}; dropped')
-        else:
-            good.append(found)
-            places.append(place)
-    xywh = torch.tensor([found[layout.box] for found in good], dtype=torch.float32).reshape(-1, 4)
-    boxes, keep = clean_boxes(torch.cat([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], 1), size, places, problems)
-    labels = torch.tensor([index[found[layout.category]] for found in good], dtype=torch.int64)[keep]
-    crowd = torch.tensor([bool(found.get('iscrowd')) for found in good], dtype=torch.bool)[keep]
-    stated = torch.tensor([found.get('area') or 0 for found in good], dtype=torch.float32)[keep]
-    areas = torch.where(stated > 0, stated, box_area(boxes))
-    return xywh, Record(picture, size, boxes, labels, areas, crowd, image_id)
+        place = f'{where}, object {number}' + ('' if own_id is None else f' (id {shown(own_id)})')
+        category = found.get(layout.category)
+        try:
+            box = as_box(found.get(layout.box), layout.box)
+        except ValueError as error:
+            problems.add(place, f'{error}; dropped')
+            continue
+        if category not in index:
+            problems.add(place, f'{layout.category} {shown(category)} is not one of {list(index)[:20]}; dropped')
+            continue
+        more = {'crowd': found.get('iscrowd'), 'areas': [found.get('area')]}
+        labels.append(PixelLabel.of_xywh(place, box, index[category], **more))
+    return labels
 
 
-def _check_box_format(read_boxes: list[tuple[torch.Tensor, tuple[int, int]]], source: str) -> None:
-    """Refuses `bbox` columns that hold [x1, y1, x2, y2], as some do; the boxes would be silently wrong."""
-    boxes = torch.cat([boxes for boxes, _ in read_boxes])
-    sides = torch.cat([boxes.new_tensor([size[::-1]]).expand(len(boxes), 2) for boxes, size in read_boxes])
-    leaves = (boxes[:, :2] + boxes[:, 2:] > sides + 1).any(1)
-    is_corners = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= sides + 1)).all(1)
-    if len(boxes) >= _ENOUGH_BOXES and leaves.float().mean() > 0.5 and is_corners.all():
-        raise ValueError(
-            f'{source}: read as [x, y, width, height], {int(leaves.sum())} of {len(boxes)} boxes leave their picture; '
-            'they look like [x1, y1, x2, y2]. Save a copy with converted boxes, and give its folder'
-        )
+def _stated_sizes(data: Any) -> Iterator[tuple[Any, Any]]:
+    """(width, height) in the columns of these names; None where there are none."""
+    names = [name for name in ('width', 'height') if name in data.column_names]
+    for row in data.select_columns(names) if names else itertools.repeat({}, len(data)):
+        yield row.get('width'), row.get('height')
 
 
 def _pictures(data: Any, column: str) -> Iterator[Path | None]:

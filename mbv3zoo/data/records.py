@@ -12,7 +12,7 @@ import torch
 _logger = logging.getLogger(__name__)
 
 # Names that tools use for the validation split.
-_VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
+VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Record:
             annotation's own (a mask's) if it has one, else the box's.
         iscrowd: bool [N]; crowd boxes (and VOC's difficult ones) are no training targets, and evaluation ignores
             detections matched to them.
-        image_id: Id in evaluation files.
+        image_id: Id in evaluation files; a text where a COCO file has texts.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Record:
     labels: torch.Tensor
     areas: torch.Tensor
     iscrowd: torch.Tensor
-    image_id: int
+    image_id: int | str
 
 
 @dataclass
@@ -66,13 +66,13 @@ class DetectionSet:
         records: The images and their labels.
         class_names: One per class.
         problems: One line each.
-        category_ids: Category id of each class in evaluation files, ascending; 1, 2, ... by default.
+        category_ids: Category id of each class in evaluation files; 1, 2, ... by default.
     """
 
     records: list[Record]
     class_names: tuple[str, ...]
     problems: tuple[str, ...] = ()
-    category_ids: tuple[int, ...] = ()
+    category_ids: tuple[int | str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.category_ids:
@@ -84,7 +84,7 @@ class DetectionSet:
 
 def find_split(asked: str, known: Collection[str]) -> str | None:
     """The dataset's name for a split, or None: 'val' also finds 'validation', 'valid' and 'dev'."""
-    others = _VALIDATION_NAMES if asked in _VALIDATION_NAMES else ()
+    others = VALIDATION_NAMES if asked in VALIDATION_NAMES else ()
     return next((name for name in (asked, *others) if name in known), None)
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from pathlib import Path
-from xml.parsers import expat
+from unicodedata import normalize
 
-import torch
-from torchvision.ops import box_area
-
-from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
-from mbv3zoo.images.read import IMAGE_SUFFIXES, read_size
+from mbv3zoo.data.files import files_by_stem
+from mbv3zoo.data.label_values import is_class_name, shown
+from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
+from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
+from mbv3zoo.data.voc_xml import VocAnnotation, read_xml
+from mbv3zoo.images.read import IMAGE_SUFFIXES
+from mbv3zoo.utils.text import read_text
 
 _NAME_FILES = ('classes.txt', 'labels.txt')
+_XML = frozenset(['.xml'])
 
 
 def is_voc(folder: Path) -> bool:
@@ -29,7 +31,9 @@ def load_voc(folder: str | Path, split: str) -> DetectionSet:
     are the names in the annotations of all splits, in alphabetical order, as in VOC itself.
 
     Objects marked `difficult` become crowd boxes: no training targets, and ignored in evaluation. Coordinates are those
-    of the first and last pixel in the box, counted from 1.
+    of the first and last pixel in the box, counted from 1. Where `<size>` is not that of the image, its boxes are
+    scaled if the ratio is one number, or turned if the image was labelled as stored, without its EXIF orientation; else
+    it is left out.
 
     Args:
         folder: A year of VOC (`Annotations/`, `JPEGImages/`, `ImageSets/Main/<split>.txt`), or a folder of split
@@ -37,46 +41,44 @@ def load_voc(folder: str | Path, split: str) -> DetectionSet:
         split: 'train', 'val' (also finds 'valid' and 'validation'), ...
 
     Raises:
-        ValueError: The folder, the split or its images are missing, or no class is named.
+        ValueError: The folder, the split or its images are missing, no class is named, or the boxes are not in pixels.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f'{folder}: no such folder; expected one of a Pascal VOC data set')
     if (folder / 'Annotations').is_dir():
-        pictures, xml_files = _by_name(folder / 'JPEGImages'), _by_name(folder / 'Annotations', ['.xml'])
-        every_xml = list(xml_files.values())
-        # Some lists have a second column; some names have a space in them.
-        names = [row if row in xml_files else row.split()[0] for row in _listed(folder, split)]
+        pictures, xml_files = _by_name(folder / 'JPEGImages', IMAGE_SUFFIXES), _by_name(folder / 'Annotations', _XML)
+        every_xml = [path for paths in xml_files.values() for path in paths]
+        names = [_stem(row, xml_files) for row in _listed(folder, split)]
     else:
         place = _split_folder(folder, split)
-        pictures, xml_files = _by_name(place), _by_name(place, ['.xml'])
+        pictures, xml_files = _by_name(place, IMAGE_SUFFIXES), _by_name(place, _XML)
         names = sorted(pictures.keys() | xml_files.keys())
-        every_xml = [path for other in _split_folders(folder) for path in _by_name(other, ['.xml']).values()]
+        every_xml = [p for other in _split_folders(folder) for paths in _by_name(other, _XML).values() for p in paths]
 
     problems = LabelProblems(folder)
-    parsed = {path: _read_xml(path) for path in every_xml}
+    parsed = {path: read_xml(path) for path in every_xml}
     found = {each.name for annotation in parsed.values() if not annotation.error for each in annotation.objects}
-    classes = _listed_classes(folder) or tuple(sorted(found - {''}))
+    classes = _listed_classes(folder) or tuple(sorted(filter(is_class_name, found)))
     if not classes:
         raise ValueError(f'{folder}: no annotation of it names a class')
     index = {name: i for i, name in enumerate(classes)}
-    records: list[Record] = []
-    for name in names:
-        path, picture = xml_files.get(name), pictures.get(name)
-        if path is None:
+    reader = PixelLabels(folder, problems, crowd_name='difficult')
+    for name in dict.fromkeys(names):
+        if name not in xml_files:
             problems.add(name, 'left out: it has no XML file; a picture without objects needs one without <object>')
-        elif parsed[path].error:
-            problems.add(f'{path}:{parsed[path].error_line}', f'left out: {parsed[path].error}')
-        elif picture is None:
+            continue
+        path = xml_files[name][0]
+        annotation = parsed[path]
+        if annotation.error:
+            problems.add(f'{path}:{annotation.error_line}', f'left out: {annotation.error}')
+        elif name not in pictures:
             problems.add(str(path), 'left out: there is no picture of that name')
         else:
-            try:
-                size = read_size(picture)[::-1]
-            except ValueError as error:
-                problems.add(str(path), f'left out: {error}')
-                continue
-            boxes, labels, difficult = _targets(path, parsed[path].objects, size, index, problems)
-            records.append(Record(picture, size, boxes, labels, box_area(boxes), difficult, len(records) + 1))
+            picture = _picture(path, pictures[name], annotation.texts.get('filename', ''), problems)
+            stated = annotation.texts.get('size/width'), annotation.texts.get('size/height')
+            reader.add(picture, _labels(path, annotation, index, problems), str(path), stated)
+    records = reader.finish(holds_xywh=False)
     if not records:
         raise ValueError(
             f'{folder}: split {split!r} has no picture with annotations that can be read; {len(problems.lines)} '
@@ -86,101 +88,60 @@ def load_voc(folder: str | Path, split: str) -> DetectionSet:
     return DetectionSet(records, classes, tuple(problems.lines))
 
 
-@dataclass
-class _Object:
-    """An <object>: its line, and the texts in it by path, such as 'bndbox/xmin'."""
-
-    line: int
-    texts: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.texts.get('name', '')
-
-
-@dataclass
-class _Annotation:
-    objects: list[_Object] = field(default_factory=list)
-    error: str = ''
-    error_line: int = 0
-
-
-def _targets(
-    path: Path, objects: list[_Object], size: tuple[int, int], index: dict[str, int], problems: LabelProblems
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Boxes float32 [N, 4] xyxy pixels, labels int64 [N], difficult bool [N]."""
-    rows, labels, difficult, where = [], [], [], []
-    for found in objects:
+def _labels(path: Path, annotation: VocAnnotation, index: dict[str, int], problems: LabelProblems) -> list[PixelLabel]:
+    """The objects of an image; what is no object is added to `problems`."""
+    labels = []
+    for found in annotation.objects:
         place = f'{path}:{found.line}'
         corners = [found.texts.get(f'bndbox/{side}') for side in ('xmin', 'ymin', 'xmax', 'ymax')]
         try:
             left, top, right, bottom = [float(corner or '') for corner in corners]
         except ValueError:
-            problems.add(place, f'bndbox {corners} is not xmin, ymin, xmax, ymax in numbers; dropped')
+            problems.add(place, f'bndbox {shown(corners)} is not xmin, ymin, xmax, ymax in numbers; dropped')
             continue
         if found.name not in index:
-            problems.add(place, f'class {found.name!r} is not one of {list(index)[:20]}; dropped')
+            problems.add(place, f'class {shown(found.name)} is not one of {list(index)[:20]}; dropped')
             continue
-        rows.append([left - 1, top - 1, right, bottom])
-        labels.append(index[found.name])
-        difficult.append(found.texts.get('difficult') == '1')
-        where.append(place)
-    boxes, keep = clean_boxes(torch.tensor(rows, dtype=torch.float32).reshape(-1, 4), size, where, problems)
-    return boxes, torch.tensor(labels, dtype=torch.int64)[keep], torch.tensor(difficult, dtype=torch.bool)[keep]
+        box = (left - 1, top - 1, right, bottom)
+        written = (left, top, right, bottom)
+        labels.append(PixelLabel(place, written, box, index[found.name], crowd=found.texts.get('difficult')))
+    return labels
 
 
-def _read_xml(path: Path) -> _Annotation:
-    """Reads the objects of an annotation file with their line numbers, which ElementTree does not give."""
-    parser = expat.ParserCreate()
-    result = _Annotation()
-    open_tags: list[str] = []
-    text: list[str] = []
+def _picture(path: Path, pictures: list[Path], named: str, problems: LabelProblems) -> Path:
+    """The image of an annotation file: of several that differ in their suffix only, the one that it names."""
+    if len(pictures) == 1:
+        return pictures[0]
+    chosen = next((picture for picture in pictures if picture.name == named), pictures[0])
+    problems.add(str(path), f'there are {" and ".join(picture.name for picture in pictures)}; {chosen.name} is taken')
+    return chosen
 
-    def start(tag: str, attributes: dict[str, str]) -> None:
-        if not open_tags and tag != 'annotation':
-            raise ValueError(f'the file holds <{tag}>, not the <annotation> of Pascal VOC')
-        open_tags.append(tag)
-        text.clear()
-        if open_tags == ['annotation', 'object']:
-            result.objects.append(_Object(parser.CurrentLineNumber))
 
-    def end(tag: str) -> None:
-        if open_tags[1:2] == ['object'] and len(open_tags) > 2:
-            result.objects[-1].texts.setdefault('/'.join(open_tags[2:]), ''.join(text).strip())
-        open_tags.pop()
-        text.clear()
-
-    def refuse_entity(name: str, *_: object) -> None:
-        raise ValueError(f'it declares the entity {name!r}, which no annotation needs')
-
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = text.append
-    # Entities may read other files, or expand without limit.
-    parser.EntityDeclHandler = refuse_entity
-    try:
-        parser.Parse(path.read_bytes(), True)
-    except expat.ExpatError as error:
-        result.error, result.error_line = f'broken XML: {expat.ErrorString(error.code)}', error.lineno
-    except (ValueError, LookupError) as error:
-        result.error, result.error_line = str(error), parser.CurrentLineNumber
-    return result
+def _stem(row: str, known: Collection[str]) -> str:
+    """The name in a row of a list. Some lists have a second column or suffixes; some names have a space in them."""
+    first = row.split()[0]
+    stem, _, suffix = first.rpartition('.')
+    is_image = f'.{suffix.lower()}' in IMAGE_SUFFIXES
+    return next((name for name in (row, first) if name in known), stem if is_image else first)
 
 
 def _listed(folder: Path, split: str) -> list[str]:
     """The names of images in ImageSets/Main/<split>.txt."""
     main = folder / 'ImageSets' / 'Main'
     # There are also files of one class each, `cat_train.txt`, with a second column.
-    known = sorted(path.stem for path in main.glob('*.txt')) if main.is_dir() else []
+    files = sorted(main.iterdir()) if main.is_dir() else []
+    known = {path.stem: path for path in files if path.suffix.lower() == '.txt'}
     key = find_split(split, known)
     if key is None:
         raise ValueError(f'{folder}: has no split {split!r}; {main} lists {[k for k in known if "_" not in k]}')
-    rows = (main / f'{key}.txt').read_text(encoding='utf-8').splitlines()
-    return [row.strip() for row in rows if row.strip()]
+    # In the Unicode form of the names of `files_by_stem`.
+    rows = normalize('NFC', read_text(known[key])).split('\n')
+    return [row.strip().replace('\\', '/') for row in rows if row.strip()]
 
 
 def _split_folders(folder: Path) -> list[Path]:
     places = (place for place in folder.iterdir() if place.is_dir() and not place.name.startswith('.'))
-    return sorted(place for place in places if any(place.glob('*.xml')))
+    return sorted(place for place in places if any(file.suffix.lower() in _XML for file in place.iterdir()))
 
 
 def _split_folder(folder: Path, split: str) -> Path:
@@ -191,17 +152,16 @@ def _split_folder(folder: Path, split: str) -> Path:
     return folder / key
 
 
-def _by_name(folder: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
-    """Files below a folder by their relative path without suffix; hidden ones (macOS metadata) are left out."""
-    paths = (p for p in sorted(folder.rglob('*')) if p.suffix.lower() in suffixes and not p.name.startswith('.'))
-    return {path.relative_to(folder).with_suffix('').as_posix(): path for path in paths}
+def _by_name(folder: Path, suffixes: Collection[str]) -> dict[str, list[Path]]:
+    """Files below a folder by their relative path without suffix."""
+    return files_by_stem(folder, suffixes) if folder.is_dir() else {}
 
 
 def _listed_classes(folder: Path) -> tuple[str, ...]:
     for file in (folder / name for name in _NAME_FILES):
         if file.is_file():
-            names = [row.strip() for row in file.read_text(encoding='utf-8').splitlines() if row.strip()]
-            if not names or len(set(names)) < len(names):
+            names = [row.strip() for row in read_text(file).split('\n') if row.strip()]
+            if not names or len(set(names)) < len(names) or not all(map(is_class_name, names)):
                 raise ValueError(f'{file}: expected names of classes, one a line, each once; given {names[:20]}')
             return tuple(names)
     return ()

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
+from torchvision.ops import box_area
 
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.metrics import AP_NAMES, ClassMetrics, Evaluation, Metrics, PrecisionRecall
 
+# The largest area that COCO evaluation counts, in square pixels.
+_LARGEST = 1e10
 _SUMMARY = (*AP_NAMES, 'ar1', 'ar10', 'ar100', 'ar_small', 'ar_medium', 'ar_large')
 
 
 def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
     """COCO figures and curves of detections, one entry per record of `data`."""
-    truth = COCO(_to_coco(data))
-    run = COCOeval_faster(truth, truth.loadRes(to_coco_results(data, detections)), 'bbox')
+    # The evaluator has ids of its own: it reckons with them in float64, which does not tell all numbers apart. They are
+    # in the order of the set's ids, as that of equal scores depends on it.
+    order = sorted(range(len(data)), key=lambda i: (isinstance(own := data.records[i].image_id, str), own))
+    ids = {number: i for i, number in enumerate(order, start=1)}
+    rows = [
+        row for number, found in zip(range(len(data)), detections, strict=True) for row in found.to_coco(ids[number])
+    ]
+    truth = COCO(_to_coco(data, ids))
+    run = COCOeval_faster(truth, truth.loadRes(rows), 'bbox')
     run.evaluate()
     run.accumulate()
     run.summarize()
@@ -77,18 +88,19 @@ def _objects_per_class(data: DetectionSet) -> list[int]:
     return counts.tolist()
 
 
-def _to_coco(data: DetectionSet) -> dict[str, Any]:
+def _to_coco(data: DetectionSet, ids: Mapping[int, int]) -> dict[str, Any]:
+    """A set as a COCO file, with ids of images by their number, and of classes from 1."""
     annotations: list[dict[str, Any]] = []
-    for record in data.records:
-        rows = zip(
-            record.boxes.tolist(), record.labels.tolist(), record.areas.tolist(), record.iscrowd.tolist(), strict=True
-        )
+    for number, record in enumerate(data.records):
+        # An object whose area is none that COCO counts would be ignored.
+        areas = torch.where((record.areas > 0) & (record.areas <= _LARGEST), record.areas, box_area(record.boxes))
+        rows = zip(record.boxes.tolist(), record.labels.tolist(), areas.tolist(), record.iscrowd.tolist(), strict=True)
         for (x1, y1, x2, y2), label, area, crowd in rows:
             annotations.append(
                 {
                     'id': len(annotations) + 1,
-                    'image_id': record.image_id,
-                    'category_id': data.category_ids[label],
+                    'image_id': ids[number],
+                    'category_id': label + 1,
                     'bbox': [x1, y1, x2 - x1, y2 - y1],
                     'area': area,
                     'iscrowd': int(crowd),
@@ -96,7 +108,7 @@ def _to_coco(data: DetectionSet) -> dict[str, Any]:
             )
     return {
         'info': {},
-        'images': [{'id': r.image_id, 'height': r.size[0], 'width': r.size[1]} for r in data.records],
+        'images': [{'id': ids[i], 'height': r.size[0], 'width': r.size[1]} for i, r in enumerate(data.records)],
         'annotations': annotations,
-        'categories': [{'id': i, 'name': name} for i, name in zip(data.category_ids, data.class_names, strict=True)],
+        'categories': [{'id': i, 'name': name} for i, name in enumerate(data.class_names, start=1)],
     }

@@ -1,5 +1,6 @@
 import json
 import logging
+import math
 
 import numpy as np
 import pytest
@@ -57,17 +58,19 @@ def test_boxes_sizes_and_ids(tmp_path):
 
 
 def test_areas_are_the_annotations_own_else_the_boxes(tmp_path):
-    rows = [annotation(1, area=123.5), annotation(2), annotation(3, area=0), annotation(4, area=None)]
+    stated = [{'area': 123.5}, {}, {'area': 0}, {'area': None}]
+    rows = [annotation(i, (i, 10, 20, 30), **more) for i, more in enumerate(stated)]
     assert load_coco(write(tmp_path, rows)).records[0].areas.tolist() == [123.5, 600, 600, 600]
 
 
 def test_crowds_are_marked(tmp_path):
-    rows = [annotation(1, iscrowd=1), annotation(2, iscrowd=0), annotation(3)]
+    rows = [annotation(1, (1, 2, 3, 4), iscrowd=1), annotation(2, iscrowd=0), annotation(3, (5, 6, 7, 8))]
     assert load_coco(write(tmp_path, rows)).records[0].iscrowd.tolist() == [True, False, False]
 
 
 def test_a_segmentation_beside_the_box_does_not_matter(tmp_path):
-    rows = [annotation(1, segmentation={'size': [60, 80], 'counts': 'xyz'}), annotation(2, segmentation=[[1, 2, 3, 4]])]
+    rows = [annotation(1, segmentation={'size': [60, 80], 'counts': 'xyz'})]
+    rows.append(annotation(2, (1, 2, 3, 4), segmentation=[[1, 2, 3, 4]]))
     assert len(load_coco(write(tmp_path, rows)).records[0].boxes) == 2
 
 
@@ -119,11 +122,11 @@ def test_a_mask_gives_the_box_around_it_and_its_area(tmp_path, encode, crowd):
 def test_polygons_give_the_box_around_them_and_their_area(tmp_path):
     square, triangle = [10, 10, 30, 10, 30, 30, 10, 30], [40.5, 5, 60, 5, 60, 25]
     rows = [without_box(1, [square]), without_box(2, [square, triangle]), without_box(3, triangle[::-1])]
-    rows.append(annotation(4, segmentation=[square], area=7) | {'bbox': None})
+    rows.append(annotation(4, segmentation=[[9, *square[1:]]], area=7) | {'bbox': None})
     rows.append(annotation(5, (1, 2, 3, 4), segmentation=[square]))
     data = load_coco(write(tmp_path, rows))
     assert data.problems == ()
-    expected = [[10, 10, 30, 30], [10, 5, 60, 30], [5, 40.5, 25, 60], [10, 10, 30, 30], [1, 2, 4, 6]]
+    expected = [[10, 10, 30, 30], [10, 5, 60, 30], [5, 40.5, 25, 60], [9, 10, 30, 30], [1, 2, 4, 6]]
     assert data.records[0].boxes.tolist() == expected
     assert data.records[0].areas.tolist() == [400, 595, 195, 7, 12]
 
@@ -167,16 +170,18 @@ def test_a_bad_segmentation_is_dropped_and_named(tmp_path, segmentation):
     assert data.problems[0].startswith('annotation 9: segmentation ') and data.problems[0].endswith('; dropped')
 
 
-def test_an_area_that_is_no_number_is_the_boxes(tmp_path):
-    rows = [annotation(1, area='big'), annotation(2, area=[5])]
-    assert load_coco(write(tmp_path, rows)).records[0].areas.tolist() == [600, 600]
+def test_an_area_that_no_object_can_have_is_the_boxes(tmp_path):
+    odd = ['big', [5], -5, math.inf, math.nan, 1e12, 10**400, True, {}, 4801]
+    rows = [annotation(i, (i, 10, 20, 30), area=area) for i, area in enumerate(odd)]
+    data = load_coco(write(tmp_path, rows))
+    assert data.records[0].areas.tolist() == [600] * len(odd) and data.problems == ()
 
 
 @pytest.mark.parametrize(
     ('bad', 'expected'),
     [
         (annotation(9, image=8), 'image 8 is not in the file'),
-        (annotation(9, image='7'), 'image 7 is not in the file'),
+        (annotation(9, image='7'), "image '7' is not in the file"),
         (annotation(9, category=1), 'category 1 is not in the file'),
         (annotation(9, box=(1, 2, 3)), 'is not [x, y, width, height]'),
         (annotation(9) | {'bbox': None}, 'is not [x, y, width, height]'),
@@ -326,3 +331,89 @@ def test_coco_and_yolo_versions_of_one_set_give_equal_records(tmp_path):
             assert torch.equal(one.labels, other.labels) and torch.equal(one.iscrowd, other.iscrowd)
             torch.testing.assert_close(one.boxes, other.boxes, atol=0.01, rtol=0)
             torch.testing.assert_close(one.areas, other.areas, atol=0.01 * 2 * 160, rtol=0)
+
+
+@pytest.mark.parametrize('ids', [(1, 2), ('000001', '000002'), (2**60, 2**60 + 1), (-1, 0)])
+def test_ids_join_what_belongs_together(tmp_path, ids):
+    images = [{'id': own, 'file_name': f'{i}.png'} for i, own in enumerate(ids)]
+    rows = [annotation(1, (1, 2, 3, 4), image=ids[1], category=ids[0])]
+    path = write(tmp_path, rows, images, [{'id': own, 'name': name} for own, name in zip(ids, 'ab', strict=True)])
+    data = load_coco(path)
+    assert [record.image_id for record in data.records] == list(ids) and data.category_ids == ids
+    assert [record.boxes.tolist() for record in data.records] == [[], [[1, 2, 4, 6]]] and data.problems == ()
+
+
+ODD = [None, [], [1], {}, True, 10**400, math.nan, math.inf, 1.5, 'x']
+
+
+@pytest.mark.parametrize('value', ODD)
+@pytest.mark.parametrize('key', ['image_id', 'category_id', 'bbox', 'id', 'iscrowd', 'area', 'segmentation'])
+def test_whatever_an_annotation_holds_the_others_stay(tmp_path, key, value):
+    good = annotation(1, (1, 2, 3, 4))
+    data = load_coco(write(tmp_path, [annotation(2) | {key: value}, good]))
+    kept = [[10, 10, 30, 40]] if key in ('id', 'iscrowd', 'area', 'segmentation') else []
+    assert data.records[0].boxes.tolist() == [*kept, [1, 2, 4, 6]]
+    assert data.records[0].areas.tolist() == [600.0 if value != 1.5 or key != 'area' else 1.5, 12.0][-1 - len(kept) :]
+    told = not kept or (key == 'iscrowd' and value not in (None, True))
+    assert len(data.problems) == told and all(len(problem) < 200 for problem in data.problems)
+
+
+def test_the_same_annotation_twice_is_dropped_and_named(tmp_path):
+    rows = [annotation(1), annotation(2), annotation(1, category=90), annotation(3, (10, 10, 20, 31))]
+    data = load_coco(write(tmp_path, rows))
+    assert data.records[0].labels.tolist() == [0, 1, 0]
+    assert data.problems == ('annotation 2: repeats annotation 1; dropped',)
+
+
+def test_images_with_one_file_are_joined(tmp_path):
+    images = [{'id': 7, 'file_name': 'a.png'}, {'id': 8, 'file_name': './a.png'}, {'id': 9, 'file_name': 'b.png'}]
+    rows = [annotation(1), annotation(2, image=8), annotation(3, (1, 2, 3, 4), image=8)]
+    data = load_coco(write(tmp_path, rows, images))
+    assert [record.image_id for record in data.records] == [7, 9]
+    assert data.records[0].boxes.tolist() == [[10, 10, 30, 40], [1, 2, 4, 6]]
+    assert data.problems == (
+        'image 8: has the file of image 7; their annotations are joined',
+        'annotation 2: repeats annotation 1; dropped',
+    )
+    images[1] |= {'width': 40, 'height': 30}
+    with pytest.raises(ValueError, match=r'train\.json: images 7 and 8 have one file, .*, and state different sizes'):
+        load_coco(write(tmp_path, rows, images))
+
+
+@pytest.mark.parametrize(('size', 'factor'), [((80, 60), 1), ((320, 240), 4), ((40, 30), 0.5), ((0, 0), 1)])
+def test_boxes_are_in_pixels_of_the_stated_size(tmp_path, size, factor):
+    images = [{'id': 7, 'file_name': 'a.png', 'width': size[0], 'height': size[1]}]
+    rows = [annotation(1, [side * factor for side in (10, 20, 30, 20)], area=300 * factor**2)]
+    square = [side * factor for side in (5, 5, 25, 5, 25, 25)]
+    rows.append(without_box(2, [square]))
+    data = load_coco(write(tmp_path, rows, images))
+    assert data.records[0].boxes.tolist() == [[10, 20, 40, 40], [5, 5, 25, 25]]
+    assert data.records[0].areas.tolist() == [300, 200] and data.records[0].size == (60, 80)
+    assert len(data.problems) == (factor != 1)
+
+
+def test_an_image_of_another_shape_is_left_out_and_a_set_of_them_refused(tmp_path):
+    images = [{'id': 7, 'file_name': 'a.png', 'width': 60, 'height': 80}, {'id': 8, 'file_name': 'b.png'}]
+    rows = [annotation(1), annotation(2, image=8)]
+    data = load_coco(write(tmp_path, rows, images))
+    assert [record.image_id for record in data.records] == [8] and 'image 7: left out' in data.problems[0]
+    with pytest.raises(ValueError, match=r'train\.json: none of its 1 pictures can be read.*60 x 80'):
+        load_coco(write(tmp_path, rows[:1], images[:1]))
+
+
+def test_a_phones_image_that_was_labelled_as_stored_has_its_boxes_turned(tmp_path):
+    images = [{'id': 7, 'file_name': 'a.jpg', 'width': 80, 'height': 60}]
+    path = write(tmp_path, [annotation(1, (10, 20, 30, 25))], images)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (80, 60)).save(tmp_path / 'images/train/a.jpg', exif=exif)
+    record = load_coco(path).records[0]
+    assert record.size == (80, 60) and record.boxes.tolist() == [[15, 10, 40, 40]]
+
+
+def test_shares_and_corners_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'train\.json: all of its 1 boxes lie between 0 and 1'):
+        load_coco(write(tmp_path, [annotation(1, (0.1, 0.2, 0.5, 0.5))]))
+    corners = [annotation(i, (40 + i, 30, 60 + i, 50)) for i in range(4)]
+    with pytest.raises(ValueError, match=r'train\.json: read as .*they look like \[x1, y1, x2, y2\]'):
+        load_coco(write(tmp_path, corners))

@@ -1,4 +1,5 @@
 import logging
+from unicodedata import normalize
 
 import pytest
 import torch
@@ -97,9 +98,20 @@ def test_a_file_of_names_must_hold_each_once(tmp_path, text):
 
 
 def test_difficult_objects_are_neither_targets_nor_counted(tmp_path):
-    marks = ['', '<difficult>0</difficult>', '<difficult>1</difficult>', '<difficult>Unspecified</difficult>']
-    put(tmp_path / 'train', 'a', annotation(*[an_object(extra=mark) for mark in marks]))
-    assert load_voc(tmp_path, 'train').records[0].iscrowd.tolist() == [False, False, True, False]
+    marks = [f'<difficult>{mark}</difficult>' for mark in ('0', '1', 'true', ' True\n', '', 'false', '1.0')]
+    objects = [an_object(extra=mark, box=(i, 2, 50, 60)) for i, mark in enumerate(['', *marks], start=1)]
+    put(tmp_path / 'train', 'a', annotation(*objects))
+    data = load_voc(tmp_path, 'train')
+    assert data.records[0].iscrowd.tolist() == [False, False, True, True, True, False, False, True]
+    assert data.problems == ()
+
+
+@pytest.mark.parametrize('mark', ['Unspecified', '2', '-1', 'yes', '10000000000000000000000'])
+def test_difficult_that_is_no_flag_is_taken_as_0_and_named(tmp_path, mark):
+    put(tmp_path / 'train', 'a', annotation(an_object(extra=f'<difficult>{mark}</difficult>')))
+    data = load_voc(tmp_path, 'train')
+    assert data.records[0].iscrowd.tolist() == [False]
+    assert data.problems == (f'{tmp_path / "train/a.xml"}:3: difficult {mark!r} is neither 0 nor 1; taken as 0',)
 
 
 def test_parts_of_an_object_are_no_objects(tmp_path):
@@ -270,3 +282,105 @@ def test_the_layout_is_known_by_its_folders(tmp_path):
     assert is_voc(tmp_path)
     (tmp_path / 'year/Annotations').mkdir(parents=True)
     assert is_voc(tmp_path / 'year')
+
+
+def test_a_repeated_object_is_dropped_and_named(tmp_path):
+    put(tmp_path / 'train', 'a', annotation(an_object(), an_object('dog'), an_object()))
+    data = load_voc(tmp_path, 'train')
+    assert data.records[0].labels.tolist() == [0, 1]
+    assert data.problems == (f'{tmp_path / "train/a.xml"}:5: repeats {tmp_path / "train/a.xml"}:3; dropped',)
+
+
+def sized(width, height, *objects):
+    return annotation(f'<size><width>{width}</width><height>{height}</height><depth>3</depth></size>\n', *objects)
+
+
+@pytest.mark.parametrize(('size', 'factor'), [((80, 60), 1), ((320, 240), 4), ((0, 0), 1), (('', ''), 1)])
+def test_boxes_are_in_pixels_of_the_stated_size(tmp_path, size, factor):
+    box = [10 * factor + 1, 20 * factor + 1, 40 * factor, 40 * factor]
+    put(tmp_path / 'train', 'a', sized(*size, an_object(box=box)))
+    data = load_voc(tmp_path, 'train')
+    assert data.records[0].boxes.tolist() == [[10, 20, 40, 40]] and data.records[0].areas.tolist() == [600]
+    assert len(data.problems) == (factor != 1)
+
+
+@pytest.mark.parametrize('size', [('wide', 60), (-80, 60), ('nan', 'nan'), ('1e999', 60)])
+def test_a_size_that_is_none_is_ignored_and_named(tmp_path, size):
+    put(tmp_path / 'train', 'a', sized(*size, an_object()))
+    data = load_voc(tmp_path, 'train')
+    assert data.records[0].boxes.tolist() == [[10, 20, 30, 40]]
+    assert len(data.problems) == 1 and 'a.xml: stated size ignored' in data.problems[0]
+
+
+def test_an_image_of_another_shape_is_left_out(tmp_path):
+    put(tmp_path / 'train', 'a', sized(60, 80, an_object()))
+    put(tmp_path / 'train', 'b', sized(80, 60, an_object()))
+    data = load_voc(tmp_path, 'train')
+    assert [record.path.name for record in data.records] == ['b.jpg'] and 'a.xml: left out' in data.problems[0]
+    (tmp_path / 'train/b.jpg').unlink()
+    with pytest.raises(ValueError, match='no picture with annotations that can be read; .*60 x 80'):
+        load_voc(tmp_path, 'train')
+
+
+def test_an_image_that_was_labelled_as_stored_has_its_boxes_turned(tmp_path):
+    put(tmp_path / 'train', 'a', sized(80, 60, an_object(box=(11, 21, 40, 45))))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (80, 60)).save(tmp_path / 'train/a.jpg', exif=exif)
+    assert load_voc(tmp_path, 'train').records[0].boxes.tolist() == [[15, 10, 40, 40]]
+
+
+def test_shares_are_refused(tmp_path):
+    put(tmp_path / 'train', 'a', annotation(an_object(box=(0.1, 0.2, 0.5, 0.5)), an_object(box=(0, 0, 1, 1))))
+    with pytest.raises(ValueError, match='all of its 2 boxes lie between 0 and 1.*pixels are expected'):
+        load_voc(tmp_path, 'train')
+
+
+@pytest.mark.parametrize(
+    'box', [('1e400', 2, 3, 4), ('9' * 400, 2, 3, 4), ('inf', 2, 3, 4), (30, 2, 10, 40), (1, 2, '1,5', 4)]
+)
+def test_boxes_that_are_none_are_dropped(tmp_path, box):
+    put(tmp_path / 'train', 'a', annotation(an_object('dog', box), an_object()))
+    data = load_voc(tmp_path, 'train')
+    assert data.records[0].boxes.tolist() == [[10, 20, 30, 40]]
+    assert len(data.problems) == 1 and len(data.problems[0]) < len(str(tmp_path)) + 200
+
+
+@pytest.mark.parametrize('name', ['', ' ', 'a\nb', 'a\tb'])
+def test_names_that_name_no_class_are_dropped(tmp_path, name):
+    put(tmp_path / 'train', 'a', annotation(an_object(name, (1, 2, 3, 4)), an_object()))
+    data = load_voc(tmp_path, 'train')
+    assert data.class_names == ('cat',) and data.records[0].labels.tolist() == [0] and len(data.problems) == 1
+
+
+def test_suffixes_in_capitals_byte_order_marks_and_unicode_forms(tmp_path):
+    nfc, nfd = (normalize(form, 'käse') for form in ('NFC', 'NFD'))
+    root = year(tmp_path, {}, train=[])
+    (root / f'Annotations/{nfd}.XML').write_text(annotation(an_object()))
+    Image.new('RGB', (80, 60)).save(root / f'JPEGImages/{nfc}.JPG')
+    (root / 'Annotations/.ipynb_checkpoints').mkdir()
+    (root / 'Annotations/.ipynb_checkpoints/b.xml').write_text(annotation(an_object('ghost')))
+    (root / 'labels.txt').write_bytes(b'\xef\xbb\xbfcat\n')
+    for listed in (nfc, nfd, f'{nfc}.jpg', f'{nfd} 1', f'{nfc}\r'):
+        (root / 'ImageSets/Main/train.txt').write_bytes(b'\xef\xbb\xbf' + listed.encode())
+        data = load_voc(root, 'train')
+        assert data.class_names == ('cat',) and len(data.records[0].boxes) == 1 and data.problems == ()
+    put(tmp_path / 'folders/train', 'a', annotation(an_object()))
+    (tmp_path / 'folders/train/a.xml').rename(tmp_path / 'folders/train/a.XML')
+    assert is_voc(tmp_path / 'folders') and len(load_voc(tmp_path / 'folders', 'train').records[0].boxes) == 1
+
+
+def test_of_images_that_differ_in_their_suffix_the_named_one_is_taken(tmp_path):
+    put(tmp_path / 'train', 'a', annotation(an_object()).replace('x.jpg', 'a.png'))
+    Image.new('RGB', (80, 60)).save(tmp_path / 'train/a.png')
+    data = load_voc(tmp_path, 'train')
+    assert [record.path.name for record in data.records] == ['a.png']
+    assert 'a.jpg and a.png; a.png is taken' in data.problems[0]
+
+
+def test_pictures_in_linked_folders_are_found(tmp_path):
+    put(tmp_path / 'far', 'a', annotation(an_object()))
+    (tmp_path / 'set').mkdir()
+    (tmp_path / 'set/train').symlink_to(tmp_path / 'far')
+    (tmp_path / 'far/again').symlink_to(tmp_path / 'far')
+    assert len(load_voc(tmp_path / 'set', 'train')) == 1

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -170,6 +171,39 @@ def test_ids_may_be_sparse_and_in_any_order():
 def test_an_id_of_0_is_an_id():
     known = record(0, [[10, 10, 60, 60]])
     assert figures(DetectionSet([known], NAMES), [as_found(known)]).ap == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    'ids', [(2**53, 2**53 + 1, 2**53 + 2), (2**70, 10**400, -(2**70)), (-1, 0, 1), ('000002', '', 'b'), (7, 7, 7)]
+)
+def test_ids_are_names_and_not_numbers_to_reckon_with(ids):
+    boxes = [[[10, 10, 60, 60]], [[20, 20, 90, 90]], [[5, 5, 25, 45]]]
+    records = [record(own, box) for own, box in zip(ids, boxes, strict=True)]
+    detections = [as_found(known) for known in records]
+    data = DetectionSet(records, NAMES, category_ids=(2**60, 2**60 + 1, -5))
+    assert figures(data, detections).ap == pytest.approx(1)
+    rows = to_coco_results(data, detections)
+    assert [row['image_id'] for row in rows] == list(ids) and {row['category_id'] for row in rows} == {2**60}
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_a_class_may_have_a_text_for_an_id():
+    known = record('a', [[10, 10, 60, 60]], [1])
+    data = DetectionSet([known], NAMES, category_ids=('x', 'y', 'z'))
+    assert figures(data, [as_found(known)]).per_class['dog'] == pytest.approx(1)
+    assert to_coco_results(data, [as_found(known)])[0]['category_id'] == 'y'
+
+
+@pytest.mark.parametrize('area', [-5.0, 0.0, math.inf, -math.inf, math.nan, 1e30])
+def test_an_object_with_an_area_that_none_has_counts(area):
+    """Two objects, of which one is found; the area of the other decides nothing."""
+    boxes = [[0, 0, 100, 100], [200, 0, 300, 100]]
+    for areas in ([10000.0, area], [area, area]):
+        data = DetectionSet([record(1, boxes, areas=areas)], NAMES)
+        metrics = figures(data, [found(boxes[:1], [0.9])])
+        # Recall up to 1/2: 51 of 101 points.
+        assert metrics.ap == pytest.approx(51 / 101) and metrics.ap_large == pytest.approx(51 / 101)
+        assert metrics.objects == 2
 
 
 def test_a_list_for_each_picture_is_needed():

@@ -1,0 +1,90 @@
+"""Where the images of a COCO file are."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PureWindowsPath
+
+from mbv3zoo.data.files import FileLookup
+from mbv3zoo.data.records import VALIDATION_NAMES
+
+# Images that are looked for in each place, evenly chosen.
+_SAMPLE = 50
+
+
+def split_of(stem: str) -> str:
+    """The split that a file or folder is called for: 'train' of 'instances_train2017', 'val' also of 'valid'."""
+    name = re.sub(r'[-_.]?\d+$', '', stem.lower()).rpartition('_')[2]
+    return 'val' if name in VALIDATION_NAMES else name
+
+
+def find_images(path: Path, names: Mapping[int | str, str], images: str | Path | None) -> dict[int | str, Path]:
+    """The file of each image, which may not exist.
+
+    Of the usual places, the one that has most of the images is taken: for `annotations/instances_train2017.json` these
+    are `images/train2017`, `train2017`, other folders called for the same split, `images`, and the folders that hold
+    `annotations` and the file itself.
+
+    Args:
+        path: The annotation file.
+        names: `file_name` of each image, by its id: relative to the folder of images, with any slashes. An absolute
+            one that is not there is looked for by its last part.
+        images: The folder of images; None looks in the usual places.
+
+    Raises:
+        ValueError: None of the usual places has one of the images.
+    """
+    lookup = FileLookup()
+    places = [Path(images)] if images else list(dict.fromkeys(_usual_places(path)))
+    place: Path | None = places[0]
+    if not images:
+        every = list(names.values())
+        sample = every[:: max(1, len(every) // _SAMPLE)]
+        place = _fullest(places, sample, lookup) or _fullest(places, every, lookup)
+        if place is None:
+            raise ValueError(
+                f'{path}: {every[0]} is in none of {[str(p) for p in places if p.is_dir()]}; name the folder of its '
+                'pictures (--images, or for --val-data --val-images)'
+            )
+    assert place is not None
+    return {own_id: _find(place, name, lookup) or place / name for own_id, name in names.items()}
+
+
+def _fullest(places: Iterable[Path], names: Iterable[str], lookup: FileLookup) -> Path | None:
+    """The first of the places with the most of the images; None if there are none."""
+    counts = {place: sum(_find(place, name, lookup) is not None for name in names) for place in places}
+    best = max(counts, key=lambda place: counts[place])
+    return best if counts[best] else None
+
+
+def _find(place: Path, name: str, lookup: FileLookup) -> Path | None:
+    slashed = name.strip().replace('\\', '/')
+    forms = [name, slashed]
+    if slashed.startswith('/') or PureWindowsPath(slashed).drive:
+        forms.append(slashed.rpartition('/')[2])
+    return next(filter(None, (lookup.find(place / form) for form in dict.fromkeys(forms))), None)
+
+
+def _usual_places(path: Path) -> Iterator[Path]:
+    # Beside the file, or beside its folder; the file may be a link to another place.
+    roots = [Path(os.path.abspath(path)), path.resolve()]
+    roots = [root for file in roots for root in (file.parent, file.parent.parent)]
+    parts = path.stem.split('_')
+    # instances_train2017, then train2017.
+    names = ['_'.join(parts[i:]) for i in range(len(parts))]
+    for root in roots:
+        for name in names:
+            yield root / 'images' / name
+            yield root / name
+    for root in roots:
+        for folder in (root / 'images', root):
+            yield from (own for own in _folders(folder) if split_of(own.name) == split_of(path.stem) != '')
+    for root in roots:
+        yield root / 'images'
+        yield root
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(own for own in folder.iterdir() if own.is_dir()) if folder.is_dir() else []
