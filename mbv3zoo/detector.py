@@ -15,6 +15,7 @@ from mbv3zoo.detections import Detections
 from mbv3zoo.export.live import check_options, kept_live
 from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
+from mbv3zoo.licenses import check_allowed
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.models.timm_repository import stock_architecture, timm_config
@@ -270,24 +271,31 @@ class Detector(DetectorNetwork):
             return publish_folder(folder, repo_id, license=license, allow_licenses=allow_licenses, **options)
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **options: Unpack[PullOptions]) -> Detector:
+    def from_pretrained(
+        cls, source: str | Path, *, allow_licenses: Iterable[str] | None = None, **options: Unpack[PullOptions]
+    ) -> Detector:
         """Loads a detector, in eval mode.
 
         Args:
             source: A folder that `save_pretrained` wrote, a packaged name ('mbv3_yolo_small.synth'), or a Hub
                 repository 'organisation/name'.
+            allow_licenses: Refuse weights that were made from something under another licence than these, as the Hub
+                spells them; see `mbv3zoo.licenses`. None checks nothing.
             **options: `revision`, `cache_dir`, `token`, `local_files_only`, `force_download`; see
                 `mbv3zoo.hub.PullOptions`.
 
         Raises:
-            ValueError: There is no detector there, or its weights do not fit its config.
+            ValueError: There is no detector there, its weights do not fit its config, or a licence is not allowed.
+            TypeError: There is no such option; `mbv3zoo.create_detector` takes settings of the detector.
 
         Example:
-            >>> detector = mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth')
+            >>> detector = mbv3zoo.Detector.from_pretrained('mbv3_yolo_small.synth', allow_licenses=['apache-2.0'])
             >>> detector.config.num_classes
             16
         """
         saved = resolve_saved(source, **options)
-        detector = cls(saved.read_config(pretrained=True))
+        config = saved.read_config(pretrained=True)
+        check_allowed(config.licenses, allow_licenses)
+        detector = cls(config)
         saved.load(detector)
         return detector.eval()

@@ -10,15 +10,18 @@ The record itself (`LicenseRecord`, `LicensedPart`) is in `mbv3zoo.config.licens
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import timm
 from pydantic import ValidationError
-from timm.models import PretrainedCfg
 
-import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
 from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
+
+if TYPE_CHECKING:
+    from timm.models import PretrainedCfg
+
+_logger = logging.getLogger(__name__)
 
 DEFAULT_LICENSE = 'apache-2.0'
 UNKNOWN = 'unknown'
@@ -94,6 +97,12 @@ def backbone_license(weights: str | PretrainedCfg | Mapping[str, Any]) -> Licens
     Returns:
         'none' if timm has no weights of that name; 'unknown' if it does not record a licence, or they come from a file.
     """
+    # Here, so that the record of an exported file is checked without timm.
+    import timm
+    from timm.models import PretrainedCfg
+
+    import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
+
     if isinstance(weights, str):
         place, colon, rest = weights.partition(':')
         if colon:  # 'hf-hub:organisation/name' and 'local-dir:folder', whose record is not read here
@@ -113,14 +122,15 @@ def fresh_record(
     declared: LicenseRecord | None = None,
     repository: str = '',
 ) -> LicenseRecord:
-    """The record of a new detector: nothing imported, not trained yet.
+    """The record of a new detector: nothing imported and not trained yet, unless the user says otherwise.
 
     Args:
         backbone: A timm model name, with or without a tag.
         pretrained: Whether the backbone's weights are loaded.
         build_args: Arguments of `timm.create_model` that name other weights: `checkpoint_path`, `pretrained_cfg`,
             `pretrained_cfg_overlay`.
-        declared: The user's record, used for the backbone's licence if timm does not know it.
+        declared: The user's record. Imported weights and data are taken from it; the backbone's licence, where its
+            weights are loaded, if timm does not know it or knows a less restrictive one.
         repository: Where `pretrained_cfg` and the weights were read from; its own licence is used.
     """
     build_args = build_args or {}
@@ -137,10 +147,22 @@ def fresh_record(
             part = _part(overlay['license'], part.source)
     if build_args.get('checkpoint_path'):
         part = _part(UNKNOWN, build_args['checkpoint_path'])
+    declared = declared or LicenseRecord()
+    if pretrained or build_args.get('checkpoint_path'):
+        part = _stricter(part, declared.backbone)
+    imported = NO_WEIGHTS if declared.imported == LicensedPart() else declared.imported
+    return LicenseRecord(backbone=part, imported=imported, data=declared.data)
+
+
+def _stricter(known: LicensedPart, declared: LicensedPart) -> LicensedPart:
+    """The backbone's part by what is known and what a user declared; which of them counts is logged if it is timm's."""
     # 'none' was declared for a detector without the weights.
-    if part.license == UNKNOWN and declared is not None and declared.backbone.license != NO_WEIGHTS.license:
-        part = _part(declared.backbone.license, part.source or declared.backbone.source)
-    return LicenseRecord(backbone=part, imported=NO_WEIGHTS)
+    if declared.license in (UNKNOWN, NO_WEIGHTS.license, known.license):
+        return known
+    if known.license in (UNKNOWN, NO_WEIGHTS.license) or _rank(declared.license) > _rank(known.license):
+        return _part(declared.license, known.source or declared.source)
+    _logger.warning('the licence of %s is %s, not %s as declared', known.source, known.license, declared.license)
+    return known
 
 
 def trained_on(record: LicenseRecord, dataset: str, license: str | None = None) -> LicenseRecord:
@@ -169,8 +191,7 @@ def weights_license(record: LicenseRecord) -> str:
     found = [part.license for _, part, _ in _counting(record)]
     if UNKNOWN in found:
         return UNKNOWN
-    # One that is not in the table counts as most restrictive.
-    return max([DEFAULT_LICENSE, *found], key=lambda name: _RANK.get(name, len(_RANK)))
+    return max([DEFAULT_LICENSE, *found], key=_rank)
 
 
 def check_push(record: LicenseRecord, declared: str | None = None, allow: Iterable[str] = ()) -> None:
@@ -263,6 +284,11 @@ def _refusal(license: str, terms: Terms | None, declared: str) -> str:
     if not terms.commercial and TERMS.get(declared, Terms()).commercial:
         return f'may not be used commercially: publish with license={license!r}, or {permitted}'
     return ''
+
+
+def _rank(license: str) -> int:
+    """How restrictive a licence is; one that is not in the table counts as most restrictive."""
+    return _RANK.get(license, len(_RANK))
 
 
 def _shown(part: LicensedPart) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -21,6 +22,7 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     threads: int | None = None,
     device: str | None = None,
+    allow_licenses: Iterable[str] | None = None,
     **options: Unpack[PullOptions],
 ) -> Detector | ExportedDetector:
     """Opens a detector that is ready to predict.
@@ -35,13 +37,17 @@ def load(
             the detector's own. An exported file keeps its own, and a `Detector` takes it in `predict`.
         threads: Threads per call.
         device: As the runtime names it.
+        allow_licenses: Refuse weights that were made from something under another licence than these; see
+            `Detector.from_pretrained`. A file is checked by the record in it.
         **options: Of the Hub, for other sources than files: `revision`, `token`, ...; see `mbv3zoo.hub.PullOptions`.
 
     Returns:
         An `ExportedDetector` for a file or where a runtime is named, else a `Detector`. Both have `predict`.
 
     Raises:
-        ValueError: There is no detector there, the runtime does not open it, or an argument does not apply to it.
+        ValueError: There is no detector there, the runtime does not open it, an argument does not apply to it, or a
+            licence is not allowed.
+        TypeError: There is no such option.
         ImportError: The runtime is not installed.
 
     Example:
@@ -56,12 +62,18 @@ def load(
     if find_format(path):
         if options:
             raise ValueError(f'{source}: an exported file takes no {", ".join(options)}')
-        return open_file(path, runtime, threads=threads, device=device)
+        opened = open_file(path, runtime, threads=threads, device=device)
+        if allow_licenses is not None:
+            from mbv3zoo.licenses import check_allowed
+
+            check_allowed(opened.info.licenses, allow_licenses)
+        return opened
     from mbv3zoo.detector import Detector
 
-    detector = Detector.from_pretrained(source, **options)
+    if runtime is None:
+        check_options(threads, device)
+    detector = Detector.from_pretrained(source, allow_licenses=allow_licenses, **options)
     if runtime is not None:
         size = (image_size, image_size) if isinstance(image_size, int) else image_size
         return open_live(detector, runtime, image_size=size, threads=threads, device=device)
-    check_options(threads, device)
     return detector

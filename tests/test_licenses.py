@@ -116,6 +116,12 @@ def test_a_person_may_say_what_timm_does_not_know_but_not_otherwise():
     )
     assert fresh_record('convnextv2_atto', True, declared=declared).backbone.license == 'cc-by-nc-4.0'
     assert fresh_record('resnet18', False, declared=declared) == SCRATCH
+    # What he says is believed where it asks for more.
+    assert fresh_record('resnet18', True, declared=LicenseRecord(backbone='gpl-3.0')).backbone.license == 'gpl-3.0'
+    assert fresh_record('mbv3_yolo_small_exact_se', True, declared=declared).backbone.license == 'mit'
+    assert fresh_record('resnet18', False, declared=LicenseRecord(data='mit', imported='gpl-3.0')) == record(
+        data='mit', imported='gpl-3.0'
+    )
 
 
 def test_training_adds_its_data():

@@ -32,7 +32,10 @@ def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -
     """
     known = PullOptions.__annotations__
     if unknown := sorted(options.keys() - known.keys()):
-        raise TypeError(f'unknown options of the Hub: {", ".join(unknown)}; expected some of {", ".join(known)}')
+        raise TypeError(
+            f'unknown options for a saved detector: {", ".join(unknown)}; expected some of {", ".join(known)}. '
+            'Settings of the detector go to create_detector(..., pretrained=True, class_names=...)'
+        )
     if isinstance(name, DetectorConfig):
         return ConfigSource(name, options)
     text = str(name)

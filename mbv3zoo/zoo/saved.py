@@ -12,6 +12,7 @@ from typing import Any
 from mbv3zoo import hub
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.licenses import fresh_record
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.sizes import takes
 from mbv3zoo.models.timm_model import make_plan
@@ -67,7 +68,11 @@ class SavedSource(Source):
 
     def licenses(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
         """As `Source.licenses`; the weights keep the record that was saved with them."""
-        return config.licenses if pretrained else super().licenses(config, pretrained, given)
+        if pretrained:
+            return config.licenses
+        # What was saved is about weights that are not loaded.
+        declared = LicenseRecord() if config.licenses == self._config.licenses else config.licenses
+        return fresh_record(config.backbone, False, given, declared)
 
     def load(self, network: DetectorNetwork) -> None:
         """As `Source.load`, all weights; for other classes those of the same name are kept."""

@@ -1,6 +1,7 @@
 """Licences on the way: from what a detector is built of, through training, to what may be pushed and loaded."""
 
 import pytest
+import yaml
 from hub_server import HubServer, run_client
 from typer.testing import CliRunner
 
@@ -38,6 +39,77 @@ def test_a_saved_record_travels_and_is_asked(tmp_path):
         mbv3zoo.create_detector(folder, pretrained=True, allow_licenses=['apache-2.0'])
     # Of its weights nothing is left.
     assert mbv3zoo.create_detector(folder).config.licenses.imported.license == 'none'
+
+
+@pytest.mark.parametrize('open_it', [mbv3zoo.load, mbv3zoo.Detector.from_pretrained], ids=['load', 'from_pretrained'])
+def test_whoever_opens_a_detector_may_say_which_licences_are_allowed(tmp_path, open_it):
+    folder = make(AGPL).save_pretrained(tmp_path / 'agpl')
+    assert open_it(folder, allow_licenses=['agpl-3.0']).config.licenses == AGPL
+    assert open_it(folder, allow_licenses='any').config.licenses == AGPL
+    for source in (folder, str(folder)):
+        with pytest.raises(ValueError, match=r"agpl-3.0, from a.pt\) is not in allow_licenses=\['apache-2.0'\]"):
+            open_it(source, allow_licenses=['apache-2.0'])
+    unknown = make(LicenseRecord()).save_pretrained(tmp_path / 'unknown')
+    with pytest.raises(ValueError, match='unknown'):
+        open_it(unknown, allow_licenses=['apache-2.0'])
+    # Made from nothing that has a licence.
+    assert open_it('mbv3_yolo_small.synth', allow_licenses=[])
+    with pytest.raises(ValueError, match='not a licence id'):
+        open_it(folder, allow_licenses=['a|b'])
+
+
+def test_a_detector_in_a_runtime_is_checked_too(tmp_path):
+    folder = make(AGPL).save_pretrained(tmp_path / 'agpl')
+    with pytest.raises(ValueError, match='agpl-3.0'):
+        mbv3zoo.load(folder, runtime='eager', allow_licenses=['apache-2.0'])
+    assert mbv3zoo.load(folder, runtime='eager', allow_licenses=['agpl-3.0']).info.licenses == AGPL
+
+
+def test_the_record_in_an_exported_file_is_checked(tmp_path):
+    path = make(AGPL).export(tmp_path / 'model.torchscript')
+    assert mbv3zoo.load(path, allow_licenses=['agpl-3.0']).info.licenses == AGPL
+    with pytest.raises(ValueError, match='agpl-3.0, from a.pt'):
+        mbv3zoo.load(path, allow_licenses=['apache-2.0'])
+
+
+@pytest.mark.parametrize('source', ['folder', 'mbv3_yolo_small.synth', 'organisation/name'])
+@pytest.mark.parametrize('open_it', [mbv3zoo.load, mbv3zoo.Detector.from_pretrained], ids=['load', 'from_pretrained'])
+def test_an_unknown_option_is_a_type_error_wherever_the_detector_is(tmp_path, source, open_it):
+    if source == 'folder':
+        source = make(AGPL).save_pretrained(tmp_path / 'agpl')
+    for options in ({'class_names': ['a', 'b']}, {'num_classes': 2}, {'allow_license': ['any']}, {'pretrained': True}):
+        with pytest.raises(TypeError, match=f'{next(iter(options))}.*create_detector'):
+            open_it(source, **options)
+
+
+DECLARED = {
+    'backbone': ({'backbone': 'agpl-3.0'}, ['timm/mobilenetv3_small_050.lamb_in1k', 'agpl-3.0']),
+    'imported': ({'imported': {'license': 'agpl-3.0', 'source': 'mine.pt'}}, ['mine.pt', 'agpl-3.0']),
+    'data': ({'data': [{'license': 'cc-by-nc-4.0', 'source': 'team/cats'}]}, ['team/cats', 'cc-by-nc-4.0']),
+}
+
+
+@pytest.mark.parametrize('part', DECLARED)
+def test_what_a_yaml_file_says_of_licences_is_kept(tmp_path, part):
+    licenses, words = DECLARED[part]
+    path = tmp_path / 'mine.yaml'
+    lines = {'backbone': 'mbv3_yolo_small_050', 'num_classes': 2, 'image_size': 64, 'licenses': licenses}
+    path.write_text(yaml.safe_dump(lines))
+    result = CliRunner().invoke(app, ['info', str(path)])
+    assert result.exit_code == 0 and all(word in result.output for word in words)
+    if part == 'backbone':  # no weights, no licence of weights
+        assert mbv3zoo.create_detector(path).config.licenses.backbone.license == 'none'
+        with pytest.raises(ValueError, match='agpl-3.0, from timm/mobilenetv3_small_050'):
+            mbv3zoo.create_detector(path, pretrained=True, allow_licenses=['apache-2.0'])
+        return
+    detector = mbv3zoo.create_detector(path)
+    expected = getattr(LicenseRecord.parse(licenses), part)
+    assert getattr(detector.config.licenses, part) == expected
+    folder = detector.save_pretrained(tmp_path / 'saved')
+    assert getattr(mbv3zoo.Detector.from_pretrained(folder).config.licenses, part) == expected
+    with pytest.raises(ValueError, match=words[1]):
+        mbv3zoo.Detector.from_pretrained(folder, allow_licenses=['apache-2.0'])
+    assert f'license: {words[1]}' in (folder / 'README.md').read_text(encoding='utf-8')
 
 
 def test_the_card_names_the_licence_of_the_record(tmp_path):
