@@ -30,27 +30,28 @@ def predict(
         ),
     ] = None,
     image_size: ImageSize = None,
-    batch_size: Annotated[int, typer.Option(help='Images at a time.')] = 8,
+    batch_size: Annotated[
+        int | None, typer.Option(help='Images at a time; 8 by default, and 1 for cameras and URLs.')
+    ] = None,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
-    draw: Annotated[bool, typer.Option(help='Also write each image with its boxes.')] = True,
+    draw: Annotated[bool, typer.Option(help='Also write each image, or the video, with its boxes.')] = True,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
     from mbv3zoo.prediction.frames import is_video
 
-    options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
+    options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size, batch_size=batch_size)
+    options |= {'draw': draw, 'progress': sys.stderr.isatty()}
     with claimed_folder(out, 'predict') as folder:
         detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
         if is_video(source):
             from mbv3zoo.prediction.video import write_video_predictions
 
-            lines = write_video_predictions(detector, source, folder, progress=sys.stderr.isatty(), **options)
+            lines = write_video_predictions(detector, source, folder, **options)
         else:
             from mbv3zoo.prediction.folder import write_predictions
 
-            lines = write_predictions(
-                detector, source, folder, draw=draw, progress=sys.stderr.isatty(), batch_size=batch_size, **options
-            )
+            lines = write_predictions(detector, source, folder, **options)
         for line in lines:
             typer.echo(line)

@@ -2,36 +2,79 @@
 
 from __future__ import annotations
 
+import glob
 import platform
 import queue
 import threading
 import warnings
 from collections.abc import Iterator
+from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-VIDEO_SUFFIXES = frozenset(['.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm', '.wmv'])
+from mbv3zoo.images.read import IMAGE_SUFFIXES, read_size
+from mbv3zoo.prediction.display import pixel_aspect, upright
+from mbv3zoo.prediction.numbering import FrameNumbers, frame_rate, total_frames
+
+# Suffixes of which only videos are expected. Files with others are videos where their content is no image's.
+# fmt: off
+VIDEO_SUFFIXES = frozenset([
+    '.264', '.265', '.3g2', '.3gp', '.amv', '.asf', '.avi', '.divx', '.dv', '.f4v', '.flv', '.gxf', '.h264', '.h265',
+    '.hevc', '.ivf', '.lrv', '.m1v', '.m2t', '.m2ts', '.m2v', '.m4v', '.mjpeg', '.mjpg', '.mkv', '.mov', '.mp4',
+    '.mpe', '.mpeg', '.mpg', '.mpv', '.mts', '.mxf', '.nut', '.ogm', '.ogv', '.qt', '.rm', '.rmvb', '.tod', '.trp',
+    '.ts', '.vob', '.webm', '.wmv', '.wtv', '.xvid', '.y4m',
+])
+# fmt: on
 _ADDRESSES = ('rtsp://', 'rtmp://', 'http://', 'https://')
 # Where each system keeps its cameras: the name of a camera's place, and PyAV's format for it.
 _CAMERAS = {'Linux': ('/dev/video{}', 'v4l2'), 'Darwin': ('{}', 'avfoundation'), 'Windows': ('video={}', 'dshow')}
+# What FFmpeg reads as videos and is none: text, lists of other files, single images, and what it knows by suffix only.
+_NO_VIDEOS = frozenset(
+    'adf bin bitpacked concat dash gif hls idf image2 lavfi rawvideo sdp tty v210 v210x xbin'.split()  # noqa: SIM905
+)
+# Of FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music, or of a video.
+_ATTACHED_PICTURE = 1 << 10
+# Most errors in a row until the rest counts as lost.
+_MOST_FAILURES = 100
 # Most decoded frames in the queue.
 _MOST_WAITING = 16
 
 
 class Frame(NamedTuple):
-    """One frame of a video: its index from 0, its time in seconds, and RGB pixels, uint8 [H, W, 3]."""
+    """One frame of a video.
+
+    Attributes:
+        index: Its number in the undamaged video, from 0.
+        time: In seconds.
+        image: RGB pixels as they are displayed, uint8 [H, W, 3].
+        pixel_aspect: Width of a pixel, divided by its height.
+    """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which a frame has no use for
     time: float
     image: np.ndarray
+    pixel_aspect: Fraction = Fraction(1)
 
 
 def is_video(source: Any) -> bool:
-    """Whether a source is a video file by its suffix, a URL, or a camera number."""
-    text = str(source).lower()
-    return text.isdigit() or text.startswith(_ADDRESSES) or Path(text).suffix in VIDEO_SUFFIXES
+    """Whether a source is read as a video.
+
+    That is a URL, a camera number, a name with a video's suffix, and where PyAV is installed also a file of an unknown
+    suffix whose content is no image's.
+    """
+    text = str(source)
+    if not is_file(source):
+        return True
+    path = Path(text)
+    suffix = path.suffix.lower()
+    if suffix in VIDEO_SUFFIXES:
+        return not path.is_dir()
+    if suffix in IMAGE_SUFFIXES or not path.is_file() or find_spec('av') is None:
+        return False
+    return not _is_image(path)
 
 
 def is_file(source: Any) -> bool:
@@ -43,6 +86,11 @@ def is_file(source: Any) -> bool:
 def iter_frames(source: str | int | Path, stride: int = 1) -> Iterator[Frame]:
     """Frames of a video, decoded lazily. The source is opened immediately.
 
+    Each frame is turned and mirrored as it is displayed, and has the pixels as they are stored, which are not square in
+    some videos. Its index is that in the undamaged video: frames that are missing or damaged are left out, and one
+    warning at the end counts them. `mbv3zoo.prediction.numbering.FrameNumbers` says what gives the index. Frames of a
+    camera or a URL are counted as they arrive.
+
     Args:
         source: A file, a URL (rtsp://, http://) or a camera number.
         stride: Return every stride-th frame.
@@ -53,16 +101,16 @@ def iter_frames(source: str | int | Path, stride: int = 1) -> Iterator[Frame]:
     """
     if stride < 1:
         raise ValueError(f'stride is {stride}; expected at least 1')
-    return _frames(_open(source), source, stride)
+    return _frames(*_open(source), source, stride)
 
 
 def frame_count(source: str | int | Path, stride: int) -> int | None:
     """Number of frames that `iter_frames` gives; None if it is unknown."""
     if not is_file(source):
         return None
-    with _open(source) as container:
-        frames = container.streams.video[0].frames
-    return -(-frames // stride) or None
+    container, stream = _open(source)
+    with container:
+        return -(-total_frames(container, stream) // stride) or None
 
 
 def read_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -115,7 +163,16 @@ def import_av() -> Any:
     return av
 
 
-def _open(source: str | int | Path) -> Any:
+def _is_image(path: Path) -> bool:
+    try:
+        read_size(path)
+    except ValueError:
+        return False
+    return True
+
+
+def _open(source: str | int | Path) -> tuple[Any, Any]:
+    """A source, opened, and its video stream."""
     av = import_av()
     place, format = str(source), None
     if place.isdigit():
@@ -126,41 +183,90 @@ def _open(source: str | int | Path) -> Any:
     try:
         container = av.open(place, format=format)
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise ValueError(f'{source}: cannot be opened as a video: {error}') from error
-    if not container.streams.video:
+        raise ValueError(f'{source}: {_expected(source)}: {getattr(error, "strerror", None) or error}') from error
+    try:
+        if is_file(source) and container.format.name in _NO_VIDEOS or container.format.name.endswith('_pipe'):
+            raise ValueError(f'{source}: {_expected(source)}: it is read as {container.format.name}')
+        return container, _video_stream(container, source)
+    except ValueError:
         container.close()
-        raise ValueError(f'{source}: there are no pictures in it')
-    return container
+        raise
 
 
-def _frames(container: Any, source: Any, stride: int) -> Iterator[Frame]:
-    av = import_av()
+def _expected(source: str | int | Path) -> str:
+    if glob.has_magic(str(source)) and not Path(str(source)).exists():
+        return 'cannot be opened as a video; a pattern may name images only'
+    if is_file(source) and Path(str(source)).suffix.lower() not in VIDEO_SUFFIXES:
+        return 'is not an image, and cannot be opened as a video'
+    return 'cannot be opened as a video'
+
+
+def _video_stream(container: Any, source: str | int | Path) -> Any:
+    streams = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
+    if not streams:
+        only = 'only a cover picture' if container.streams.video else 'no video'
+        raise ValueError(f'{source}: there are no pictures in it, {only} among its {len(container.streams)} streams')
+    if len(streams) > 1:
+        warnings.warn(f'{source}: has {len(streams)} videos in it; the first is read', stacklevel=2)
+    return streams[0]
+
+
+def _frames(container: Any, stream: Any, source: Any, stride: int) -> Iterator[Frame]:
     with container:
-        stream = container.streams.video[0]
         stream.thread_type = 'AUTO'
-        rate = float(stream.average_rate or 25)
-        for index, frame in enumerate(_decoded(container, stream, source, av)):
+        decoded = _file_frames if is_file(source) else _live_frames
+        for index, time, frame in decoded(container, stream, source):
             if index % stride == 0:
-                time = index / rate if frame.time is None else frame.time
-                yield Frame(index, float(time), _upright(frame))
+                yield Frame(index, time, upright(frame), pixel_aspect(stream, frame))
 
 
-def _decoded(container: Any, stream: Any, source: Any, av: Any) -> Iterator[Any]:
-    packets = container.demux(stream)
-    while True:
+def _file_frames(container: Any, stream: Any, source: Any) -> Iterator[tuple[int, float, Any]]:
+    numbers = FrameNumbers(container, stream)
+    for frame in numbers.in_order(_decoded(container, stream, source, numbers)):
+        yield *numbers.place(frame), frame
+    numbers.finish()
+    if numbers.lost:
+        frames = 'frame is' if numbers.lost == 1 else 'frames are'
+        warnings.warn(
+            f'{source}: {numbers.lost} {frames} missing or damaged, the first after {numbers.first_lost:.2f} seconds, '
+            'and left out; the others keep their index and time, and may show remains of older ones up to a key frame',
+            stacklevel=2,
+        )
+
+
+def _live_frames(container: Any, stream: Any, source: Any) -> Iterator[tuple[int, float, Any]]:
+    """Frames as they arrive, counted."""
+    rate = frame_rate(stream)
+    for index, frame in enumerate(_decoded(container, stream, source)):
+        yield index, index / rate if frame.time is None else float(frame.time), frame
+
+
+def _decoded(container: Any, stream: Any, source: Any, numbers: FrameNumbers | None = None) -> Iterator[Any]:
+    """Frames that can be decoded without a fault."""
+    av = import_av()
+    packets, failures = container.demux(stream), 0
+    while failures < _MOST_FAILURES:
         try:
-            packet = next(packets, None)
-            if packet is None:
-                return
-            yield from packet.decode()
+            packet = next(packets)
+        except (StopIteration, av.EOFError):
+            return
+        except av.FFmpegError:
+            # A generator ends with its error.
+            packets, failures = container.demux(stream), failures + 1
+            continue
+        failures = 0
+        if numbers:
+            numbers.note_packet(packet)
+        try:
+            frames = packet.decode()
         except av.EOFError:
             return
-        except av.FFmpegError as error:
-            warnings.warn(f'{source}: a damaged part is left out: {error}', stacklevel=2)
-
-
-def _upright(frame: Any) -> np.ndarray:
-    image = frame.to_ndarray(format='rgb24')
-    # Phones record a rotation in metadata, in degrees counter-clockwise.
-    turns = round((getattr(frame, 'rotation', 0) or 0) / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+        except av.FFmpegError:
+            frames = [None]
+        for frame in frames:
+            if frame is not None and not frame.is_corrupt:
+                yield frame
+            elif numbers:
+                numbers.note_failure()
+            else:
+                warnings.warn(f'{source}: damaged frames are left out', stacklevel=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
-from fractions import Fraction
+from contextlib import nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Unpack
@@ -13,13 +13,11 @@ from typing import Any, Unpack
 import numpy as np
 
 from mbv3zoo.detections import Detections
-from mbv3zoo.prediction.frames import Frame, frame_count, import_av, is_file, iter_frames, read_ahead
+from mbv3zoo.prediction.frames import Frame, frame_count, is_file, iter_frames, read_ahead
 from mbv3zoo.prediction.predict import FrameOptions
+from mbv3zoo.prediction.video_file import VideoWriter
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
-
-# Time stamps in the written video, in seconds.
-_TIME_BASE = Fraction(1, 90_000)
 
 
 def predict_video(
@@ -45,7 +43,7 @@ def predict_video(
         ValueError, ImportError: As `iter_frames`.
     """
     frames = iter_frames(source, stride)
-    size = batch_size or (8 if is_file(source) else 1)
+    size = (8 if is_file(source) else 1) if batch_size is None else batch_size
     if size < 1:
         raise ValueError(f'batch_size is {size}; expected at least 1')
     return _predict(detector, frames, str(source), size, settings)
@@ -56,18 +54,21 @@ def write_video_predictions(
     source: str | int | Path,
     out: str | Path,
     *,
+    draw: bool = True,
     stride: int = 1,
     batch_size: int | None = None,
     progress: bool = True,
     **settings: Unpack[FrameOptions],
 ) -> Iterator[str]:
-    """Writes `video.mp4` with the boxes drawn, and `predictions.jsonl`, one line per frame, immediately.
+    """Writes `predictions.jsonl`, one line per frame, immediately, and `video.mp4` with the boxes drawn.
 
-    Interrupting it (Ctrl-C) ends a camera's video and leaves both files complete.
+    Interrupting it (Ctrl-C) ends a camera's video and leaves both files complete. If one of them cannot be written on,
+    as the disk is full, `predictions.jsonl` keeps its whole lines.
 
     Args:
         detector, source, stride, batch_size, **settings: As for `predict_video`.
         out: Folder for the results; must not exist yet, or be empty.
+        draw: Whether to write the video, which takes longer than the prediction.
         progress: Whether to show a progress bar.
 
     Yields:
@@ -75,6 +76,7 @@ def write_video_predictions(
 
     Raises:
         ValueError, ImportError: As `predict_video`, or the folder is in use. Nothing is written then.
+        OSError: A file cannot be written.
     """
     out = Path(out)
     check_new_folder(out)
@@ -83,18 +85,18 @@ def write_video_predictions(
     if first is None:
         raise ValueError(f'{source}: there is no frame in it that can be decoded')
     out.mkdir(parents=True, exist_ok=True)
+    size, pixel_aspect = first[0].image.shape[:2], first[0].pixel_aspect
     frames = objects = 0
     with (
-        open(out / 'predictions.jsonl', 'w', encoding='utf-8') as lines,
-        _Writer(out / 'video.mp4', first[0].image.shape[:2]) as video,
+        _Lines(out / 'predictions.jsonl') as lines,
+        VideoWriter(out / 'video.mp4', size, pixel_aspect) if draw else nullcontext() as video,
         bar(frame_count(source, stride), 'frames', show=progress) as shown,
     ):
         try:
             for frame, detections in chain([first], found):
-                row = {'index': frame.index, 'time': round(frame.time, 6), **detections.to_dict()}
-                lines.write(json.dumps(row, ensure_ascii=False) + '\n')
-                lines.flush()
-                video.add(np.asarray(detections.draw(frame.image)), frame.time)
+                lines.add({'index': frame.index, 'time': round(frame.time, 6), **detections.to_dict()})
+                if video:
+                    video.add(np.asarray(detections.draw(frame.image)), frame.time)
                 frames, objects = frames + 1, objects + len(detections)
                 shown.update()
         except KeyboardInterrupt:
@@ -113,35 +115,27 @@ def _predict(
             yield frame, detections
 
 
-class _Writer:
-    """A video that is written frame by frame; later frames of another size are scaled to the first's."""
+class _Lines:
+    """A file of JSON lines that holds whole ones only; a context manager."""
 
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
-        av = import_av()
-        self.container = av.open(str(path), 'w')
-        codec = 'libx264' if 'libx264' in av.codecs_available else 'mpeg4'
-        self.stream = self.container.add_stream(codec, rate=30)
-        # These codecs take even sides only.
-        self.stream.height, self.stream.width = (max(side // 2 * 2, 2) for side in size)
-        self.stream.pix_fmt = 'yuv420p'
-        self.stream.codec_context.time_base = _TIME_BASE
-        self.start: float | None = None
-        self.last = -1
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # Unbuffered: each line is there at once, and no part of one is left to be written when closing.
+        self.file = open(path, 'wb', buffering=0)  # noqa: SIM115
 
-    def add(self, image: np.ndarray, time: float) -> None:
-        frame = import_av().VideoFrame.from_ndarray(image, format='rgb24')
-        frame = frame.reformat(self.stream.width, self.stream.height, 'yuv420p')
-        self.start = time if self.start is None else self.start
-        # Strictly increasing, as some cameras repeat a timestamp.
-        self.last = max(self.last + 1, round((time - self.start) / _TIME_BASE))
-        frame.pts, frame.time_base = self.last, _TIME_BASE
-        for packet in self.stream.encode(frame):
-            self.container.mux(packet)
+    def add(self, row: dict[str, Any]) -> None:
+        # A name that is no UTF-8 is escaped, as JSON has it.
+        line = memoryview((json.dumps(row, ensure_ascii=False) + '\n').encode('utf-8', 'backslashreplace'))
+        end = self.file.tell()
+        try:
+            while line:
+                line = line[self.file.write(line) :]
+        except OSError as error:
+            self.file.truncate(end)
+            raise OSError(f'{self.path}: cannot be written: {error.strerror}; the lines before are whole') from error
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> _Lines:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for packet in self.stream.encode(None):
-            self.container.mux(packet)
-        self.container.close()
+        self.file.close()

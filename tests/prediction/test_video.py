@@ -1,4 +1,7 @@
+import errno
+import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,9 +12,10 @@ from clips import SIZE, write_clip  # noqa: E402
 
 import mbv3zoo  # noqa: E402
 from mbv3zoo.detections import Detections  # noqa: E402
-from mbv3zoo.prediction import frames  # noqa: E402
+from mbv3zoo.prediction import frames, video  # noqa: E402
 from mbv3zoo.prediction.frames import iter_frames  # noqa: E402
 from mbv3zoo.prediction.video import predict_video, write_video_predictions  # noqa: E402
+from mbv3zoo.prediction.video_file import VideoWriter  # noqa: E402
 
 
 class Bright:
@@ -57,6 +61,64 @@ def test_what_is_written(tmp_path, size):
     rows = [json.loads(text) for text in (tmp_path / 'out' / 'predictions.jsonl').read_text().splitlines()]
     assert [row['index'] for row in rows] == list(range(20)) and rows[3]['time'] == pytest.approx(0.3)
     assert rows[3]['detections'][0]['name'] == 'square'
+
+
+def test_without_drawing_there_is_no_video(clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(Detections, 'draw', None)
+    (line,) = write_video_predictions(Bright(), clip, tmp_path / 'out', draw=False, progress=False)
+    assert line == f'20 frames, 20 objects; results in {tmp_path / "out"}'
+    assert [path.name for path in (tmp_path / 'out').iterdir()] == ['predictions.jsonl']
+    assert len((tmp_path / 'out' / 'predictions.jsonl').read_text().splitlines()) == 20
+
+
+@pytest.mark.parametrize('draw', [True, False])
+def test_a_full_disk_leaves_whole_lines_and_is_one_sentence(clip, tmp_path, monkeypatch, draw):
+    class Full(io.FileIO):
+        room = 2000
+
+        def write(self, data):
+            if len(data) > self.room:
+                if not self.room:
+                    raise OSError(errno.ENOSPC, 'No space left on device')
+                data = data[: self.room]
+            self.room -= len(data)
+            return super().write(data)
+
+    monkeypatch.setattr(video, 'open', lambda path, mode, buffering: Full(path, mode), raising=False)
+    with pytest.raises(OSError, match=r'^\S+predictions.jsonl: cannot be written: No space left on device; the lines'):
+        list(write_video_predictions(Bright(), clip, tmp_path / 'out', draw=draw, progress=False))
+    text = (tmp_path / 'out' / 'predictions.jsonl').read_text()
+    rows = [json.loads(line) for line in text.splitlines()]
+    assert text.endswith('\n') and [row['index'] for row in rows] == list(range(len(rows))) and 3 < len(rows) < 20
+
+
+def test_an_encoder_that_fails_leaves_whole_lines_and_is_one_sentence(clip, tmp_path, monkeypatch):
+    def fail(writer, frame):
+        if writer.last > 0:
+            raise av.error.ExternalError(1, 'Generic error in an external library')
+
+    monkeypatch.setattr(VideoWriter, '_write', fail)
+    with pytest.raises(OSError, match=r'^\S+video.mp4: cannot be written: Generic error in an external library$'):
+        list(write_video_predictions(Bright(), clip, tmp_path / 'out', progress=False))
+    assert len((tmp_path / 'out' / 'predictions.jsonl').read_text().splitlines()) == 2
+
+
+def test_a_name_that_is_no_utf_8_is_written(clip, tmp_path):
+    path = tmp_path / os.fsdecode(b'caf\xe9.mp4')
+    path.write_bytes(clip.read_bytes())
+    list(write_video_predictions(Bright(), path, tmp_path / 'out', draw=False, progress=False))
+    line = (tmp_path / 'out' / 'predictions.jsonl').read_text(encoding='utf-8').splitlines()[0]
+    assert json.loads(line)['path'] == str(path)
+
+
+def test_frames_of_another_size_are_written_and_found_in_their_own_pixels(tmp_path):
+    path = tmp_path / 'a.ts'
+    parts = [write_clip(tmp_path / f'{w}.ts', 10, size=(48, w), codec='libx264').read_bytes() for w in (64, 96)]
+    path.write_bytes(b''.join(parts))
+    list(write_video_predictions(Bright(), path, tmp_path / 'out', progress=False))
+    rows = [json.loads(line) for line in (tmp_path / 'out' / 'predictions.jsonl').read_text().splitlines()]
+    assert {row['image_size']['width'] for row in rows} == {64, 96}
+    assert {frame.image.shape for frame in iter_frames(tmp_path / 'out' / 'video.mp4')} == {(48, 64, 3)}
 
 
 def test_the_stream_can_be_followed_and_ended(clip, tmp_path, monkeypatch):
@@ -108,6 +170,8 @@ def test_sources_that_are_none(tmp_path, clip):
         iter_frames(tmp_path / 'sound.mkv')
     with pytest.raises(ValueError, match='stride is 0'):
         iter_frames(clip, 0)
+    with pytest.raises(ValueError, match='batch_size is 0; expected at least 1'):
+        predict_video(Bright(), clip, batch_size=0)
     assert not (tmp_path / 'out').exists()
 
 
