@@ -81,6 +81,11 @@ class DetectionSet:
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def dropped(self) -> int:
+        """Number of objects that were dropped when they were read, those that are there twice left aside."""
+        return sum(line.endswith('dropped') and ': repeats ' not in line for line in self.problems)
+
 
 def find_split(asked: str, known: Collection[str]) -> str | None:
     """The dataset's name for a split, or None: 'val' also finds 'validation', 'valid' and 'dev'."""

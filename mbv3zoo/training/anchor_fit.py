@@ -8,7 +8,7 @@ import torch
 
 from mbv3zoo.config.types import LevelAnchors
 from mbv3zoo.data.boxes import MIN_SIDE
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.images.letterbox import Letterbox
 
 _logger = logging.getLogger(__name__)
@@ -20,12 +20,17 @@ _STEPS = 100
 
 def box_sides(data: DetectionSet, image_size: tuple[int, int]) -> torch.Tensor:
     """(width, height) of every box that is a training target, in pixels of the letterboxed image: float32 [N, 2]."""
-    sides = [torch.zeros(0, 2)]
-    for record in data.records:
-        boxes = record.boxes[~record.iscrowd]
-        sides.append((boxes[:, 2:] - boxes[:, :2]) * Letterbox.fit(record.size, image_size).scale)
-    joined = torch.cat(sides)
-    return joined[(joined >= MIN_SIDE).all(1)]
+    sides = [_sides(record, image_size)[is_target(record, image_size)] for record in data.records]
+    return torch.cat([torch.zeros(0, 2), *sides])
+
+
+def is_target(record: Record, image_size: tuple[int, int]) -> torch.Tensor:
+    """Which boxes of an image are training targets, bool [N]: no crowds, and large enough in the letterboxed image."""
+    return ~record.iscrowd & (_sides(record, image_size) >= MIN_SIDE).all(1)
+
+
+def _sides(record: Record, image_size: tuple[int, int]) -> torch.Tensor:
+    return (record.boxes[:, 2:] - record.boxes[:, :2]) * Letterbox.fit(record.size, image_size).scale
 
 
 def anchor_recall(sides: torch.Tensor, anchors: torch.Tensor, anchor_ratio: float) -> float:

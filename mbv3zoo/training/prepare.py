@@ -2,24 +2,90 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.data.boxes import MIN_SIDE
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import check_classes
+from mbv3zoo.training.anchor_fit import is_target
+
+_logger = logging.getLogger(__name__)
+
+# Share of the boxes that may be lost without a word, and most classes that are named.
+_MOST_LOST, _SHOWN = 0.01, 10
 
 
 def check_data(detector: Detector, train_set: DetectionSet, val_set: DetectionSet | None) -> None:
-    """Raises ValueError if the data does not fit the detector, or has nothing to learn."""
+    """Raises ValueError if the data does not fit the detector, or has nothing to learn.
+
+    Warns where part of the boxes or classes cannot be learned, or the validation set tells nothing.
+    """
     for data in filter(None, (train_set, val_set)):
         check_classes(detector, data)
-    if not any(len(record.boxes) for record in train_set.records):
-        raise ValueError(f'none of the {len(train_set)} training pictures has a label; check the label files')
     if detector.config.in_chans not in (1, 3):
         raise ValueError(f'training reads RGB or grey pictures; the detector has in_chans={detector.config.in_chans}')
+    _check_targets(train_set, detector.config.image_size)
+    if val_set:
+        _check_validation(train_set, val_set)
+
+
+def _check_targets(data: DetectionSet, image_size: tuple[int, int]) -> None:
+    """Refuses a training set without any box to learn, and warns of what is lost."""
+    targets = torch.zeros(len(data.class_names), dtype=torch.int64)
+    boxes = crowd = 0
+    for record in data.records:
+        labels = record.labels[is_target(record, image_size)]
+        targets += torch.bincount(labels, minlength=len(targets))
+        boxes += len(record.boxes)
+        crowd += int(record.iscrowd.sum())
+    small = boxes - crowd - int(targets.sum())
+    size = f'{image_size[0]} x {image_size[1]}'
+    reasons = {
+        f'{crowd} are crowds or difficult': crowd,
+        f'{small} have a side under {MIN_SIDE:g} pixels at the input size {size} (height x width)': small,
+        f'{data.dropped} were dropped when they were read': data.dropped,
+    }
+    lost, why = sum(reasons.values()), ', '.join(reason for reason, count in reasons.items() if count)
+    if not targets.any():
+        if not lost:
+            raise ValueError(f'none of the {len(data)} training pictures has a label; check the label files')
+        hint = f', such as {data.problems[0]}' if data.dropped else ''
+        raise ValueError(f'none of the {lost} boxes of the training set can be trained on: {why}{hint}')
+    share = lost / (boxes + data.dropped)
+    if share > _MOST_LOST:
+        _logger.warning('%.1f %% of the training boxes are not trained on: %s', 100 * share, why)
+    unseen = [name for name, count in zip(data.class_names, targets.tolist(), strict=True) if not count]
+    if unseen:
+        shown = ', '.join(unseen[:_SHOWN]) + (f' and {len(unseen) - _SHOWN} more' if len(unseen) > _SHOWN else '')
+        _logger.warning('%d of %d classes have no box to train on: %s', len(unseen), len(data.class_names), shown)
+
+
+def _check_validation(train_set: DetectionSet, val_set: DetectionSet) -> None:
+    if all(record.iscrowd.all() for record in val_set.records):
+        _logger.warning(
+            'none of the %d validation images has an object that counts; AP will be undefined', len(val_set)
+        )
+    known = set(_places(train_set))
+    shared = sum(place in known for place in _places(val_set))
+    if shared:
+        _logger.warning(
+            '%d of %d validation images are training images; AP will be too high for others', shared, len(val_set)
+        )
+
+
+def _places(data: DetectionSet) -> Iterator[tuple[str, str]]:
+    """The real folder and the name of each image's file."""
+    real = functools.lru_cache(maxsize=None)(os.path.realpath)
+    return ((real(record.path.parent), record.path.name) for record in data.records)
 
 
 def prepare_backbone(detector: Detector, config: TrainConfig) -> None:

@@ -1,13 +1,16 @@
 import dataclasses
+import logging
 
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from labelled import NAMES, record
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
+from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone
 
 
@@ -26,6 +29,76 @@ def test_what_fits_passes_and_what_does_not_is_named(tmp_path):
         check_data(detector_of(), dataclasses.replace(train_set, records=[]), train_set)
     with pytest.raises(ValueError, match='in_chans=2'):
         check_data(detector_of(in_chans=2), train_set, None)
+
+
+LARGE, TINY = [10, 10, 110, 110], [10, 10, 15, 110]  # in pictures of 300 x 200, shown as 64 x 43
+
+
+def checked(caplog, records, problems=(), val=None):
+    """What is said of a training set of classes cat, dog and owl."""
+    detector = detector_of(class_names=NAMES)
+    with caplog.at_level(logging.WARNING):
+        check_data(detector, DetectionSet(records, NAMES, problems), val and DetectionSet(val, NAMES))
+    return [entry.getMessage() for entry in caplog.records]
+
+
+def test_a_set_that_can_be_learned_is_worth_no_word(caplog):
+    records = [record(i, [LARGE] * 3, [0, 1, 2]) for i in range(40)]
+    records.append(record(99, [TINY], path='y.png'))
+    assert checked(caplog, records, val=[record(1, [LARGE], path='z.png')]) == []
+
+
+@pytest.mark.parametrize(
+    ('records', 'problems', 'expected'),
+    [
+        ([record(1, [LARGE, LARGE], crowd=[True, True])], (), 'none of the 2 boxes .*: 2 are crowds or difficult$'),
+        ([record(1, [TINY])], (), r'none of the 1 .*: 1 have a side under 2 pixels at the input size 64 x 64'),
+        (
+            [record(1, [TINY, LARGE], crowd=[False, True])],
+            (),
+            'none of the 2 .*: 1 are crowds or difficult, 1 have a side',
+        ),
+        ([record(1)], ('a.txt:1: class 7; dropped',), 'none of the 1 .*: 1 were dropped .*, such as a.txt:1: class 7'),
+        ([record(1)], ('a.png: left out: odd',), 'none of the 1 training pictures has a label'),
+    ],
+)
+def test_a_set_without_a_box_to_train_on_is_refused_with_its_reasons(caplog, records, problems, expected):
+    with pytest.raises(ValueError, match=expected):
+        checked(caplog, records, problems)
+
+
+def test_the_share_of_boxes_that_is_lost_is_told(caplog):
+    records = [record(i, [LARGE] * 3 + [TINY, LARGE], [0, 1, 2, 0, 0], [False] * 4 + [True]) for i in range(10)]
+    problems = tuple(f'line {i}: odd; dropped' for i in range(6)) + (
+        'line 7: repeats line 6; dropped',
+        'line 8: clipped',
+    )
+    assert checked(caplog, records, problems) == [
+        '46.4 % of the training boxes are not trained on: 10 are crowds or difficult, 10 have a side under 2 pixels at '
+        'the input size 64 x 64 (height x width), 6 were dropped when they were read'
+    ]
+
+
+def test_classes_without_a_box_are_named(caplog):
+    records = [record(i, [LARGE] * 2, [1, 1]) for i in range(99)] + [record(99, [TINY])]
+    assert checked(caplog, records) == ['2 of 3 classes have no box to train on: cat, owl']
+
+
+def test_a_validation_set_that_tells_nothing_is_told(caplog):
+    records = [record(i, [LARGE] * 3, [0, 1, 2], path=f'{i}.png') for i in range(3)]
+    val = [record(1, path='v.png'), record(2, [LARGE], crowd=[True], path='w.png')]
+    assert checked(caplog, records, val=val) == [
+        'none of the 2 validation images has an object that counts; AP will be undefined'
+    ]
+
+
+def test_validation_images_that_are_trained_on_are_counted(caplog, tmp_path):
+    (tmp_path / 'link').symlink_to(tmp_path)
+    records = [record(i, [LARGE] * 3, [0, 1, 2], path=tmp_path / f'{i}.png') for i in range(3)]
+    val = [record(i, [LARGE], path=tmp_path / f'link/{i}.png') for i in (1, 2, 3)]
+    assert checked(caplog, records, val=val) == [
+        '2 of 3 validation images are training images; AP will be too high for others'
+    ]
 
 
 @pytest.mark.parametrize(
