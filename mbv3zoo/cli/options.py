@@ -10,7 +10,7 @@ Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub 
 AnyModel = Annotated[
     str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
 ]
-DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO per split), or hub:org/name.'
+DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO), or hub:org/name.'
 Data = Annotated[str, typer.Option(help=DATA_HELP)]
 ImageSize = Annotated[int | None, typer.Option(help="Input size in pixels; by default the model's.")]
 Runtime = Annotated[

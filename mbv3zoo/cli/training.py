@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.cli.described import DescribedCommand
-from mbv3zoo.cli.options import DATA_HELP, Images, ImageSize, Settings, given, parse_settings
+from mbv3zoo.cli.options import DATA_HELP, ImageSize, Settings, given, parse_settings
 from mbv3zoo.cli.output import tell
 
 
@@ -24,7 +24,8 @@ def train(
     context: typer.Context,
     data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
     val_data: Annotated[str | None, typer.Option(help='The validation split, if it is not in --data.')] = None,
-    images: Images = None,
+    images: Annotated[str | None, typer.Option(help='Image folder of --data where that is a COCO file.')] = None,
+    val_images: Annotated[str | None, typer.Option(help='Image folder of the validation split, likewise.')] = None,
     data_license: Annotated[str | None, typer.Option(help='Licence of images and labels, for the record.')] = None,
     model: str | None = None,
     pretrained: Annotated[bool | None, typer.Option('--pretrained/--no-pretrained')] = None,
@@ -81,6 +82,7 @@ def train(
         image_size=image_size,
         val_data=val_data,
         images=images,
+        val_images=val_images,
         data_license=data_license,
         **settings | parse_settings(set_ or []),
     )

@@ -185,11 +185,13 @@ class DataConfig(Config):
     """Where the images are."""
 
     data: str
-    """A YOLO data.yaml, a COCO .json, a folder (YOLO, Pascal VOC, COCO per split) or hub:organisation/name."""
+    """A YOLO data.yaml, a COCO .json, a folder (YOLO, Pascal VOC, COCO) or hub:organisation/name."""
     val_data: str | None = None
     """Likewise, for the validation split; None takes it from data. A COCO .json needs one."""
     images: str | None = None
-    """Image folder of a COCO file; None looks in the usual places."""
+    """Image folder of data where that is a COCO file; None looks in the usual places."""
+    val_images: str | None = None
+    """Likewise, of the validation split: images is never used for both."""
     license: LicenseId | None = None
     """Licence of images and labels, by its id on the Hub; kept in the detector's licence record."""
 

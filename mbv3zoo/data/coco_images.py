@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
 
+from mbv3zoo.data.coco_layout import split_of
 from mbv3zoo.data.files import FileLookup
-from mbv3zoo.data.records import VALIDATION_NAMES
 
 # Images that are looked for in each place, evenly chosen.
 _SAMPLE = 50
-
-
-def split_of(stem: str) -> str:
-    """The split that a file or folder is called for: 'train' of 'instances_train2017', 'val' also of 'valid'."""
-    name = re.sub(r'[-_.]?\d+$', '', stem.lower()).rpartition('_')[2]
-    return 'val' if name in VALIDATION_NAMES else name
 
 
 def find_images(path: Path, names: Mapping[int | str, str], images: str | Path | None) -> dict[int | str, Path]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mbv3zoo.data import hub_dataset
 from mbv3zoo.data.coco import load_coco
+from mbv3zoo.data.coco_layout import find_coco, is_coco
 from mbv3zoo.data.hub_dataset import load_hub_dataset
 from mbv3zoo.data.records import DetectionSet, find_split
 from mbv3zoo.data.voc import is_voc, load_voc
@@ -13,8 +14,9 @@ from mbv3zoo.data.yolo import load_yolo
 
 _COCO_IN_SPLIT = '_annotations.coco.json'
 _ACCEPTED = (
-    'a YOLO data.yaml or the folder that holds one, a COCO .json, a folder with <split>/_annotations.coco.json, a '
-    "Pascal VOC folder (Annotations/, or <split>/ with pictures and .xml), or 'hub:org/name' of a Hugging Face data set"
+    'a YOLO data.yaml or the folder that holds one, a COCO .json, a folder with annotations/instances_<split>.json or '
+    '<split>/_annotations.coco.json, a Pascal VOC folder (Annotations/, or <split>/ with pictures and .xml), or '
+    "'hub:org/name' of a Hugging Face data set"
 )
 
 
@@ -25,7 +27,8 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
         source: One of
 
             * a YOLO data.yaml, or a folder that holds one;
-            * a COCO .json, which is one split already, or a folder with `<split>/_annotations.coco.json`;
+            * a COCO .json, which is one split already, or a folder with `annotations/instances_<split>.json` (also
+              `instances_<split>2017.json`, `<split>.json`) or `<split>/_annotations.coco.json`;
             * a Pascal VOC folder, or a folder of split folders that hold images and .xml files;
             * 'hub:org/name', 'hub:org/name@revision' or 'hub:folder', a Hugging Face dataset.
         split: 'train', 'val', ...; not used for a COCO file. 'val' also finds 'valid', 'validation' and 'dev'.
@@ -47,7 +50,7 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
         return _load_folder(source, split, images)
     if not source.is_file():
         raise ValueError(f'{source}: no such data set file or folder; expected {_ACCEPTED}')
-    return load_coco(source, images) if source.suffix == '.json' else load_yolo(source, split)
+    return load_coco(source, images) if is_coco(source) else load_yolo(source, split)
 
 
 def _load_folder(folder: Path, split: str, images: str | Path | None) -> DetectionSet:
@@ -60,6 +63,9 @@ def _load_folder(folder: Path, split: str, images: str | Path | None) -> Detecti
         if key is None:
             raise ValueError(f'{folder}: has no split {split!r}; folders in it with {_COCO_IN_SPLIT} are {list(coco)}')
         return load_coco(coco[key], images or coco[key].parent)
+    own = find_coco(folder, split)
+    if own is not None:
+        return load_coco(own, images)
     if is_voc(folder):
         return load_voc(folder, split)
     raise ValueError(f'{folder / "data.yaml"}: no such data set file, nor another data set; expected {_ACCEPTED}')

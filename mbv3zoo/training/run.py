@@ -13,6 +13,7 @@ import yaml
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.training import DataConfig, RunConfig
 from mbv3zoo.create import create_detector
+from mbv3zoo.data.coco_layout import is_coco
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
@@ -45,6 +46,7 @@ def run_config(
     val_data: str | Path | None,
     images: str | Path | None,
     data_license: str | None,
+    val_images: str | Path | None = None,
     **settings: Unpack[TrainSettings],
 ) -> RunConfig:
     """The settings of a run from the arguments of `mbv3zoo.train`, which explains them.
@@ -52,7 +54,7 @@ def run_config(
     Raises:
         ValueError: A setting is unknown or out of range; the message names it.
     """
-    places = {'data': data, 'val_data': val_data, 'images': images}
+    places = {'data': data, 'val_data': val_data, 'images': images, 'val_images': val_images}
     texts = {key: None if place is None else str(place) for key, place in places.items()}
     return RunConfig.parse(
         {
@@ -147,11 +149,11 @@ def preview(config: RunConfig, path: str | Path) -> None:
 
 def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
     """The training and the validation set."""
-    if config.data.endswith('.json') and not config.val_data:
+    if is_coco(config.data) and not config.val_data:
         raise ValueError(f'{config.data} is one split; name the COCO .json of the validation split too')
     return (
         load_dataset(config.data, 'train', config.images),
-        load_dataset(config.val_data or config.data, 'val', config.images),
+        load_dataset(config.val_data or config.data, 'val', config.val_images),
     )
 
 

@@ -43,6 +43,7 @@ def train(
     image_size: int | tuple[int, int] | None = None,
     val_data: str | Path | None = None,
     images: str | Path | None = None,
+    val_images: str | Path | None = None,
     data_license: str | None = None,
     out: str | Path | None = None,
     **settings: Unpack[TrainSettings],
@@ -51,14 +52,15 @@ def train(
 
     Args:
         data: Dataset with a training and a validation split: a YOLO data.yaml, a COCO .json (which needs `val_data`), a
-            folder (YOLO, Pascal VOC, COCO per split), or 'hub:organisation/name'; see `mbv3zoo.load_dataset`.
+            folder (YOLO, Pascal VOC, COCO), or 'hub:organisation/name'; see `mbv3zoo.load_dataset`.
         model: What to train, as for `mbv3zoo.create_detector`: a name, a YAML file, a saved folder, a Hub repository.
             It gets the classes of the dataset.
         pretrained: Start from the model's weights: a saved detector's own, else the backbone's. None does so for saved
             detectors (a folder, a Hub repository, 'mbv3_yolo_small.synth') and starts others from random weights.
         image_size: Input size, (height, width) in pixels or an int for a square; None uses the model's.
         val_data: The validation split, if it is not in `data`.
-        images: Image folder of a COCO file; None looks in the usual places.
+        images: Image folder of `data` where that is a COCO file; None looks in the usual places.
+        val_images: Likewise, of the validation split; `images` is never used for both.
         data_license: Licence of images and labels, by its id on the Hub; kept in the detector's licence record.
         out: Folder of the run, new or empty; None takes the next free `runs/train-N`.
         **settings: Fields of `mbv3zoo.TrainConfig`: `epochs`, `batch_size`, `optimizer`, `lr`, `augmentation`, ...
@@ -85,6 +87,7 @@ def train(
         image_size=image_size,
         val_data=val_data,
         images=images,
+        val_images=val_images,
         data_license=data_license,
         **settings,
     )

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mbv3zoo.data.coco_images import find_images, split_of
+from mbv3zoo.data.coco_images import find_images
 
 
 def put(root, *names):
@@ -14,25 +14,6 @@ def put(root, *names):
 
 def find(path, *names, images=None):
     return list(find_images(path, dict(enumerate(names)), images).values())
-
-
-@pytest.mark.parametrize(
-    ('stem', 'split'),
-    [
-        ('train', 'train'),
-        ('instances_train2017', 'train'),
-        ('person_keypoints_val2017', 'val'),
-        ('instances_valid', 'val'),
-        ('Validation', 'val'),
-        ('train_2017', 'train'),
-        ('my-train-2', 'my-train'),
-        ('test-dev2017', 'test-dev'),
-        ('instances_default', 'default'),
-        ('2017', ''),
-    ],
-)
-def test_the_split_of_a_name(stem, split):
-    assert split_of(stem) == split
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,44 @@ def test_a_folder_with_a_coco_file_in_each_split(tmp_path):
         load_dataset(tmp_path, 'train', tmp_path / 'elsewhere')
 
 
+def put_coco(root, file, *images, size=(8, 6)):
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(coco('000000.png'))
+    for image in images:
+        (root / image).parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', size).save(root / image)
+
+
+@pytest.mark.parametrize(
+    ('file', 'images'),
+    [
+        ('annotations/instances_{}2017.json', '{}2017'),
+        ('annotations/instances_{}2017.json', 'images/{}2017'),
+        ('annotations/{}.json', '{}'),
+        ('annotations/{}.json', 'images/{}'),
+        ('annotations/person_keypoints_{}2017.json', '{}2017'),
+        ('{}.json', '{}'),
+        ('{0}2017/instances_{0}2017.json', '{0}2017'),
+    ],
+)
+def test_cocos_own_layout(tmp_path, file, images):
+    """Images of both splits have one name, as those of videos and other exports do."""
+    for split in ('train', 'val'):
+        put_coco(tmp_path, file.format(split), f'{images.format(split)}/000000.png')
+    (tmp_path / 'annotations').mkdir(exist_ok=True)
+    (tmp_path / 'annotations/captions_train2017.json').write_text('{}')
+    for split in ('train', 'val'):
+        image = tmp_path / f'{images.format(split)}/000000.png'
+        assert load_dataset(tmp_path, split).records[0].path == image
+        assert load_dataset(tmp_path / file.format(split), 'whatever').records[0].path == image
+    assert load_dataset(tmp_path, 'valid').records[0].path.parent.name.startswith('val')
+
+
+def test_a_coco_file_may_be_called_json_in_capitals(tmp_path):
+    put_coco(tmp_path, 'TRAIN.JSON', 'images/000000.png')
+    assert len(load_dataset(tmp_path / 'TRAIN.JSON', 'train')) == 1
+
+
 XML = (
     '<annotation><object><name>thing</name><bndbox><xmin>2</xmin><ymin>3</ymin><xmax>4</xmax><ymax>5</ymax></bndbox>'
     '</object></annotation>'

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.config.license_record import LicenseRecord
@@ -173,6 +174,45 @@ def test_load_data(data, tmp_path):
     assert len(run.load_data(DataConfig(data=str(data), val_data=str(other)))[1]) == 3
     with pytest.raises(ValueError, match=r'x\.json is one split; name the COCO \.json of the validation split too'):
         run.load_data(DataConfig(data='x.json'))
+
+
+@pytest.fixture
+def coco_layout(tmp_path):
+    """Two splits whose images have one name."""
+    for split, place in (('train', 'train2017'), ('val', 'far/val')):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new('RGB', (80, 60)).save(tmp_path / place / '000000.png')
+        content = {
+            'images': [{'id': 1, 'file_name': '000000.png'}],
+            'annotations': [{'id': 1, 'image_id': 1, 'category_id': 9, 'bbox': [5, 5, 40, 40]}],
+            'categories': [{'id': 9, 'name': 'thing'}],
+        }
+        (tmp_path / 'annotations').mkdir(exist_ok=True)
+        (tmp_path / f'annotations/instances_{split}2017.json').write_text(json.dumps(content))
+    return tmp_path
+
+
+@pytest.mark.parametrize('as_files', [True, False])
+def test_the_image_folder_of_the_training_split_is_never_that_of_validation(coco_layout, as_files):
+    train, val = (str(coco_layout / f'annotations/instances_{split}2017.json') for split in ('train', 'val'))
+    places = {'data': train, 'val_data': val} if as_files else {'data': str(coco_layout)}
+    images = str(coco_layout / 'train2017')
+    with pytest.raises(ValueError, match=r'val2017\.json: 000000\.png is in none of .*--val-images'):
+        run.load_data(DataConfig(**places, images=images))
+    found = run.load_data(DataConfig(**places, images=images, val_images=str(coco_layout / 'far/val')))
+    assert [data.records[0].path.parent.name for data in found] == ['train2017', 'val']
+    (coco_layout / 'far/val').rename(coco_layout / 'val2017')
+    for more in ({}, {'images': images}):
+        found = run.load_data(DataConfig(**places, **more))
+        assert [data.records[0].path.parent.name for data in found] == ['train2017', 'val2017']
+
+
+def test_both_image_folders_are_settings_of_a_run(coco_layout):
+    config = run.run_config(
+        'a.json', model=None, pretrained=None, image_size=None, val_data='b.json', images='a', val_images='b',
+        data_license=None,
+    )  # fmt: skip
+    assert (config.data.images, config.data.val_images) == ('a', 'b')
 
 
 def test_coco_files(data, tmp_path):
