@@ -35,6 +35,16 @@ def test_train_needs_a_data_set_and_known_settings(scenes):
     assert 'name=value' in str(run('train', '--data', scenes, '--set', 'mosaic', ok=False).exception)
 
 
+def test_each_split_of_coco_files_has_its_own_image_folder(tmp_path, scenes):
+    """The images of both splits have the same names."""
+    files = {split: scenes / 'annotations' / f'{split}.json' for split in ('train', 'val')}
+    splits = ['--data', files['train'], '--val-data', files['val'], '--preview', tmp_path / 'a.png', '--image-size', 64]
+    images = ['--images', scenes / 'images/train', '--val-images']
+    run('train', *splits, *images, scenes / 'images/val')
+    error = str(run('train', *splits, *images, tmp_path, ok=False).exception)
+    assert 'val.json: none of its 3 pictures can be read' in error
+
+
 def test_preview_draws_a_batch_and_trains_nothing(tmp_path, monkeypatch, scenes):
     monkeypatch.chdir(tmp_path)
     options = ['--data', scenes, '--model', 'mbv3_yolo_small_050', '--image-size', 64]

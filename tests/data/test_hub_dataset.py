@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import math
 import sys
 
 import numpy as np
@@ -325,3 +326,89 @@ def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'datasets', None)
     with pytest.raises(ValueError, match=r'hub:org/name: needs the `datasets` .*pip install "mbv3zoo\[datasets\]"'):
         load_hub_dataset('hub:org/name', 'train')
+
+
+def save_sized(library, folder, rows):
+    """Rows of (width, height, boxes) with columns for both sides, which may be numbers or texts."""
+    value = library.Value
+    side = value('string' if isinstance(rows[0][0], str) else 'float64')
+    objects = {'bbox': library.List(library.List(value('float64'))), 'category': library.List(value('string'))}
+    features = library.Features({'image': library.Image(), 'width': side, 'height': side, 'objects': objects})
+    columns = {
+        'image': [{'bytes': encoded(), 'path': 'a.png'}] * len(rows),
+        'width': [width for width, *_ in rows],
+        'height': [height for _, height, _ in rows],
+        'objects': [{'bbox': boxes, 'category': ['cat'] * len(boxes)} for *_, boxes in rows],
+    }
+    folder.mkdir()
+    library.Dataset.from_dict(columns, features=features).to_parquet(folder / 'train.parquet')
+    return f'hub:{folder}'
+
+
+def test_boxes_are_in_pixels_of_the_stated_size(library, tmp_path):
+    box = [[8, 16, 32, 24]]
+    rows = [
+        (320, 240, [[32, 64, 128, 96]]),
+        (80, 60, box),
+        (None, None, box),
+        (0, 0, box),
+        (60, 80, box),
+        (-5, 60, box),
+    ]
+    data = load_hub_dataset(save_sized(library, tmp_path / 'set', rows), 'train')
+    assert [record.boxes.tolist() for record in data.records] == [[[8, 16, 40, 40]]] * 5
+    assert len(data.problems) == 3
+    assert data.problems[0].startswith('train row 4: left out: its labels are for an image of 60 x 80')
+    assert data.problems[1].startswith('train row 5: stated size ignored')
+    assert '1 of 5 images have another size' in data.problems[2]
+    data = load_hub_dataset(save_sized(library, tmp_path / 'texts', [('320', '240', [[32, 64, 128, 96]])]), 'train')
+    assert data.records[0].boxes.tolist() == [[8, 16, 40, 40]]
+
+
+def test_shares_are_refused(library, tmp_path):
+    source = save_sized(library, tmp_path / 'set', [(80, 60, [[0.1, 0.2, 0.5, 0.5]])] * 2)
+    with pytest.raises(ValueError, match=r'set: all of its 2 boxes lie between 0 and 1.*pixels are expected'):
+        load_hub_dataset(source, 'train')
+
+
+def test_a_repeated_object_is_dropped_and_named(library, tmp_path):
+    source = save(library, tmp_path / 'set', train=[row([(1, 2, 3, 4)] * 3, (0, 1, 0)), row([(1, 2, 3, 4)])])
+    data = load_hub_dataset(source, 'train')
+    assert [record.labels.tolist() for record in data.records] == [[0, 1], [0]]
+    assert data.problems == ('train row 0, object 2: repeats train row 0, object 0; dropped',)
+
+
+def test_areas_that_no_object_can_have_are_the_boxes(library, tmp_path):
+    areas = [-5.0, math.inf, math.nan, 1e12, None, 7.0]
+    boxes = [(i, 10, 20, 30) for i in range(6)]
+    source = save(library, tmp_path / 'set', more=['area'], train=[row(boxes, [0] * 6, area=areas)])
+    assert load_hub_dataset(source, 'train').records[0].areas.tolist() == [600] * 5 + [7]
+
+
+@pytest.mark.parametrize('kind', ['string', 'float64', 'int64'])
+def test_flags_may_be_texts_or_numbers(library, tmp_path, kind):
+    value = library.Value
+    flags = {'string': ['0', 'true', '', 'odd'], 'float64': [0.0, 1.0, None, 0.5], 'int64': [0, 1, None, 2]}[kind]
+    objects = {'bbox': library.List(library.List(value('float32'))), 'category': library.List(value('int64'))}
+    features = library.Features({'image': library.Image(), 'objects': objects | {'iscrowd': library.List(value(kind))}})
+    rows = [row([(i, 2, 3, 4) for i in range(4)], [5] * 4, iscrowd=flags)]
+    (tmp_path / 'set').mkdir()
+    columns = {name: [each[name] for each in rows] for name in features}
+    library.Dataset.from_dict(columns, features=features).to_parquet(tmp_path / 'set/train.parquet')
+    data = load_hub_dataset(f'hub:{tmp_path / "set"}', 'train')
+    assert data.records[0].iscrowd.tolist() == [False, True, False, False]
+    assert len(data.problems) == 1 and 'object 3: iscrowd ' in data.problems[0]
+
+
+@pytest.mark.parametrize('names', [['cat', ''], ['a\nb', 'dog'], [' ', 'dog']])
+def test_categories_that_are_no_names_are_refused(library, tmp_path, names):
+    boxes = [(1, 2, 3, 4)] * 2
+    source = save(library, tmp_path / 'set', library.Value('string'), train=[row(boxes, names)])
+    with pytest.raises(ValueError, match='set: class name .* is not one line of printable characters'):
+        load_hub_dataset(source, 'train')
+
+
+def test_truth_values_are_no_categories(library, tmp_path):
+    source = save(library, tmp_path / 'set', library.Value('bool'), train=[row(categories=[True])])
+    with pytest.raises(ValueError, match='`category` must hold the names or numbers of classes'):
+        load_hub_dataset(source, 'train')
