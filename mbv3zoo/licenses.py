@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
+from mbv3zoo.utils.text import is_text
 
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
@@ -297,7 +298,7 @@ def _shown(part: LicensedPart) -> str:
 
 def _part(license: Any, source: Any) -> LicensedPart:
     """A part from untrusted values."""
-    source = ''.join(character if character.isprintable() else '?' for character in str(source))[:500]
+    source = ''.join(character if is_text(character) else '?' for character in str(source))[:500]
     try:
         return LicensedPart(license=license, source=source)
     except ValidationError:

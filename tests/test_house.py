@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / ROOT
 
 # The rooms (folders, and files at the root), from the ground up: a room imports from floors below its own only.
 FLOORS = [
-    ['config', 'utils', 'version'],
+    ['utils', 'version'],
+    ['config'],
     ['backbones', 'images', 'saving', 'synth'],
     ['data', 'detections', 'layer_lists', 'licenses'],
     ['models'],

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat
 
+from mbv3zoo.utils.text import is_text
+
 
 def _pair(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -20,10 +22,26 @@ LevelAnchors = tuple[Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], 
 
 
 def one_line(value: str) -> str:
+    """A text of one line, in any script.
+
+    Raises:
+        ValueError: It has line ends, control characters, or others that change what surrounds them.
+    """
     # It comes from other people's repositories, and is shown in terminals and cards.
-    if not value.isprintable():
-        raise ValueError('must be one line of printable characters')
+    if not all(map(is_text, value)):
+        raise ValueError('must be one line of text')
     return value
 
 
-ClassNames = tuple[Annotated[str, AfterValidator(one_line)], ...]
+def class_name(value: str) -> str:
+    """A name that a class may have: one line of text, not empty.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not value.strip():
+        raise ValueError('must not be empty')
+    return one_line(value)
+
+
+ClassNames = tuple[Annotated[str, AfterValidator(class_name)], ...]

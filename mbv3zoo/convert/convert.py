@@ -26,6 +26,7 @@ from mbv3zoo.models.layer_lists.layer_graph import LayerGraph
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.weights import SavedWeights, check_size, load_weights
 from mbv3zoo.utils.folders import claimed_folder
+from mbv3zoo.utils.text import is_text
 
 _logger = logging.getLogger(__name__)
 
@@ -216,12 +217,12 @@ def _feature_model(name: str) -> torch.nn.Module:
 
 
 def _printable(text: str) -> str:
-    return ''.join(c if c.isprintable() else ' ' for c in text[:_LONGEST_NAME])
+    return ''.join(c if is_text(c) else ' ' for c in text[:_LONGEST_NAME])
 
 
 def _unique(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names as a config takes them: one line of printable characters each, and none twice."""
-    names = tuple(map(_printable, names))
+    """Names as a config takes them: one line of text each, none empty, and none twice."""
+    names = tuple(_printable(name) if _printable(name).strip() else str(i) for i, name in enumerate(names))
     seen: Counter[str] = Counter()
     unique = []
     for name in names:

@@ -72,13 +72,14 @@ class FileLookup:
 
     def find(self, path: Path) -> Path | None:
         """The file that a path names, or None. Never raises, however long or odd the path is."""
-        folder = self._folder(path.parent)
+        folder = self.find_folder(path.parent)
         name = folder and self._match(folder, path.name)
         # File systems that ignore case also know it by names that are not listed.
         found = folder / name if folder and name else path
         return found if os.path.isfile(found) else None
 
-    def _folder(self, path: Path) -> Path | None:
+    def find_folder(self, path: Path) -> Path | None:
+        """The folder that a path names, or None. Never raises either."""
         if path not in self._folders:
             found = next((place for place in (path, *path.parents) if os.path.isdir(place)), None)
             for part in path.relative_to(found).parts if found else ():

@@ -3,21 +3,27 @@ for a polygon), as fractions of its width and height."""
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from pathlib import Path
 
 import torch
 from torchvision.ops import box_area
 
+from mbv3zoo.config.types import class_name
+from mbv3zoo.data.files import FileLookup
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
-from mbv3zoo.images.read import IMAGE_SUFFIXES, read_size
+from mbv3zoo.data.yolo_files import YoloFiles, slashes
+from mbv3zoo.data.yolo_rows import Row, RowReader
+from mbv3zoo.images.read import read_size
 from mbv3zoo.utils.yaml import read_mapping
 
 
 def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
     """Reads one split of a YOLO dataset.
 
-    A polygon becomes its bounding box. Duplicate lines of a file are dropped.
+    A polygon becomes its bounding box. Where data.yaml has `kpt_shape`, the values after a box are keypoints, which are
+    not used. Duplicate lines of a file are dropped. Names of files match in any Unicode form, their suffixes in any
+    case; linked folders are entered, hidden files skipped. Label files without an image are told as problems.
 
     Args:
         data_yaml: The file with `names` (list or map), `path` (optional) and, for each split, a folder, a text file of
@@ -26,7 +32,8 @@ def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
         split: 'train', 'val' (also finds 'valid' and 'validation'), ...
 
     Raises:
-        ValueError: The file, the split or its images are missing.
+        ValueError: The file, the split or its images are missing, or its rows have more columns than a box and are no
+            outlines.
     """
     data_yaml = Path(data_yaml)
     data = _read_yaml(data_yaml)
@@ -38,21 +45,28 @@ def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
     sources = data[key] if isinstance(data[key], list) else [data[key]]
     if not all(isinstance(source, str) for source in sources):
         raise ValueError(f'{data_yaml}: split {key!r} must be a path or a list of paths, given {data[key]!r}')
-    root = _root(data, data_yaml)
     problems = LabelProblems(data_yaml)
-    paths = [path for source in sources for path in _pictures(root, source, data_yaml)]
+    files = YoloFiles(_root(data, data_yaml), data_yaml, problems)
+    reader = RowReader(_keypoints(data, data_yaml), data_yaml, problems)
     records: list[Record] = []
-    for path in paths:
+    for path in files.pictures(sources):
+        label_file = files.label_file(path)
         try:
             size = read_size(path)[::-1]
         except ValueError as error:
             problems.add(str(path), f'left out: {error}')
             continue
-        boxes, labels = _read_labels(_label_file(path), size, len(names), problems)
-        no_crowd = torch.zeros(len(labels), dtype=torch.bool)
-        records.append(Record(path, size, boxes, labels, box_area(boxes), no_crowd, len(records) + 1))
+        # No file means no objects.
+        rows = reader.read(label_file) if label_file else []
+        if rows is not None:
+            records.append(_record(path, size, rows, len(names), problems, len(records) + 1))
     if not records:
-        raise ValueError(f'{data_yaml}: split {key!r} has no readable picture in {[str(root / s) for s in sources]}')
+        raise ValueError(
+            f'{data_yaml}: split {key!r} has no readable picture in {sources}; {len(problems.lines)} problems, such as '
+            f'{problems.lines[:1]}'
+        )
+    reader.check()
+    files.report_unused()
     problems.report()
     return DetectionSet(records, names, tuple(problems.lines))
 
@@ -69,92 +83,59 @@ def _read_yaml(path: Path) -> dict:
 def _class_names(data: dict, path: Path) -> tuple[str, ...]:
     names = data['names']
     if isinstance(names, dict):
-        names = {int(k) if isinstance(k, str) and k.isdecimal() else k: name for k, name in names.items()}
         if set(names) != set(range(len(names))):
             raise ValueError(f'{path}: keys of `names` must be 0 .. {len(names) - 1}, given {list(names)}')
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, list) or not names:
         raise ValueError(f'{path}: `names` must be a list or map of class names, given {names!r}')
-    if 'nc' in data and data['nc'] != len(names):
+    # As text, which may be '3': names of exporters are.
+    if str(data.get('nc', len(names))).strip() != str(len(names)):
         raise ValueError(f'{path}: nc is {data["nc"]}, but `names` has {len(names)} names')
-    return tuple(map(str, names))
+    for i, name in enumerate(names):
+        try:
+            class_name(name)
+        except ValueError as error:
+            raise ValueError(f'{path}: name {i} of `names` {error}, given {name!r}') from error
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f'{path}: has names twice: {twice[:20]}; each class needs its own')
+    return tuple(names)
+
+
+def _keypoints(data: dict, path: Path) -> tuple[int, int] | None:
+    """(number of keypoints, values of each), or None."""
+    shape = data.get('kpt_shape')
+    if shape is None:
+        return None
+    if not isinstance(shape, list) or [type(value) for value in shape] != [int, int]:
+        raise ValueError(f'{path}: `kpt_shape` must be [number of keypoints, 2 or 3], given {shape!r}')
+    count, values = shape
+    if count < 1 or values not in (2, 3):
+        raise ValueError(f'{path}: `kpt_shape` must be [number of keypoints, 2 or 3], given {shape!r}')
+    return count, values
 
 
 def _root(data: dict, data_yaml: Path) -> Path:
     """The folder that the splits are relative to."""
-    given = data.get('path') or '.'
-    if not isinstance(given, str):
+    given = data.get('path')
+    if not isinstance(given, str | None):
         raise ValueError(f'{data_yaml}: `path` must be a folder, given {given!r}')
-    root = data_yaml.parent / _slashes(given)
-    return root if root.is_dir() else data_yaml.parent
+    root = FileLookup().find_folder(data_yaml.parent / slashes(given or '.'))
+    return root or data_yaml.parent
 
 
-def _slashes(path: str) -> str:
-    """A path with forward slashes, as datasets may be made on Windows."""
-    return path.strip().replace('\\', '/')
-
-
-def _pictures(root: Path, source: str, data_yaml: Path) -> list[Path]:
-    source = _slashes(source)
-    place = root / source
-    if not place.exists() and source.startswith('../'):
-        # Roboflow writes `../train/images` for the folder train/images beside the file.
-        place = root / source.removeprefix('../')
-    if place.is_dir():
-        return sorted(p for p in place.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES)
-    if place.suffix == '.txt' and place.is_file():
-        rows = (_slashes(row) for row in place.read_text(encoding='utf-8').splitlines())
-        return [place.parent / row if row.startswith('.') else root / row for row in rows if row]
-    raise ValueError(f'{data_yaml}: {root / source} is neither a folder nor a text file of paths')
-
-
-def _label_file(picture: Path) -> Path:
-    """.../images/<rest>.jpg -> .../labels/<rest>.txt, at the last folder called images."""
-    parts = list(picture.parts)
-    for i in range(len(parts) - 1, -1, -1):
-        if parts[i] == 'images':
-            parts[i] = 'labels'
-            break
-    return Path(os.path.join(*parts)).with_suffix('.txt')
-
-
-def _read_labels(
-    path: Path, size: tuple[int, int], num_classes: int, problems: LabelProblems
-) -> tuple[torch.Tensor, torch.Tensor]:
-    rows, where, labels = [], [], []
-    seen: dict[tuple[float, ...], int] = {}
-    # No file means no objects.
-    text = path.read_text(encoding='utf-8', errors='replace') if path.is_file() else ''
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        place = f'{path}:{number}'
-        try:
-            label, *shape = [float(value) for value in line.split()]
-        except ValueError:
-            label, shape = 0.0, []
-        first = seen.setdefault((label, *shape), number)
-        if len(shape) != 4 and (len(shape) < 6 or len(shape) % 2):
-            problems.add(place, f'{line[:60]!r} is not `class cx cy w h`, nor `class` and a polygon; dropped')
-        elif not (label.is_integer() and 0 <= label < num_classes):
-            problems.add(place, f'class {label:g} is not one of 0 .. {num_classes - 1}; dropped')
-        elif first != number:
-            problems.add(place, f'repeats line {first}; dropped')
+def _record(
+    path: Path, size: tuple[int, int], rows: list[Row], num_classes: int, problems: LabelProblems, image_id: int
+) -> Record:
+    known: list[Row] = []
+    for row in rows:
+        if row.label.is_integer() and 0 <= row.label < num_classes:
+            known.append(row)
         else:
-            rows.append(_corners(shape))
-            labels.append(int(label))
-            where.append(place)
+            problems.add(row.where, f'class {row.label:g} is not one of 0 .. {num_classes - 1}; dropped')
     height, width = size
-    shares = torch.tensor(rows, dtype=torch.float32).reshape(-1, 4)
+    shares = torch.tensor([row.corners for row in known], dtype=torch.float32).reshape(-1, 4)
+    where = [row.where for row in known]
     boxes, keep = clean_boxes(shares * torch.tensor([width, height, width, height]), size, where, problems)
-    return boxes, torch.tensor(labels, dtype=torch.int64)[keep]
-
-
-def _corners(shape: list[float]) -> list[float]:
-    """cx cy w h, or the points of a polygon -> x1 y1 x2 y2."""
-    if len(shape) == 4:
-        center_x, center_y, width, height = shape
-        return [center_x - width / 2, center_y - height / 2, center_x + width / 2, center_y + height / 2]
-    points = torch.tensor(shape, dtype=torch.float64).reshape(-1, 2)
-    # Unlike Python's min, amin propagates NaN.
-    return torch.cat([points.amin(0), points.amax(0)]).tolist()
+    labels = torch.tensor([int(row.label) for row in known], dtype=torch.int64)[keep]
+    return Record(path, size, boxes, labels, box_area(boxes), torch.zeros(len(labels), dtype=torch.bool), image_id)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+# Directions that go on after the text, marks of annotations, and the byte order mark.
+_NO_TEXT = frozenset(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x2070), *range(0xFFF9, 0xFFFC), 0xFEFF]))
 
 
 def read_text(path: Path) -> str:
@@ -27,6 +31,18 @@ def read_text(path: Path) -> str:
         line = len(text[:end].replace('\r\n', '\n').replace('\r', '\n').split('\n'))
         raise ValueError(f'{path}:{line}: the file is {what} text; save it as UTF-8')
     return text.replace('\r\n', '\n').replace('\r', '\n')
+
+
+def is_text(character: str) -> bool:
+    """Whether a character may stand in a line of text of any script.
+
+    Joiners, direction marks, variation selectors and no-break spaces may, as words and emoji need them. Line ends,
+    control characters, lone surrogates, and directions that go on after the text may not.
+    """
+    category = unicodedata.category(character)
+    # Newer emoji are unassigned to an older Python.
+    unassigned = category == 'Cn' and not '\U0001f000' <= character < '\U0001fffe'
+    return not unassigned and category not in ('Cc', 'Cs', 'Zl', 'Zp') and character not in _NO_TEXT
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

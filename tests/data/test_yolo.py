@@ -207,7 +207,17 @@ def test_a_picture_without_labels_is_background(one, text):
     record = data.records[0]
     assert record.boxes.shape == (0, 4) and record.labels.shape == record.areas.shape == record.iscrowd.shape == (0,)
     assert record.boxes.dtype == torch.float32 and record.labels.dtype == torch.int64
-    assert data.problems == ()
+    assert len(data.problems) == (text is None)
+
+
+def test_a_split_without_any_label_file_says_where_one_was_looked_for(one):
+    picture(one / 'images/train/b.png')
+    file = one / 'labels/train/a.txt'
+    assert load_yolo(data_yaml(one), 'train').problems == (
+        f'{one / "images/train/a.png"}: has no label file {file}, as no picture of the split has',
+    )
+    labels(file, '')
+    assert load_yolo(data_yaml(one), 'train').problems == ()
 
 
 def test_a_polygon_gives_the_box_around_it(one):
@@ -224,16 +234,18 @@ def test_a_polygon_gives_the_box_around_it(one):
     ('line', 'expected'),
     [
         ('0 .1 .1 .2 .1 .3 .1', 'not inside'),  # no height
-        ('0 .1 .1 .2 nan .3 .4', 'not inside'),
+        ('0 .1 .1 .2 nan .3 .4', 'its 6 values are not the points of an outline'),
         ('0 1.1 .1 1.2 .1 1.3 .4', 'not inside'),
         ('5 .1 .1 .2 .2 .3 .1', 'class 5 is not one of'),
-        ('0 .1 .1 .2 .2 .3', 'is not `class cx cy w h`'),
-        ('0 .1 .1 .2 .2 .3 .3 .4', 'is not `class cx cy w h`'),
+        ('0 .1 .1 .2 .2 .3', 'its 5 values are not the points of an outline'),
+        ('0 .1 .1 .2 .2 .3 .3 .4', 'its 7 values are not the points of an outline'),
+        ('0 .1 .1 .2 .2 .3 9', 'its 6 values are not the points of an outline'),
     ],
 )
 def test_a_bad_polygon_is_dropped_and_named(one, line, expected):
-    boxes, _, problems = boxes_of(one, f'0 .5 .5 1 1\n{line}\n')
-    assert boxes == [[0, 0, 80, 60]]
+    # Outlines of several numbers of points are certainly outlines.
+    boxes, _, problems = boxes_of(one, f'0 .5 .5 1 1\n{line}\n0 0 0 1 0 1 1\n1 0 0 1 0 1 1 0 1\n')
+    assert boxes == [[0, 0, 80, 60]] * 3
     assert len(problems) == 1 and expected in problems[0] and problems[0].endswith('dropped')
     assert problems[0].startswith(f'{one / "labels/train/a.txt"}:2: ')
 
@@ -260,9 +272,7 @@ def test_equal_lines_of_two_files_are_two_objects(one):
     assert boxes_of(one, '0 .5 .5 1 1')[2] == ()
 
 
-@pytest.mark.parametrize(
-    'line', ['0 .5 .5 .5', '0 .5 .5 .5 .5 .9', 'cat .5 .5 .5 .5', '0 .5 .5 x .5', '0,.5,.5,.5,.5', '0', '\x00\x01']
-)
+@pytest.mark.parametrize('line', ['0 .5 .5 .5', 'cat .5 .5 .5 .5', '0 .5 .5 x .5', '0,.5,.5,.5,.5', '0', '\x00\x01'])
 def test_a_malformed_line_is_dropped_and_named(one, line):
     boxes, classes, problems = boxes_of(one, f'1 .5 .5 1 1\n{line}\n0 .5 .5 .5 .5\n')
     assert boxes == [[0, 0, 80, 60], [20, 15, 60, 45]] and classes == [1, 0]
@@ -304,6 +314,7 @@ def test_a_turned_picture_has_its_size_after_the_turn(tmp_path):
 
 
 def test_an_unreadable_picture_is_left_out_and_named(one, caplog):
+    labels(one / 'labels/train/a.txt', '')
     (one / 'images/train/b.png').write_bytes(b'no picture')
     (one / 'images/train/c.jpg').write_bytes(b'')
     picture(one / 'images/train/d.png')
@@ -363,3 +374,89 @@ def test_a_file_that_is_no_data_yaml_is_refused(tmp_path, content):
 def test_a_missing_data_yaml_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r'none\.yaml: no such data set file'):
         load_yolo(tmp_path / 'none.yaml', 'train')
+
+
+@pytest.mark.parametrize(
+    'given', [0, [], [5], [5, 1], [5, 4], [0, 2], ['5', '2'], [5.0, 2], [True, 2], {'a': 1}, 'x', [1, 2, 3]]
+)
+def test_a_shape_of_keypoints_that_is_none_is_refused(one, given):
+    with pytest.raises(ValueError, match=r'data\.yaml: `kpt_shape` must be \[number of keypoints, 2 or 3\], given'):
+        load_yolo(data_yaml(one, kpt_shape=given), 'train')
+
+
+KEYPOINTS = '0 .33 .5 .33 .5 .2 .3 .45 .3 .2 .7 .45 .7 .3 .5'
+
+
+def test_keypoints_are_no_outline(one):
+    """The box is 16 16 48 48 of 96 x 64 pixels, and the outline of the same row 19.2 19.2 43.2 44.8."""
+    picture(one / 'images/train/a.png', (96, 64))
+    labels(one / 'labels/train/a.txt', f'{KEYPOINTS}\n1 .5 .5 1 1\n')
+    records = load_yolo(data_yaml(one, kpt_shape=[5, 2]), 'train').records
+    torch.testing.assert_close(records[0].boxes, torch.tensor([[15.84, 16, 47.52, 48], [0, 0, 96, 64]]))
+    expected = rf'a\.txt:1: has 14 values after the class.*kpt_shape.*{one / "data.yaml"}'
+    with pytest.raises(ValueError, match=expected):
+        load_yolo(data_yaml(one), 'train')
+
+
+def test_rows_are_judged_by_all_files_of_a_split(one):
+    picture(one / 'images/train/b.png')
+    labels(one / 'labels/train/a.txt', KEYPOINTS)
+    labels(one / 'labels/train/b.txt', '1 0 0 1 0 1 1')
+    # With outlines of another number of points beside it, it is an outline too.
+    assert [len(record.boxes) for record in load_yolo(data_yaml(one), 'train').records] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ('names', 'expected'),
+    [
+        (['cat', ''], r"name 1 of `names` must not be empty, given ''"),
+        (['cat', ' '], "name 1 of `names` must not be empty, given ' '"),
+        (['a\nb'], r'name 0 of `names` must be one line of text'),
+        (['a\x07'], 'name 0 of `names` must be'),
+        ({0: 'cat', 1: None}, "name 1 of `names` must not be empty, given ''"),
+        (['cat', ['dog']], 'expected the text of a name'),
+        (['cat', 'dog', 'cat'], r"names twice: \['cat'\]"),
+    ],
+)
+def test_names_that_no_detector_may_have_are_refused_with_their_file(one, names, expected):
+    path = data_yaml(one, names=names)
+    path.write_text(path.read_text().replace('1: null', '1:'))
+    with pytest.raises(ValueError, match=rf'data\.yaml:.*{expected}'):
+        load_yolo(path, 'train')
+
+
+@pytest.mark.parametrize('nc', [2, '2', ' 2 '])
+def test_the_number_of_classes_may_be_text(one, nc):
+    assert load_yolo(data_yaml(one, nc=nc), 'train').class_names == ('cat', 'dog')
+
+
+@pytest.mark.parametrize('nc', [1, 2.5, True, 'two', [2], {'a': 2}, 10**15])
+def test_a_number_of_classes_that_contradicts_is_refused(one, nc):
+    with pytest.raises(ValueError, match=r'data\.yaml: nc is .*, but `names` has 2'):
+        load_yolo(data_yaml(one, nc=nc), 'train')
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-8'])
+def test_a_byte_order_mark_loses_nothing(one, encoding):
+    path = data_yaml(one, train='train.txt', names=['猫', 'dog'])
+    path.write_bytes(path.read_text().encode(encoding))
+    picture(one / 'images/Käfer.png')
+    (one / 'train.txt').write_bytes('images/Käfer.png\r\nimages/train/a.png\r\n'.encode(encoding))
+    for name in ('Käfer', 'train/a'):
+        (one / 'labels/train').mkdir(parents=True, exist_ok=True)
+        (one / f'labels/{name}.txt').write_bytes('1 .5 .5 1 1\r\n0 .5 .5 .5 .5\r\n'.encode(encoding))
+    data = load_yolo(path, 'train')
+    assert [record.labels.tolist() for record in data.records] == [[1, 0], [1, 0]]
+    assert data.class_names == ('猫', 'dog') and data.problems == ()
+
+
+def test_labels_in_other_encodings_are_told(one):
+    for name in ('b', 'c'):
+        picture(one / f'images/train/{name}.png')
+    labels(one / 'labels/train/a.txt', '1 .5 .5 1 1')
+    (one / 'labels/train/b.txt').write_bytes('0 .5 .5 1 1\nKäfer .5 .5 1 1\n1 .5 .5 1 1'.encode('latin-1'))
+    (one / 'labels/train/c.txt').write_bytes('0 .5 .5 1 1\n'.encode('utf-16'))
+    data = load_yolo(data_yaml(one), 'train')
+    assert [record.labels.tolist() for record in data.records] == [[1], [0, 1]]
+    assert 'b.txt:2: ' in data.problems[0] and data.problems[0].endswith('dropped')
+    assert data.problems[1].endswith('c.txt:1: the file is UTF-16 text; save it as UTF-8') and len(data.problems) == 2

@@ -1,6 +1,6 @@
 import pytest
 
-from mbv3zoo.utils.text import aligned, nearest, one_line, read_text
+from mbv3zoo.utils.text import aligned, is_text, nearest, one_line, read_text
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
@@ -46,3 +46,48 @@ def test_nearest_names():
     assert nearest('cta', ['cat', 'dog'], 'none') == 'did you mean cat?'
     assert nearest('zebra', ['cat', 'dog'], 'the classes are cat, dog') == 'the classes are cat, dog'
     assert nearest('', [], 'nothing') == 'nothing'
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'Käfer',
+        '猫 犬',
+        'می\u200cخواهم',  # a zero-width non-joiner
+        '\U0001f469\u200d\U0001f680',  # joined emoji
+        '\u2764\ufe0f',  # a variation selector
+        '\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f',  # a flag of tags
+        '\U0001fae8',  # newer than this Python may know
+        'a\u00a0b\u3000c\u202fd',  # spaces
+        'so\u00adft',
+        'שלום\u200f!',
+        'ก\u200bข',
+        '',
+    ],
+)
+def test_words_of_any_script_are_text(text):
+    assert all(map(is_text, text))
+
+
+@pytest.mark.parametrize(
+    'character',
+    [
+        '\n',
+        '\r',
+        '\t',
+        '\0',
+        '\x1b',
+        '\x7f',
+        '\x85',
+        '\u2028',
+        '\u2029',
+        '\ud800',
+        '\u202e',
+        '\u202a',
+        '\u2066',
+        '\u2069',
+    ]
+    + ['\ufeff', '\uffff', '\u0378', '\ufdd0'],
+)
+def test_what_breaks_a_line_is_no_text(character):
+    assert not is_text(character)
