@@ -5,7 +5,9 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Iterable, Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from mbv3zoo.images.fonts import TextLine
 
 
 def draw_boxes(
@@ -16,19 +18,21 @@ def draw_boxes(
 ) -> None:
     """Draws boxes, in the colours of their classes, and captions onto an image.
 
+    Captions are written in fonts that have their characters; see `mbv3zoo.images.fonts`.
+
     Args:
         image: RGB; it is changed.
         rows: For each box, the last one on top: xyxy in pixels of `image`, the label, the caption.
         line_width: In pixels.
         font_size: In pixels.
     """
-    painter, font = ImageDraw.Draw(image), ImageFont.load_default(size=font_size)
+    painter = ImageDraw.Draw(image)
     for box, label, caption in rows:
         colour = class_colour(label)
         left, top, right, bottom = map(round, box)
         # Edges lie between pixels, and the rectangle includes its last pixel.
         painter.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=line_width)
-        _draw_caption(painter, caption, (left, top), image.size, colour, font)
+        _draw_caption(painter, TextLine(caption, font_size), (left, top), image.size, colour)
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -41,14 +45,13 @@ def class_colour(label: int) -> tuple[int, int, int]:
 
 def _draw_caption(
     painter: ImageDraw.ImageDraw,
-    caption: str,
+    caption: TextLine,
     corner: tuple[int, int],
     canvas_size: tuple[int, int],
     colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     """Writes a caption above a box's top left corner, moved where needed to stay inside the image."""
-    text_left, text_top, text_right, text_bottom = painter.textbbox((0, 0), caption, font=font)
+    text_left, text_top, text_right, text_bottom = caption.box(painter)
     width, height = round(text_right - text_left) + 4, round(text_bottom - text_top) + 4
     left = max(0, min(corner[0], canvas_size[0] - width))
     top = corner[1] - height if corner[1] >= height else max(0, min(corner[1], canvas_size[1] - height))
@@ -56,4 +59,4 @@ def _draw_caption(
     # Rec. 601 brightness decides which of black and white can be read on the colour.
     bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
     ink = (0, 0, 0) if bright else (255, 255, 255)
-    painter.text((left + 2 - text_left, top + 2 - text_top), caption, fill=ink, font=font)
+    caption.draw(painter, (left + 2 - text_left, top + 2 - text_top), ink)

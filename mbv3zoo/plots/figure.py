@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 
+from mbv3zoo.images.fonts import as_line, fonts_of
 from mbv3zoo.utils.atomic import atomic_write
 
 DPI = 120
@@ -32,11 +36,32 @@ def plain_axes(axes: Axes, title: str, x_label: str, y_label: str) -> None:
 
 def shown_name(name: str, length: int = 24) -> str:
     """A class name for matplotlib: shortened, with dollar signs escaped."""
-    name = ' '.join(name.split())
+    name = ' '.join(as_line(name).split())
     name = name if len(name) <= length else f'{name[: length - 3]}...'
     return name.replace('$', r'\$')
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes a figure as a PNG file, atomically."""
-    atomic_write(path, lambda file: figure.savefig(file, format='png', dpi=DPI))
+    """Writes a figure as a PNG file, atomically, its texts in fonts that have their characters."""
+    _use_fonts(figure)
+    with warnings.catch_warnings():
+        # `fonts_of` has told it, once for all texts.
+        warnings.filterwarnings('ignore', r'Glyph \d+ .* missing from')
+        atomic_write(path, lambda file: figure.savefig(file, format='png', dpi=DPI))
+
+
+def _use_fonts(figure: Figure) -> None:
+    """Gives texts further fonts, where matplotlib's own has not all of the figure's characters."""
+    texts = [found for found in figure.findobj(Text) if isinstance(found, Text)]
+    files = [str(file) for file in fonts_of(text.get_text() for text in texts)]
+    if not files:
+        return
+    for file in set(files).difference(entry.fname for entry in fontManager.ttflist):
+        fontManager.addfont(file)
+    names = {entry.fname: entry.name for entry in reversed(fontManager.ttflist)}
+    families = [names[file] for file in files]
+    for axes in figure.axes:
+        # Also of ticks that are not made yet.
+        axes.tick_params(which='both', labelfontfamily=['sans-serif', *families])
+    for text in texts:
+        text.set_fontfamily([*text.get_fontfamily(), *families])

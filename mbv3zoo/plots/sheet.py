@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from mbv3zoo.images.draw import draw_boxes
+from mbv3zoo.images.fonts import TextLine
 from mbv3zoo.utils.atomic import atomic_write
 
 CELL_WIDTH = 400
@@ -56,25 +57,25 @@ def write_sheet(rows: list[list[Image.Image]], captions: list[str], title: str, 
     columns = min(columns, max(1, len(rows)))
     # Cells of a group are close together, groups apart.
     group_width = group * (width + 2) - 2
-    title_font, font = ImageFont.load_default(size=16), ImageFont.load_default(size=12)
+    heading = TextLine(title, size=16)
     left = _MARGIN
-    sheet_width = max(columns * (group_width + 2 * _MARGIN), round(title_font.getlength(title)) + 2 * _MARGIN)
+    sheet_width = max(columns * (group_width + 2 * _MARGIN), round(heading.width) + 2 * _MARGIN)
     sheet = Image.new('RGB', (sheet_width, 2 * _LINE + lines * (height + _LINE + _MARGIN)), _PAPER)
     painter = ImageDraw.Draw(sheet)
-    painter.text((left, _MARGIN), title, fill=_INK, font=title_font)
+    heading.draw(painter, (left, _MARGIN), _INK)
     for i, (cells, caption) in enumerate(zip(rows, captions, strict=True)):
         left = _MARGIN + i % columns * (group_width + 2 * _MARGIN)
         top = 2 * _LINE + i // columns * (height + _LINE + _MARGIN)
         for j, cell in enumerate(cells):
             sheet.paste(cell, (left + j * (width + 2), top))
-        painter.text((left, top + height + 3), _shortened(caption, group_width, font), fill=_INK, font=font)
+        _shortened(caption, group_width).draw(painter, (left, top + height + 3), _INK)
     atomic_write(path, lambda file: sheet.save(file, format='PNG'))
 
 
-def _shortened(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _shortened(text: str, width: int) -> TextLine:
     """A text cut at its start to `width` pixels, as the end of a file's name tells more."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(f'...{text}') > width:
+    line = TextLine(text, size=12)
+    while text and line.width > width:
         text = text[1:]
-    return f'...{text}'
+        line = TextLine(f'...{text}', size=12)
+    return line
