@@ -59,7 +59,8 @@ class PixelLabels:
     problems: LabelProblems
     crowd_name: str = 'iscrowd'
     records: list[Record] = field(default_factory=list)
-    _values: list[torch.Tensor] = field(default_factory=list)
+    # Of each object: its box as written, and the (width, height) of its frame.
+    _values: list[tuple[float, ...]] = field(default_factory=list)
     _frames: list[tuple[float, float]] = field(default_factory=list)
     _resized: list[str] = field(default_factory=list)
     _turned: list[str] = field(default_factory=list)
@@ -97,8 +98,8 @@ class PixelLabels:
             return
         place = place or Placement((1, 1), upright)
         if labels:
-            self._values.append(torch.tensor([label.values for label in labels], dtype=torch.float64))
-            self._frames.append(frame if all(frame) else upright)
+            self._values += [label.values for label in labels]
+            self._frames += [frame if all(frame) else upright] * len(labels)
             self._note(place, frame, upright, where)
         image_id = len(self.records) + 1 if image_id is None else image_id
         self.records.append(self._record(path, upright[::-1], self._distinct(labels), place, image_id))
@@ -113,9 +114,10 @@ class PixelLabels:
             ValueError: The boxes are shares of the image's sides, or corners instead of [x, y, width, height].
         """
         if self._values:
-            self._check_units()
+            boxes, sides = (torch.tensor(each, dtype=torch.float64) for each in (self._values, self._frames))
+            self._check_units(boxes, sides)
             if holds_xywh:
-                self._check_is_xywh()
+                self._check_is_xywh(boxes, sides)
         count = len(self.records)
         if self._resized:
             text = f'{len(self._resized)} of {count} images have another size than is stated; their boxes are scaled'
@@ -176,22 +178,17 @@ class PixelLabels:
             self.problems.add(label.where, f'{error}; taken as 0')
             return False
 
-    def _check_units(self) -> None:
-        boxes = torch.cat(self._values)
+    def _check_units(self, boxes: torch.Tensor, sides: torch.Tensor) -> None:
+        """Refuses boxes that are shares of the sides. `boxes` [N, 4] are as written, `sides` [N, 2] those of frames."""
         # Pixels of an image this small may be meant.
-        large = all(min(frame) > 2 for frame in self._frames)
-        if large and ((boxes >= 0) & (boxes <= 1)).all():
+        if (sides > 2).all() and ((boxes >= 0) & (boxes <= 1)).all():
             raise ValueError(
                 f'{self.source}: all of its {len(boxes)} boxes lie between 0 and 1, such as {boxes[0].tolist()}; they '
                 "look like shares of the image's sides, and pixels are expected. Save a copy with boxes in pixels"
             )
 
-    def _check_is_xywh(self) -> None:
+    def _check_is_xywh(self, boxes: torch.Tensor, sides: torch.Tensor) -> None:
         """Refuses boxes that are [x1, y1, x2, y2], as some files have them; they would be silently wrong."""
-        boxes = torch.cat(self._values)
-        sides = torch.cat(
-            [own.new_tensor([frame]).expand(len(own), 2) for own, frame in zip(self._values, self._frames, strict=True)]
-        )
         leaves = (boxes[:, :2] + boxes[:, 2:] > sides + 1).any(1)
         is_corners = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= sides + 1)).all()
         many = len(boxes) >= _ENOUGH_BOXES and leaves.float().mean() > 0.5

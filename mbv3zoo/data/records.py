@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ _logger = logging.getLogger(__name__)
 
 # Names that tools use for the validation split.
 VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
+
+# What becomes of a label or image that is not as it should be.
+_OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats')
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,14 @@ class LabelProblems:
         self.lines.append(f'{where}: {what}')
 
     def report(self, limit: int = 20) -> None:
-        """Logs one warning that counts all problems and shows the first `limit`."""
+        """Logs one warning that counts all problems by their outcome and shows the first `limit`."""
         if self.lines:
             shown = '\n  '.join(self.lines[:limit])
             more = f'\n  ... and {len(self.lines) - limit} more' if len(self.lines) > limit else ''
-            _logger.warning('%s: %d label problems:\n  %s%s', self.source, len(self.lines), shown, more)
+            found = Counter(outcome for line in self.lines for outcome in _OUTCOMES if outcome in line)
+            counts = ', '.join(f'{count} {outcome}' for outcome, count in found.items()) if more else ''
+            counts = f' ({counts})' if counts else ''
+            _logger.warning('%s: %d label problems%s:\n  %s%s', self.source, len(self.lines), counts, shown, more)
 
 
 @dataclass(frozen=True)

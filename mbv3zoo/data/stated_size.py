@@ -32,6 +32,8 @@ class Placement:
 
     def place(self, boxes: torch.Tensor) -> torch.Tensor:
         """Boxes [N, 4] xyxy in pixels of the labelled frame -> of the upright image."""
+        if self.scale == (1, 1) and self.orientation == 1:
+            return boxes
         x1, y1, x2, y2 = (boxes * boxes.new_tensor([*self.scale, *self.scale])).unbind(1)
         width, height = self.frame
         if self.orientation in (6, 7):

@@ -101,6 +101,16 @@ def test_problems_are_told_once_with_their_number(caplog):
     assert '... and 5 more' in text
 
 
+def test_many_problems_are_counted_by_what_became_of_them(caplog):
+    problems = LabelProblems(Path('my.yaml'))
+    for i in range(25):
+        problems.add(f'a.txt:{i}', 'odd; dropped' if i < 20 else 'outside; clipped')
+    problems.add('b.txt:1', 'repeats line 0; dropped')
+    problems.add('c.png', 'left out: damaged')
+    problems.report()
+    assert 'my.yaml: 27 label problems (21 dropped, 5 clipped, 1 repeats, 1 left out):' in caplog.text
+
+
 def test_no_more_is_said_where_all_is_shown(caplog):
     problems = LabelProblems(Path('my.yaml'))
     for i in range(3):
