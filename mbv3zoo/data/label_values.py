@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from mbv3zoo.config.types import one_line
+from mbv3zoo.config.types import class_name
 
 _FLAGS = {'0': False, 'false': False, '': False, 'none': False, '1': True, 'true': True}
 
@@ -123,8 +123,9 @@ def check_class_names(names: Sequence[str], source: Any) -> tuple[str, ...]:
 
 
 def is_class_name(name: str) -> bool:
-    """Whether a text can name a class: one line of printable characters, not only spaces."""
+    """Whether a text can name a class: one line of any script, not only spaces."""
     try:
-        return bool(one_line(name).strip())
+        class_name(name)
     except ValueError:
         return False
+    return True

@@ -3,14 +3,13 @@ for a polygon), as fractions of its width and height."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import torch
 from torchvision.ops import box_area
 
-from mbv3zoo.config.types import class_name
 from mbv3zoo.data.files import FileLookup
+from mbv3zoo.data.label_values import check_class_names
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
 from mbv3zoo.data.yolo_files import YoloFiles, slashes
 from mbv3zoo.data.yolo_rows import Row, RowReader
@@ -91,15 +90,7 @@ def _class_names(data: dict, path: Path) -> tuple[str, ...]:
     # As text, which may be '3': names of exporters are.
     if str(data.get('nc', len(names))).strip() != str(len(names)):
         raise ValueError(f'{path}: nc is {data["nc"]}, but `names` has {len(names)} names')
-    for i, name in enumerate(names):
-        try:
-            class_name(name)
-        except ValueError as error:
-            raise ValueError(f'{path}: name {i} of `names` {error}, given {name!r}') from error
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ValueError(f'{path}: has names twice: {twice[:20]}; each class needs its own')
-    return tuple(names)
+    return check_class_names(names, path)
 
 
 def _keypoints(data: dict, path: Path) -> tuple[int, int] | None:

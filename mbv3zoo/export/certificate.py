@@ -10,6 +10,7 @@ from pydantic import Field
 
 from mbv3zoo.config.base import Config
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
+from mbv3zoo.utils.text import read_text
 
 
 class Tolerance(Config):
@@ -167,7 +168,9 @@ def read_certificate(path: str | Path) -> Certificate:
     place = certificate_path(path)
     if not place.is_file():
         raise ValueError(f'{path}: there is no certificate {place.name} beside it')
+    text = read_text(place)
     try:
-        return Certificate.parse(json.loads(place.read_text(encoding='utf-8')), place)
-    except json.JSONDecodeError as error:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{place}: it is not JSON: {error}') from error
+    return Certificate.parse(data, place)

@@ -13,6 +13,7 @@ from mbv3zoo.config.detector import MOST_CLASSES, DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.types import ClassNames, ImageSize, LevelAnchors
 from mbv3zoo.images.letterbox import PAD_VALUE
+from mbv3zoo.utils.text import read_text
 
 # The key under which formats that can hold text have the record, as JSON.
 METADATA_KEY = 'mbv3zoo'
@@ -147,7 +148,7 @@ def read_info(path: Path, metadata: str | None) -> ExportInfo | None:
     certificate = path.with_name(f'{path.name}.json')
     if not certificate.is_file():
         return None
-    text = certificate.read_text(encoding='utf-8')
+    text = read_text(certificate)
     data = _parse_json(text, f'{certificate}: expected the certificate of an exported detector')
     return ExportInfo.parse(data['info'], certificate) if isinstance(data, dict) and 'info' in data else None
 
@@ -155,5 +156,5 @@ def read_info(path: Path, metadata: str | None) -> ExportInfo | None:
 def _parse_json(text: str, failure: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{failure}: {error}') from error

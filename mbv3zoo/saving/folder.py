@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mbv3zoo.utils.atomic import atomic_write_all, temporary_files
+from mbv3zoo.utils.text import read_text
 
 CONFIG_NAME = 'config.json'
 # The backbone alone, under timm's names: what timm itself looks for in a repository.
@@ -137,7 +138,7 @@ def read_config(path: Path, advice: str = '') -> dict[str, Any]:
     """
     check_config_size(path.stat().st_size, str(path))
     try:
-        config = json.loads(path.read_bytes().decode('utf-8'))
+        config = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is corrupt: it is not JSON ({error}). {advice}') from error
     if not isinstance(config, dict):

@@ -131,7 +131,7 @@ class _Loader(yaml.SafeLoader):
             raise _NotPlain(f'{_shown(node)} is no value of the kind {_kind(node)}', node) from error
         if isinstance(value, int) and value.bit_length() > _MOST_BITS:
             raise _NotPlain(f'{_shown(node)} is too large a number', node)
-        return value
+        return _joined(value) if isinstance(value, str) else value
 
     def _names(self, node: yaml.Node) -> Any:
         if isinstance(node, yaml.SequenceNode):
@@ -152,7 +152,12 @@ class _Loader(yaml.SafeLoader):
         plain = isinstance(node, yaml.ScalarNode) and self.resolve(yaml.ScalarNode, node.value, (True, False))
         if not plain or node.tag not in (plain, f'{_TAG}str'):
             raise _NotPlain(f'expected the text of a name, given {_kind(node)} {_shown(node)}', node)
-        return node.value
+        return _joined(node.value)
+
+
+def _joined(text: str) -> str:
+    """A text with the halves of its characters joined, as JSON writes an emoji as two of them."""
+    return text.encode('utf-16-le', 'surrogatepass').decode('utf-16-le', 'surrogatepass')
 
 
 def _line(error: yaml.MarkedYAMLError) -> int:

@@ -41,6 +41,15 @@ def test_a_record_is_read_from_the_file_or_from_the_certificate_beside_it(tmp_pa
     assert read_info(path, info().model_dump_json()) == info()
 
 
+def test_names_of_any_script_and_a_byte_order_mark_are_read(tmp_path):
+    names = ('می\u200cخواهم', '\U0001f469\u200d\U0001f680', 'a\u00a0b', 'no')
+    found = info().model_copy(update={'class_names': names})
+    assert read_info(tmp_path / 'm.onnx', found.model_dump_json()).class_names == names
+    beside = tmp_path / 'm.onnx.json'
+    beside.write_text(json.dumps({'info': found.model_dump(mode='json')}, ensure_ascii=False), encoding='utf-8-sig')
+    assert read_info(tmp_path / 'm.onnx', None).class_names == names
+
+
 def test_other_programs_have_no_record_and_damage_is_told(tmp_path):
     path, beside = tmp_path / 'm.onnx', tmp_path / 'm.onnx.json'
     for text in ('{}', '[]', 'null'):
@@ -49,5 +58,6 @@ def test_other_programs_have_no_record_and_damage_is_told(tmp_path):
     beside.write_text('{')
     with pytest.raises(ValueError, match='m.onnx.json: expected the certificate of an exported detector'):
         read_info(path, None)
-    with pytest.raises(ValueError, match='m.onnx: its metadata is not JSON'):
-        read_info(path, '{')
+    for damaged in ('{', '[' * 3000):
+        with pytest.raises(ValueError, match='m.onnx: its metadata is not JSON'):
+            read_info(path, damaged)

@@ -1,5 +1,7 @@
 """What a file of settings may be; every file goes through here, so a test of it stands for all of them."""
 
+import json
+
 import pytest
 import yaml
 
@@ -151,6 +153,12 @@ def test_what_yaml_chokes_on_is_one_sentence_with_the_line(write, value, expecte
     with pytest.raises(ValueError, match=expected) as caught:
         read_mapping(write(f'x: 1\na: {value}'))
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['猫', '\U0001f469\u200d\U0001f680', 'a\ud800b'])
+def test_json_is_yaml_too(write, name):
+    value = {'names': [name, 'no'], 'path': name, name: {'a': [None, True, 0.25]}}
+    assert read_mapping(write(json.dumps(value))) == value
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
