@@ -14,8 +14,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import ValidationError
-
 from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
 from mbv3zoo.utils.text import is_text
 
@@ -301,7 +299,7 @@ def _part(license: Any, source: Any) -> LicensedPart:
     source = ''.join(character if is_text(character) else '?' for character in str(source))[:500]
     try:
         return LicensedPart(license=license, source=source)
-    except ValidationError:
+    except ValueError:
         return LicensedPart(source=source)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.cli.described import DescribedCommand
-from mbv3zoo.cli.options import Settings, given, parse_settings
+from mbv3zoo.cli.options import Settings, given, with_set
 
 
 class SynthCommand(DescribedCommand):
@@ -44,8 +44,7 @@ def synth(
         objects=objects,
         backgrounds=backgrounds,
     )
-    settings |= parse_settings(set_ or [])
-    config = SyntheticConfig.parse(settings, 'synth')
+    config = SyntheticConfig.parse(with_set(settings, set_), 'synth')
     with bar(config.train + config.val + config.shift, 'scenes') as progress:
         counts = synthesize(out, config, lambda done: progress.update(done - progress.n))
     typer.echo(f'{out}: {", ".join(f"{value} {key}" for key, value in counts.items())}')

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from mbv3zoo.utils.text import one_line
+
 Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub repository organisation/name.')]
 AnyModel = Annotated[
     str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
@@ -27,14 +29,28 @@ def given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """['mosaic=0.3'] -> {'mosaic': 0.3}; values are read as YAML scalars."""
-    import yaml
+def with_set(settings: dict[str, Any], pairs: list[str] | None) -> dict[str, Any]:
+    """Settings that have options of their own, and those of `--set`: ['mosaic=0.3'] adds {'mosaic': 0.3}.
 
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition('=')
-        if not equals:
-            raise ValueError(f'--set {pair}: expected name=value')
-        settings[name.strip()] = yaml.safe_load(value)
+    Args:
+        settings: Name -> value of the options that were given.
+        pairs: As on the command line; a value is read as YAML.
+
+    Raises:
+        ValueError: A pair is malformed, or a setting is given twice.
+    """
+    from mbv3zoo.utils.yaml import parse_yaml
+
+    settings = dict(settings)
+    for pair in pairs or []:
+        name, equals, text = pair.partition('=')
+        name, shown = name.strip(), f'--set {one_line(pair, 100)}'
+        if not equals or not name:
+            raise ValueError(f'{shown}: expected name=value')
+        if name in settings:
+            raise ValueError(f'{shown}: {name} is given twice; leave one of them out')
+        try:
+            settings[name] = parse_yaml(text, name)
+        except ValueError as error:
+            raise ValueError(f'{shown}: the value is no number, text, list or mapping as YAML writes them') from error
     return settings

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.cli.described import DescribedCommand
-from mbv3zoo.cli.options import DATA_HELP, ImageSize, Settings, given, parse_settings
+from mbv3zoo.cli.options import DATA_HELP, ImageSize, Settings, given, with_set
 from mbv3zoo.cli.output import tell
 
 
@@ -84,7 +84,7 @@ def train(
         images=images,
         val_images=val_images,
         data_license=data_license,
-        **settings | parse_settings(set_ or []),
+        **with_set(settings, set_),
     )
     if preview:
         run.preview(config, preview)

@@ -6,7 +6,7 @@ import difflib
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
@@ -16,7 +16,44 @@ _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 4, 10, 10, 10
 _SHORT.maxstring = _SHORT.maxother = 200
 
 
-class Config(BaseModel):
+# Kinds of pydantic's errors by the start of their names -> what was expected.
+_EXPECTED = {
+    'missing': 'is missing',
+    'greater_than_equal': 'expected a number greater than or equal to {ge:g}',
+    'greater_than': 'expected a number greater than {gt:g}',
+    'less_than_equal': 'expected a number less than or equal to {le:g}',
+    'less_than': 'expected a number less than {lt:g}',
+    'finite_number': 'expected a finite number',
+    'float_': 'expected a number',
+    'int_': 'expected an integer',
+    'bool_': 'expected true or false',
+    'string_type': 'expected a string',
+    'string_too_long': 'expected at most {max_length} characters',
+    'too_long': 'expected at most {max_length} items',
+    'too_short': 'expected at least {min_length} items',
+    'tuple_type': 'expected a list',
+    'list_type': 'expected a list',
+    'dict_type': 'expected a mapping',
+    'model_': 'expected a mapping of settings',
+    'literal_error': 'expected {expected}',
+}
+
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass as _Checked
+else:
+
+    class _Checked(type(BaseModel)):
+        """Errors of `TrainConfig(epochs=0)` are those of `TrainConfig.parse`."""
+
+        def __call__(cls, *args, **settings):
+            try:
+                return super().__call__(*args, **settings)
+            except ValidationError as error:
+                raise ValueError(_sentence(error)) from None
+
+
+class Config(BaseModel, metaclass=_Checked):
     """Base of all settings: frozen, and an unknown key is refused with the nearest known name."""
 
     # No infinity or NaN: JSON, which configs are saved as, has neither. The docstring under a field is its description:
@@ -55,9 +92,17 @@ class Config(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            lines = []
-            for item in error.errors(include_url=False):
-                place = ''.join(f'{part}.' for part in item['loc'])[:-1]
-                given = '' if isinstance(item['input'], Mapping) else f' (given: {_SHORT.repr(item["input"])})'
-                lines.append((f'{place}: ' if place else '') + item['msg'].removeprefix('Value error, ') + given)
-            raise ValueError((f'{source}: ' if str(source) else '') + '; '.join(lines)) from None
+            raise ValueError((f'{source}: ' if str(source) else '') + _sentence(error)) from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """What does not fit, all of it, on one line."""
+    parts = []
+    for item in error.errors(include_url=False):
+        place = ''.join(f'{part}.' for part in item['loc'])[:-1]
+        given = '' if isinstance(item['input'], Mapping) else f' (given: {_SHORT.repr(item["input"])})'
+        kind = next((kind for kind in _EXPECTED if item['type'].startswith(kind)), None)
+        own = item['msg'].removeprefix('Value error, ').replace('Input should be', 'expected', 1)
+        text = own if kind is None else _EXPECTED[kind].format(**item.get('ctx', {}))
+        parts.append((f'{place}: ' if place else '') + text + given)
+    return '; '.join(parts)

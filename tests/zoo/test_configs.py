@@ -82,8 +82,8 @@ def test_a_missing_file_is_named_with_those_that_exist(tmp_path):
         ('resnet18', 'given str'),
         ('backbone: resnet18\nnum_clases: 3', "did you mean 'num_classes'"),
         ('backbone: resnet18\nimage_size: 100', 'multiples of 32'),
-        ('num_classes: 3', 'backbone: Field required'),
-        ('backbone:\nnum_classes: 3', 'backbone: Input should be a valid string'),
+        ('num_classes: 3', 'backbone: is missing'),
+        ('backbone:\nnum_classes: 3', 'backbone: expected a string'),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, text, words):
