@@ -8,6 +8,7 @@ from pathlib import Path, PureWindowsPath
 
 from mbv3zoo.data.coco_layout import split_of
 from mbv3zoo.data.files import FileLookup
+from mbv3zoo.utils.text import one_line
 
 # Images that are looked for in each place, evenly chosen.
 _SAMPLE = 50
@@ -37,8 +38,9 @@ def find_images(path: Path, names: Mapping[int | str, str], images: str | Path |
         sample = every[:: max(1, len(every) // _SAMPLE)]
         place = _fullest(places, sample, lookup) or _fullest(places, every, lookup)
         if place is None:
+            known = [str(own) for own in places if own.is_dir()]
             raise ValueError(
-                f'{path}: {every[0]} is in none of {[str(p) for p in places if p.is_dir()]}; name the folder of its '
+                f'{path}: {one_line(every[0], 80)} is in none of {known}; name the folder of its '
                 'pictures (--images, or for --val-data --val-images)'
             )
     assert place is not None

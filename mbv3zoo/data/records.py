@@ -16,6 +16,7 @@ _logger = logging.getLogger(__name__)
 VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
 
 # What becomes of a label or image that is not as it should be.
+_LONGEST = 500  # characters of a line
 _OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats')
 
 
@@ -52,7 +53,9 @@ class LabelProblems:
     lines: list[str] = field(default_factory=list)
 
     def add(self, where: str, what: str) -> None:
-        self.lines.append(f'{where}: {what}')
+        line = f'{where}: {what}'
+        # Names of files may be pages long; the end says what was done.
+        self.lines.append(line if len(line) <= _LONGEST else f'{line[: _LONGEST // 2]} ... {line[-_LONGEST // 4 :]}')
 
     def report(self, limit: int = 20) -> None:
         """Logs one warning that counts all problems by their outcome and shows the first `limit`."""

@@ -101,6 +101,12 @@ def test_problems_are_told_once_with_their_number(caplog):
     assert '... and 5 more' in text
 
 
+def test_the_middle_of_a_very_long_line_is_left_out():
+    problems = LabelProblems(Path('my.yaml'))
+    problems.add('x' * 5000, 'odd; dropped')
+    assert len(problems.lines[0]) < 500 and problems.lines[0].endswith('xx: odd; dropped')
+
+
 def test_many_problems_are_counted_by_what_became_of_them(caplog):
     problems = LabelProblems(Path('my.yaml'))
     for i in range(25):
