@@ -115,7 +115,7 @@ def check_class_names(names: Sequence[str], source: Any) -> tuple[str, ...]:
         raise ValueError(f'{source}: it names no class')
     for name in names:
         if not is_class_name(name):
-            raise ValueError(f'{source}: class name {shown(name)} is not one line of printable characters')
+            raise ValueError(f'{source}: class name {shown(name)} is not one line of text')
     twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise ValueError(f'{source}: each class must have a name of its own; {shown(twice)} are there more than once')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,8 @@ from mbv3zoo.data.records import LabelProblems, Record, clean_boxes
 from mbv3zoo.data.stated_size import Placement, placement
 from mbv3zoo.images.read import SIDEWAYS, read_stored_size
 
-# Fewest boxes to tell that they are not [x, y, width, height]; and fewest where every one of them leaves its image.
-_ENOUGH_BOXES, _ENOUGH_OUTSIDE = 10, 3
+# Fewest boxes to tell that they are not [x, y, width, height]; and fewest where every one of them says so.
+_ENOUGH_BOXES, _ENOUGH_CLEAR = 10, 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class PixelLabels:
     # Of each object: its box as written, and the (width, height) of its frame.
     _values: list[tuple[float, ...]] = field(default_factory=list)
     _frames: list[tuple[float, float]] = field(default_factory=list)
+    # As stated, in square pixels of the frame; NaN without.
+    _areas: list[float] = field(default_factory=list)
     _resized: list[str] = field(default_factory=list)
     _turned: list[str] = field(default_factory=list)
 
@@ -100,6 +103,7 @@ class PixelLabels:
         if labels:
             self._values += [label.values for label in labels]
             self._frames += [frame if all(frame) else upright] * len(labels)
+            self._areas += [as_area(label.areas[:1], 1, math.nan, math.inf) for label in labels]
             self._note(place, frame, upright, where)
         image_id = len(self.records) + 1 if image_id is None else image_id
         self.records.append(self._record(path, upright[::-1], self._distinct(labels), place, image_id))
@@ -114,10 +118,11 @@ class PixelLabels:
             ValueError: The boxes are shares of the image's sides, or corners instead of [x, y, width, height].
         """
         if self._values:
-            boxes, sides = (torch.tensor(each, dtype=torch.float64) for each in (self._values, self._frames))
+            written = self._values, self._frames, self._areas
+            boxes, sides, areas = (torch.tensor(each, dtype=torch.float64) for each in written)
             self._check_units(boxes, sides)
             if holds_xywh:
-                self._check_is_xywh(boxes, sides)
+                self._check_is_xywh(boxes, sides, areas)
         count = len(self.records)
         if self._resized:
             text = f'{len(self._resized)} of {count} images have another size than is stated; their boxes are scaled'
@@ -187,13 +192,18 @@ class PixelLabels:
                 "look like shares of the image's sides, and pixels are expected. Save a copy with boxes in pixels"
             )
 
-    def _check_is_xywh(self, boxes: torch.Tensor, sides: torch.Tensor) -> None:
+    def _check_is_xywh(self, boxes: torch.Tensor, sides: torch.Tensor, areas: torch.Tensor) -> None:
         """Refuses boxes that are [x1, y1, x2, y2], as some files have them; they would be silently wrong."""
         leaves = (boxes[:, :2] + boxes[:, 2:] > sides + 1).any(1)
-        is_corners = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= sides + 1)).all()
+        if not ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= sides + 1)).all():
+            return
+        advice = 'they look like [x1, y1, x2, y2]. Save a copy with converted boxes, and give that'
+        read = f'{self.source}: read as [x, y, width, height],'
         many = len(boxes) >= _ENOUGH_BOXES and leaves.float().mean() > 0.5
-        if is_corners and (many or (len(boxes) >= _ENOUGH_OUTSIDE and leaves.all())):
-            raise ValueError(
-                f'{self.source}: read as [x, y, width, height], {int(leaves.sum())} of {len(boxes)} boxes leave their '
-                'picture; they look like [x1, y1, x2, y2]. Save a copy with converted boxes, and give that'
-            )
+        if many or (len(boxes) >= _ENOUGH_CLEAR and leaves.all()):
+            raise ValueError(f'{read} {int(leaves.sum())} of {len(boxes)} boxes leave their picture; {advice}')
+        of_corners = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+        # Both within rounding; NaN is neither.
+        told = ((areas / of_corners - 1).abs() < 0.01) & ((areas / boxes[:, 2:].prod(1) - 1).abs() > 0.01)
+        if len(boxes) >= _ENOUGH_CLEAR and told.all():
+            raise ValueError(f'{read} none of {len(boxes)} boxes has the area that is stated for it; {advice}')

@@ -14,6 +14,8 @@ from mbv3zoo.utils.text import one_line, read_text
 _OUTLINE_TOLERANCE = 0.5
 # Of boxes that end at the picture's edge, written with few digits.
 _BOX_TOLERANCE = 0.01
+# No corner of a box in shares lies beyond it, however it was drawn; those in pixels do.
+_FAR = 2
 # Longer rows are outlines; keypoints have far fewer values.
 _MOST_COLUMNS = 500
 
@@ -39,6 +41,7 @@ class RowReader:
     def __init__(self, keypoints: tuple[int, int] | None, data_yaml: Path, problems: LabelProblems) -> None:
         self.keypoints, self.data_yaml, self.problems = keypoints, data_yaml, problems
         self._counts: set[int] = set()
+        self._boxes = self._far = 0
         self._all_boxes = True
         # Places and counts of the first row that is no outline, and of the first that is hardly one.
         self._no_outline: tuple[str, int] | None = None
@@ -75,6 +78,8 @@ class RowReader:
             elif first != number:
                 self.problems.add(where, f'repeats line {first}; dropped')
             elif (corners := self._corners(values, where)) is not None:
+                self._boxes += 1
+                self._far += max(corners) > _FAR
                 rows.append(Row(label, corners, where))
         return rows
 
@@ -82,8 +87,14 @@ class RowReader:
         """Call it after all files.
 
         Raises:
-            ValueError: The long rows of the split are no outlines, so they are boxes with more columns.
+            ValueError: The long rows of the split are no outlines, so they are boxes with more columns; or most boxes
+                are in pixels.
         """
+        if self._far > self._boxes / 2:
+            raise ValueError(
+                f'{self.data_yaml}: {self._far} of {self._boxes} boxes lie far outside their pictures; they look like '
+                "pixels, and shares of the picture's sides (0..1) are expected. Divide them by its width and height"
+            )
         # Outlines have as many points as their object's shape needs, so a single bad row tells nothing then.
         if len(self._counts) > 1:
             return

@@ -404,7 +404,7 @@ def test_flags_may_be_texts_or_numbers(library, tmp_path, kind):
 def test_categories_that_are_no_names_are_refused(library, tmp_path, names):
     boxes = [(1, 2, 3, 4)] * 2
     source = save(library, tmp_path / 'set', library.Value('string'), train=[row(boxes, names)])
-    with pytest.raises(ValueError, match='set: class name .* is not one line of printable characters'):
+    with pytest.raises(ValueError, match='set: class name .* is not one line of text'):
         load_hub_dataset(source, 'train')
 
 

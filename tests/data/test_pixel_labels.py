@@ -89,6 +89,22 @@ def test_numbers_beyond_all_images_are_dropped(reader, tmp_path, box):
     assert 'not inside' in reader.problems.lines[0]
 
 
+def test_corners_are_told_by_their_areas_too(reader, tmp_path):
+    for i in range(3):
+        add(reader, tmp_path, label((2 + i, 4, 12, 20), areas=[(10 - i) * 16]))
+    with pytest.raises(ValueError, match='none of 3 boxes has the area that is stated for it; they look like'):
+        reader.finish()
+    add(reader, tmp_path, label((9, 4, 12, 20)))
+    assert len(reader.finish()) == 4
+
+
+@pytest.mark.parametrize('share', [1, 0.4])
+def test_areas_of_boxes_and_masks_are_no_sign_of_corners(reader, tmp_path, share):
+    for i in range(5):
+        add(reader, tmp_path, label((2 + i, 4, 12, 20), areas=[240 * share]))
+    assert len(reader.finish()) == 5
+
+
 def test_a_far_corner_does_not_move_the_near_one(reader, tmp_path):
     assert add(reader, tmp_path, label((-1e9, 1, 1e9 + 50, 5))).boxes.tolist() == [[0, 1, 50, 6]]
 

@@ -303,6 +303,15 @@ def test_boxes_outside_are_clipped_or_dropped_named_and_counted(one, caplog):
     assert 'data.yaml: 5 label problems' in caplog.text and f'{file}:6' in caplog.text
 
 
+def test_boxes_in_pixels_are_refused(one):
+    """Of the one at the edge, the half inside would be the whole picture."""
+    for text in ('0 40 30 20 10', '0 40 30 80 60\n1 40 30 20 10', '0 .5 .5 .5 .5\n0 40 30 20 10\n1 50 30 20 10'):
+        with pytest.raises(ValueError, match=r'data\.yaml: \d of \d boxes lie far outside .* they look like pixels'):
+            boxes_of(one, text)
+    # One bad row is dropped.
+    assert len(boxes_of(one, '0 .5 .5 .5 .5\n0 40 30 20 10')[0]) == 1
+
+
 def test_a_turned_picture_has_its_size_after_the_turn(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
