@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,7 @@ def _load(source: str) -> dict[str, Any]:
     name = source.removeprefix(PREFIX)
     folder = Path(name).expanduser()
     options = {}
-    if name and folder.is_dir():
+    if name and os.path.isdir(folder):
         name = str(folder)
     else:
         name, _, revision = name.partition('@')
@@ -119,7 +120,7 @@ def _load(source: str) -> dict[str, Any]:
             raise ValueError(f"{source}: no such folder; expected 'hub:org/name' or 'hub:' and an existing folder")
         options = {'name': configuration or None, 'revision': revision or None}
     try:
-        if (folder / 'dataset_dict.json').is_file():
+        if os.path.isfile(folder / 'dataset_dict.json'):
             return dict(datasets.load_from_disk(name))
         return dict(datasets.load_dataset(name, **options))
     except ConnectionError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mbv3zoo.data import hub_dataset
@@ -46,9 +47,10 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
     if str(source).startswith(hub_dataset.PREFIX):
         return load_hub_dataset(str(source), split)
     source = Path(source)
-    if source.is_dir():
+    # Unlike Path's own, these take names that no file can have.
+    if os.path.isdir(source):
         return _load_folder(source, split, images)
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise ValueError(f'{source}: no such data set file or folder; expected {_ACCEPTED}')
     return load_coco(source, images) if is_coco(source) else load_yolo(source, split)
 

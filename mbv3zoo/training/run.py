@@ -150,7 +150,9 @@ def preview(config: RunConfig, path: str | Path) -> None:
 def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
     """The training and the validation set."""
     if is_coco(config.data) and not config.val_data:
-        raise ValueError(f'{config.data} is one split; name the COCO .json of the validation split too')
+        raise ValueError(
+            f'{config.data} is one split; name the COCO .json of the validation split too, with --val-data'
+        )
     return (
         load_dataset(config.data, 'train', config.images),
         load_dataset(config.val_data or config.data, 'val', config.val_images),

@@ -125,6 +125,15 @@ def test_a_hugging_face_set(tmp_path, monkeypatch):
     assert data.records[0].boxes.tolist() == [[1, 2, 4, 6]] and data.class_names == ('thing',)
 
 
+@pytest.mark.parametrize('suffix', ['', '.json', '.yaml'])
+@pytest.mark.parametrize('name', ['x' * 300, 'a\0b', '/' + 'x/' * 3000])
+def test_names_that_no_file_can_have_are_refused(name, suffix):
+    with pytest.raises(ValueError, match='no such data set file or folder'):
+        load_dataset(name + suffix, 'train')
+    with pytest.raises(ValueError, match='no such folder|cannot be loaded'):
+        load_dataset(f'hub:/{name}{suffix}', 'train')
+
+
 def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / 'train').mkdir()
     with pytest.raises(ValueError, match=r'nothing\.yaml: no such data set file'):
