@@ -14,8 +14,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / ROOT
 # The rooms (folders, and files at the root), from the ground up: a room imports from floors below its own only.
 FLOORS = [
     ['utils', 'version'],
+    ['images'],
     ['config'],
-    ['backbones', 'images', 'saving', 'synth'],
+    ['backbones', 'saving', 'synth'],
     ['data', 'detections', 'layer_lists', 'licenses'],
     ['models'],
     ['cards', 'prediction'],
@@ -150,6 +151,17 @@ def test_every_room_has_a_floor_and_the_root_holds_few_files():
     assert len(FLOOR_OF) == sum(map(len, FLOORS))
     assert len([name for name in FILES if '/' not in name]) <= MOST_DOORS
     assert all((PACKAGE / name / '__init__.py').is_file() for name in FLOOR_OF if (PACKAGE / name).is_dir())
+
+
+def test_image_files_are_opened_in_one_place(trees):
+    # The one that limits formats and sizes.
+    calls = [
+        module
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and dotted(node.func) in ('Image.open', 'PIL.Image.open', 'decode_image')
+    ]
+    assert calls == ['images.opening']
 
 
 def test_imports_go_downward(graph):

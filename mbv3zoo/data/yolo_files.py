@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mbv3zoo.data.files import FileLookup, find_files
 from mbv3zoo.data.records import LabelProblems
-from mbv3zoo.images.read import IMAGE_SUFFIXES
+from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.text import read_text
 
 

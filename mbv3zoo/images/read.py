@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from mbv3zoo.images.opening import MAX_PIXELS, Unreadable, open_image, orientation_of, reason
 from mbv3zoo.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
     import torch
-
-IMAGE_SUFFIXES = frozenset(
-    ['.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'],
-)
 
 _16_BIT_MODES = ('I', 'I;16', 'I;16B', 'I;16L', 'I;16N')
 # How stored pixels become upright, for each EXIF orientation. Not ImageOps.exif_transpose: it also writes the
@@ -34,13 +32,13 @@ _TURNS = {
 }
 # Orientations that exchange width and height.
 SIDEWAYS = frozenset([5, 6, 7, 8])
-# What PIL raises on a damaged EXIF block; the pixels are usually fine.
-_EXIF_ERRORS = (SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
 # Resizing may leave float images very slightly outside 0..1; values beyond this are of another range.
 _FLOAT_SLACK = 1e-3
 
 
-def read_image(source: Any, channels: int = 3, at_least: tuple[int, int] | None = None) -> np.ndarray:
+def read_image(
+    source: Any, channels: int = 3, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
     """Reads one image as upright 8-bit pixels.
 
     EXIF orientation is applied, transparency is composited over white (as a page shows it), 16-bit values
@@ -59,21 +57,25 @@ def read_image(source: Any, channels: int = 3, at_least: tuple[int, int] | None 
             of exactly that many channels are taken, and their values are passed on as they are.
         at_least: (height, width) in pixels that will do: a JPEG file that is at least twice, four or eight times as
             large is decoded at that fraction of its size (rounded down), which takes a fraction of the time.
+        max_pixels: most pixels (width x height) of a file, which its header says. Images in memory may have more.
 
     Returns:
         uint8 array `[H, W, channels]`, contiguous, writable, sharing no memory with `source`.
 
     Raises:
-        ValueError: if there is no such file, it is not an image, it is truncated, or an in-memory image
-            has a shape, type or range that is not listed above. A file is named.
+        ValueError: if there is no such file, it is not an image, it is truncated or has more than `max_pixels`, or an
+            in-memory image has a shape, type or range that is not listed above. A file is named.
     """
     if isinstance(source, (str, os.PathLike)):
         _check_has_colours(f'image file {os.fspath(source)!r}', channels)
-        image = _file_to_rgb(source, at_least)
+        image = _file_to_rgb(source, at_least, max_pixels)
     elif isinstance(source, Image.Image):
         name = f'{source.mode} PIL image of {source.width} x {source.height} pixels'
         _check_has_colours(name, channels)
-        image = _pil_to_rgb(source, name)
+        try:
+            image = _pil_to_rgb(source)
+        except Exception as error:
+            raise ValueError(f'cannot read {name}: {reason(error)}') from error
     elif isinstance(source, np.ndarray) or is_tensor(source):
         pixels = _tensor_to_array(source) if is_tensor(source) else _array_to_8_bit(source)
         if channels not in (1, 3):
@@ -93,45 +95,35 @@ def read_image(source: Any, channels: int = 3, at_least: tuple[int, int] | None 
     return np.array(image)
 
 
-def read_size(path: str | os.PathLike) -> tuple[int, int]:
+def read_size(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Returns the (width, height) in pixels that `read_image(path)` will have, decoding no pixels.
 
+    Args:
+        path: An image file.
+        max_pixels: As for `read_image`.
+
     Raises:
-        ValueError: if there is no such file or it is not an image. A file whose header is whole but whose
-            pixels are truncated still has a size.
+        ValueError: if there is no such file, it is not an image, or it has more than `max_pixels`. A file whose header
+            is whole but whose pixels are truncated still has a size.
     """
-    size, orientation = read_stored_size(path)
+    size, orientation = read_stored_size(path, max_pixels)
     return size[::-1] if orientation in SIDEWAYS else size
 
 
-def read_stored_size(path: str | os.PathLike) -> tuple[tuple[int, int], int]:
+def read_stored_size(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[tuple[int, int], int]:
     """Returns the (width, height) of an image file as it is stored, and its EXIF orientation, 1..8.
 
     Raises:
         ValueError: as `read_size`.
     """
-    _check_is_file(path)
-    try:
-        with open(path, 'rb') as file, Image.open(file) as image:
-            if image.format == 'PNG' and 'exif' not in image.info and _png_has_exif(file):
-                image.load()
-            width, height = image.size
-            if isinstance(image, TiffImageFile):
-                # PIL turns TIFF by itself, and not every version turns `size` before loading.
-                width, height = (
-                    image.tag_v2[ExifTags.Base.ImageWidth],
-                    image.tag_v2[ExifTags.Base.ImageLength],
-                )
-            return (width, height), _orientation(image)
-    except Exception as error:
-        raise ValueError(f'cannot read image file {os.fspath(path)!r}: {_reason(error)}') from error
-
-
-def _check_is_file(path: str | os.PathLike) -> None:
-    if os.path.isdir(path):
-        raise ValueError(f'cannot read image file {os.fspath(path)!r}: it is a directory')
-    if not os.path.exists(path):
-        raise ValueError(f'cannot read image file {os.fspath(path)!r}: there is no such file')
+    with open_image(path, max_pixels) as image:
+        if isinstance(image, PngImageFile) and 'exif' not in image.info and _png_has_exif(path):
+            image.load()
+        width, height = image.size
+        if isinstance(image, TiffImageFile):
+            # PIL turns TIFF by itself, and not every version turns `size` before loading.
+            width, height = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+        return (width, height), orientation_of(image)
 
 
 def _check_has_colours(name: str, channels: int) -> None:
@@ -142,77 +134,50 @@ def _check_has_colours(name: str, channels: int) -> None:
         )
 
 
-def _file_to_rgb(path: str | os.PathLike, at_least: tuple[int, int] | None) -> Image.Image:
-    name = f'image file {os.fspath(path)!r}'
-    _check_is_file(path)
-    try:
-        image = Image.open(path)
-    # PIL's decoders raise whatever they trip over (OSError, SyntaxError, struct.error, zlib.error, ...).
-    except Exception as error:
-        raise ValueError(f'cannot read {name}: {_reason(error)}') from error
-    with image:
+def _file_to_rgb(path: str | os.PathLike, at_least: tuple[int, int] | None, max_pixels: int) -> Image.Image:
+    with open_image(path, max_pixels) as image:
         covered = None
         # Phones write MPO, which is JPEG with more images behind the first one.
         if at_least is not None and isinstance(image, JpegImageFile):
-            height, width = at_least if _orientation(image) < 5 else at_least[::-1]
+            height, width = at_least[::-1] if orientation_of(image) in SIDEWAYS else at_least
             drafted = image.draft(None, (width, height))
             covered = drafted and drafted[1]
-        return _pil_to_rgb(image, name, covered)
+        return _pil_to_rgb(image, covered)
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return 'it is not an image in a format that PIL knows'
-    return f'{type(error).__name__}: {error}'
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1..8; 1 (upright) where there is none or it cannot be read."""
-    try:
-        # Past the override for PNG, which would decode the pixels to look for a late EXIF block.
-        return Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
-    except _EXIF_ERRORS:
-        return 1
-
-
-def _png_has_exif(file: BinaryIO) -> bool:
+def _png_has_exif(path: str | os.PathLike) -> bool:
     """Whether a PNG holds an EXIF chunk anywhere; some writers put it behind the pixels."""
-    position = file.tell()
-    file.seek(8)
-    found = False
-    while not found and len(head := file.read(8)) == 8:
-        length, kind = struct.unpack('>I4s', head)
-        found = kind == b'eXIf'
-        file.seek(length + 4, os.SEEK_CUR)
-    file.seek(position)
-    return found
+    with open(path, 'rb') as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack('>I4s', head)
+            if kind == b'eXIf':
+                return True
+            file.seek(length + 4, os.SEEK_CUR)
+    return False
 
 
-def _pil_to_rgb(image: Image.Image, name: str, covered: tuple[float, float, float, float] | None = None) -> Image.Image:
+def _pil_to_rgb(image: Image.Image, covered: tuple[float, float, float, float] | None = None) -> Image.Image:
     """`covered` is the part (left, top, right, bottom) of the decoded pixels that the image covers; None for all."""
     if image.mode == 'F':
-        raise ValueError(
-            f'cannot read {name}: it holds 32-bit floats (mode F) of unknown range; '
-            'scale it to 0..255 and convert it to 8 bit first'
+        raise Unreadable(
+            'it holds 32-bit floats (mode F) of unknown range; scale it to 0..255 and convert it to 8 bit first'
         )
-    try:
-        image.load()
-        if covered and covered[2:] != image.size:
-            # Half of 1001 pixels are decoded to 501, so that all would lie up to one pixel too far left.
-            whole = (int(covered[2]), int(covered[3]))
-            image = image.resize(whole, Image.Resampling.BILINEAR, box=covered)
-        turn = _TURNS.get(_orientation(image))
-        if turn is not None:
-            image = image.transpose(turn)
-        if image.mode in _16_BIT_MODES:
-            return _grey_16_bit_to_rgb(np.asarray(image))
-        if image.mode == 'La':
-            image = image.convert('LA')
-        if image.mode in ('LA', 'PA', 'RGBA', 'RGBa') or 'transparency' in image.info:
-            return _over_white(image.convert('RGBA'))
-        return image.convert('RGB')
-    except Exception as error:
-        raise ValueError(f'cannot read {name}: {_reason(error)}') from error
+    image.load()
+    if covered and covered[2:] != image.size:
+        # Half of 1001 pixels are decoded to 501, so that all would lie up to one pixel too far left.
+        whole = (int(covered[2]), int(covered[3]))
+        image = image.resize(whole, Image.Resampling.BILINEAR, box=covered)
+    turn = _TURNS.get(orientation_of(image))
+    if turn is not None:
+        image = image.transpose(turn)
+    if image.mode in _16_BIT_MODES:
+        return _grey_16_bit_to_rgb(np.asarray(image))
+    if image.mode == 'La':
+        image = image.convert('LA')
+    if image.mode in ('LA', 'PA', 'RGBA', 'RGBa') or 'transparency' in image.info:
+        return _over_white(image.convert('RGBA'))
+    return image.convert('RGB')
 
 
 def _over_white(image: Image.Image) -> Image.Image:
@@ -223,7 +188,7 @@ def _over_white(image: Image.Image) -> Image.Image:
 def _grey_16_bit_to_rgb(pixels: np.ndarray) -> Image.Image:
     # Mode I holds 32 bit, but the files that open as it (PNG, PGM) carry 16.
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise ValueError(f'its values {pixels.min()}..{pixels.max()} are outside 16 bit (0..65535)')
+        raise Unreadable(f'its values {pixels.min()}..{pixels.max()} are outside 16 bit (0..65535)')
     return Image.fromarray(_from_16_bit(pixels)).convert('RGB')
 
 

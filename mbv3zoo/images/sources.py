@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mbv3zoo.images.read import IMAGE_SUFFIXES
+from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.tensors import is_tensor
 
 _EXPECTED = (

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mbv3zoo.images.read import IMAGE_SUFFIXES, read_size
+from mbv3zoo.images.opening import IMAGE_SUFFIXES
+from mbv3zoo.images.read import read_size
 from mbv3zoo.prediction.display import pixel_aspect, upright
 from mbv3zoo.prediction.numbering import FrameNumbers, frame_rate, total_frames
 

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from PIL import Image
 
-# What PIL raises for a file that is no image, truncated, damaged, or far too large.
-_READ_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+from mbv3zoo.images.opening import open_image
 
 
 def check_picture(path: Path) -> None:
     """Raise ``ValueError`` where ``path`` is not an image; only the header is read."""
     try:
-        Image.open(path).close()
-    except _READ_ERRORS as error:
+        with open_image(path):
+            pass
+    except ValueError as error:
         raise _unreadable(path, error) from error
 
 
@@ -28,11 +28,11 @@ def read_picture(path: Path, mode: str, enough: tuple[int, int] | None = None) -
         ValueError: the file cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             if enough is not None:
                 image.draft(mode, enough)
             return image.convert(mode)
-    except _READ_ERRORS as error:
+    except ValueError as error:
         raise _unreadable(path, error) from error
 
 

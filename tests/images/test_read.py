@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2.functional import resize
 
-from mbv3zoo.images.read import IMAGE_SUFFIXES, read_image, read_size, read_stored_size
+from mbv3zoo.images.opening import IMAGE_SUFFIXES
+from mbv3zoo.images.read import read_image, read_size, read_stored_size
 
 HEIGHT, WIDTH = 5, 7
 CHANNELS = {'1': 1, 'L': 1, 'P': 1, 'LA': 2, 'La': 2, 'RGB': 3, 'YCbCr': 3, 'HSV': 3}

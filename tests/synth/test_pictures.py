@@ -27,16 +27,13 @@ def test_a_larger_jpeg_is_decoded_at_a_fraction_that_will_do(photo):
     assert np.abs(reduced - np.asarray(smaller, float)).mean() < 3
 
 
-def test_errors_name_the_file(tmp_path, photo, monkeypatch):
+def test_errors_name_the_file(tmp_path):
     (tmp_path / 'text.png').write_text('no picture')
+    (tmp_path / 'bomb.png').write_bytes(b'P6 30000 30000 255\n' + bytes(100))
     for read in (check_picture, lambda path: read_picture(path, 'RGB')):
-        for name in ('text.png', 'missing.png'):
+        for name in ('text.png', 'missing.png', 'bomb.png'):
             with pytest.raises(ValueError, match=f'{name}.*cannot be read as a picture.*replace or remove it'):
                 read(tmp_path / name)
-        monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1000)
-        with pytest.raises(ValueError, match='photo.jpg.*cannot be read'):
-            read(photo)
-        monkeypatch.undo()
 
 
 def test_the_header_alone_does_not_tell_a_picture_that_breaks_off(photo):
