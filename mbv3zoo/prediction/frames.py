@@ -29,13 +29,17 @@ VIDEO_SUFFIXES = frozenset([
     '.ts', '.vob', '.webm', '.wmv', '.wtv', '.xvid', '.y4m',
 ])
 # fmt: on
-_ADDRESSES = ('rtsp://', 'rtmp://', 'http://', 'https://')
+_ADDRESSES = tuple(
+    f'{scheme}://' for scheme in ('http', 'https', 'mms', 'rtmp', 'rtmps', 'rtp', 'rtsp', 'rtsps', 'srt', 'tcp', 'udp')
+)
 # Where each system keeps its cameras: the name of a camera's place, and PyAV's format for it.
 _CAMERAS = {'Linux': ('/dev/video{}', 'v4l2'), 'Darwin': ('{}', 'avfoundation'), 'Windows': ('video={}', 'dshow')}
-# What FFmpeg reads as videos and is none: text, lists of other files, single images, and what it knows by suffix only.
+# What FFmpeg reads as videos and is none: text, lists of other files, and what it knows by suffix only.
 _NO_VIDEOS = frozenset(
-    'adf bin bitpacked concat dash gif hls idf image2 lavfi rawvideo sdp tty v210 v210x xbin'.split()  # noqa: SIM905
+    'adf bin bitpacked concat dash hls idf lavfi rawvideo sdp tty v210 v210x xbin'.split()  # noqa: SIM905
 )
+# Images that are stored as videos are, often as tiles: HEIF and AVIF.
+_STILL_BRANDS = frozenset(['avif', 'heic', 'heim', 'heis', 'heix', 'mif1'])
 # Of FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music, or of a video.
 _ATTACHED_PICTURE = 1 << 10
 # Most errors in a row until the rest counts as lost.
@@ -184,19 +188,33 @@ def _open(source: str | int | Path) -> tuple[Any, Any]:
     try:
         container = av.open(place, format=format)
     except (av.FFmpegError, ValueError, OSError) as error:
-        raise ValueError(f'{source}: {_expected(source)}: {getattr(error, "strerror", None) or error}') from error
+        reason = getattr(error, 'strerror', None) or error
+        if isinstance(error, av.InvalidDataError):
+            reason = 'it is damaged, incomplete or something else'
+        raise ValueError(f'{source}: {_expected(source)}: {reason}') from error
     try:
-        if is_file(source) and container.format.name in _NO_VIDEOS or container.format.name.endswith('_pipe'):
-            raise ValueError(f'{source}: {_expected(source)}: it is read as {container.format.name}')
+        _check_format(container, source)
         return container, _video_stream(container, source)
     except ValueError:
         container.close()
         raise
 
 
+def _check_format(container: Any, source: str | int | Path) -> None:
+    """Refuses what FFmpeg reads and is no video."""
+    name, brand = container.format.name, container.metadata.get('major_brand', '')
+    if name.endswith('_pipe') or name == 'image2' or brand in _STILL_BRANDS:
+        kind = brand or name.removesuffix('_pipe')
+        raise ValueError(f'{source}: is an image ({kind}) and no video; as an image it is read if it is a JPEG or PNG')
+    if is_file(source) and name in _NO_VIDEOS:
+        raise ValueError(f'{source}: {_expected(source)}: FFmpeg takes it for {name}')
+
+
 def _expected(source: str | int | Path) -> str:
     if glob.has_magic(str(source)) and not Path(str(source)).exists():
         return 'cannot be opened as a video; a pattern may name images only'
+    if str(source).isdigit():
+        return 'the camera of this number cannot be opened'
     if is_file(source) and Path(str(source)).suffix.lower() not in VIDEO_SUFFIXES:
         return 'is not an image, and cannot be opened as a video'
     return 'cannot be opened as a video'

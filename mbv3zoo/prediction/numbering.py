@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
-from heapq import heappop, heappush
 from typing import Any
 
-# Most frames that a decoder holds back to put them in the order of display (H.264, HEVC).
-_MOST_REORDERED = 16
+from mbv3zoo.prediction.stamps import sorted_stamps, without_slips
+
 # What writers that cannot go back to an avi's header leave there.
 _UNKNOWN_LENGTH = 1 << 30
 # A step between two frames that is this far from whole frames means a variable rate; in frames.
@@ -39,7 +37,8 @@ class FrameNumbers:
     def __init__(self, container: Any, stream: Any) -> None:
         self._stream = stream
         self._rate = frame_rate(stream)
-        is_avi, is_mp4 = 'avi' in _formats(container), 'mp4' in _formats(container)
+        self._formats = _formats(container)
+        is_avi, is_mp4 = 'avi' in self._formats, 'mp4' in self._formats
         self._chunks = _chunks(stream) if is_avi else {}
         self._listed: list[int] | None = sorted(self._chunks.values()) or ([] if is_mp4 and stream.frames else None)
         # An avi counts its chunks, and some of them are empty.
@@ -73,27 +72,12 @@ class FrameNumbers:
         self._failed += 1
 
     def in_order(self, frames: Iterator[Any]) -> Iterator[Any]:
-        """The frames, their timestamps in increasing order: an avi's are those of the order in the file."""
-        if not (self._chunks and self._stream.codec_context.has_b_frames):
-            yield from frames
-            return
-        waiting: deque[Any] = deque()
-        times: list[int] = []
-
-        def next_frame() -> Any:
-            frame = waiting.popleft()
-            frame.pts = heappop(times)
-            return frame
-
-        for frame in frames:
-            if frame.pts is None:
-                continue
-            waiting.append(frame)
-            heappush(times, frame.pts)
-            if len(waiting) > _MOST_REORDERED:
-                yield next_frame()
-        while waiting:
-            yield next_frame()
+        """The frames, their timestamps put right where FFmpeg derives them."""
+        if self._chunks and self._stream.codec_context.has_b_frames:
+            return sorted_stamps(frames)
+        if 'mpeg' in self._formats and self._is_constant:
+            return without_slips(frames, round(1 / (self._rate * self._stream.time_base)))
+        return frames
 
     def place(self, frame: Any) -> tuple[int, float]:
         """Index, from 0, and time in seconds of the next frame."""

@@ -101,7 +101,11 @@ def write_video_predictions(
                 shown.update()
         except KeyboardInterrupt:
             warnings.warn(f'{source}: interrupted after {frames} frames', stacklevel=2)
-    yield f'{frames} frames, {objects} objects; results in {out}'
+    yield f'{_count(frames, "frame")}, {_count(objects, "object")}; results in {out}'
+
+
+def _count(number: int, what: str) -> str:
+    return f'{number} {what}{"" if number == 1 else "s"}'
 
 
 def _predict(

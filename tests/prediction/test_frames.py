@@ -23,7 +23,7 @@ def clip(tmp_path_factory):
 @pytest.mark.parametrize(
     'source',
     ['a.mp4', 'b.MOV', 'c.ts', 'd.M2TS', 'e.flv', 'f.3gp', 'g.vob', 'h.ogv', 'i.asf', 'j.mxf', 'k.divx', 'l.h264']
-    + ['rtsp://host/1', 'https://host/x', 0, '1'],
+    + ['rtsp://host/1', 'https://host/x', 'udp://host:1', 'srt://host:1', 0, '1'],
 )
 def test_is_video(source):
     assert is_video(source)
@@ -81,6 +81,17 @@ def test_files_that_are_no_videos_are_refused_in_one_sentence(tmp_path, clip, na
     with pytest.raises(ValueError) as caught:
         iter_frames(path)
     assert str(caught.value).startswith(f'{path}: {reason}') and '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(('format', 'brand'), [('AVIF', 'avif'), ('JPEG', 'jpeg'), ('PNG', 'png')])
+def test_an_image_is_no_video(tmp_path, format, brand):
+    path = tmp_path / 'a.mp4'
+    try:
+        Image.new('RGB', (64, 64)).save(path, format)
+    except (KeyError, OSError):
+        pytest.skip(f'Pillow writes no {format}')
+    with pytest.raises(ValueError, match=rf'a.mp4: is an image \({brand}\) and no video'):
+        iter_frames(path)
 
 
 def test_a_pattern_is_told_that_it_may_name_images_only(tmp_path):

@@ -70,6 +70,16 @@ def test_frames_after_damage_keep_index_and_time_and_the_missing_ones_are_counte
     assert f'{path}: {80 - len(found)} frames are missing or damaged, the first after ' in message
 
 
+@pytest.mark.parametrize(('codec', 'b_frames'), [('mpeg2video', 0), ('mpeg2video', 2), ('mpeg1video', 0)])
+@pytest.mark.filterwarnings('error')
+def test_no_frame_of_a_whole_mpg_is_missing(tmp_path, codec, b_frames):
+    for count in (60, 132, 249):
+        frames = list(iter_frames(write_numbered(tmp_path / 'a.mpg', count, codec, 6 if b_frames else 1, b_frames)))
+        assert [frame.index for frame in frames] == list(range(count))
+        times = np.array([frame.time for frame in frames])
+        assert times - times[0] == pytest.approx(np.arange(count) / 25, abs=0.002)
+
+
 def test_gaps_at_a_variable_rate_are_no_loss(tmp_path):
     times = [0, 40, 400, 430, 1000, 1020]
     for suffix in ('mkv', 'mp4', 'flv'):
