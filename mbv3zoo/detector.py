@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
-from timm.layers import to_2tuple
 
 from mbv3zoo.cards.render import render_card
 from mbv3zoo.detections import Detections
@@ -23,6 +22,7 @@ from mbv3zoo.models.weights import read_weights
 from mbv3zoo.prediction.predict import predict
 from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.saving import folder as saved_folder
+from mbv3zoo.utils.sizes import parse_image_size
 from mbv3zoo.version import __version__
 from mbv3zoo.zoo.resolve import resolve_saved
 
@@ -78,8 +78,10 @@ class Detector(DetectorNetwork):
             iou_thresh: Of two boxes of one class whose IoU is above it, the one with the higher score is kept, 0..1.
             max_detections: Most detections per image.
             classes: Names or indices of the classes to find, or one of them; by default all.
-            batch_size: Images per call of the network.
-            image_size: Side, or (height, width), in pixels that images are letterboxed to; by default the detector's.
+            batch_size: Images per call of the network, 1..65536; fewer where they would have more than 8192 x 8192
+                pixels in all, which makes no difference to what is found.
+            image_size: Side, or (height, width), in pixels that images are letterboxed to, 32..8192; by default the
+                detector's.
             runtime: 'eager', 'compile', 'onnxruntime', 'openvino' or 'auto'; see `mbv3zoo.export.live.open_live`. It is
                 built at the first call and kept while the weights stay the same. None runs the network as it is.
             threads: Threads that a call of the runtime may use.
@@ -103,7 +105,7 @@ class Detector(DetectorNetwork):
         """
         engine: Any = self
         if runtime is not None:
-            size = to_2tuple(image_size or self.config.image_size)
+            size = self.config.image_size if image_size is None else parse_image_size(image_size)
             engine = kept_live(self, runtime, image_size=size, threads=threads, device=device)
         elif (threads, device) != (None, None):
             check_options(threads, device)

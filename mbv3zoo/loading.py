@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from mbv3zoo.export.live import check_options, open_file, open_live
 from mbv3zoo.runtimes.table import find_format
+from mbv3zoo.utils.sizes import parse_image_size
 
 if TYPE_CHECKING:
     from mbv3zoo.detector import Detector
@@ -74,6 +75,6 @@ def load(
         check_options(threads, device)
     detector = Detector.from_pretrained(source, allow_licenses=allow_licenses, **options)
     if runtime is not None:
-        size = (image_size, image_size) if isinstance(image_size, int) else image_size
+        size = None if image_size is None else parse_image_size(image_size)
         return open_live(detector, runtime, image_size=size, threads=threads, device=device)
     return detector

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mbv3zoo.runtimes.table import LIVE_RUNTIMES, RUNTIMES, find_format, runtimes_for
+from mbv3zoo.utils.sizes import MOST_IMAGES, parse_image_size
 
 
 class Group(NamedTuple):
@@ -43,7 +44,7 @@ def make_plan(
         batches: Images per call.
 
     Raises:
-        ValueError: There is no model, no such runtime, or a size or batch below 1.
+        ValueError: There is no model, no such runtime, or a size or batch is out of range.
     """
     models = tuple(dict.fromkeys(map(str, models)))
     if not models:
@@ -54,10 +55,10 @@ def make_plan(
         raise ValueError(f'unknown runtime {", ".join(unknown)}; expected one of {", ".join(known)}')
     sizes = tuple(dict.fromkeys(sizes)) or (None,)
     for size in sizes:
-        if size is not None and min(size) < 1:
-            raise ValueError(f'size is {size}; expected height and width in pixels')
-    if not batches or min(batches) < 1:
-        raise ValueError(f'batches are {tuple(batches)}; expected numbers of pictures, at least 1')
+        if size is not None:
+            parse_image_size(size, 'size')
+    if not batches or not all(isinstance(batch, int) and 1 <= batch <= MOST_IMAGES for batch in batches):
+        raise ValueError(f'batches are {tuple(batches)}; expected numbers of images, 1 to {MOST_IMAGES}')
     return [
         Group(runtime, size, batch, tuple(model for model in models if _takes_part(model, runtime, runtimes)))
         for runtime in runtimes

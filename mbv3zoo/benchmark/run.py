@@ -11,6 +11,9 @@ from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
 from mbv3zoo.benchmark.rows import Row
 from mbv3zoo.runtimes.table import LIVE_FORMATS, SUFFIXES
 from mbv3zoo.utils.progress import bar
+from mbv3zoo.utils.sizes import MOST_THREADS, parse_image_size, whole_number
+
+_MOST_ROUNDS, _MOST_SECONDS = 10_000, 3600
 
 
 def benchmark(
@@ -50,14 +53,13 @@ def benchmark(
         One row per model and group, in the order of the arguments. Rows that could not be measured have `Row.error`.
 
     Raises:
-        ValueError: There is no model, no such runtime or file, or a number is too small.
+        ValueError: There is no model, no such runtime or file, or a number is out of range.
     """
-    if rounds < 1:
-        raise ValueError(f'rounds is {rounds}; expected at least 1')
-    if not seconds > 0:
-        raise ValueError(f'seconds is {seconds}; expected more than 0')
-    if threads is not None and threads < 1:
-        raise ValueError(f'threads is {threads}; expected at least 1')
+    whole_number(rounds, 'rounds', 1, _MOST_ROUNDS)
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise ValueError(f'seconds is {seconds}; expected more than 0, and at most {_MOST_SECONDS}')
+    if threads is not None:
+        whole_number(threads, 'threads', 1, MOST_THREADS)
     for path in against:
         if not is_file(str(path)):
             raise ValueError(f'{path}: not an exported file; expected one that ends in {", ".join(SUFFIXES)}')
@@ -65,7 +67,7 @@ def benchmark(
     for name in filter(is_file, names):
         if not Path(name).exists():
             raise ValueError(f'{name}: there is no such file')
-    plan = make_plan(names, runtimes, [(size, size) if isinstance(size, int) else size for size in sizes], batches)
+    plan = make_plan(names, runtimes, [parse_image_size(size, 'size') for size in sizes], batches)
     rows = []
     with bar(plan, 'benchmark', show_progress) as groups:
         for group in groups:

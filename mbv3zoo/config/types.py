@@ -6,16 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat
 
+from mbv3zoo.utils.sizes import parse_image_size
 from mbv3zoo.utils.text import is_text
 
 
-def _pair(value: Any) -> Any:
-    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _image_size(value: Any) -> tuple[int, int]:
+    return parse_image_size(value, name='')
 
 
-Side = Annotated[int, Field(ge=32, le=16384)]
 # (height, width) in pixels; an int means a square.
-ImageSize = Annotated[tuple[Side, Side], BeforeValidator(_pair)]
+ImageSize = Annotated[tuple[int, int], BeforeValidator(_image_size)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # Per stride a list of (width, height) in pixels of the network's input.
 LevelAnchors = tuple[Annotated[tuple[tuple[PositiveFloat, PositiveFloat], ...], Field(max_length=64)], ...]

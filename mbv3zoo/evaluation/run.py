@@ -19,6 +19,7 @@ from mbv3zoo.evaluation.metrics import Evaluation, Metrics
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION
 from mbv3zoo.prediction.engine import Engine, as_engine, input_size
+from mbv3zoo.utils.sizes import MOST_WORKERS, images_per_batch, whole_number
 
 if TYPE_CHECKING:
     from mbv3zoo.models.network import DetectorNetwork
@@ -42,9 +43,8 @@ def evaluate(
         data: A dataset that `mbv3zoo.load_dataset` reads, or what it returned.
         split: Split of the dataset; not used where `data` is read already.
         images: Folder of a COCO file's images, as for `mbv3zoo.load_dataset`.
-        batch_size: Images per batch.
-        workers: Processes that read images; 0 reads them in this one.
-        image_size: Side, or (height, width), in pixels that images are letterboxed to; the detector's own by default.
+        batch_size, image_size: As for `mbv3zoo.prediction.predict.predict`.
+        workers: Processes that read images, up to 1024; 0 reads them in this one.
 
     Returns:
         The figures, in 0..1: `metrics.ap`, `metrics.ap50`, `metrics.per_class['cat']`, ...
@@ -115,6 +115,8 @@ def collect(
     """
     engine = as_engine(detector)
     size = input_size(engine, image_size)
+    batch_size = images_per_batch(batch_size, size)
+    workers = whole_number(workers, 'workers', 0, MOST_WORKERS)
     thresholds = replace(COCO_EVALUATION, max_detections=max_detections)
     samples: Dataset = EvalSamples(data, size, engine.info.in_chans)
     if indices is not None:

@@ -15,6 +15,7 @@ from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import LIVE_FORMATS, LIVE_RUNTIMES, RUNTIMES, missing, runtimes_for
+from mbv3zoo.utils.sizes import MOST_IMAGES, MOST_THREADS, parse_image_size, whole_number
 from mbv3zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def open_live(
         ValueError: There is no such runtime or device, or the graph cannot have this size.
         ImportError: The runtime is not installed.
     """
+    if threads is not None:
+        whole_number(threads, 'threads', 1, MOST_THREADS)
     names = [name for name in _TRIED if not _missing(name)] if runtime == 'auto' else [runtime]
     return fastest([_open(detector, name, image_size, batch_size, threads, device) for name in names])
 
@@ -67,8 +70,10 @@ def live_info(
     Raises:
         ValueError: There is no such runtime, or the graph cannot have this size.
     """
+    whole_number(batch_size, 'batch_size', 1, MOST_IMAGES)
     info = ExportInfo.of(detector.config, detector.strides, __version__, batch_size=batch_size)
-    info = info.model_copy(update={'image_size': tuple(image_size or info.image_size)})
+    if image_size is not None:
+        info = info.model_copy(update={'image_size': parse_image_size(image_size)})
     info.check_sides(info.image_size)
     if runtime not in LIVE_RUNTIMES:
         raise ValueError(f'unknown runtime {runtime!r}; expected one of {", ".join((*LIVE_RUNTIMES, "auto"))}')

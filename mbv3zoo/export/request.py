@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from timm.layers import to_2tuple
-
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.runtimes.export_info import ExportInfo, ExportSettings
 from mbv3zoo.runtimes.table import FORMATS, Format, format_of
+from mbv3zoo.utils.sizes import MOST_IMAGES, parse_image_size, whole_number
 from mbv3zoo.version import __version__
 
 
@@ -42,6 +41,7 @@ def check_settings(row: Format, settings: ExportSettings, has_calibration: bool)
         raise ValueError(f'{name} files take one size and batch; leave dynamic out')
     if with_nms and not row.nms:
         raise ValueError(f'{name} files cannot suppress inside the graph; leave nms out')
+    whole_number(settings['batch_size'], 'batch_size', 1, MOST_IMAGES)
     if settings['batch_size'] != 1 and not row.batches:
         raise ValueError(f'{name} files take one picture a call; leave batch_size out')
     if precision not in row.precisions:
@@ -63,9 +63,9 @@ def make_info(
         settings: The other fields.
 
     Raises:
-        ValueError: The sides are no multiples of what the graph takes.
+        ValueError: It is no input size, or the sides are no multiples of what the graph takes.
     """
-    height, width = to_2tuple(image_size or detector.config.image_size)
+    height, width = detector.config.image_size if image_size is None else parse_image_size(image_size)
     config = detector.config.model_copy(update={'image_size': (height, width)})
     info = ExportInfo.of(config, detector.strides, __version__, **settings)
     info.check_sides((height, width))

@@ -13,6 +13,7 @@ import numpy as np
 
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
+from mbv3zoo.utils.sizes import parse_image_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,8 +106,9 @@ def as_engine(detector: DetectorNetwork | Engine) -> Engine:
 
 
 def input_size(engine: Engine, image_size: int | tuple[int, int] | None) -> tuple[int, int]:
-    """(height, width) that images are letterboxed to: what is asked for, a side or both, or the detector's own."""
-    if image_size is None:
-        return engine.info.image_size
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    return height, width
+    """(height, width) that images are letterboxed to: what is asked for, a side or both, or the detector's own.
+
+    Raises:
+        ValueError: It is no input size; see `mbv3zoo.utils.sizes.parse_image_size`.
+    """
+    return engine.info.image_size if image_size is None else parse_image_size(image_size)

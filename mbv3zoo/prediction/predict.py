@@ -15,6 +15,7 @@ from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine, input_size
+from mbv3zoo.utils.sizes import images_per_batch
 
 if TYPE_CHECKING:
     from mbv3zoo.models.network import DetectorNetwork
@@ -69,8 +70,10 @@ def predict(
             in place of these three.
         classes: names or indices of the classes to find, or one of them; all by default. Others are dropped before
             `max_detections` is applied.
-        batch_size: images per batch.
-        image_size: side, or (height, width), in pixels that images are letterboxed to; the detector's own by default.
+        batch_size: images per batch, 1..65536; fewer run at once where they would have more than 8192 x 8192 pixels in
+            all, which makes no difference to what is found.
+        image_size: side, or (height, width), in pixels that images are letterboxed to, 32..8192; the detector's own by
+            default.
 
     Returns:
         `Detections` in pixels of the original image for one image; for many a list in the order of the source. A file
@@ -122,9 +125,8 @@ def _settings(
     if classes is not None:
         given['classes'] = tuple(class_indices(classes, engine.info.class_names))
     thresholds = replace(engine.thresholds, **{name: value for name, value in given.items() if value is not None})
-    if batch_size < 1:
-        raise ValueError(f'batch_size is {batch_size}; expected at least 1')
-    return _Settings(thresholds, batch_size, input_size(engine, image_size))
+    size = input_size(engine, image_size)
+    return _Settings(thresholds, images_per_batch(batch_size, size), size)
 
 
 def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Detections]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mbv3zoo.runtimes.graph_input import GraphInput
 from mbv3zoo.runtimes.table import RUNTIMES, SUFFIXES, runtimes_for
+from mbv3zoo.utils.sizes import MOST_THREADS, whole_number
 
 
 class Session(Protocol):
@@ -63,8 +64,8 @@ def open_session(
         raise ValueError(f'{path}: there is no such file')
     if runtime is not None and runtime not in able:
         raise ValueError(f'{path}: runtime {runtime!r} does not open it; expected {" or ".join(able)}')
-    if threads is not None and threads < 1:
-        raise ValueError(f'threads is {threads}; expected at least 1')
+    if threads is not None:
+        whole_number(threads, 'threads', 1, MOST_THREADS)
     name = runtime or next((name for name in able if RUNTIMES[name].is_installed()), able[0])
     if not RUNTIMES[name].is_installed():
         install = f'pip install {RUNTIMES[name].package}'

@@ -51,7 +51,7 @@ def test_by_default_runs_are_counted(data, tmp_path, monkeypatch):
     [
         ({'epochz': 3}, "train: unknown key 'epochz'; did you mean 'epochs'"),
         ({'epochs': 0}, 'train.epochs: .*greater than 0'),
-        ({'image_size': 7}, r'image_size\.0: .*greater than or equal to 32.*given: 7'),
+        ({'image_size': 7}, r'image_size: expected a side, or \(height, width\), of 32 to 8192 pixels \(given: 7\)'),
         ({'data_license': '?'}, r'data\.license'),
     ],
 )

@@ -1,0 +1,88 @@
+"""Bounds of what a user may ask for: the input size, images per batch, processes and threads."""
+
+from __future__ import annotations
+
+import operator
+import reprlib
+from typing import Any
+
+# Of a side of the input, in pixels.
+LEAST_SIDE, MOST_SIDE = 32, 8192
+# Most pixels that a batch of images holds, unless it is one image: one of the largest size, or 163 of 640 x 640.
+MOST_PIXELS = MOST_SIDE * MOST_SIDE
+# As many images of the least size.
+MOST_IMAGES = MOST_PIXELS // LEAST_SIDE**2
+# Processes that load data, threads of a runtime.
+MOST_WORKERS = MOST_THREADS = 1024
+
+EXPECTED_SIZE = f'expected a side, or (height, width), of {LEAST_SIDE} to {MOST_SIDE} pixels'
+
+
+def parse_image_size(value: Any, name: str = 'image_size') -> tuple[int, int]:
+    """(height, width) in pixels of what was given: a side, or both.
+
+    Args:
+        value: A whole number for a square, or two of them, height first; each in 32..8192.
+        name: Name used in the error message; '' where something else names the value.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    sides = value if isinstance(value, (tuple, list)) else (value, value)
+    numbers = tuple(_whole(side) for side in sides) if len(sides) == 2 else ()
+    height, width = numbers or (None, None)
+    if not (_is_side(height) and _is_side(width)):
+        raise ValueError(f'{name} is {shown(value)}; {EXPECTED_SIZE}' if name else EXPECTED_SIZE)
+    return height, width  # type: ignore[return-value]
+
+
+def whole_number(value: Any, name: str, least: int, most: int) -> int:
+    """A whole number in least..most, as an int.
+
+    Raises:
+        ValueError: It is something else; the sentence begins with `name`.
+    """
+    number = _whole(value)
+    if number is None:
+        expected = f'a whole number, {least} to {most}'
+    elif number < least:
+        expected = f'at least {least}'
+    elif number > most:
+        expected = f'at most {most}'
+    else:
+        return number
+    raise ValueError(f'{name} is {shown(value)}; expected {expected}')
+
+
+def images_per_batch(batch_size: Any, image_size: tuple[int, int]) -> int:
+    """Images that are run at once: those asked for, or as many as `MOST_PIXELS` pixels hold, and at least one.
+
+    Args:
+        batch_size: What was asked for, 1..65536.
+        image_size: (height, width) of each in pixels.
+
+    Raises:
+        ValueError: The batch size is something else.
+    """
+    height, width = image_size
+    asked = whole_number(batch_size, 'batch_size', 1, MOST_IMAGES)
+    return min(asked, max(1, MOST_PIXELS // (height * width)))
+
+
+def shown(value: Any) -> str:
+    """A value in an error message: its repr, shortened."""
+    try:
+        return ' '.join(reprlib.repr(value).split())
+    except ValueError:  # Python writes no number of thousands of digits
+        return 'a number of thousands of digits'
+
+
+def _whole(value: Any) -> int | None:
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
+def _is_side(number: int | None) -> bool:
+    return number is not None and LEAST_SIDE <= number <= MOST_SIDE
