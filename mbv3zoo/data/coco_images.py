@@ -38,7 +38,7 @@ def find_images(path: Path, names: Mapping[int | str, str], images: str | Path |
         sample = every[:: max(1, len(every) // _SAMPLE)]
         place = _fullest(places, sample, lookup) or _fullest(places, every, lookup)
         if place is None:
-            known = [str(own) for own in places if own.is_dir()]
+            known = [str(own) for own in places if os.path.isdir(own)]
             raise ValueError(
                 f'{path}: {one_line(every[0], 80)} is in none of {known}; name the folder of its '
                 'pictures (--images, or for --val-data --val-images)'
@@ -64,8 +64,8 @@ def _find(place: Path, name: str, lookup: FileLookup) -> Path | None:
 
 def _usual_places(path: Path) -> Iterator[Path]:
     # Beside the file, or beside its folder; the file may be a link to another place.
-    roots = [Path(os.path.abspath(path)), path.resolve()]
-    roots = [root for file in roots for root in (file.parent, file.parent.parent)]
+    files = [Path(os.path.abspath(path)), path.resolve()]
+    roots = list(dict.fromkeys(root for file in files for root in (file.parent, file.parent.parent)))
     parts = path.stem.split('_')
     # instances_train2017, then train2017.
     names = ['_'.join(parts[i:]) for i in range(len(parts))]
@@ -75,11 +75,16 @@ def _usual_places(path: Path) -> Iterator[Path]:
             yield root / name
     for root in roots:
         for folder in (root / 'images', root):
-            yield from (own for own in _folders(folder) if split_of(own.name) == split_of(path.stem) != '')
+            yield from _folders(folder, split_of(path.stem))
     for root in roots:
         yield root / 'images'
         yield root
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(own for own in folder.iterdir() if own.is_dir()) if folder.is_dir() else []
+def _folders(folder: Path, split: str) -> list[Path]:
+    """The folders in a folder that are called for a split."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [folder / name for name in names if split and split_of(name) == split and os.path.isdir(folder / name)]

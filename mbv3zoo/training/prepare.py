@@ -56,9 +56,9 @@ def _check_targets(data: DetectionSet, image_size: tuple[int, int]) -> None:
     }
     lost, why = sum(reasons.values()), ', '.join(reason for reason, count in reasons.items() if count)
     if not targets.any():
+        hint = f'; {len(data.problems)} label problems, such as {data.problems[0]}' if data.problems else ''
         if not lost:
-            raise ValueError(f'none of the {len(data)} training pictures has a label; check the label files')
-        hint = f', such as {data.problems[0]}' if data.dropped else ''
+            raise ValueError(f'none of the {len(data)} training pictures has a label; check the label files{hint}')
         raise ValueError(f'none of the {lost} boxes of the training set can be trained on: {why}{hint}')
     share = lost / (boxes + data.dropped)
     if share > _MOST_LOST:

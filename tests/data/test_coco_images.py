@@ -1,3 +1,4 @@
+import os
 import unicodedata
 from pathlib import Path
 
@@ -80,6 +81,19 @@ def test_the_first_image_may_be_missing_and_most_others(tmp_path):
     put(tmp_path, 'annotations/train.json', 'train/977.png')
     found = find(tmp_path / 'annotations/train.json', *(f'{i}.png' for i in range(1000)))
     assert found[977] == tmp_path / 'train/977.png' and found[0] == tmp_path / 'train/0.png'
+
+
+def test_a_folder_that_cannot_be_listed_is_no_trouble(tmp_path, monkeypatch):
+    put(tmp_path, 'set/annotations/train.json', 'set/train2017/a.png')
+    listdir = os.listdir
+
+    def of_others(folder):
+        if folder == tmp_path / 'set/images':
+            raise PermissionError('not yours')
+        return listdir(folder)
+
+    monkeypatch.setattr(os, 'listdir', of_others)
+    assert find(tmp_path / 'set/annotations/train.json', 'a.png') == [tmp_path / 'set/train2017/a.png']
 
 
 def test_images_in_no_usual_place_are_asked_for(tmp_path):
