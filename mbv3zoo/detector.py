@@ -16,7 +16,6 @@ from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.licenses import check_allowed
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.models.timm_repository import stock_architecture, timm_config
 from mbv3zoo.models.weights import read_weights
 from mbv3zoo.prediction.predict import predict
@@ -129,13 +128,13 @@ class Detector(DetectorNetwork):
         batch_size: int = 1,
         dynamic: bool = False,
         nms: bool = False,
-        score_thresh: float = PREDICTION.score_thresh,
-        iou_thresh: float = PREDICTION.iou_thresh,
-        max_detections: int = PREDICTION.max_detections,
+        score_thresh: float | None = None,
+        iou_thresh: float | None = None,
+        max_detections: int | None = None,
         precision: Precision = 'float32',
         calibration: str | Path | None = None,
         data: str | Path | None = None,
-        split: str = 'val',
+        split: str | None = None,
         tolerance: float | None = None,
         pictures: Sequence[Any] | None = None,
         overwrite: bool = False,
@@ -149,11 +148,11 @@ class Detector(DetectorNetwork):
             batch_size: Images per call.
             dynamic: Take any batch, and any size that is a multiple of the largest stride.
             nms: Decode and suppress inside the graph.
-            score_thresh, iou_thresh, max_detections: The thresholds of `nms`.
+            score_thresh, iou_thresh, max_detections: The thresholds of `nms`, by default those of `predict`.
             precision: 'float32', 'float16' or 'int8', where the format has it.
             calibration: For 'int8' a dataset or a folder of images.
             data: A labelled dataset to measure AP on, before and after.
-            split: Split of `data` and `calibration`.
+            split: Split of `data` and `calibration`; 'val' by default.
             tolerance: Largest mean difference of the logits, as a share of their standard deviation.
             pictures: Images to compare on; by default drawn scenes.
             overwrite: Replace a file that is there.
@@ -162,7 +161,8 @@ class Detector(DetectorNetwork):
             The file, which `mbv3zoo.load` opens.
 
         Raises:
-            ValueError: The format cannot do what is asked, a file is there, or the tolerance is exceeded.
+            ValueError: The format cannot do what is asked, an option has no effect without another, a file is there, or
+                the tolerance is exceeded.
             ImportError: A package that the format needs is not installed; it is named.
 
         Example:

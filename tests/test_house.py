@@ -50,6 +50,7 @@ WHOLE = {
     'hub/test_publishing_licenses': 'licences from a config to the card on the Hub',
     'test_doctests': 'the examples of all public calls',
     'test_house': 'this file',
+    'test_ignored_options': 'options without effect, of all calls and commands',
     'test_pages': 'README and docs',
     'test_project': 'pyproject.toml and .ci',
     'test_shipped_weights': 'the weights in the package',

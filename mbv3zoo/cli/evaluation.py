@@ -16,7 +16,7 @@ from mbv3zoo.utils.folders import claimed_folder
 def val(
     model: AnyModel,
     data: Data,
-    split: Annotated[str, typer.Option(help='Split of the dataset.')] = 'val',
+    split: Annotated[str | None, typer.Option(help='Split of the dataset; val by default.')] = None,
     images: Images = None,
     image_size: ImageSize = None,
     batch_size: Annotated[int, typer.Option(help='Images at a time.')] = 32,
@@ -30,7 +30,7 @@ def val(
     ] = False,
 ) -> None:
     """COCO average precision of a detector on a labelled dataset; writes metrics, curves and drawn images."""
-    from mbv3zoo.data.load import load_dataset
+    from mbv3zoo.data.load import load_split
     from mbv3zoo.evaluation.coco import to_coco_results
     from mbv3zoo.evaluation.metrics import format_table
     from mbv3zoo.evaluation.run import run_evaluation
@@ -40,7 +40,7 @@ def val(
 
     with claimed_folder(out, 'val') as folder:
         detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
-        labelled = load_dataset(data, split, images)
+        labelled = load_split(data, split, images)
         with bar(len(labelled), 'evaluate') as progress:
             evaluation = run_evaluation(
                 detector,

@@ -28,18 +28,29 @@ def export(
         bool, typer.Option('--dynamic', help='Take any batch size, and any image size in steps of 32.')
     ] = False,
     nms: Annotated[bool, typer.Option('--nms', help='Run NMS inside the graph.')] = False,
-    score_thresh: Annotated[float, typer.Option(help='Minimum score, with --nms.')] = PREDICTION.score_thresh,
+    score_thresh: Annotated[
+        float | None, typer.Option(help=f'Minimum score, with --nms; {PREDICTION.score_thresh} by default.')
+    ] = None,
     iou_thresh: Annotated[
-        float, typer.Option(help='IoU above which the box with the lower score is dropped, with --nms.')
-    ] = PREDICTION.iou_thresh,
+        float | None,
+        typer.Option(
+            help='IoU above which the box with the lower score is dropped, with --nms; '
+            f'{PREDICTION.iou_thresh} by default.'
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option(help='float32, float16 or int8.')] = 'float32',
     calibration: Annotated[str | None, typer.Option(help='Dataset or folder of images for int8.')] = None,
     data: Annotated[str | None, typer.Option(help='Also measure AP before and after. ' + DATA_HELP)] = None,
-    split: Annotated[str, typer.Option(help='Split of --data.')] = 'val',
+    split: Annotated[str | None, typer.Option(help='Split of --data and --calibration; val by default.')] = None,
     tolerance: Annotated[float | None, typer.Option(help='Maximum relative difference of the logits.')] = None,
     overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.')] = False,
 ) -> None:
     """Write a detector for another runtime, with a certificate (FILE.json) of how far it agrees with PyTorch."""
+    from mbv3zoo.export.request import check_target, requested_format
+
+    # Before the detector is fetched and opened.
+    requested_format(out, None)
+    check_target(out, overwrite)
     from mbv3zoo.detector import Detector
     from mbv3zoo.runtimes.export_info import Precision
 

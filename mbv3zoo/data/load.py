@@ -20,6 +20,9 @@ _ACCEPTED = (
     "'hub:org/name' of a Hugging Face data set"
 )
 
+# Where a split need not be said.
+DEFAULT_SPLIT = 'val'
+
 
 def load_dataset(source: str | Path, split: str, images: str | Path | None = None) -> DetectionSet:
     """Reads one split of a dataset.
@@ -33,10 +36,10 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
             * a Pascal VOC folder, or a folder of split folders that hold images and .xml files;
             * 'hub:org/name', 'hub:org/name@revision' or 'hub:folder', a Hugging Face dataset.
         split: 'train', 'val', ...; not used for a COCO file. 'val' also finds 'valid', 'validation' and 'dev'.
-        images: Folder of a COCO file's images, if they are in none of the usual places.
+        images: Folder of a COCO file's images, if they are in none of the usual places; for COCO only.
 
     Raises:
-        ValueError: There is no such dataset, or it is empty.
+        ValueError: There is no such dataset, it is empty, or `images` is given for another format.
         ConnectionError: The Hub is needed and cannot be reached.
 
     Example:
@@ -45,6 +48,7 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
         (4, ('arrow', 'ball', 'bolt'))
     """
     if str(source).startswith(hub_dataset.PREFIX):
+        _refuse_images(source, 'a data set of the Hub', images)
         return load_hub_dataset(str(source), split)
     source = Path(source)
     # Unlike Path's own, these take names that no file can have.
@@ -52,12 +56,31 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
         return _load_folder(source, split, images)
     if not os.path.isfile(source):
         raise ValueError(f'{source}: no such data set file or folder; expected {_ACCEPTED}')
-    return load_coco(source, images) if is_coco(source) else load_yolo(source, split)
+    if is_coco(source):
+        return load_coco(source, images)
+    _refuse_images(source, 'a YOLO data set', images)
+    return load_yolo(source, split)
+
+
+def load_split(source: str | Path, split: str | None, images: str | Path | None = None) -> DetectionSet:
+    """As `load_dataset`, for callers to whom a split need not be said.
+
+    Args:
+        source, images: As for `load_dataset`.
+        split: The split, by default `DEFAULT_SPLIT`.
+
+    Raises:
+        ValueError: As `load_dataset`, or a split is given with a COCO file, which is one already.
+    """
+    if split is not None and is_coco(source):
+        raise ValueError(f'{source}: a COCO .json is one split, given split {split!r}; leave it out')
+    return load_dataset(source, split or DEFAULT_SPLIT, images)
 
 
 def _load_folder(folder: Path, split: str, images: str | Path | None) -> DetectionSet:
     # A data.yaml goes first, as it describes the folder.
     if (folder / 'data.yaml').is_file():
+        _refuse_images(folder, 'a YOLO data set', images)
         return load_yolo(folder / 'data.yaml', split)
     coco = {path.parent.name: path for path in sorted(folder.glob(f'*/{_COCO_IN_SPLIT}'))}
     if coco:
@@ -69,5 +92,11 @@ def _load_folder(folder: Path, split: str, images: str | Path | None) -> Detecti
     if own is not None:
         return load_coco(own, images)
     if is_voc(folder):
+        _refuse_images(folder, 'a Pascal VOC data set', images)
         return load_voc(folder, split)
     raise ValueError(f'{folder / "data.yaml"}: no such data set file, nor another data set; expected {_ACCEPTED}')
+
+
+def _refuse_images(source: str | Path, what: str, images: str | Path | None) -> None:
+    if images is not None:
+        raise ValueError(f'{source}: the folder of images {str(images)!r} is for COCO files, and this is {what}')

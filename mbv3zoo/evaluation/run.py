@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.ops import batched_nms, nms
 
-from mbv3zoo.data.load import load_dataset
+from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import EvalSamples
 from mbv3zoo.detections import Detections
@@ -29,7 +29,7 @@ def evaluate(
     detector: DetectorNetwork | Engine,
     data: str | Path | DetectionSet,
     *,
-    split: str = 'val',
+    split: str | None = None,
     images: str | Path | None = None,
     batch_size: int = 32,
     workers: int = 0,
@@ -41,7 +41,8 @@ def evaluate(
         detector: A `Detector`, or an exported one as `mbv3zoo.load('model.onnx')` opens it; its classes must be those
             of the dataset, in the same order. It runs on the device and in the type that its weights have.
         data: A dataset that `mbv3zoo.load_dataset` reads, or what it returned.
-        split: Split of the dataset; not used where `data` is read already.
+        split: Split of the dataset, 'val' by default. A COCO file is one split, and data that is read already takes
+            neither this nor `images`.
         images: Folder of a COCO file's images, as for `mbv3zoo.load_dataset`.
         batch_size, image_size: As for `mbv3zoo.prediction.predict.predict`.
         workers: Processes that read images, up to 1024; 0 reads them in this one.
@@ -50,8 +51,9 @@ def evaluate(
         The figures, in 0..1: `metrics.ap`, `metrics.ap50`, `metrics.per_class['cat']`, ...
 
     Raises:
-        ValueError: There is no such dataset, the detector has other classes or does not take this size, or it is a
-            file with NMS inside, whose thresholds are not those of COCO evaluation.
+        ValueError: There is no such dataset, `split` or `images` does not apply to it, the detector has other classes
+            or does not take this size, or it is a file with NMS inside, whose thresholds are not those of COCO
+            evaluation.
 
     Example:
         >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')
@@ -59,7 +61,15 @@ def evaluate(
         >>> metrics.images, metrics.ap50 > 0.5
         (4, True)
     """
-    labelled = data if isinstance(data, DetectionSet) else load_dataset(data, split, images)
+    if isinstance(data, DetectionSet):
+        for name, value in (('split', split), ('images', images)):
+            if value is not None:
+                raise ValueError(
+                    f'{name}={str(value)!r} is for data that is to be read; leave it out for a DetectionSet'
+                )
+        labelled = data
+    else:
+        labelled = load_split(data, split, images)
     return run_evaluation(detector, labelled, batch_size=batch_size, workers=workers, image_size=image_size).metrics
 
 

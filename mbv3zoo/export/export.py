@@ -7,15 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mbv3zoo.data.load import load_dataset
+from mbv3zoo.data.load import DEFAULT_SPLIT, load_split
 from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.export.certificate import certificate_path
 from mbv3zoo.export.certify import certify, measure_ap
 from mbv3zoo.export.quantize import calibration_pixels, quantize
-from mbv3zoo.export.request import check_settings, make_info, requested_format
+from mbv3zoo.export.request import (
+    check_effective,
+    check_settings,
+    check_target,
+    make_info,
+    nms_settings,
+    requested_format,
+)
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.export_info import ExportSettings, Precision
 from mbv3zoo.utils.atomic import atomic_write, move_beside
 
@@ -29,13 +35,13 @@ def export(
     batch_size: int = 1,
     dynamic: bool = False,
     nms: bool = False,
-    score_thresh: float = PREDICTION.score_thresh,
-    iou_thresh: float = PREDICTION.iou_thresh,
-    max_detections: int = PREDICTION.max_detections,
+    score_thresh: float | None = None,
+    iou_thresh: float | None = None,
+    max_detections: int | None = None,
     precision: Precision = 'float32',
     calibration: str | Path | None = None,
     data: str | Path | None = None,
-    split: str = 'val',
+    split: str | None = None,
     tolerance: float | None = None,
     pictures: Sequence[Any] | None = None,
     overwrite: bool = False,
@@ -54,13 +60,13 @@ def export(
         batch_size: Images per call.
         dynamic: Take any batch size, and any sides that are multiples of the largest stride, where the format can.
         nms: Decode and run NMS inside the graph (ONNX, OpenVINO, torch.export, TorchScript).
-        score_thresh, iou_thresh, max_detections: The thresholds inside the graph, with `nms`; see
-            `mbv3zoo.models.postprocess.thresholds.Thresholds`.
+        score_thresh, iou_thresh, max_detections: The thresholds inside the graph, with `nms`; the defaults are in
+            `mbv3zoo.models.postprocess.thresholds`.
         precision: 'float32'; 'float16' to store OpenVINO's weights in half precision; 'int8' for ONNX and OpenVINO.
         calibration: For int8: a dataset as in `mbv3zoo.load_dataset` (its `split` is taken where there is no 'train'),
             or a folder of images. A few hundred are used.
         data: A labelled dataset to measure AP on, of the detector and of the file.
-        split: Split of `data`.
+        split: Split of `data`, and of `calibration`; 'val' by default.
         tolerance: Largest mean difference of the logits, divided by their standard deviation, in place of the
             precision's (`mbv3zoo.export.certificate.TOLERANCES`).
         pictures: Images to compare on, as `mbv3zoo.images.read.read_image` takes; by default drawn scenes.
@@ -70,7 +76,8 @@ def export(
         The file, which `mbv3zoo.load` opens.
 
     Raises:
-        ValueError: The format cannot do what is asked, the file exists, or a difference exceeds the tolerance.
+        ValueError: The format cannot do what is asked, an option has no effect without another, the file exists, or a
+            difference exceeds the tolerance.
         ImportError: A package that the format needs is not installed.
     """
     path = Path(path)
@@ -81,21 +88,16 @@ def export(
         'batch_size': batch_size,
         'precision': precision,
     }
+    thresholds = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
+    check_effective(settings, thresholds, nms=nms, calibration=calibration, data=data, split=split)
     if nms:
-        settings |= {
-            'outputs': 'detections',
-            'score_thresh': score_thresh,
-            'iou_thresh': iou_thresh,
-            'max_detections': max_detections,
-        }
+        settings |= nms_settings(thresholds)
     check_settings(row, settings, calibration is not None)
     info = make_info(detector, image_size, settings)
-    if path.exists() and not overwrite:
-        raise ValueError(f'{path} exists already; choose another name, or ask for overwrite')
-    labelled = load_dataset(data, split) if data else None
+    check_target(path, overwrite)
+    labelled = load_split(data, split) if data else None
+    split = split or DEFAULT_SPLIT
     if labelled is not None:
-        if nms:
-            raise ValueError('AP is measured with thresholds of its own: leave data out, or export without nms')
         check_classes(detector, labelled)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix='.export-') as folder:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from mbv3zoo.export.certificate import certificate_path
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.export_info import ExportInfo, ExportSettings
 from mbv3zoo.runtimes.table import FORMATS, Format, format_of
 from mbv3zoo.utils.sizes import MOST_IMAGES, parse_image_size, whole_number
@@ -50,6 +55,61 @@ def check_settings(row: Format, settings: ExportSettings, has_calibration: bool)
     if precision == 'int8' and (with_nms or not has_calibration):
         raise ValueError('int8 needs calibration: a data set or a folder of pictures; and no nms')
     row.check_installed(precision)
+
+
+def check_effective(
+    settings: ExportSettings,
+    thresholds: Mapping[str, float | None],
+    *,
+    nms: bool,
+    calibration: str | Path | None,
+    data: str | Path | None,
+    split: str | None,
+) -> None:
+    """Raises ValueError where an option was given that has no effect beside the others.
+
+    Args:
+        settings: With `dynamic`, `batch_size` and `precision`.
+        thresholds: Name -> value, None where it was not given.
+        nms, calibration, data, split: As for `mbv3zoo.export.export.export`.
+    """
+    for name, value in thresholds.items():
+        if value is not None and not nms:
+            raise ValueError(f'{name} is for nms inside the graph; leave it out, or ask for nms')
+    if nms and data is not None:
+        raise ValueError('AP is measured with thresholds of its own: leave data out, or export without nms')
+    if calibration is not None and settings['precision'] != 'int8':
+        raise ValueError(f'calibration is for int8, given precision {settings["precision"]!r}; leave it out')
+    if split is not None and data is None and calibration is None:
+        raise ValueError('split is of data or calibration, and neither is given; leave it out')
+    if settings['dynamic'] and settings['batch_size'] != 1:
+        raise ValueError('with dynamic the graph takes any batch size; leave batch_size out')
+
+
+def nms_settings(thresholds: Mapping[str, float | None]) -> ExportSettings:
+    """The settings of a graph that suppresses, with the defaults of prediction.
+
+    Args:
+        thresholds: `score_thresh`, `iou_thresh`, `max_detections`; None takes the default.
+
+    Raises:
+        ValueError: One is out of range.
+    """
+    given: dict[str, Any] = {name: value for name, value in thresholds.items() if value is not None}
+    kept = replace(PREDICTION, **given)
+    return {
+        'outputs': 'detections',
+        'score_thresh': kept.score_thresh,
+        'iou_thresh': kept.iou_thresh,
+        'max_detections': kept.max_detections,
+    }
+
+
+def check_target(path: Path, overwrite: bool) -> None:
+    """Raises ValueError where a file, or the certificate that is written beside it, exists and is to be kept."""
+    for target in (path, certificate_path(path)):
+        if target.exists() and not overwrite:
+            raise ValueError(f'{target} exists already; choose another name, or ask for overwrite')
 
 
 def make_info(

@@ -37,6 +37,8 @@ def open(path: Path, threads: int | None, device: str | None) -> CoreMlSession:
     """
     if platform.system() != 'Darwin':
         raise NotImplementedError('Core ML runs on macOS only')
+    if threads:
+        raise ValueError(f'threads is {threads}, but Core ML chooses them itself; leave it out')
     unit = _UNITS.get((device or 'all').lower())
     if unit is None:
         raise ValueError(f'device {device!r}: Core ML has {", ".join(_UNITS)}')

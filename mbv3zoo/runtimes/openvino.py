@@ -58,6 +58,8 @@ def open(path: Path, threads: int | None, device: str | None) -> OpenVinoSession
             settings['INFERENCE_NUM_THREADS'] = threads
     elif name.split('.')[0] not in {*(known.split('.')[0] for known in core.available_devices), 'AUTO'}:
         raise ValueError(f'device {device!r}: OpenVINO finds {", ".join(core.available_devices)} on this machine')
+    elif threads:
+        raise ValueError(f'threads is {threads}, but device {device!r} is no CPU; leave one of them out')
     model = core.read_model(path)
     metadata = _metadata(model)
     return OpenVinoSession(core.compile_model(model, name, settings), metadata)
