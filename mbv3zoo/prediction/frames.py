@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import platform
 import queue
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mbv3zoo.images.opening import IMAGE_SUFFIXES
+from mbv3zoo.images.opening import IMAGE_SUFFIXES, pixel_limit
 from mbv3zoo.images.read import read_size
 from mbv3zoo.prediction.display import pixel_aspect, upright
 from mbv3zoo.prediction.numbering import FrameNumbers, frame_rate, total_frames
@@ -44,8 +45,9 @@ _STILL_BRANDS = frozenset(['avif', 'heic', 'heim', 'heis', 'heix', 'mif1'])
 _ATTACHED_PICTURE = 1 << 10
 # Most errors in a row until the rest counts as lost.
 _MOST_FAILURES = 100
-# Most decoded frames in the queue.
+# Most decoded frames in the queue, and about the most bytes of them.
 _MOST_WAITING = 16
+_MOST_BYTES = 1 << 29
 
 
 class Frame(NamedTuple):
@@ -88,7 +90,7 @@ def is_file(source: Any) -> bool:
     return not (text.isdigit() or text.startswith(_ADDRESSES))
 
 
-def iter_frames(source: str | int | Path, stride: int = 1) -> Iterator[Frame]:
+def iter_frames(source: str | int | Path, stride: int = 1, max_pixels: int | None = None) -> Iterator[Frame]:
     """Frames of a video, decoded lazily. The source is opened immediately.
 
     Each frame is turned and mirrored as it is displayed, and has the pixels as they are stored, which are not square in
@@ -99,14 +101,22 @@ def iter_frames(source: str | int | Path, stride: int = 1) -> Iterator[Frame]:
     Args:
         source: A file, a URL (rtsp://, http://) or a camera number.
         stride: Return every stride-th frame.
+        max_pixels: Most pixels (width x height) of a frame, by default as for images.
 
     Raises:
-        ValueError: It cannot be opened or has no frames, or `stride` is less than 1.
+        ValueError: It cannot be opened or has no frames, a frame has too many pixels, or a number is less than 1.
         ImportError: PyAV is not installed.
     """
     if stride < 1:
         raise ValueError(f'stride is {stride}; expected at least 1')
-    return _frames(*_open(source), source, stride)
+    limit = pixel_limit(max_pixels)
+    container, stream = _open(source)
+    try:
+        _check_pixels(source, stream.width, stream.height, limit)
+    except ValueError:
+        container.close()
+        raise
+    return _frames(container, stream, source, stride, limit)
 
 
 def frame_count(source: str | int | Path, stride: int) -> int | None:
@@ -124,7 +134,11 @@ def read_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
     stopped = threading.Event()
 
     def put(item: tuple[Frame | None, BaseException | None]) -> None:
+        size = 0 if item[0] is None else item[0].image.nbytes
         while not stopped.is_set():
+            if waiting.qsize() * size > _MOST_BYTES:
+                stopped.wait(0.01)
+                continue
             try:
                 return waiting.put(item, timeout=0.1)
             except queue.Full:
@@ -170,7 +184,7 @@ def import_av() -> Any:
 
 def _is_image(path: Path) -> bool:
     try:
-        read_size(path)
+        read_size(path, max_pixels=sys.maxsize)
     except ValueError:
         return False
     return True
@@ -205,7 +219,7 @@ def _check_format(container: Any, source: str | int | Path) -> None:
     name, brand = container.format.name, container.metadata.get('major_brand', '')
     if name.endswith('_pipe') or name == 'image2' or brand in _STILL_BRANDS:
         kind = brand or name.removesuffix('_pipe')
-        raise ValueError(f'{source}: is an image ({kind}) and no video; as an image it is read if it is a JPEG or PNG')
+        raise ValueError(f'{source}: is an image ({kind}), not a video; save it as a JPEG or PNG, with that suffix')
     if is_file(source) and name in _NO_VIDEOS:
         raise ValueError(f'{source}: {_expected(source)}: FFmpeg takes it for {name}')
 
@@ -230,11 +244,20 @@ def _video_stream(container: Any, source: str | int | Path) -> Any:
     return streams[0]
 
 
-def _frames(container: Any, stream: Any, source: Any, stride: int) -> Iterator[Frame]:
+def _check_pixels(source: Any, width: int, height: int, limit: int) -> None:
+    if width * height > limit:
+        raise ValueError(
+            f'{source}: its frames of {width} x {height} have {width * height} pixels, more than {limit}; '
+            'make it smaller, or allow more with the option max_pixels'
+        )
+
+
+def _frames(container: Any, stream: Any, source: Any, stride: int, limit: int) -> Iterator[Frame]:
     with container:
         stream.thread_type = 'AUTO'
         decoded = _file_frames if is_file(source) else _live_frames
         for index, time, frame in decoded(container, stream, source):
+            _check_pixels(source, frame.width, frame.height, limit)
             if index % stride == 0:
                 yield Frame(index, time, upright(frame), pixel_aspect(stream, frame))
 

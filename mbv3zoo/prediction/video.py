@@ -26,13 +26,14 @@ def predict_video(
     *,
     stride: int = 1,
     batch_size: int | None = None,
+    max_pixels: int | None = None,
     **settings: Unpack[FrameOptions],
 ) -> Iterator[tuple[Frame, Detections]]:
     """Finds objects in each frame; a thread decodes a few frames ahead.
 
     Args:
         detector: Has `predict`: a `Detector` or an exported file's.
-        source, stride: As for `iter_frames`.
+        source, stride, max_pixels: As for `iter_frames`.
         batch_size: Frames per batch; 8 for files, and 1 for cameras and URLs, to keep the latency low.
         **settings: As for `predict`.
 
@@ -42,7 +43,7 @@ def predict_video(
     Raises:
         ValueError, ImportError: As `iter_frames`.
     """
-    frames = iter_frames(source, stride)
+    frames = iter_frames(source, stride, max_pixels)
     size = (8 if is_file(source) else 1) if batch_size is None else batch_size
     if size < 1:
         raise ValueError(f'batch_size is {size}; expected at least 1')
@@ -57,6 +58,7 @@ def write_video_predictions(
     draw: bool = True,
     stride: int = 1,
     batch_size: int | None = None,
+    max_pixels: int | None = None,
     progress: bool = True,
     **settings: Unpack[FrameOptions],
 ) -> Iterator[str]:
@@ -66,7 +68,7 @@ def write_video_predictions(
     as the disk is full, `predictions.jsonl` keeps its whole lines.
 
     Args:
-        detector, source, stride, batch_size, **settings: As for `predict_video`.
+        detector, source, stride, batch_size, max_pixels, **settings: As for `predict_video`.
         out: Folder for the results; must not exist yet, or be empty.
         draw: Whether to write the video, which takes longer than the prediction.
         progress: Whether to show a progress bar.
@@ -80,7 +82,7 @@ def write_video_predictions(
     """
     out = Path(out)
     check_new_folder(out)
-    found = predict_video(detector, source, stride=stride, batch_size=batch_size, **settings)
+    found = predict_video(detector, source, stride=stride, batch_size=batch_size, max_pixels=max_pixels, **settings)
     first = next(found, None)
     if first is None:
         raise ValueError(f'{source}: there is no frame in it that can be decoded')

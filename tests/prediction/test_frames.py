@@ -90,13 +90,47 @@ def test_an_image_is_no_video(tmp_path, format, brand):
         Image.new('RGB', (64, 64)).save(path, format)
     except (KeyError, OSError):
         pytest.skip(f'Pillow writes no {format}')
-    with pytest.raises(ValueError, match=rf'a.mp4: is an image \({brand}\) and no video'):
+    with pytest.raises(ValueError, match=rf'a.mp4: is an image \({brand}\), not a video'):
         iter_frames(path)
 
 
 def test_a_pattern_is_told_that_it_may_name_images_only(tmp_path):
     with pytest.raises(ValueError, match='a pattern may name images only'):
         iter_frames(str(tmp_path / '*.mp4'))
+
+
+@pytest.mark.filterwarnings('error')
+def test_frames_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path, clip, monkeypatch):
+    assert len(list(iter_frames(clip, max_pixels=48 * 64))) == 20
+    with pytest.raises(ValueError, match=r'clip.mp4: its frames of 64 x 48 have 3072 pixels, more than 3071'):
+        iter_frames(clip, max_pixels=48 * 64 - 1)
+    with pytest.raises(ValueError, match='max_pixels is 0'):
+        iter_frames(clip, max_pixels=0)
+    # Also those that come later.
+    parts = [write_clip(tmp_path / f'{side}.ts', 10, size=(side, side), codec='libx264') for side in (32, 64)]
+    (tmp_path / 'a.ts').write_bytes(b''.join(part.read_bytes() for part in parts))
+    frames = iter_frames(tmp_path / 'a.ts', max_pixels=40 * 40)
+    with pytest.raises(ValueError, match='its frames of 64 x 64 have 4096 pixels'):
+        list(frames)
+    # An image of unknown suffix is one, however large.
+    Image.new('1', (12000, 12000)).save(tmp_path / 'large', 'PNG')
+    assert not is_video(tmp_path / 'large')
+
+
+def test_few_large_frames_are_read_ahead(monkeypatch):
+    read = []
+
+    def frames():
+        for index in range(20):
+            read.append(index)
+            yield Frame(index, index / 10, np.zeros((100, 100, 3), np.uint8))
+
+    monkeypatch.setattr(reading, '_MOST_BYTES', 100_000)
+    ahead = read_ahead(frames())
+    next(ahead)
+    time.sleep(0.1)
+    assert 3 <= len(read) <= 7
+    assert [frame.index for frame in ahead] == list(range(1, 20))
 
 
 def test_a_cover_picture_is_no_video(tmp_path, clip):
