@@ -17,7 +17,7 @@ VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
 
 # What becomes of a label or image that is not as it should be.
 _LONGEST = 500  # characters of a line
-_OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats')
+_OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats', 'not used', 'taken once')
 
 
 @dataclass(frozen=True)

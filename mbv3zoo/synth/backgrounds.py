@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mbv3zoo.data.files import find_files
 from mbv3zoo.synth.outlines import spokes
 from mbv3zoo.synth.pictures import check_picture, read_picture
 from mbv3zoo.synth.textures import random_color, texture, value_noise
@@ -99,7 +100,7 @@ class BackgroundFolder:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise ValueError(f'backgrounds {str(folder)!r} is no folder; expected a folder of pictures')
-        self.paths = sorted(p for p in folder.rglob('*') if p.suffix.lower() in _SUFFIXES and p.is_file())
+        self.paths = find_files(folder, _SUFFIXES)
         if not self.paths:
             raise ValueError(f'no picture in backgrounds {str(folder)!r}; expected {", ".join(_SUFFIXES)} files')
         for path in self.paths:

@@ -32,7 +32,10 @@ class CutoutFolder:
             raise ValueError(f'no class folder in objects {str(folder)!r}; {_EXPECTED}')
         self.largest_side = largest_side
         self.class_names = tuple(p.name for p in classes)
-        self.paths = [sorted(p for p in path.iterdir() if p.suffix.lower() == '.png') for path in classes]
+        self.paths = [
+            sorted(p for p in path.iterdir() if p.suffix.lower() == '.png' and not p.name.startswith('.'))
+            for path in classes
+        ]
         for path, files in zip(classes, self.paths, strict=True):
             if not files:
                 raise ValueError(f'no PNG in class folder {str(path)!r}; {_EXPECTED}')

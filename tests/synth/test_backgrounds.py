@@ -33,7 +33,10 @@ def test_folder_crops_without_stretching(tmp_path):
 def test_folder_takes_tiny_grey_and_nested_pictures(tmp_path):
     (tmp_path / 'more').mkdir()
     Image.new('L', (1, 1), 77).save(tmp_path / 'more' / 'dot.PNG')
-    picture = BackgroundFolder(tmp_path).picture(np.random.default_rng(0), 8, 12)
+    (tmp_path / '._dot.png').write_bytes(b'what macOS keeps of it')
+    folder = BackgroundFolder(tmp_path)
+    assert [path.name for path in folder.paths] == ['dot.PNG']
+    picture = folder.picture(np.random.default_rng(0), 8, 12)
     assert (picture == 77).all()
 
 

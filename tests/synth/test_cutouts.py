@@ -16,6 +16,7 @@ def test_class_names_are_the_sorted_folders(tmp_path):
     for name in ('pear', 'apple', 'Zebra', '.hidden'):
         save_cutout(tmp_path / name / 'a.png', (255, 0, 0, 255))
     (tmp_path / 'readme.txt').write_text('not a class')
+    (tmp_path / 'pear/._a.png').write_bytes(b'what macOS keeps of it')
     assert CutoutFolder(tmp_path, 100).class_names == ('Zebra', 'apple', 'pear')
 
 
