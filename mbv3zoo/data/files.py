@@ -20,6 +20,9 @@ def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     Args:
         folder: Where to look, hidden or not.
         suffixes: In lower case with the dot; a file's own may be in any case.
+
+    Raises:
+        ValueError: There is no such folder, or one in it may not be read.
     """
     found: list[Path] = []
     seen: set[str] = set()
@@ -31,18 +34,22 @@ def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
         if real in seen:
             continue
         seen.add(real)
-        with os.scandir(place) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
-                path = place / entry.name
-                if entry.name.startswith('.') or entry.name in _NOT_DATA:
-                    continue
-                # Not `entry.is_dir`, which raises for a link to itself.
-                if not os.path.isdir(path):
-                    found += [path] if path.suffix.lower() in suffixes else []
-                elif not entry.is_symlink():
-                    folders.append(path)
-                elif not Path(real).is_relative_to(os.path.realpath(path)):
-                    links.append(path)
+        try:
+            names = sorted(os.listdir(place), reverse=True)
+        except OSError as error:
+            raise ValueError(
+                f'{place}: the folder cannot be read ({error.strerror}); allow it, or move it away'
+            ) from error
+        for name in names:
+            path = place / name
+            if name.startswith('.') or name in _NOT_DATA:
+                continue
+            if not os.path.isdir(path):
+                found += [path] if path.suffix.lower() in suffixes else []
+            elif not path.is_symlink():
+                folders.append(path)
+            elif not Path(real).is_relative_to(os.path.realpath(path)):
+                links.append(path)
     return sorted(found)
 
 

@@ -1,3 +1,4 @@
+import os
 import unicodedata
 
 import pytest
@@ -11,6 +12,10 @@ def make(root, *names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text('')
+
+
+def raise_(error):
+    raise error
 
 
 def found(root, *suffixes):
@@ -64,6 +69,17 @@ def test_a_broken_link_is_named_as_others_are(tmp_path):
     (tmp_path / 'a.jpg').symlink_to('nowhere.jpg')
     (tmp_path / 'b.jpg').symlink_to('b.jpg')
     assert found(tmp_path) == ['a.jpg', 'b.jpg']
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    (tmp_path / 'closed').mkdir()
+    listed = os.listdir
+    closed = PermissionError(13, 'Permission denied')
+    monkeypatch.setattr(os, 'listdir', lambda path: raise_(closed) if path.name == 'closed' else listed(path))
+    with pytest.raises(ValueError, match=r'closed: the folder cannot be read \(Permission denied\)'):
+        found(tmp_path)
+    with pytest.raises(ValueError, match='gone: the folder cannot be read'):
+        found(tmp_path / 'gone')
 
 
 def test_files_by_stem(tmp_path):
