@@ -87,17 +87,24 @@ def _labels(
             problems.add(where, f'category {shown(row.get("category_id"))} is not in the file; dropped')
         else:
             try:
-                found[same[image_id]].append(_label(where, row, index[category_id]))
+                found[same[image_id]].append(_label(where, row, index[category_id], data.images[same[image_id]]))
             except ValueError as error:
                 problems.add(where, f'{error}; dropped')
     return found
 
 
-def _label(where: str, row: dict[str, Any], label: int) -> PixelLabel:
+def _label(where: str, row: dict[str, Any], label: int, image: dict[str, Any]) -> PixelLabel:
     box, segmentation, areas = row.get('bbox'), row.get('segmentation'), [row.get('area')]
     if box in (None, []) and segmentation:
         values, area = segmentation_box(segmentation)
         areas.append(area)
+        if isinstance(segmentation, dict):
+            # A mask states the size of its image as well.
+            sides = dict(zip(('height', 'width'), segmentation['size'], strict=True))
+            if not any(map(image.get, sides)):
+                image.update(sides)
+            elif any(image.get(side) != length for side, length in sides.items()):
+                raise ValueError(f'its mask has another size, {sides}, than is stated for the image')
     else:
         values = as_box(box)
     return PixelLabel.of_xywh(where, values, label, crowd=row.get('iscrowd'), areas=areas)

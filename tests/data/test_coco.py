@@ -392,6 +392,21 @@ def test_boxes_are_in_pixels_of_the_stated_size(tmp_path, size, factor):
     assert len(data.problems) == (factor != 1)
 
 
+def test_a_mask_states_the_size_of_its_image(tmp_path):
+    pixels = np.zeros((240, 320), dtype=np.uint8)
+    pixels[80:160, 40:160] = 1
+    rows = [without_box(1, run_lengths(pixels)), annotation(2, (4, 8, 40, 80))]
+    images = [{'id': 7, 'file_name': 'a.png'}]
+    record = load_coco(write(tmp_path, rows, images)).records[0]
+    assert record.boxes.tolist() == [[10, 20, 40, 40], [1, 2, 11, 22]] and record.areas.tolist() == [600, 200]
+    images[0] |= {'width': 320, 'height': 240}
+    assert load_coco(write(tmp_path, rows, images)).records[0].boxes.tolist() == record.boxes.tolist()
+    images[0] |= {'width': 80, 'height': 60}
+    data = load_coco(write(tmp_path, rows, images))
+    assert data.records[0].boxes.tolist() == [[4, 8, 44, 60]]
+    assert data.problems[0].startswith('annotation 1: its mask has another size') and 'dropped' in data.problems[0]
+
+
 def test_an_image_of_another_shape_is_left_out_and_a_set_of_them_refused(tmp_path):
     images = [{'id': 7, 'file_name': 'a.png', 'width': 60, 'height': 80}, {'id': 8, 'file_name': 'b.png'}]
     rows = [annotation(1), annotation(2, image=8)]
