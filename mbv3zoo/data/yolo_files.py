@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mbv3zoo.data.files import FileLookup, find_files
+from mbv3zoo.data.files import FileLookup
 from mbv3zoo.data.records import LabelProblems
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
+from mbv3zoo.utils.files import find_files
 from mbv3zoo.utils.text import read_text
 
 

@@ -1,5 +1,6 @@
 """Expands a source (a file, a folder, a glob pattern, images in memory) into a list of single images."""
 
+import fnmatch
 import glob
 import os
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
+from mbv3zoo.utils.files import find_files
 from mbv3zoo.utils.tensors import is_tensor
 
 _EXPECTED = (
@@ -31,7 +33,7 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
             * a directory: the files in it (not those in folders below) whose suffix, in either case, is in
               `IMAGE_SUFFIXES`, sorted by name;
             * a glob pattern such as `'photos/**/*.jpg'`: the matching files with such a suffix, sorted;
-              `**` enters folders. What exists under the literal name is taken first.
+              `**` enters folders, linked ones too, each once. What exists under the literal name is taken first.
 
             Hidden files (`.name`) are skipped in directories and patterns.
 
@@ -70,12 +72,30 @@ def _expand_path(source: str | os.PathLike) -> tuple[list[Any], bool]:
     if os.path.exists(name):
         return [source], True
     if glob.has_magic(name):
-        matches = map(Path, glob.glob(name, recursive=True))
-        pictures = sorted(match for match in matches if _is_picture(match))
+        pictures = sorted(match for match in _matches(Path(name)) if _is_picture(match))
         if not pictures:
             raise ValueError(f'pattern {name!r} matches no pictures ({_suffixes()})')
         return pictures, False
     raise ValueError(f'there is no file or directory {name!r}; expected {_EXPECTED}')
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """The files of a pattern; `glob` itself goes dozens of times through a linked folder that holds itself."""
+    parts = pattern.parts
+    if '**' not in parts:
+        return [Path(match) for match in glob.glob(str(pattern))]
+    folders, rest = Path(*parts[: parts.index('**')]), parts[parts.index('**') :]
+    places = [Path(place) for place in glob.glob(str(folders)) if os.path.isdir(place)]
+    files = [(path, place) for place in places for path in find_files(place, IMAGE_SUFFIXES)]
+    return [path for path, place in files if _fits(path.relative_to(place).parts, rest)]
+
+
+def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == '**':
+        return any(_fits(parts[i:], pattern[1:]) for i in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatch(parts[0], pattern[0]) and _fits(parts[1:], pattern[1:])
 
 
 def _is_picture(path: Path) -> bool:

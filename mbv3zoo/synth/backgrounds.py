@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mbv3zoo.data.files import find_files
 from mbv3zoo.synth.outlines import spokes
 from mbv3zoo.synth.pictures import check_picture, read_picture
 from mbv3zoo.synth.textures import random_color, texture, value_noise
+from mbv3zoo.utils.files import find_files
 
 _SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.webp')
 

@@ -65,11 +65,27 @@ def test_directory(folder, kind):
         ('**/*', ['a.png', 'b.JPG', 'inner/d.jpeg']),
         ('**/*.jpeg', ['inner/d.jpeg']),
         ('[ab].*', ['a.png', 'b.JPG']),
+        ('**', ['a.png', 'b.JPG', 'inner/d.jpeg']),
+        ('**/inner/**/*.jp*g', ['inner/d.jpeg']),
     ],
 )
 def test_pattern(folder, pattern, names):
     items, is_single = expand_source(f'{folder}/{pattern}')
     assert not is_single and items == [folder / name for name in names]
+
+
+def test_a_pattern_goes_through_linked_folders_once(tmp_path, monkeypatch):
+    for name in ('far/a.png', 'near/b.png'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    for link, target in (('near/far', '../far'), ('near/loop', '.'), ('near/up', '..'), ('near/c.png', 'b.png')):
+        (tmp_path / link).symlink_to(target)
+    names = ['near/b.png', 'near/c.png', 'near/far/a.png']
+    assert expand_source(f'{tmp_path}/n*/**/*.png') == ([tmp_path / name for name in names], False)
+    monkeypatch.chdir(tmp_path)
+    assert expand_source('near/**/*.png') == ([Path(name) for name in names], False)
+    monkeypatch.chdir(tmp_path / 'far')
+    assert expand_source('**/*.png') == ([Path('a.png')], False)
 
 
 def test_name_with_brackets_is_taken_literally_first(tmp_path):
