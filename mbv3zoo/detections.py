@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from PIL import Image
 from mbv3zoo.images.draw import draw_boxes
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.tensors import is_tensor
-from mbv3zoo.utils.text import nearest, one_line
+from mbv3zoo.utils.text import json_text, nearest, one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -331,14 +330,14 @@ class Detections:
         }
 
     def to_json(self, indent: int | None = None) -> str:
-        """Returns `to_dict()` as JSON text.
+        """Returns `to_dict()` as JSON text, which can be written as UTF-8 whatever the name of the file is.
 
         Example:
 
             >>> mbv3zoo.Detections.empty(image_size=(480, 640)).to_json()
             '{"path": null, "error": null, "image_size": {"height": 480, "width": 640}, "detections": []}'
         """
-        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+        return json_text(self.to_dict(), indent)
 
     def to_supervision(self) -> Any:
         """Returns a `supervision.Detections` with the class names under `data['class_name']`.

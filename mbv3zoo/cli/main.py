@@ -13,9 +13,10 @@ from mbv3zoo.cli.evaluation import val
 from mbv3zoo.cli.export import export
 from mbv3zoo.cli.hub import pull, push
 from mbv3zoo.cli.models import info, list_
-from mbv3zoo.cli.output import show_log
+from mbv3zoo.cli.output import make_printable, show_log
 from mbv3zoo.cli.prediction import predict
 from mbv3zoo.cli.training import TrainCommand, train
+from mbv3zoo.prediction.failures import PredictionStopped
 from mbv3zoo.training.failures import TrainingStopped
 
 app = typer.Typer(
@@ -37,10 +38,11 @@ for command in (val, predict, export, benchmark, convert, push, pull):
 
 def main() -> None:
     """Runs the program; a user's mistake ends in one line, not in a traceback."""
+    make_printable()
     show_log()
     try:
         app()
-    except (ValueError, OSError, ImportError, TrainingStopped) as error:
+    except (ValueError, OSError, ImportError, TrainingStopped, PredictionStopped) as error:
         typer.echo(f'mbv3zoo: {error}', err=True)
         sys.exit(1)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import sys
+from collections.abc import Generator, Iterator
 
 import typer
 
@@ -12,6 +15,30 @@ def tell(line: str) -> None:
     """Prints a line, in the first process only."""
     if is_first_process():
         typer.echo(line)
+
+
+def tell_lines(lines: Iterator[str]) -> None:
+    """Prints lines as they come; an interruption ends them in the sentence that they have for it."""
+    try:
+        for line in lines:
+            typer.echo(line)
+    except KeyboardInterrupt as stop:
+        sentence = str(stop)
+        try:
+            # If it came between two lines, they do not know of it.
+            if isinstance(lines, Generator):
+                lines.throw(stop)
+        except KeyboardInterrupt as told:
+            sentence = str(told)
+        typer.echo(f'mbv3zoo: {sentence or "interrupted"}', err=True)
+        raise typer.Exit(130) from None
+
+
+def make_printable() -> None:
+    """Lets the terminal escape characters that its encoding lacks, where printing them would be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
 
 
 def is_first_process() -> bool:

@@ -10,6 +10,7 @@ import typer
 
 from mbv3zoo.cli.opened import open_detector
 from mbv3zoo.cli.options import AnyModel, Device, ImageSize, Runtime, Threads, given
+from mbv3zoo.cli.output import tell_lines
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import claimed_folder
 
@@ -53,5 +54,4 @@ def predict(
             from mbv3zoo.prediction.folder import write_predictions
 
             lines = write_predictions(detector, source, folder, **options)
-        for line in lines:
-            typer.echo(line)
+        tell_lines(lines)

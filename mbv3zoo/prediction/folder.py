@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.sources import expand_source
+from mbv3zoo.prediction.drawings import Drawings
 from mbv3zoo.prediction.engine import Engine
+from mbv3zoo.prediction.failures import PredictionStopped, reason, stopped
 from mbv3zoo.prediction.predict import PredictOptions, iter_predict
+from mbv3zoo.prediction.rows_file import RowsFile
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
+from mbv3zoo.utils.text import printable
 
 if TYPE_CHECKING:
     from mbv3zoo.models.network import DetectorNetwork
 
 _NAME = 'predictions.json'
-# Most images in the queue to be drawn; each is held decoded.
+# Most images in the queue to be drawn.
 _MOST_WAITING = 4
 
 
@@ -37,63 +38,107 @@ def write_predictions(
 ) -> Iterator[str]:
     """Predicts, and writes each image with its boxes and one `predictions.json`.
 
+    An image that cannot be read or drawn does not stop the others: its row has `error` or `draw_error`. Whatever stops
+    the prediction, `predictions.json` has the rows of the images before.
+
     Args:
         detector, source, **settings: As for `mbv3zoo.prediction.predict.predict`.
         out: Folder for the results; must not exist yet, or be empty.
-        draw: Whether to write images with boxes, which takes longer than the prediction.
+        draw: Whether to write images with boxes, which takes longer than the prediction: as JPEG, and as PNG where a
+            side is over 65500 pixels. Their rows have the name of the file as `drawn`.
         progress: Whether to show a progress bar.
 
     Yields:
-        One line per image with its path and detections; last, the folder of the results.
+        One line per image with its path and detections, other characters than text escaped; last, how many images there
+        were, how many of them failed, and the folder of the results.
 
     Raises:
-        ValueError: As `predict`, or the folder is in use.
+        ValueError: As `predict`, or the folder is in use. Nothing is written then.
+        PredictionStopped: It failed midway; the message says where, after how many images, and why.
+        KeyboardInterrupt: It was interrupted; the message says the same.
     """
     out = Path(out)
     check_new_folder(out)
     items, _ = expand_source(source)
     found = iter_predict(detector, source, **settings)
     out.mkdir(parents=True, exist_ok=True)
-    unfinished = out / f'.{_NAME}.tmp'
-    number = 0
-    waiting: deque[Future] = deque()
-    # Rows are written one by one, and the file gets its name when it is complete.
     with (
-        open(unfinished, 'w', encoding='utf-8') as file,
+        RowsFile(out / _NAME) as rows,
         ThreadPoolExecutor(1, 'mbv3zoo-draw') as pool,
         bar(len(items), 'pictures', show=progress) as shown,
     ):
-        taken: Counter[str] = Counter()
-        for detections in found:
-            row = detections.to_dict()
-            if draw and detections.error is None:
-                row['drawn'] = _next_name(taken, Path(str(detections.path)).stem)
-                waiting.append(pool.submit(_draw, detections, out / row['drawn']))
-                if len(waiting) > _MOST_WAITING:
-                    waiting.popleft().result()
-            file.write(('[\n' if number == 0 else ',\n') + json.dumps(row, ensure_ascii=False))
-            number += 1
-            shown.update()
-            yield f'{detections.path}: {detections.error or _count_by_name(detections)}'
-        file.write('\n]\n' if number else '[]\n')
-        while waiting:
-            waiting.popleft().result()
-    os.replace(unfinished, out / _NAME)
-    yield f'{number} picture{"" if number == 1 else "s"}; results in {out}'
+        results = _Results(rows, Drawings(out, pool) if draw else None)
+        try:
+            for detections, item in zip(found, items, strict=True):
+                results.wait_for(detections, item)
+                shown.update()
+                yield from results.lines(_MOST_WAITING)
+            yield from results.lines(0)
+        except GeneratorExit:
+            results.keep()
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            results.keep()
+            if rows.count == 0:
+                rows.discard()
+                if isinstance(error, (ValueError, OSError, ImportError, KeyboardInterrupt)):
+                    raise
+            kind = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else PredictionStopped
+            raise kind(stopped(out, _NAME, rows.count, len(items), error)) from error
+    yield f'{rows.count} picture{"" if rows.count == 1 else "s"}{results.failures()}; results in {printable(str(out))}'
 
 
-def _draw(detections: Detections, path: Path) -> None:
-    detections.draw().save(path, quality=92)
+class _Waiting(NamedTuple):
+    number: int
+    detections: Detections
+    drawing: Future[str] | None
+
+
+class _Results:
+    """The images that were predicted, in order; a row is written when its drawing is."""
+
+    def __init__(self, rows: RowsFile, drawings: Drawings | None) -> None:
+        self.rows, self.drawings = rows, drawings
+        self.waiting: deque[_Waiting] = deque()
+        self.predicted = self.unread = self.undrawn = 0
+
+    def wait_for(self, detections: Detections, item: Any) -> None:
+        """Adds an image, and begins to draw it."""
+        drawing = self.drawings.submit(detections, item) if self.drawings and detections.error is None else None
+        self.waiting.append(_Waiting(self.predicted, detections, drawing))
+        self.predicted += 1
+
+    def lines(self, most: int) -> Iterator[str]:
+        """Writes rows until at most so many images wait to be drawn; yields their lines."""
+        while len(self.waiting) > most or (self.waiting and self.drawings is None):
+            number, detections, drawing = self.waiting[0]
+            row, failure = detections.to_dict(), None
+            if drawing:
+                try:
+                    row['drawn'] = drawing.result()
+                except Exception as error:
+                    failure = row['draw_error'] = reason(error)
+            if number == self.rows.count:  # else it was interrupted just after writing it
+                self.rows.add(row)
+                self.unread += detections.error is not None
+                self.undrawn += failure is not None
+            self.waiting.popleft()
+            what = detections.error or _count_by_name(detections)
+            yield printable(f'{detections.path}: {what}{f"; not drawn: {failure}" if failure else ""}')
+
+    def keep(self) -> None:
+        """Writes the rows that still wait, as far as that works."""
+        try:
+            for _ in self.lines(0):
+                pass
+        except OSError:
+            return
+
+    def failures(self) -> str:
+        unread = f', {self.unread} could not be read' if self.unread else ''
+        return unread + (f', {self.undrawn} could not be drawn' if self.undrawn else '')
 
 
 def _count_by_name(detections: Detections) -> str:
     counts = Counter(detections.names)
     return ', '.join(f'{number} {name}' for name, number in counts.most_common()) or 'nothing found'
-
-
-def _next_name(taken: Counter[str], stem: str) -> str:
-    """The first free name of stem.jpg, stem-2.jpg, ...: two folders may contain images of one name."""
-    names = chain([f'{stem}.jpg'], (f'{stem}-{i}.jpg' for i in count(2)))
-    name = next(name for name in names if not taken[name])
-    taken[name] += 1
-    return name

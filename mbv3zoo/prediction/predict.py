@@ -16,6 +16,7 @@ from mbv3zoo.images.sources import expand_source
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine, input_size
 from mbv3zoo.utils.sizes import images_per_batch
+from mbv3zoo.utils.text import printable
 
 if TYPE_CHECKING:
     from mbv3zoo.models.network import DetectorNetwork
@@ -139,7 +140,7 @@ def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable
             if picture.pixels is not None:
                 found = _detections(picture, *next(kept), info.class_names)
             else:
-                warnings.warn(f'{picture.error}; its detections are empty', stacklevel=2)
+                warnings.warn(f'{printable(str(picture.error))}; its detections are empty', stacklevel=2)
                 found = Detections.empty(info.class_names, path=picture.path, error=picture.error)
             yield found.torch() if engine.tensors else found
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import json
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 # Directions that go on after the text, marks of annotations, and the byte order mark.
 _NO_TEXT = frozenset(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x2070), *range(0xFFF9, 0xFFFC), 0xFEFF]))
@@ -55,6 +57,28 @@ def one_line(text: str, most: int) -> str:
     """A text on one line of at most `most` characters; cut text ends in '...'."""
     line = ' '.join(text.split())
     return line if len(line) <= most else f'{line[: most - 3]}...'
+
+
+def printable(text: str) -> str:
+    """A text as one line for a terminal: what is no text of a line is escaped, as in Python's literals.
+
+    File names may hold line ends, control characters, and bytes that are not UTF-8.
+
+    Example:
+        >>> printable('a\\nb.jpg')
+        'a\\\\nb.jpg'
+    """
+    return ''.join(one if is_text(one) else one.encode('unicode_escape').decode() for one in text)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """A value as JSON that can be written as UTF-8: in file names that are not, the odd bytes are escaped."""
+    return utf8(json.dumps(value, indent=indent, ensure_ascii=False)).decode()
+
+
+def utf8(text: str) -> bytes:
+    """A text as UTF-8. File names that are not UTF-8 have lone surrogates in Python; those are escaped."""
+    return text.encode('utf-8', 'backslashreplace')
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
