@@ -141,7 +141,7 @@ def _characters(path: FontPath) -> frozenset[int]:
     from matplotlib.ft2font import FT2Font
 
     try:
-        ImageFont.truetype(path, 12)  # fails for bitmaps of one size, as colour emoji are
+        ImageFont.truetype(str(path), 12)  # fails for bitmaps of one size, as colour emoji are
         return frozenset(FT2Font(str(path)).get_charmap())
     except (OSError, RuntimeError, ValueError):
         return frozenset()
@@ -159,7 +159,7 @@ def _best_font(code: int, needed: frozenset[int]) -> FontPath:
 
 @lru_cache(maxsize=64)
 def _font(path: FontPath, size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size=size) if path is None else ImageFont.truetype(path, size)
+    font = ImageFont.load_default(size=size) if path is None else ImageFont.truetype(str(path), size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
 

@@ -235,7 +235,7 @@ def _expected(source: str | int | Path) -> str:
 
 
 def _video_stream(container: Any, source: str | int | Path) -> Any:
-    streams = [stream for stream in container.streams.video if not stream.disposition & _ATTACHED_PICTURE]
+    streams = [stream for stream in container.streams.video if not _is_attached(stream)]
     if not streams:
         only = 'only a cover picture' if container.streams.video else 'no video'
         raise ValueError(f'{source}: there are no pictures in it, {only} among its {len(container.streams)} streams')
@@ -250,6 +250,11 @@ def _check_pixels(source: Any, width: int, height: int, limit: int) -> None:
             f'{source}: its frames of {width} x {height} have {width * height} pixels, more than {limit}; '
             'make it smaller, or allow more with the option max_pixels'
         )
+
+
+def _is_attached(stream: Any) -> bool:
+    # Older versions of PyAV do not tell; there the picture is a video of one frame.
+    return bool(getattr(stream, 'disposition', 0) & _ATTACHED_PICTURE)
 
 
 def _frames(container: Any, stream: Any, source: Any, stride: int, limit: int) -> Iterator[Frame]:

@@ -38,11 +38,11 @@ class FrameNumbers:
         self._stream = stream
         self._rate = frame_rate(stream)
         self._formats = _formats(container)
-        is_avi, is_mp4 = 'avi' in self._formats, 'mp4' in self._formats
-        self._chunks = _chunks(stream) if is_avi else {}
+        self._is_avi, is_mp4 = 'avi' in self._formats, 'mp4' in self._formats
+        self._chunks = _chunks(stream) if self._is_avi else {}
         self._listed: list[int] | None = sorted(self._chunks.values()) or ([] if is_mp4 and stream.frames else None)
         # An avi counts its chunks, and some of them are empty.
-        self._is_constant = not is_avi and _has_constant_rate(stream)
+        self._is_constant = not self._is_avi and _has_constant_rate(stream)
         self._total = total_frames(container, stream)
         self._discarded = self._failed = 0
         self._last_chunk = self._index = -1
@@ -52,19 +52,19 @@ class FrameNumbers:
 
     def note_packet(self, packet: Any) -> None:
         """To be called with each packet before it is decoded; corrects the timestamps of an avi."""
-        if not packet.size or packet.pts is None:
+        if not packet.size or packet.dts is None:
             return
         if getattr(packet, 'is_discard', False):
             self._discarded += 1
-        elif self._chunks:
+        elif self._is_avi:
             chunk = self._chunks.get(packet.pos)
             if chunk is None and self._last_chunk < 0:
-                # A layout that is not known here.
+                # Without its list, or in a layout that is not known here, FFmpeg counts.
                 self._chunks, self._listed = {}, None
-                return
-            self._last_chunk = self._last_chunk + 1 if chunk is None else chunk
-            packet.pts = packet.dts = self._last_chunk
-        elif self._listed is not None:
+            if self._chunks:
+                packet.dts = self._last_chunk = self._last_chunk + 1 if chunk is None else chunk
+            packet.pts = packet.dts
+        elif self._listed is not None and packet.pts is not None:
             insort(self._listed, packet.pts)
 
     def note_failure(self) -> None:
@@ -73,7 +73,7 @@ class FrameNumbers:
 
     def in_order(self, frames: Iterator[Any]) -> Iterator[Any]:
         """The frames, their timestamps put right where FFmpeg derives them."""
-        if self._chunks and self._stream.codec_context.has_b_frames:
+        if self._is_avi and self._stream.codec_context.has_b_frames:
             return sorted_stamps(frames)
         if 'mpeg' in self._formats and self._is_constant:
             return without_slips(frames, round(1 / (self._rate * self._stream.time_base)))
@@ -178,7 +178,7 @@ def _chunks(stream: Any) -> dict[int, int]:
 
 
 def _entries(stream: Any) -> Any:
-    # Older versions of PyAV do not show them.
+    # PyAV shows them from version 17 on.
     return getattr(stream, 'index_entries', ())
 
 

@@ -54,9 +54,9 @@ def test_ascii_imports_no_matplotlib():
 @pytest.mark.filterwarnings('error')
 def test_what_the_font_of_matplotlib_has_is_drawn_in_it(system, text):
     assert runs(f'{text} 0.97') == [(f'{text} 0.97', matplotlib_font())]
-    missing = ImageFont.truetype(matplotlib_font(), 20).getmask('\uffff')
+    missing = ImageFont.truetype(str(matplotlib_font()), 20).getmask('\uffff')
     for character in set(text) - {'\u200c', '\ufe0f', '\u00a0'}:
-        mask = ImageFont.truetype(matplotlib_font(), 20).getmask(character)
+        mask = ImageFont.truetype(str(matplotlib_font()), 20).getmask(character)
         assert bytes(mask) != bytes(missing) or mask.size != missing.size
 
 
