@@ -90,7 +90,7 @@ def read_rows(path: str | Path) -> list[Row]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f'{path}: no such file; expected the results.csv of a benchmark')
-    with open(path, newline='', encoding='utf-8') as file:
+    with open(path, newline='', encoding='utf-8-sig') as file:
         reader = csv.DictReader(file)
         if missing := {*Row._fields[:5]} - {*(reader.fieldnames or ())}:
             raise ValueError(

@@ -65,7 +65,7 @@ def plot_curves(results_csv: str | Path, path: str | Path) -> None:
 def _read(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise ValueError(f'{path}: no such file; expected the results.csv of a training run')
-    with open(path, newline='', encoding='utf-8') as file:
+    with open(path, newline='', encoding='utf-8-sig') as file:
         reader = csv.DictReader(file)
         if 'epoch' not in (reader.fieldnames or ()):
             raise ValueError(f'{path}: has no column `epoch`; expected the results.csv of a training run')

@@ -30,5 +30,5 @@ def read_epochs(path: Path) -> list[dict[str, str]]:
     """The lines in order of epochs; empty if there is no file."""
     if not path.exists():
         return []
-    with open(path, newline='', encoding='utf-8') as file:
+    with open(path, newline='', encoding='utf-8-sig') as file:
         return list(csv.DictReader(file))

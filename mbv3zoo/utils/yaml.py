@@ -137,7 +137,8 @@ class _Loader(yaml.SafeLoader):
         if isinstance(node, yaml.SequenceNode):
             return [self._text(item) for item in node.value]
         if not isinstance(node, yaml.MappingNode):
-            return self.construct_document(node)
+            # A single word is no list of names, and no truth value either.
+            return None if self.construct_document(node) is None else self._text(node)
         self.flatten_mapping(node)
         names: dict[int | str, str] = {}
         for key, value in node.value:

@@ -16,6 +16,9 @@ def test_one_line_an_epoch(tmp_path):
         write_epoch(path, row(epoch, AP=f'0.{epoch}'))
     assert path.read_bytes() == b'epoch,box,AP\n1,0.5,0.1\n2,0.5,0.2\n3,0.5,0.3\n'
     assert read_epochs(path) == [row(epoch, AP=f'0.{epoch}') for epoch in (1, 2, 3)]
+    # As a spreadsheet saves it again.
+    path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
+    assert read_epochs(path) == [row(epoch, AP=f'0.{epoch}') for epoch in (1, 2, 3)]
     assert [p.name for p in tmp_path.iterdir()] == ['results.csv']
 
 

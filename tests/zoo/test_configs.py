@@ -81,6 +81,8 @@ def test_a_missing_file_is_named_with_those_that_exist(tmp_path):
         ('- resnet18', 'given list'),
         ('resnet18', 'given str'),
         ('backbone: resnet18\nnum_clases: 3', "did you mean 'num_classes'"),
+        ('backbone: resnet18\nclass_names: no', "class_names must be a list of names, given 'no'"),
+        ('backbone: resnet18\nclass_names: [cat, ""]', 'class_names.1: must not be empty'),
         ('backbone: resnet18\nimage_size: 100', 'multiples of 32'),
         ('num_classes: 3', 'backbone: is missing'),
         ('backbone:\nnum_classes: 3', 'backbone: expected a string'),
