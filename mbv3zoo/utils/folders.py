@@ -28,26 +28,30 @@ def claimed_folder(folder: str | Path | None, name: str = '') -> Iterator[Path]:
         name: What the results are of, such as 'train'.
 
     Yields:
-        The folder. If nothing is in it at the end and it was made here, it is removed again.
+        The folder. If nothing is in it at the end, what was made here is removed again.
 
     Raises:
         ValueError: The folder is not empty, or another process writes to it.
     """
+    wanted = Path('runs') / name if folder is None else Path(folder)
+    made = [place for place in wanted.parents if not place.exists()]
     if folder is None:
-        path, made = _make_next(Path('runs'), name), True
+        path = _make_next(wanted)
+        made.insert(0, path)
     else:
-        path = Path(folder)
+        path = wanted
         check_new_folder(path)
-        made = not path.exists()
+        if not path.exists():
+            made.insert(0, path)
         path.mkdir(parents=True, exist_ok=True)
     try:
         with locked_folder(path):
             check_new_folder(path)  # the process that held the lock before may have written
             yield path
     finally:
-        if made:
-            with suppress(OSError):  # it is not empty
-                path.rmdir()
+        with suppress(OSError):  # one of them is not empty
+            for place in made:
+                place.rmdir()
 
 
 @contextmanager
@@ -73,12 +77,13 @@ def locked_folder(folder: str | Path) -> Iterator[None]:
         lock.release()
 
 
-def _make_next(parent: Path, name: str) -> Path:
-    """Makes the first of parent/name-1, parent/name-2, ... that does not exist."""
-    parent.mkdir(parents=True, exist_ok=True)
+def _make_next(wanted: Path) -> Path:
+    """Makes the first of wanted-1, wanted-2, ... that does not exist."""
     numbers = count(1)
     while True:
-        path = parent / f'{name}-{next(numbers)}'
-        with suppress(FileExistsError):
+        path = wanted.with_name(f'{wanted.name}-{next(numbers)}')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Another process may have taken it, or have removed their parent, which it had made in vain.
+        with suppress(FileExistsError, FileNotFoundError):
             path.mkdir()
             return path

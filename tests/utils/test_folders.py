@@ -32,6 +32,7 @@ def test_a_file_is_refused(tmp_path):
 def test_without_a_name_the_next_number_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'runs').mkdir()
+    (tmp_path / 'runs' / 'train').mkdir()
     (tmp_path / 'runs' / 'train-1').mkdir()
     (tmp_path / 'runs' / 'train-2').write_text('a file counts too')
     (tmp_path / 'runs' / 'train-3').symlink_to('nowhere')
@@ -43,11 +44,22 @@ def test_without_a_name_the_next_number_is_taken(tmp_path, monkeypatch):
 
 def test_a_folder_is_left_as_it_was_if_nothing_is_written(tmp_path):
     (tmp_path / 'mine').mkdir()
-    for name in ('mine', 'new'):
+    for name in ('mine', 'new', 'deep/new'):
         with pytest.raises(KeyError), claimed_folder(tmp_path / name) as folder:
             assert folder.is_dir()
             raise KeyError
     assert [path.name for path in tmp_path.iterdir()] == ['mine'] and not any((tmp_path / 'mine').iterdir())
+
+
+def test_a_command_in_vain_leaves_no_folder_of_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for there in (False, True):
+        if there:
+            (tmp_path / 'runs').mkdir()
+        with pytest.raises(KeyError), claimed_folder(None, 'train') as folder:
+            assert folder.as_posix() == 'runs/train-1'
+            raise KeyError
+        assert (tmp_path / 'runs').exists() is there and [*tmp_path.rglob('*-*')] == []
 
 
 def test_what_was_written_stays_and_nothing_beside_it(tmp_path):
