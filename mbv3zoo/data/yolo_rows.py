@@ -156,10 +156,13 @@ def _is_box(values: list[float]) -> bool:
 def _is_likely_outline(points: np.ndarray) -> bool:
     """Whether points [N, 2], of which the first two are a box as well, are an outline all the same.
 
-    Outlines have an area, repeat no point at once and do not cross themselves; those of four points are turned boxes.
-    Not so triangles, which nobody draws, and points at the picture's corners only, which are flags of 0 and 1.
+    Outlines have an area, repeat no point and do not cross themselves; those of four points are turned boxes.
+    Not so triangles, which nobody draws, and whole numbers in all further columns, or in every third of them: those are
+    flags, and whether a keypoint is seen.
     """
-    if len(points) == 3 or (points[2:] == points[2:].round()).all():
+    columns = points.ravel()[4:]
+    whole = columns == columns.round()
+    if len(points) == 3 or whole.all() or (len(columns) % 3 == 0 and whole[2::3].all()):
         return False
     return _is_convex(points) if len(points) == 4 else _is_simple(points)
 
@@ -175,7 +178,7 @@ def _is_simple(points: np.ndarray) -> bool:
     # Many tools repeat the first point at the end.
     if np.array_equal(points[0], points[-1]):
         points, ends = points[:-1], ends[:-1]
-    if len(points) < 3 or (points == ends).all(1).any() or not _cross(points, ends).sum():
+    if len(points) < 3 or len(np.unique(points, axis=0)) < len(points) or not _cross(points, ends).sum():
         return False
     # side[i, j]: on which side of edge i the start of edge j is; and its end.
     start, step = points[:, None], (ends - points)[:, None]
