@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mbv3zoo.images.draw import draw_boxes
+from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.tensors import is_tensor
 from mbv3zoo.utils.text import json_text, nearest, one_line
@@ -267,7 +268,8 @@ class Detections:
             if self.path is None:
                 raise ValueError('these detections name no image file; pass the image, as in draw(image)')
             image = self.path
-        pixels = read_image(image)
+        # Whoever made these has read it, whatever its size is.
+        pixels = read_image(image, max_pixels=max(MAX_PIXELS, math.prod(self.image_size)))
         if pixels.shape[:2] != self.image_size:
             raise ValueError(
                 f'the image is {pixels.shape[0]} x {pixels.shape[1]} (height x width), '

@@ -64,6 +64,7 @@ class Detector(DetectorNetwork):
         classes: str | int | Iterable[str | int] | None = None,
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
+        max_pixels: int | None = None,
         runtime: str | None = None,
         threads: int | None = None,
         device: str | None = None,
@@ -81,6 +82,8 @@ class Detector(DetectorNetwork):
                 pixels in all, which makes no difference to what is found.
             image_size: Side, or (height, width), in pixels that images are letterboxed to, 32..8192; by default the
                 detector's.
+            max_pixels: Most pixels (width x height) of an image file, 100 million by default. A file of more is not
+                decoded, as a small one may take all memory; images in memory may have more.
             runtime: 'eager', 'compile', 'onnxruntime', 'openvino' or 'auto'; see `mbv3zoo.export.live.open_live`. It is
                 built at the first call and kept while the weights stay the same. None runs the network as it is.
             threads: Threads that a call of the runtime may use.
@@ -117,6 +120,7 @@ class Detector(DetectorNetwork):
             classes=classes,
             batch_size=batch_size,
             image_size=image_size,
+            max_pixels=max_pixels,
         )
 
     def export(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.opened import open_detector
-from mbv3zoo.cli.options import AnyModel, Data, Device, Images, ImageSize, Runtime, Threads
+from mbv3zoo.cli.options import AnyModel, Data, Device, Images, ImageSize, MaxPixels, Runtime, Threads
 from mbv3zoo.utils.folders import claimed_folder
 
 
@@ -21,6 +21,7 @@ def val(
     image_size: ImageSize = None,
     batch_size: Annotated[int, typer.Option(help='Images at a time.')] = 32,
     workers: Annotated[int, typer.Option(help='Data loader processes.')] = 2,
+    max_pixels: MaxPixels = None,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
@@ -40,7 +41,7 @@ def val(
 
     with claimed_folder(out, 'val') as folder:
         detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
-        labelled = load_split(data, split, images)
+        labelled = load_split(data, split, images, max_pixels)
         with bar(len(labelled), 'evaluate') as progress:
             evaluation = run_evaluation(
                 detector,

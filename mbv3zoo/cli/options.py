@@ -21,6 +21,12 @@ Runtime = Annotated[
 Threads = Annotated[int | None, typer.Option(help='Threads of the runtime.')]
 Device = Annotated[str | None, typer.Option(help='Device of the runtime, such as cpu, cuda or GPU.')]
 Images = Annotated[str | None, typer.Option(help='Image folder of a COCO file.')]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        help='Most pixels (width x height) of an image file; larger ones are not decoded. 100 million by default.'
+    ),
+]
 Settings = Annotated[list[str] | None, typer.Option('--set', help='Any other setting, as name=value; see below.')]
 
 

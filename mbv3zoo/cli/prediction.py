@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.opened import open_detector
-from mbv3zoo.cli.options import AnyModel, Device, ImageSize, Runtime, Threads, given
+from mbv3zoo.cli.options import AnyModel, Device, ImageSize, MaxPixels, Runtime, Threads, given
 from mbv3zoo.cli.output import tell_lines
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import claimed_folder
@@ -34,6 +34,7 @@ def predict(
     batch_size: Annotated[
         int | None, typer.Option(help='Images at a time; 8 by default, and 1 for cameras and URLs.')
     ] = None,
+    max_pixels: MaxPixels = None,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
@@ -49,9 +50,11 @@ def predict(
         if is_video(source):
             from mbv3zoo.prediction.video import write_video_predictions
 
+            if max_pixels is not None:
+                raise ValueError(f'{source}: --max-pixels is for image files; leave it out for a video')
             lines = write_video_predictions(detector, source, folder, **options)
         else:
             from mbv3zoo.prediction.folder import write_predictions
 
-            lines = write_predictions(detector, source, folder, **options)
+            lines = write_predictions(detector, source, folder, **options, **given(max_pixels=max_pixels))
         tell_lines(lines)

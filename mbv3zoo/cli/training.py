@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.cli.described import DescribedCommand
-from mbv3zoo.cli.options import DATA_HELP, ImageSize, Settings, given, with_set
+from mbv3zoo.cli.options import DATA_HELP, ImageSize, MaxPixels, Settings, given, with_set
 from mbv3zoo.cli.output import tell
 
 
@@ -30,6 +30,7 @@ def train(
     model: str | None = None,
     pretrained: Annotated[bool | None, typer.Option('--pretrained/--no-pretrained')] = None,
     image_size: ImageSize = None,
+    max_pixels: MaxPixels = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     optimizer: str | None = None,
@@ -83,6 +84,7 @@ def train(
         val_data=val_data,
         images=images,
         val_images=val_images,
+        max_pixels=max_pixels,
         data_license=data_license,
         **with_set(settings, set_),
     )

@@ -192,6 +192,8 @@ class DataConfig(Config):
     """Image folder of data where that is a COCO file; None looks in the usual places."""
     val_images: str | None = None
     """Likewise, of the validation split: images is never used for both."""
+    max_pixels: PositiveInt | None = None
+    """Most pixels (width x height) of an image; those with more are left out. None allows 100 million."""
     license: LicenseId | None = None
     """Licence of images and labels, by its id on the Hub; kept in the detector's licence record."""
 

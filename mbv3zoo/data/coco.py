@@ -13,9 +13,10 @@ from mbv3zoo.data.coco_masks import segmentation_box
 from mbv3zoo.data.label_values import as_box, as_id, shown
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems
+from mbv3zoo.images.opening import MAX_PIXELS
 
 
-def load_coco(annotations: str | Path, images: str | Path | None = None) -> DetectionSet:
+def load_coco(annotations: str | Path, images: str | Path | None = None, max_pixels: int = MAX_PIXELS) -> DetectionSet:
     """Reads a COCO annotation file.
 
     An annotation without a `bbox` gets the bounding box of its `segmentation` (polygons or RLE), and the segmentation's
@@ -28,6 +29,7 @@ def load_coco(annotations: str | Path, images: str | Path | None = None) -> Dete
         images: Folder that the `file_name`s are relative to; by default the one with most of the images among
             `../images/<stem>`, `../<stem>` (also without a prefix such as `instances_`), other folders called for the
             split, `../images`, `..` and the file's own folder.
+        max_pixels: Most pixels of an image, as for `mbv3zoo.load_dataset`.
 
     Raises:
         ValueError: The file is missing or not in COCO format, none of its images can be read, or its boxes are not
@@ -39,7 +41,7 @@ def load_coco(annotations: str | Path, images: str | Path | None = None) -> Dete
     files = find_images(path, {own_id: row['file_name'] for own_id, row in data.images.items()}, images)
     same = _same_files(path, data, files, problems)
     labels = _labels(data, same, problems)
-    reader = PixelLabels(path, problems)
+    reader = PixelLabels(path, problems, max_pixels=max_pixels)
     for own_id, row in data.images.items():
         if same[own_id] == own_id:
             stated = row.get('width'), row.get('height')

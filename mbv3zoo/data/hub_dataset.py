@@ -12,7 +12,7 @@ from typing import Any
 from mbv3zoo.data.label_values import as_box, as_id, check_class_names, shown
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
-from mbv3zoo.images.opening import IMAGE_SUFFIXES
+from mbv3zoo.images.opening import IMAGE_SUFFIXES, MAX_PIXELS
 from mbv3zoo.utils.atomic import atomic_write
 
 PREFIX = 'hub:'
@@ -23,7 +23,7 @@ _BOX = ('bbox', 'bboxes')
 _CATEGORY = ('category', 'categories', 'category_id', 'category_ids', 'label', 'labels', 'class_label', 'class')
 
 
-def load_hub_dataset(source: str, split: str) -> DetectionSet:
+def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> DetectionSet:
     """Reads one split of a Hugging Face dataset in the usual object detection layout.
 
     A row has an `image` and `objects` (a mapping of lists, or a list of mappings) with `bbox` (COCO's
@@ -37,6 +37,7 @@ def load_hub_dataset(source: str, split: str) -> DetectionSet:
         source: 'hub:org/name', 'hub:org/name@revision', 'hub:org/name:configuration@revision', or 'hub:folder' for a
             local folder that `datasets` can load.
         split: 'train', 'val' (also finds 'validation', 'valid' and 'dev'), ...
+        max_pixels: Most pixels of an image, as for `mbv3zoo.load_dataset`.
 
     Raises:
         ValueError: `datasets` is not installed, the dataset or split does not exist, or it has another layout.
@@ -50,7 +51,7 @@ def load_hub_dataset(source: str, split: str) -> DetectionSet:
     layout = _Layout.of(data.features, source)
     names, index = _classes(splits, layout, source)
     problems = LabelProblems(source)
-    reader = PixelLabels(source, problems)
+    reader = PixelLabels(source, problems, max_pixels=max_pixels)
     rows = zip(_pictures(data, layout.image), _stated_sizes(data), _objects(data, layout), strict=True)
     for row, (picture, stated, objects) in enumerate(rows):
         where = f'{key} row {row}'

@@ -12,6 +12,7 @@ from mbv3zoo.data.hub_dataset import load_hub_dataset
 from mbv3zoo.data.records import DetectionSet, find_split
 from mbv3zoo.data.voc import is_voc, load_voc
 from mbv3zoo.data.yolo import load_yolo
+from mbv3zoo.images.opening import pixel_limit
 
 _COCO_IN_SPLIT = '_annotations.coco.json'
 _ACCEPTED = (
@@ -24,7 +25,9 @@ _ACCEPTED = (
 DEFAULT_SPLIT = 'val'
 
 
-def load_dataset(source: str | Path, split: str, images: str | Path | None = None) -> DetectionSet:
+def load_dataset(
+    source: str | Path, split: str, images: str | Path | None = None, max_pixels: int | None = None
+) -> DetectionSet:
     """Reads one split of a dataset.
 
     Args:
@@ -37,6 +40,8 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
             * 'hub:org/name', 'hub:org/name@revision' or 'hub:folder', a Hugging Face dataset.
         split: 'train', 'val', ...; not used for a COCO file. 'val' also finds 'valid', 'validation' and 'dev'.
         images: Folder of a COCO file's images, if they are in none of the usual places; for COCO only.
+        max_pixels: Most pixels (width x height) of an image, 100 million by default. Those with more are left out, and
+            told as a problem.
 
     Raises:
         ValueError: There is no such dataset, it is empty, or `images` is given for another format.
@@ -47,26 +52,29 @@ def load_dataset(source: str | Path, split: str, images: str | Path | None = Non
         >>> len(data), data.class_names[:3]
         (4, ('arrow', 'ball', 'bolt'))
     """
+    limit = pixel_limit(max_pixels)
     if str(source).startswith(hub_dataset.PREFIX):
         _refuse_images(source, 'a data set of the Hub', images)
-        return load_hub_dataset(str(source), split)
+        return load_hub_dataset(str(source), split, limit)
     source = Path(source)
     # Unlike Path's own, these take names that no file can have.
     if os.path.isdir(source):
-        return _load_folder(source, split, images)
+        return _load_folder(source, split, images, limit)
     if not os.path.isfile(source):
         raise ValueError(f'{source}: no such data set file or folder; expected {_ACCEPTED}')
     if is_coco(source):
-        return load_coco(source, images)
+        return load_coco(source, images, limit)
     _refuse_images(source, 'a YOLO data set', images)
-    return load_yolo(source, split)
+    return load_yolo(source, split, limit)
 
 
-def load_split(source: str | Path, split: str | None, images: str | Path | None = None) -> DetectionSet:
+def load_split(
+    source: str | Path, split: str | None, images: str | Path | None = None, max_pixels: int | None = None
+) -> DetectionSet:
     """As `load_dataset`, for callers to whom a split need not be said.
 
     Args:
-        source, images: As for `load_dataset`.
+        source, images, max_pixels: As for `load_dataset`.
         split: The split, by default `DEFAULT_SPLIT`.
 
     Raises:
@@ -74,26 +82,26 @@ def load_split(source: str | Path, split: str | None, images: str | Path | None 
     """
     if split is not None and is_coco(source):
         raise ValueError(f'{source}: a COCO .json is one split, given split {split!r}; leave it out')
-    return load_dataset(source, split or DEFAULT_SPLIT, images)
+    return load_dataset(source, split or DEFAULT_SPLIT, images, max_pixels)
 
 
-def _load_folder(folder: Path, split: str, images: str | Path | None) -> DetectionSet:
+def _load_folder(folder: Path, split: str, images: str | Path | None, max_pixels: int) -> DetectionSet:
     # A data.yaml goes first, as it describes the folder.
     if (folder / 'data.yaml').is_file():
         _refuse_images(folder, 'a YOLO data set', images)
-        return load_yolo(folder / 'data.yaml', split)
+        return load_yolo(folder / 'data.yaml', split, max_pixels)
     coco = {path.parent.name: path for path in sorted(folder.glob(f'*/{_COCO_IN_SPLIT}'))}
     if coco:
         key = find_split(split, coco)
         if key is None:
             raise ValueError(f'{folder}: has no split {split!r}; folders in it with {_COCO_IN_SPLIT} are {list(coco)}')
-        return load_coco(coco[key], images or coco[key].parent)
+        return load_coco(coco[key], images or coco[key].parent, max_pixels)
     own = find_coco(folder, split)
     if own is not None:
-        return load_coco(own, images)
+        return load_coco(own, images, max_pixels)
     if is_voc(folder):
         _refuse_images(folder, 'a Pascal VOC data set', images)
-        return load_voc(folder, split)
+        return load_voc(folder, split, max_pixels)
     raise ValueError(f'{folder / "data.yaml"}: no such data set file, nor another data set; expected {_ACCEPTED}')
 
 

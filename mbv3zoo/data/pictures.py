@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import warnings
@@ -17,6 +18,7 @@ from torchvision.transforms.v2.functional import resize
 
 from mbv3zoo.data.records import Record
 from mbv3zoo.images.letterbox import PAD_VALUE
+from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import read_image
 
 # Linux's shared memory.
@@ -99,7 +101,7 @@ class Pictures:
 
     def _read(self, index: int) -> torch.Tensor | None:
         record, size = self.records[index], self.sizes[index]
-        image = read_or_none(record.path, at_least=size)
+        image = read_or_none(record.path, at_least=size, size=record.size)
         if image is None or tuple(image.shape[1:]) == size:
             return image
         return resize(image, list(size), antialias=True)
@@ -113,7 +115,9 @@ class Pictures:
         return digest.hexdigest()[:32]
 
 
-def read_or_none(path: Path, channels: int = 3, at_least: tuple[int, int] | None = None) -> torch.Tensor | None:
+def read_or_none(
+    path: Path, channels: int = 3, at_least: tuple[int, int] | None = None, size: tuple[int, int] = (0, 0)
+) -> torch.Tensor | None:
     """An image as uint8 [channels, H, W]; None, with a warning, if it cannot be decoded.
 
     One damaged image of thousands should not end a long training run. A missing file should, as the whole dataset may
@@ -123,12 +127,14 @@ def read_or_none(path: Path, channels: int = 3, at_least: tuple[int, int] | None
         path: The file.
         channels: 3 for RGB, 1 for grey.
         at_least: (height, width) needed; a larger JPEG is decoded at a half, a quarter or an eighth of its size.
+        size: (height, width) that it had when the dataset was read: so many pixels are allowed.
 
     Raises:
         FileNotFoundError: There is no such file.
     """
+    max_pixels = max(MAX_PIXELS, math.prod(size))
     try:
-        return torch.from_numpy(read_image(path, channels, at_least)).permute(2, 0, 1)
+        return torch.from_numpy(read_image(path, channels, at_least, max_pixels)).permute(2, 0, 1)
     except ValueError as error:
         if not os.path.exists(path):
             raise FileNotFoundError(

@@ -13,6 +13,7 @@ import torch
 from mbv3zoo.data.label_values import as_area, as_flag, as_side
 from mbv3zoo.data.records import LabelProblems, Record, clean_boxes
 from mbv3zoo.data.stated_size import Placement, placement
+from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import SIDEWAYS, read_stored_size
 
 # Fewest boxes to tell that they are not [x, y, width, height]; and fewest where every one of them says so.
@@ -53,12 +54,14 @@ class PixelLabels:
         source: Name used in error messages.
         problems: Where what is dropped, clipped or left out is added.
         crowd_name: What the format calls its crowds.
+        max_pixels: Most pixels of an image.
         records: What was collected.
     """
 
     source: str | Path
     problems: LabelProblems
     crowd_name: str = 'iscrowd'
+    max_pixels: int = MAX_PIXELS
     records: list[Record] = field(default_factory=list)
     # Of each object: its box as written, and the (width, height) of its frame.
     _values: list[tuple[float, ...]] = field(default_factory=list)
@@ -86,7 +89,7 @@ class PixelLabels:
             image_id: Id in evaluation files; by default the number of the record.
         """
         try:
-            stored, orientation = read_stored_size(path)
+            stored, orientation = read_stored_size(path, self.max_pixels)
             frame = self._frame(stated, where)
             place = placement(frame, stored, orientation)
             upright = stored[::-1] if orientation in SIDEWAYS else stored

@@ -82,7 +82,7 @@ class EvalSamples(Dataset):
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
         record = self.records[index]
-        image = read_or_none(record.path, self.channels)
+        image = read_or_none(record.path, self.channels, size=record.size)
         if image is None:
             return empty_picture(self.channels, self.image_size), index
         return Letterbox.fit(record.size, self.image_size).apply(image), index

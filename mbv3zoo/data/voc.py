@@ -11,7 +11,7 @@ from mbv3zoo.data.label_values import is_class_name, shown
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
 from mbv3zoo.data.voc_xml import VocAnnotation, read_xml
-from mbv3zoo.images.opening import IMAGE_SUFFIXES
+from mbv3zoo.images.opening import IMAGE_SUFFIXES, MAX_PIXELS
 from mbv3zoo.utils.text import read_text
 
 _NAME_FILES = ('classes.txt', 'labels.txt')
@@ -24,7 +24,7 @@ def is_voc(folder: Path) -> bool:
     return any(entry.name == 'Annotations' for entry in folder.iterdir()) or bool(_split_folders(folder))
 
 
-def load_voc(folder: str | Path, split: str) -> DetectionSet:
+def load_voc(folder: str | Path, split: str, max_pixels: int = MAX_PIXELS) -> DetectionSet:
     """Reads one split of a Pascal VOC dataset.
 
     The classes are those of `classes.txt` or `labels.txt` in the folder, one name per line. Without such a file they
@@ -39,6 +39,7 @@ def load_voc(folder: str | Path, split: str) -> DetectionSet:
         folder: A year of VOC (`Annotations/`, `JPEGImages/`, `ImageSets/Main/<split>.txt`), or a folder of split
             folders (`train/`, `valid/`, ...) that hold images and XML files side by side.
         split: 'train', 'val' (also finds 'valid' and 'validation'), ...
+        max_pixels: Most pixels of an image, as for `mbv3zoo.load_dataset`.
 
     Raises:
         ValueError: The folder, the split or its images are missing, no class is named, or the boxes are not in pixels.
@@ -63,7 +64,7 @@ def load_voc(folder: str | Path, split: str) -> DetectionSet:
     if not classes:
         raise ValueError(f'{folder}: no annotation of it names a class')
     index = {name: i for i, name in enumerate(classes)}
-    reader = PixelLabels(folder, problems, crowd_name='difficult')
+    reader = PixelLabels(folder, problems, crowd_name='difficult', max_pixels=max_pixels)
     for name in dict.fromkeys(names):
         if name not in xml_files:
             problems.add(name, 'left out: it has no XML file; a picture without objects needs one without <object>')

@@ -13,11 +13,12 @@ from mbv3zoo.data.label_values import check_class_names
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
 from mbv3zoo.data.yolo_files import YoloFiles, slashes
 from mbv3zoo.data.yolo_rows import Row, RowReader
+from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import read_size
 from mbv3zoo.utils.yaml import read_mapping
 
 
-def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
+def load_yolo(data_yaml: str | Path, split: str, max_pixels: int = MAX_PIXELS) -> DetectionSet:
     """Reads one split of a YOLO dataset.
 
     A polygon becomes its bounding box. Where data.yaml has `kpt_shape`, the values after a box are keypoints, which are
@@ -29,6 +30,7 @@ def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
             paths, or a list of these. They are relative to `path`, which is relative to the file's own folder; if
             `path` does not exist, as after a move, they are relative to the file's own folder.
         split: 'train', 'val' (also finds 'valid' and 'validation'), ...
+        max_pixels: Most pixels of an image, as for `mbv3zoo.load_dataset`.
 
     Raises:
         ValueError: The file, the split or its images are missing, or its rows have more columns than a box and are no
@@ -51,7 +53,7 @@ def load_yolo(data_yaml: str | Path, split: str) -> DetectionSet:
     for path in files.pictures(sources):
         label_file = files.label_file(path)
         try:
-            size = read_size(path)[::-1]
+            size = read_size(path, max_pixels)[::-1]
         except ValueError as error:
             problems.add(str(path), f'left out: {error}')
             continue

@@ -34,6 +34,7 @@ def evaluate(
     batch_size: int = 32,
     workers: int = 0,
     image_size: int | tuple[int, int] | None = None,
+    max_pixels: int | None = None,
 ) -> Metrics:
     """COCO average precision of a detector on a labelled dataset.
 
@@ -42,10 +43,11 @@ def evaluate(
             of the dataset, in the same order. It runs on the device and in the type that its weights have.
         data: A dataset that `mbv3zoo.load_dataset` reads, or what it returned.
         split: Split of the dataset, 'val' by default. A COCO file is one split, and data that is read already takes
-            neither this nor `images`.
+            neither this nor `images` or `max_pixels`.
         images: Folder of a COCO file's images, as for `mbv3zoo.load_dataset`.
         batch_size, image_size: As for `mbv3zoo.prediction.predict.predict`.
         workers: Processes that read images, up to 1024; 0 reads them in this one.
+        max_pixels: Most pixels of an image, as for `mbv3zoo.load_dataset`.
 
     Returns:
         The figures, in 0..1: `metrics.ap`, `metrics.ap50`, `metrics.per_class['cat']`, ...
@@ -62,14 +64,14 @@ def evaluate(
         (4, True)
     """
     if isinstance(data, DetectionSet):
-        for name, value in (('split', split), ('images', images)):
+        for name, value in (('split', split), ('images', images), ('max_pixels', max_pixels)):
             if value is not None:
                 raise ValueError(
                     f'{name}={str(value)!r} is for data that is to be read; leave it out for a DetectionSet'
                 )
         labelled = data
     else:
-        labelled = load_split(data, split, images)
+        labelled = load_split(data, split, images, max_pixels)
     return run_evaluation(detector, labelled, batch_size=batch_size, workers=workers, image_size=image_size).metrics
 
 

@@ -88,7 +88,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, Unreadable):
         return str(error)
     if isinstance(error, UnidentifiedImageError):
-        return f'it is not an image in a format that is read ({", ".join(_formats())}); save it as PNG or JPEG'
+        formats = ', '.join(_formats())
+        return f'it is not an image in a format that is read ({formats}), or is damaged; save it as PNG or JPEG'
     if isinstance(error, MemoryError):
         return 'there is not enough memory for its pixels; make it smaller'
     if isinstance(error, OSError) and error.strerror:

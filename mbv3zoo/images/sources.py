@@ -30,8 +30,7 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
             * an array `[B, H, W, C]` or a tensor `[B, C, H, W]`: one image for each index of B;
             * a list or tuple of paths, PIL images, arrays and tensors of one image each, in that order;
               an empty one gives an empty list;
-            * a directory: the files in it (not those in folders below) whose suffix, in either case, is in
-              `IMAGE_SUFFIXES`, sorted by name;
+            * a directory: what is in it but folders, of a suffix, in either case, in `IMAGE_SUFFIXES`, sorted by name;
             * a glob pattern such as `'photos/**/*.jpg'`: the matching files with such a suffix, sorted;
               `**` enters folders, linked ones too, each once. What exists under the literal name is taken first.
 
@@ -65,7 +64,10 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
 def _expand_path(source: str | os.PathLike) -> tuple[list[Any], bool]:
     name = os.fspath(source)
     if os.path.isdir(name):
-        pictures = sorted(entry for entry in Path(name).iterdir() if _is_picture(entry))
+        try:
+            pictures = sorted(entry for entry in Path(name).iterdir() if _is_picture(entry))
+        except OSError as error:
+            raise ValueError(f'directory {name!r} cannot be listed: {error.strerror}') from error
         if not pictures:
             raise ValueError(f'directory {name!r} holds no pictures ({_suffixes()}) of its own')
         return pictures, False
@@ -100,7 +102,8 @@ def _fits(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
 
 def _is_picture(path: Path) -> bool:
     # Hidden files: `._name.jpg`, which macOS writes on other file systems, has the suffix but is no image.
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.') and path.is_file()
+    # Links to nothing, pipes and files that cannot be read are taken: reading them says what is wrong.
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith('.') and not os.path.isdir(path)
 
 
 def _suffixes() -> str:

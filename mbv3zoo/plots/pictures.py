@@ -44,7 +44,7 @@ def plot_predictions(
         found = as_predicted(found, score_thresh)
         # The highest score last, so that it is on top.
         found = found[torch.as_tensor(found.scores).argsort(stable=True)]
-        pixels = read_or_none(record.path)
+        pixels = read_or_none(record.path, size=record.size)
         image = _to_image(empty_picture(3, record.size) if pixels is None else pixels)
         scored = [f'{name} {score:.2f}' for name, score in zip(found.names, found.scores.tolist(), strict=True)]
         rows.append(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 import numpy as np
 
 from mbv3zoo.detections import Detections, class_indices
+from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.models.postprocess.thresholds import Thresholds
@@ -36,12 +37,14 @@ class PredictOptions(FrameOptions, total=False):
     """The keyword arguments of `predict`, which has the defaults."""
 
     batch_size: int
+    max_pixels: int | None
 
 
 class _Settings(NamedTuple):
     thresholds: Thresholds
     batch_size: int
     image_size: tuple[int, int]
+    max_pixels: int
 
 
 def predict(
@@ -54,6 +57,7 @@ def predict(
     classes: str | int | Iterable[str | int] | None = None,
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
+    max_pixels: int | None = None,
 ) -> Detections | list[Detections]:
     """Finds objects in one image or in many.
 
@@ -75,6 +79,8 @@ def predict(
             all, which makes no difference to what is found.
         image_size: side, or (height, width), in pixels that images are letterboxed to, 32..8192; the detector's own by
             default.
+        max_pixels: the most pixels (width x height) of an image file, which is refused above it before it is decoded;
+            by default `mbv3zoo.images.opening.MAX_PIXELS`. Images in memory may have more.
 
     Returns:
         `Detections` in pixels of the original image for one image; for many a list in the order of the source. A file
@@ -85,7 +91,7 @@ def predict(
             images, a class is unknown (the nearest are named), or a setting is out of range.
     """
     engine = as_engine(detector)
-    settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size)
+    settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size, max_pixels)
     items, is_single = expand_source(source)
     found = list(_run(engine, items, settings, raise_unreadable=is_single))
     return found[0] if is_single else found
@@ -101,6 +107,7 @@ def iter_predict(
     classes: str | int | Iterable[str | int] | None = None,
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
+    max_pixels: int | None = None,
 ) -> Iterator[Detections]:
     """Like `predict`, but yields the `Detections` of one image after the other, in order.
 
@@ -108,7 +115,7 @@ def iter_predict(
     immediately, before the first image is requested.
     """
     engine = as_engine(detector)
-    settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size)
+    settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size, max_pixels)
     items, is_single = expand_source(source)
     return _run(engine, items, settings, raise_unreadable=is_single)
 
@@ -121,18 +128,19 @@ def _settings(
     classes: str | int | Iterable[str | int] | None,
     batch_size: int,
     image_size: int | tuple[int, int] | None,
+    max_pixels: int | None,
 ) -> _Settings:
     given: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
     if classes is not None:
         given['classes'] = tuple(class_indices(classes, engine.info.class_names))
     thresholds = replace(engine.thresholds, **{name: value for name, value in given.items() if value is not None})
     size = input_size(engine, image_size)
-    return _Settings(thresholds, images_per_batch(batch_size, size), size)
+    return _Settings(thresholds, images_per_batch(batch_size, size), size, pixel_limit(max_pixels))
 
 
 def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Detections]:
     info, size = engine.info, settings.batch_size
-    pictures = read_pictures(items, info.in_chans, settings.image_size, 2 * size, raise_unreadable)
+    pictures = read_pictures(items, info.in_chans, settings.image_size, 2 * size, raise_unreadable, settings.max_pixels)
     while batch := list(islice(pictures, size)):
         readable = [picture.pixels for picture in batch if picture.pixels is not None]
         kept = iter(engine.detect(np.stack(readable), settings.thresholds) if readable else ())

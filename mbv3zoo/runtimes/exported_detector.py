@@ -79,6 +79,7 @@ class ExportedDetector:
         classes: str | int | Iterable[str | int] | None = None,
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
+        max_pixels: int | None = None,
     ) -> Detections | list[Detections]:
         """Finds objects in one image or many; as `Detector.predict`, but the detections hold numpy arrays.
 
@@ -98,6 +99,7 @@ class ExportedDetector:
             classes=classes,
             batch_size=batch_size,
             image_size=image_size,
+            max_pixels=max_pixels,
         )
 
     def iter_predict(
@@ -110,6 +112,7 @@ class ExportedDetector:
         classes: str | int | Iterable[str | int] | None = None,
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
+        max_pixels: int | None = None,
     ) -> Iterator[Detections]:
         """As `predict`, one image after the other; see `mbv3zoo.prediction.predict.iter_predict`.
 
@@ -128,6 +131,7 @@ class ExportedDetector:
             classes=classes,
             batch_size=batch_size,
             image_size=image_size,
+            max_pixels=max_pixels,
         )
 
     def run(self, images: np.ndarray) -> list[np.ndarray]:

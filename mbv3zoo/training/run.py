@@ -47,6 +47,7 @@ def run_config(
     images: str | Path | None,
     data_license: str | None,
     val_images: str | Path | None = None,
+    max_pixels: int | None = None,
     **settings: Unpack[TrainSettings],
 ) -> RunConfig:
     """The settings of a run from the arguments of `mbv3zoo.train`, which explains them.
@@ -61,7 +62,7 @@ def run_config(
             **({} if model is None else {'model': str(model)}),
             'pretrained': pretrained,
             'image_size': image_size,
-            'data': {**texts, 'license': data_license},
+            'data': {**texts, 'max_pixels': max_pixels, 'license': data_license},
             'train': settings,
         }
     )
@@ -154,8 +155,8 @@ def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
             f'{config.data} is one split; name the COCO .json of the validation split too, with --val-data'
         )
     return (
-        load_dataset(config.data, 'train', config.images),
-        load_dataset(config.val_data or config.data, 'val', config.val_images),
+        load_dataset(config.data, 'train', config.images, config.max_pixels),
+        load_dataset(config.val_data or config.data, 'val', config.val_images, config.max_pixels),
     )
 
 
@@ -183,7 +184,7 @@ def _write(config: RunConfig, run: Path) -> None:
 
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
     # A run may be resumed from another working folder than it was started from.
-    paths = {key: _absolute(value) for key, value in config.data if value is not None and key != 'license'}
+    paths = {key: _absolute(value) for key, value in config.data if isinstance(value, str) and key != 'license'}
     place = resolve(config.model).path
     model = config.model if place is None else str(place.resolve())
     return config.model_copy(update={'model': model, 'data': config.data.model_copy(update=paths)})

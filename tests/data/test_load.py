@@ -145,3 +145,55 @@ def test_what_is_not_there_is_named(tmp_path):
     for source in (tmp_path, tmp_path / 'nothing.yaml'):
         with pytest.raises(ValueError, match='expected a YOLO data.yaml .*COCO .json.*Pascal VOC.*hub:org/name'):
             load_dataset(source, 'train')
+
+
+def put_two(root, layout, names=('large.png', 'small.png')):
+    """A dataset of two images, 80 x 60 and 8 x 6, in a layout; returns its source."""
+    sizes = dict(zip(names, [(80, 60), (8, 6)], strict=True))
+    folder = root / {'yolo': 'images/train', 'voc': 'train', 'coco': 'train', 'hub': 'train'}[layout]
+    folder.mkdir(parents=True)
+    for name, size in sizes.items():
+        Image.new('RGB', size).save(folder / name)
+        stem = name.removesuffix('.png')
+        if layout == 'voc':
+            (folder / f'{stem}.xml').write_text(XML)
+        if layout == 'yolo':
+            (root / 'labels/train').mkdir(parents=True, exist_ok=True)
+            (root / f'labels/train/{stem}.txt').write_text('0 .5 .5 .5 .5')
+    if layout == 'yolo':
+        (root / 'data.yaml').write_text('names: [thing]\ntrain: images/train\n')
+    if layout == 'coco':
+        images = [{'id': number, 'file_name': name} for number, name in enumerate(names, 1)]
+        boxes = [{'id': number, 'image_id': number, 'category_id': 1, 'bbox': [1, 2, 3, 4]} for number in (1, 2)]
+        rows = {'images': images, 'annotations': boxes, 'categories': [{'id': 1, 'name': 'thing'}]}
+        (folder / '_annotations.coco.json').write_text(json.dumps(rows))
+    if layout == 'hub':
+        rows = [{'file_name': name, 'objects': {'bbox': [[1, 2, 3, 4]], 'category': ['thing']}} for name in names]
+        (folder / 'metadata.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+    return f'hub:{root}' if layout == 'hub' else root
+
+
+@pytest.fixture(params=['yolo', 'coco', 'voc', 'hub'])
+def two(request, tmp_path, monkeypatch):
+    if request.param == 'hub':
+        datasets = pytest.importorskip('datasets')
+        monkeypatch.setattr(datasets.config, 'HF_DATASETS_CACHE', tmp_path / 'cache')
+    return put_two(tmp_path / 'set', request.param)
+
+
+def test_images_of_more_pixels_than_asked_for_are_left_out(two):
+    assert len(load_dataset(two, 'train')) == len(load_dataset(two, 'train', max_pixels=4800)) == 2
+    data = load_dataset(two, 'train', max_pixels=4799)
+    (record,) = data.records
+    assert record.path.name == 'small.png' and record.size == (6, 8) and len(record.boxes) == 1
+    (problem,) = data.problems
+    assert 'left out' in problem and 'large.png' in problem
+    assert 'its 80 x 60 are 4800 pixels, more than 4799; make it smaller, or allow more' in problem
+    with pytest.raises(ValueError, match='more than 7; .*max_pixels'):
+        load_dataset(two, 'train', max_pixels=7)
+
+
+@pytest.mark.parametrize('limit', [0, -5, 2.5, 'many'])
+def test_a_limit_of_pixels_that_is_none_is_refused_before_anything_is_read(limit):
+    with pytest.raises(ValueError, match=f'max_pixels is {limit!r}; expected'):
+        load_dataset('nowhere', 'train', max_pixels=limit)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mbv3zoo.data import pictures as module
 from mbv3zoo.data.pictures import Pictures, empty_picture, read_or_none
+from mbv3zoo.data.records import Record
 from mbv3zoo.images.letterbox import PAD_VALUE
 
 CACHES = ('no', 'memory', 'disk')
@@ -293,6 +294,16 @@ def test_read_or_none(records, tmp_path):
     (tmp_path / 'text.png').write_text('not a picture')
     with pytest.warns(UserWarning, match=r'text\.png.*taken as an empty picture'):
         assert read_or_none(tmp_path / 'text.png') is None
+
+
+def test_an_image_that_was_read_with_the_dataset_is_read_whatever_its_size(tmp_path, monkeypatch):
+    Image.new('RGB', (8, 6)).save(tmp_path / 'a.png')
+    monkeypatch.setattr('mbv3zoo.data.pictures.MAX_PIXELS', 47)
+    assert read_or_none(tmp_path / 'a.png', size=(6, 8)).shape == (3, 6, 8)
+    with pytest.warns(UserWarning, match=r'a\.png.*more than 47; .*taken as an empty picture'):
+        assert read_or_none(tmp_path / 'a.png', size=(4, 8)) is None
+    record = Record(tmp_path / 'a.png', (6, 8), *[torch.zeros(0)] * 4, 1)
+    assert Pictures([record], 8)[0].shape == (3, 6, 8)
 
 
 def test_an_empty_picture_is_padding():

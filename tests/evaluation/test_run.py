@@ -172,6 +172,17 @@ def test_a_real_detector_can_be_scored(pictures):
     assert detector.training
 
 
+def test_images_of_more_pixels_than_asked_for_are_not_evaluated(tmp_path):
+    for split in ('val', 'other'):
+        (tmp_path / split).mkdir()
+        for name, size in {'a.png': (64, 48), 'b.png': (640, 480)}.items():
+            Image.new('RGB', size).save(tmp_path / split / name)
+    (tmp_path / 'data.yaml').write_text(f'names: {list(NAMES)}\nval: val\n')
+    detector = create_detector('mbv3_yolo_small_050', class_names=NAMES, image_size=64)
+    assert mbv3zoo.evaluate(detector, tmp_path).images == 2
+    assert mbv3zoo.evaluate(detector, tmp_path, max_pixels=5000).images == 1
+
+
 # Exported files and other types of weights.
 
 

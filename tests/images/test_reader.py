@@ -86,3 +86,66 @@ def test_mistakes_of_the_caller_are_raised(pattern):
         read([pattern, pattern / 255.0])
     with pytest.raises(ValueError, match='channels'):
         read(['a.png', 'b.png'], channels=5)
+
+
+def test_memory_that_runs_out_is_one_pictures_error(tmp_path, monkeypatch, pattern):
+    for name in ('a.png', 'b.png', 'c.png'):
+        Image.fromarray(pattern).save(tmp_path / name)
+    fit = Letterbox.apply_array
+    failing = iter([False, True, False])
+
+    def fail(self, pixels):
+        if next(failing):
+            raise MemoryError
+        return fit(self, pixels)
+
+    monkeypatch.setattr(Letterbox, 'apply_array', fail)
+    monkeypatch.setattr(picture_reader, '_MOST_THREADS', 1)
+    found = read([tmp_path / name for name in ('a.png', 'b.png', 'c.png')])
+    assert [picture.error is None for picture in found] == [True, False, True]
+    assert 'b.png' in found[1].error and 'not enough memory' in found[1].error
+
+
+def test_a_single_picture_that_memory_does_not_take_is_refused_in_a_sentence(tmp_path, monkeypatch, pattern):
+    def fail(self, pixels):
+        raise MemoryError
+
+    monkeypatch.setattr(Letterbox, 'apply_array', fail)
+    Image.fromarray(pattern).save(tmp_path / 'a.png')
+    for item in (tmp_path / 'a.png', pattern):
+        with pytest.raises(ValueError, match='cannot read .*not enough memory'):
+            read([item], raise_unreadable=True)
+
+
+def test_images_of_many_pixels_are_decoded_one_at_a_time(tmp_path, monkeypatch, pattern):
+    Image.fromarray(pattern).save(tmp_path / 'a.png')
+    inside, most = [], []
+
+    def note(item, *_, **__):
+        inside.append(item)
+        time.sleep(0.01)
+        most.append(len(inside))
+        inside.pop()
+        return pattern
+
+    monkeypatch.setattr(picture_reader, 'read_image', note)
+    for limit, threads in ((10**9, range(2, 5)), (1000, [1])):
+        monkeypatch.setattr(picture_reader, '_MANY_PIXELS', limit)
+        monkeypatch.setattr('os.cpu_count', lambda: 4)
+        most.clear()
+        assert len(read([tmp_path / 'a.png'] * 12, ahead=8)) == 12
+        assert max(most) in threads
+
+
+def test_what_is_no_file_and_what_is_too_large_are_named_and_the_rest_goes_on(tmp_path, pattern):
+    Image.fromarray(pattern).save(tmp_path / 'a.png')
+    (tmp_path / 'folder.jpg').mkdir()
+    (tmp_path / 'closed.png').symlink_to('nothing')
+    found = read([tmp_path / name for name in ('folder.jpg', 'a.png', 'closed.png')])
+    assert ['directory' in str(found[0].error), found[1].error, 'no such file' in str(found[2].error)] == [
+        True,
+        None,
+        True,
+    ]
+    (first,) = read([tmp_path / 'a.png'], max_pixels=539_999)
+    assert '900 x 600 are 540000 pixels, more than 539999' in first.error

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,21 @@ def test_nothing_there(folder, tmp_path):
 def test_other_kinds(source):
     with pytest.raises(ValueError, match='expected a path'):
         expand_source(source)
+
+
+def test_what_cannot_be_read_is_listed_so_that_it_is_told(tmp_path):
+    (tmp_path / 'a.jpg').symlink_to('nothing')
+    (tmp_path / 'b.jpg').symlink_to(tmp_path / 'b.jpg')
+    os.mkfifo(tmp_path / 'c.jpg')
+    expected = [tmp_path / name for name in ('a.jpg', 'b.jpg', 'c.jpg')]
+    assert expand_source(tmp_path) == (expected, False) == expand_source(f'{tmp_path}/*.jpg')
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    def closed(self):
+        raise PermissionError(13, 'Permission denied', str(self))
+
+    monkeypatch.setattr(Path, 'iterdir', closed)
+    with pytest.raises(ValueError, match='cannot be listed: Permission denied') as caught:
+        expand_source(tmp_path)
+    assert str(tmp_path) in str(caught.value)

@@ -176,6 +176,18 @@ def test_load_data(data, tmp_path):
         run.load_data(DataConfig(data='x.json'))
 
 
+def test_images_of_more_pixels_than_a_run_allows_are_left_out_of_both_splits(data, tmp_path):
+    config = run.run_config(
+        data, model=None, pretrained=None, image_size=None, val_data=None, images=None, data_license=None,
+        max_pixels=10,
+    )  # fmt: skip
+    assert config.data.max_pixels == 10 and RunConfig.parse(config.model_dump(mode='json')) == config
+    with pytest.raises(ValueError, match=r'more than 10; .*max_pixels'):
+        run.load_data(config.data)
+    with pytest.raises(ValueError, match='max_pixels'):
+        DataConfig(data='a', max_pixels=0)
+
+
 @pytest.fixture
 def coco_layout(tmp_path):
     """Two splits whose images have one name."""
