@@ -82,15 +82,20 @@ def finished(run: Path, config: TrainConfig, progress: Progress) -> str:
 
 def check_class_names(run: Path, own: Sequence[str], given: Sequence[str]) -> None:
     """Raises ValueError where the classes of a dataset are not those that a run began with."""
+    if changes := class_changes(own, given):
+        raise ValueError(
+            f'{run}: the classes of the data are not those that the run began with ({changes}); restore them, or start '
+            f'a new run with --model {run / "last"}'
+        )
+
+
+def class_changes(own: Sequence[str], given: Sequence[str]) -> str:
+    """Which classes were added, removed or reordered; '' where they are the same."""
     if tuple(own) == tuple(given):
-        return
+        return ''
     added, removed = _listed(given, own), _listed(own, given)
     parts = [f'added: {added}'] * bool(added) + [f'removed: {removed}'] * bool(removed)
-    changes = ', '.join(parts) or 'the order differs'
-    raise ValueError(
-        f'{run}: the classes of the data are not those that the run began with ({changes}); restore them, or start a '
-        f'new run with --model {run / "last"}'
-    )
+    return ', '.join(parts) or 'the order differs'
 
 
 def _listed(names: Sequence[str], others: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from mbv3zoo.licenses import trained_on
 from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
-from mbv3zoo.training.progress import Progress, changed_config, check_class_names, finished
+from mbv3zoo.training.progress import Progress, changed_config, check_class_names, class_changes, finished
 from mbv3zoo.training.run_folder import resumed_run
 from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.training.trainer import Trainer
@@ -149,15 +149,22 @@ def preview(config: RunConfig, path: str | Path) -> None:
 
 
 def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
-    """The training and the validation set."""
+    """The training and the validation set.
+
+    Raises:
+        ValueError: One is missing, or they have different classes.
+    """
     if is_coco(config.data) and not config.val_data:
         raise ValueError(
             f'{config.data} is one split; name the COCO .json of the validation split too, with --val-data'
         )
-    return (
-        load_dataset(config.data, 'train', config.images, config.max_pixels),
-        load_dataset(config.val_data or config.data, 'val', config.val_images, config.max_pixels),
-    )
+    train_set = load_dataset(config.data, 'train', config.images, config.max_pixels)
+    val_source = config.val_data or config.data
+    val_set = load_dataset(val_source, 'val', config.val_images, config.max_pixels)
+    # Before weights are fetched.
+    if changes := class_changes(train_set.class_names, val_set.class_names):
+        raise ValueError(f'{val_source}: the validation split has other classes than the training split ({changes})')
+    return train_set, val_set
 
 
 def _decided(config: RunConfig) -> RunConfig:
