@@ -43,18 +43,17 @@ def predict(
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
     from mbv3zoo.prediction.frames import is_video
 
-    options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size, batch_size=batch_size)
+    options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
+    options |= given(batch_size=batch_size, max_pixels=max_pixels)
     options |= {'draw': draw, 'progress': sys.stderr.isatty()}
     with claimed_folder(out, 'predict') as folder:
         detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
         if is_video(source):
             from mbv3zoo.prediction.video import write_video_predictions
 
-            if max_pixels is not None:
-                raise ValueError(f'{source}: --max-pixels is for image files; leave it out for a video')
             lines = write_video_predictions(detector, source, folder, **options)
         else:
             from mbv3zoo.prediction.folder import write_predictions
 
-            lines = write_predictions(detector, source, folder, **options, **given(max_pixels=max_pixels))
+            lines = write_predictions(detector, source, folder, **options)
         tell_lines(lines)

@@ -203,8 +203,8 @@ def _open(source: str | int | Path) -> tuple[Any, Any]:
         container = av.open(place, format=format)
     except (av.FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, 'strerror', None) or error
-        if isinstance(error, av.InvalidDataError):
-            reason = 'it is damaged, incomplete or something else'
+        if isinstance(error, (av.InvalidDataError, av.EOFError)):
+            reason = 'it is damaged, incomplete, empty or no video'
         raise ValueError(f'{source}: {_expected(source)}: {reason}') from error
     try:
         _check_format(container, source)
@@ -237,8 +237,8 @@ def _expected(source: str | int | Path) -> str:
 def _video_stream(container: Any, source: str | int | Path) -> Any:
     streams = [stream for stream in container.streams.video if not _is_attached(stream)]
     if not streams:
-        only = 'only a cover picture' if container.streams.video else 'no video'
-        raise ValueError(f'{source}: there are no pictures in it, {only} among its {len(container.streams)} streams')
+        only = 'but the picture of a cover' if container.streams.video else 'but sound or data'
+        raise ValueError(f'{source}: there are no pictures in it {only}; expected a video')
     if len(streams) > 1:
         warnings.warn(f'{source}: has {len(streams)} videos in it; the first is read', stacklevel=2)
     return streams[0]

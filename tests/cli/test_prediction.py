@@ -30,7 +30,23 @@ def test_images_of_more_pixels_than_asked_for_are_named_and_the_others_found(tmp
     assert 'more than 10000' in str(failed.exception)
 
 
-def test_the_limit_of_pixels_is_for_images(tmp_path):
-    options = ['--max-pixels', 10_000, '--out', tmp_path / 'found']
-    failed = run('predict', 'mbv3_yolo_small.synth', tmp_path / 'a.mp4', *options, ok=False)
-    assert '--max-pixels is for image files' in str(failed.exception)
+def test_a_video_of_more_pixels_than_asked_for_is_refused(tmp_path):
+    pytest.importorskip('av')
+    from clips import write_clip
+
+    options = ['--image-size', 64, '--max-pixels', 1000, '--out', tmp_path / 'found']
+    failed = run('predict', 'mbv3_yolo_small.synth', write_clip(tmp_path / 'a.mp4', 2), *options, ok=False)
+    assert 'a.mp4: its frames of 64 x 48 have 3072 pixels, more than 1000' in str(failed.exception)
+
+
+def test_predict_a_video_without_drawing(tmp_path):
+    pytest.importorskip('av')
+    from clips import write_clip
+
+    options = ['--image-size', 64, '--no-draw', '--batch-size', 3]
+    for suffix, codec in (('mp4', 'mpeg4'), ('flv', 'flv')):
+        clip, out = write_clip(tmp_path / f'a.{suffix}', 7, codec=codec), tmp_path / suffix
+        lines = run('predict', 'mbv3_yolo_small.synth', clip, *options, '--out', out).output
+        assert '7 frames, ' in lines and [path.name for path in out.iterdir()] == ['predictions.jsonl']
+        rows = [json.loads(line) for line in (out / 'predictions.jsonl').read_text().splitlines()]
+        assert [row['index'] for row in rows] == list(range(7))
