@@ -24,7 +24,7 @@ Images = Annotated[str | None, typer.Option(help='Image folder of a COCO file.')
 MaxPixels = Annotated[
     int | None,
     typer.Option(
-        help='Most pixels (width x height) of an image file; larger ones are not decoded. 100 million by default.'
+        help='Most pixels (width x height) of an image or a video; larger ones are not decoded. 100 million by default.'
     ),
 ]
 Settings = Annotated[list[str] | None, typer.Option('--set', help='Any other setting, as name=value; see below.')]
