@@ -314,6 +314,20 @@ def test_saved_and_loaded_bit_by_bit(detector, saved):
     assert_same_logits(Detector.from_pretrained(str(saved)), detector)
 
 
+def test_names_of_any_script_are_saved_in_config_and_card_and_loaded(tmp_path):
+    names = ('می\u200cخواهم', '\U0001f469\u200d\U0001f680', 'a\u00a0b', 'no', '010')
+    detector = create_detector('mbv3_yolo_small', class_names=names, image_size=64)
+    folder = detector.save_pretrained(tmp_path / 'names')
+    # As an editor on Windows saves it again.
+    config = folder / 'config.json'
+    config.write_bytes(b'\xef\xbb\xbf' + config.read_bytes())
+    loaded = Detector.from_pretrained(folder)
+    assert loaded.config.class_names == names
+    assert loaded.predict(np.zeros((64, 64, 3), np.uint8)).class_names == names
+    card = (folder / 'README.md').read_text(encoding='utf-8')
+    assert names[0] in card and names[1] in card
+
+
 def test_what_is_in_the_folder(detector, saved):
     assert sorted(path.name for path in saved.iterdir()) == [
         'README.md', 'config.json', 'detector.safetensors', 'model.safetensors',
