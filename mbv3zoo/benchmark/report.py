@@ -13,7 +13,7 @@ from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.folders import check_new_folder
-from mbv3zoo.utils.text import aligned
+from mbv3zoo.utils.text import aligned, utf8
 from mbv3zoo.version import __version__
 
 PICTURE_NAME, TABLE_NAME = 'latency.png', 'results.txt'
@@ -86,7 +86,7 @@ def write_report(rows: Sequence[Row], folder: str | Path, *, threads: int | None
     folder.mkdir(parents=True, exist_ok=True)
     text = f'{describe_machine(threads, command)}\n\n{format_rows(rows)}\n'
     write_rows(rows, folder / RESULTS_NAME)
-    atomic_write(folder / TABLE_NAME, text.encode('utf-8'))
+    atomic_write(folder / TABLE_NAME, utf8(text))
     draw_latency(rows, folder / PICTURE_NAME)
     return text
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.text import utf8
 
 RESULTS_NAME = 'results.csv'
 
@@ -73,12 +74,12 @@ def shown_size(size: tuple[int, int] | None) -> str:
 
 
 def write_rows(rows: Iterable[Row], path: str | Path) -> None:
-    """Writes rows as CSV, atomically; unknown values are empty cells."""
+    """Writes rows as CSV, atomically; unknown values are empty cells, and names that are no UTF-8 are escaped."""
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(Row._fields)
     writer.writerows((row._asdict() | {'size': shown_size(row.size)}).values() for row in rows)
-    atomic_write(path, text.getvalue().encode('utf-8'))
+    atomic_write(path, utf8(text.getvalue()))
 
 
 def read_rows(path: str | Path) -> list[Row]:

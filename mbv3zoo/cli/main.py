@@ -18,6 +18,7 @@ from mbv3zoo.cli.prediction import predict
 from mbv3zoo.cli.training import TrainCommand, train
 from mbv3zoo.prediction.failures import PredictionStopped
 from mbv3zoo.training.failures import TrainingStopped
+from mbv3zoo.utils.text import printable
 
 app = typer.Typer(
     name='mbv3zoo',
@@ -43,7 +44,9 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, ImportError, TrainingStopped, PredictionStopped) as error:
-        typer.echo(f'mbv3zoo: {error}', err=True)
+        # Other libraries' errors have several lines.
+        line = ' '.join(map(str.strip, str(error).splitlines()))
+        typer.echo(printable(f'mbv3zoo: {line}'), err=True)
         sys.exit(1)
 
 

@@ -20,6 +20,7 @@ from mbv3zoo.data.records import Record
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.text import utf8
 
 # Linux's shared memory.
 _SHARED_MEMORY = Path('/dev/shm')
@@ -111,7 +112,7 @@ class Pictures:
         digest = hashlib.sha256(f'{_CACHE_FORMAT}\n'.encode())
         for record, size in zip(self.records, self.sizes, strict=True):
             stat = os.stat(record.path)
-            digest.update(f'{os.path.abspath(record.path)}|{stat.st_size}|{stat.st_mtime_ns}|{size}\n'.encode())
+            digest.update(utf8(f'{os.path.abspath(record.path)}|{stat.st_size}|{stat.st_mtime_ns}|{size}\n'))
         return digest.hexdigest()[:32]
 
 

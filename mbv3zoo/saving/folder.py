@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mbv3zoo.utils.atomic import atomic_write_all, temporary_files
-from mbv3zoo.utils.text import read_text
+from mbv3zoo.utils.text import is_utf8, read_text
 
 CONFIG_NAME = 'config.json'
 # The backbone alone, under timm's names: what timm itself looks for in a repository.
@@ -160,7 +160,8 @@ def read_weights(path: Path, advice: str = '') -> dict[str, Tensor]:
     """
     _check_header_size(path, advice)
     try:
-        return safetensors.torch.load_file(path)
+        # safetensors opens no file whose name is not UTF-8.
+        return safetensors.torch.load_file(path) if is_utf8(path) else safetensors.torch.load(path.read_bytes())
     except SafetensorError as error:
         raise ValueError(f'{path} is corrupt: it is not a safetensors file ({error}). {advice}') from error
 
@@ -182,13 +183,21 @@ def matching_head(backbone: Path, head: Path, advice: str = '') -> Path:
         wanted = hashlib.file_digest(file, 'sha256').hexdigest()
     for path in (head, *temporary_files(head)):
         try:
-            with safetensors.safe_open(path, 'pt') as file:
-                mark = (file.metadata() or {}).get(_MARK)
+            mark = _metadata(path).get(_MARK)
         except (SafetensorError, OSError):  # killed while it was written, or gone since
             continue
         if mark == wanted:
             return path
     raise ValueError(f'{backbone} and the {head.name} beside it come from two different saves. {advice}')
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    if is_utf8(path):
+        with safetensors.safe_open(path, 'pt') as file:
+            return file.metadata() or {}
+    data = path.read_bytes()
+    safetensors.torch.load(data)  # raises if it is not whole
+    return json.loads(data[8 : 8 + int.from_bytes(data[:8], 'little')]).get('__metadata__', {})
 
 
 def check_config_size(size: int, failed: str) -> None:

@@ -16,6 +16,7 @@ import yaml
 from mbv3zoo.synth.config import SyntheticConfig
 from mbv3zoo.synth.scene import Backgrounds, Objects, compose, open_sources
 from mbv3zoo.synth.shifted import SHIFTED_QUALITY, compose_shifted
+from mbv3zoo.utils.atomic import naming_file
 from mbv3zoo.version import __version__
 
 # A split's index seeds its scenes, so new splits go to the end.
@@ -99,7 +100,7 @@ def _write_all(
         _write_json(folder / 'annotations' / f'{split}.json', _coco(records[split], names), indent=None)
     data = {**{split: f'images/{split}' for split in splits}, 'nc': len(names), 'names': names}
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    (folder / 'data.yaml').write_text(text, encoding='utf-8', newline='\n')
+    _write_text(folder / 'data.yaml', text)
     _write_json(folder / 'synthetic.json', _provenance(config), indent=2)
     counts = {split: len(records[split]) for split in splits}
     counts |= {f'{split}_objects': sum(len(r.labels) for r in records[split]) for split in splits}
@@ -128,7 +129,9 @@ def _render(
         scene, quality = compose_shifted(rng, config, objects), SHIFTED_QUALITY
     else:
         scene, quality = compose(rng, config, objects, backgrounds), _QUALITY
-    scene.image.save(folder / 'images' / split / f'{index:06d}.jpg', quality=int(rng.integers(*quality)))
+    path = folder / 'images' / split / f'{index:06d}.jpg'
+    with naming_file(path):
+        scene.image.save(path, quality=int(rng.integers(*quality)))
     return _Record(*scene.image.size, scene.boxes, scene.labels)
 
 
@@ -141,7 +144,7 @@ def _write_yolo(folder: Path, records: list[_Record]) -> None:
             f'{label} {" ".join(f"{value:.6f}" for value in row)}\n'
             for label, row in zip(record.labels, rows, strict=True)
         ]
-        (folder / f'{index:06d}.txt').write_text(''.join(lines), encoding='utf-8', newline='\n')
+        _write_text(folder / f'{index:06d}.txt', ''.join(lines))
 
 
 def _coco(records: list[_Record], names: list[str]) -> dict:
@@ -181,4 +184,9 @@ def _provenance(config: SyntheticConfig) -> dict:
 
 
 def _write_json(path: Path, content: dict, indent: int | None) -> None:
-    path.write_text(json.dumps(content, indent=indent) + '\n', encoding='utf-8', newline='\n')
+    _write_text(path, json.dumps(content, indent=indent) + '\n')
+
+
+def _write_text(path: Path, text: str) -> None:
+    with naming_file(path):
+        path.write_text(text, encoding='utf-8', newline='\n')

@@ -29,6 +29,7 @@ from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.training.trainer import Trainer
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.text import printable
 from mbv3zoo.utils.yaml import read_mapping
 from mbv3zoo.zoo.resolve import resolve
 
@@ -207,7 +208,8 @@ def _dataset_name(source: str) -> str:
     if source.startswith(HUB_PREFIX):
         return source.removeprefix(HUB_PREFIX)
     path = Path(source)
-    return path.parent.name if path.name == 'data.yaml' else path.stem
+    # It is written in cards and licence records.
+    return printable(path.parent.name if path.name == 'data.yaml' else path.stem)
 
 
 def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:

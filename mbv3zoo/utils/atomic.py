@@ -43,10 +43,10 @@ def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
             # In the same folder, as a rename is atomic only within a file system; with a unique name, as two
             # processes may save to one place at once.
             staged[path] = _temporary(path, uuid.uuid4().hex)
-            with _naming(path):
+            with naming_file(path):
                 _write_through(staged[path], content)
         for path, temporary in staged.items():
-            with _naming(path):
+            with naming_file(path):
                 os.replace(temporary, path)
     finally:
         for temporary in staged.values():
@@ -94,8 +94,8 @@ def _write_through(path: Path, content: Content) -> None:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Re-raises an OSError with the name of the file instead of its temporary one."""
+def naming_file(path: Path) -> Iterator[None]:
+    """Context manager: an OSError becomes one that names a file and its folder, not a temporary one or none."""
     try:
         yield
     except OSError as error:

@@ -81,6 +81,11 @@ def utf8(text: str) -> bytes:
     return text.encode('utf-8', 'backslashreplace')
 
 
+def is_utf8(path: Path) -> bool:
+    """Whether the name of a file, with its folders, is UTF-8."""
+    return utf8(str(path)).decode() == str(path)
+
+
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     """A hint for an unknown name in an error message: up to three similar known names, or `otherwise`."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

@@ -38,3 +38,9 @@ def test_sizes():
     for text in ('', 'x', '320x', '0', '-3', '1x2x3', '3.5'):
         with pytest.raises(ValueError, match='expected pixels'):
             parse_size(text)
+
+
+def test_a_name_that_is_no_utf8_is_escaped(tmp_path):
+    write_rows([Row('\udcff.onnx', 'onnxruntime', (320, 320), 1, error='猫')], tmp_path / 'rows.csv')
+    (row,) = read_rows(tmp_path / 'rows.csv')
+    assert row.model == '\\udcff.onnx' and row.error == '猫'

@@ -4,6 +4,7 @@ import pickle
 import shutil
 import warnings
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -309,3 +310,10 @@ def test_an_image_that_was_read_with_the_dataset_is_read_whatever_its_size(tmp_p
 def test_an_empty_picture_is_padding():
     image = empty_picture(1, (3, 5))
     assert image.shape == (1, 3, 5) and image.dtype == torch.uint8 and (image == PAD_VALUE).all()
+
+
+def test_a_cache_takes_images_whose_names_are_no_utf8(records, tmp_path):
+    record = records[0]
+    odd = Path(shutil.copy(record.path, tmp_path / f'\udcff{record.path.suffix}'))
+    pictures = Pictures([replace(record, path=odd)], 180, 'disk', tmp_path)
+    assert len(pictures.records) == 1

@@ -13,6 +13,8 @@ import torch
 from hub_server import REPOSITORY_ROOT
 from safetensors import safe_open
 
+from mbv3zoo.create import create_detector
+from mbv3zoo.detector import Detector
 from mbv3zoo.saving.folder import (
     CONFIG_LIMIT,
     HEADER_LIMIT,
@@ -355,3 +357,12 @@ def test_a_huge_header_is_not_read(tmp_path):
         file.truncate(2**40)
     with pytest.raises(ValueError, match=f'a header of {HEADER_LIMIT + 1} bytes, expected at most {HEADER_LIMIT}'):
         read_weights(path)
+
+
+def test_a_folder_whose_name_is_no_utf8_is_read_too(tmp_path):
+    folder = tmp_path / os.fsdecode(b'run\xff')
+    saved = create_detector('mbv3_yolo_small_050', image_size=64).save_pretrained(folder)
+    assert Detector.from_pretrained(saved).config.image_size == (64, 64)
+    (folder / 'model.safetensors').write_bytes((folder / 'model.safetensors').read_bytes()[:-9])
+    with pytest.raises(ValueError, match='corrupt'):
+        Detector.from_pretrained(saved)

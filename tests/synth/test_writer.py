@@ -1,5 +1,6 @@
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -279,3 +280,21 @@ def test_shift_bytes_depend_on_neither_workers_nor_the_other_splits_nor_own_back
     files = tree(tmp_path / 'set')
     shift = {name: data for name, data in tree(made_with_shift[0]).items() if 'shift' in name}
     assert len(shift) == 13 and all(files[name] == data for name, data in shift.items())
+
+
+@pytest.mark.parametrize('name', ['000001.jpg', '000000.txt', 'data.yaml', 'train.json', 'synthetic.json'])
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch, name):
+    def full(real):
+        def write(self, *args, **options):
+            path = args[0] if isinstance(self, Image.Image) else self
+            if path.name == name:
+                raise OSError(28, 'No space left on device')
+            return real(self, *args, **options)
+
+        return write
+
+    monkeypatch.setattr(Path, 'write_text', full(Path.write_text))
+    monkeypatch.setattr(Image.Image, 'save', full(Image.Image.save))
+    with pytest.raises(OSError, match=f'could not write {name} in the folder .*: No space left on device'):
+        synthesize(tmp_path / 'out', SyntheticConfig(train=2, val=1, image_size=64, workers=0))
+    assert not list(tmp_path.iterdir())

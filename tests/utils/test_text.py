@@ -1,6 +1,10 @@
+import json
+import os
+from pathlib import Path
+
 import pytest
 
-from mbv3zoo.utils.text import aligned, is_text, nearest, one_line, read_text
+from mbv3zoo.utils.text import aligned, is_text, is_utf8, json_text, nearest, one_line, printable, read_text, utf8
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
@@ -91,3 +95,29 @@ def test_words_of_any_script_are_text(text):
 )
 def test_what_breaks_a_line_is_no_text(character):
     assert not is_text(character)
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('Käfer 猫 👩\u200d🚀.jpg', 'Käfer 猫 👩\u200d🚀.jpg'),
+        ('a\nb\r\tc', 'a\\nb\\r\\tc'),
+        ('\x1b[31mred\x00\x7f', '\\x1b[31mred\\x00\\x7f'),
+        (os.fsdecode(b'\xff.jpg'), '\\udcff.jpg'),
+        ('a\u202egpj.exe\u2028', 'a\\u202egpj.exe\\u2028'),
+    ],
+)
+def test_what_is_no_text_is_escaped_for_terminals(text, expected):
+    assert printable(text) == expected
+
+
+@pytest.mark.parametrize('name', ['\udcff.jpg', 'a\\udcff', 'a"\\', '猫', 'a\n'])
+def test_json_holds_any_name_as_utf8(name):
+    text = json_text({'path': name})
+    assert json.loads(text.encode('utf-8').decode('utf-8')) == {'path': name}
+    assert ('猫' in text) == (name == '猫')
+
+
+def test_names_that_are_no_utf8():
+    assert utf8('猫\udcff') == '猫\\udcff'.encode()
+    assert is_utf8(Path('猫/a')) and not is_utf8(Path('\udcff/a'))
