@@ -658,6 +658,14 @@ def test_predict_is_letterbox_logits_decode_suppression_and_back(saved, width, h
     assert found.draw(image).size == image.size
 
 
+def test_predict_takes_files_of_as_many_pixels_as_asked_for(saved, tmp_path):
+    detector = Detector.from_pretrained(saved)
+    Image.new('RGB', (9, 6)).save(tmp_path / 'a.png')
+    assert detector.predict(tmp_path / 'a.png', max_pixels=54).image_size == (6, 9)
+    with pytest.raises(ValueError, match=r'a\.png.*9 x 6 = 54 pixels, more than 53'):
+        detector.predict(tmp_path / 'a.png', max_pixels=53)
+
+
 def test_predict_takes_files_and_lists(saved, tmp_path):
     detector = eager(Detector.from_pretrained(saved))
     for index, size in enumerate([(60, 40), (30, 80)]):

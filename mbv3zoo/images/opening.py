@@ -115,11 +115,13 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise Unreadable(
-            f'its {width} x {height} are {width * height} pixels, more than {max_pixels}; make it smaller, or allow '
+            f'it has {width} x {height} = {width * height} pixels, more than {max_pixels}; make it smaller, or allow '
             'more with the option max_pixels'
         )
     if max(width, height) > MAX_SIDE:
-        raise Unreadable(f'its {width} x {height} pixels have a side of more than {MAX_SIDE}; cut it into parts')
+        raise Unreadable(
+            f'it has {width} x {height} pixels, and no side may be longer than {MAX_SIDE}; cut it into parts'
+        )
     if isinstance(image, TiffImageFile):
         tile = [image.tag_v2.get(tag, 0) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)]
         if tile[0] * tile[1] > max(max_pixels, width * height):

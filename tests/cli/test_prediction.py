@@ -25,7 +25,7 @@ def test_images_of_more_pixels_than_asked_for_are_named_and_the_others_found(tmp
         run('predict', 'mbv3_yolo_small.synth', folder, '--out', tmp_path / 'found', *options)
     rows = json.loads((tmp_path / 'found/predictions.json').read_text())
     errors = [row['error'] for row in rows]
-    assert errors[0] is errors[2] is None and '640 x 480 are 307200 pixels, more than 10000;' in errors[1]
+    assert errors[0] is errors[2] is None and '640 x 480 = 307200 pixels, more than 10000;' in errors[1]
     failed = run('predict', 'mbv3_yolo_small.synth', folder / 'b.png', '--out', tmp_path / 'one', *options, ok=False)
     assert 'more than 10000' in str(failed.exception)
 

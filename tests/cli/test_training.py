@@ -35,6 +35,13 @@ def test_train_needs_a_data_set_and_known_settings(scenes):
     assert 'name=value' in str(run('train', '--data', scenes, '--set', 'mosaic', ok=False).exception)
 
 
+@pytest.mark.parametrize('command', [['train'], ['val', 'mbv3_yolo_small.synth']])
+def test_images_of_more_pixels_than_asked_for_are_left_out(tmp_path, scenes, command):
+    options = ['--data', scenes, '--max-pixels', 100, '--out', tmp_path / 'out']
+    assert 'more than 100; ' in str(run(*command, *options, ok=False).exception)
+    assert not (tmp_path / 'out').exists()
+
+
 def test_each_split_of_coco_files_has_its_own_image_folder(tmp_path, scenes):
     """The images of both splits have the same names."""
     files = {split: scenes / 'annotations' / f'{split}.json' for split in ('train', 'val')}

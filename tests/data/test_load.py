@@ -188,7 +188,7 @@ def test_images_of_more_pixels_than_asked_for_are_left_out(two):
     assert record.path.name == 'small.png' and record.size == (6, 8) and len(record.boxes) == 1
     (problem,) = data.problems
     assert 'left out' in problem and 'large.png' in problem
-    assert 'its 80 x 60 are 4800 pixels, more than 4799; make it smaller, or allow more' in problem
+    assert 'it has 80 x 60 = 4800 pixels, more than 4799; make it smaller, or allow more' in problem
     with pytest.raises(ValueError, match='more than 7; .*max_pixels'):
         load_dataset(two, 'train', max_pixels=7)
 

@@ -116,7 +116,7 @@ def test_a_bomb_is_refused_by_its_header(tmp_path, no_pixels, name, reader):
     with pytest.raises(ValueError, match=name) as caught:
         reader(tmp_path / name)
     said = str(caught.value)
-    assert f'its {width} x {height} are {width * height} pixels, more than {MAX_PIXELS};' in said
+    assert f'it has {width} x {height} = {width * height} pixels, more than {MAX_PIXELS};' in said
     assert 'max_pixels' in said and '\n' not in said
 
 
@@ -125,7 +125,7 @@ def test_the_limit_is_an_option_and_counts_pixels(tmp_path):
     Image.fromarray(PIXELS).save(path)
     assert read_size(path, 54) == (9, 6) and read_image(path, max_pixels=54).shape == (6, 9, 3)
     for reader in (read_size, read_stored_size, lambda path, limit: read_image(path, 3, None, limit)):
-        with pytest.raises(ValueError, match=r'a\.png.*its 9 x 6 are 54 pixels, more than 53'):
+        with pytest.raises(ValueError, match=r'a\.png.*it has 9 x 6 = 54 pixels, more than 53'):
             reader(path, 53)
 
 
@@ -178,7 +178,7 @@ def test_pictures_in_memory_have_no_limit(monkeypatch):
 @pytest.mark.parametrize('size', [(1_000_001, 1), (1, 1_000_001)])
 def test_a_side_that_cannot_be_resized_is_refused(tmp_path, no_pixels, size):
     (tmp_path / 'a.png').write_bytes(png(*size))
-    with pytest.raises(ValueError, match=r'a\.png.*a side of more than 1000000; cut it'):
+    with pytest.raises(ValueError, match=r'a\.png.*no side may be longer than 1000000; cut it'):
         read_size(tmp_path / 'a.png')
 
 
@@ -241,7 +241,7 @@ def test_other_formats_are_refused_whatever_they_are_called(tmp_path, monkeypatc
     Image.init()
     for reader in READERS:
         with pytest.raises(
-            ValueError, match=rf'{name}.*not an image in a format that is read \(JPEG, PNG.*AVIF\), or .*save it as'
+            ValueError, match=rf'{name}.*not an image in a format that is read \(JPEG, PNG.*TIFF.*\), or .*save it as'
         ):
             reader(tmp_path / name)
 

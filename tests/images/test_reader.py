@@ -148,4 +148,4 @@ def test_what_is_no_file_and_what_is_too_large_are_named_and_the_rest_goes_on(tm
         True,
     ]
     (first,) = read([tmp_path / 'a.png'], max_pixels=539_999)
-    assert '900 x 600 are 540000 pixels, more than 539999' in first.error
+    assert '900 x 600 = 540000 pixels, more than 539999' in first.error

@@ -176,7 +176,7 @@ def test_a_file_of_more_pixels_than_asked_for_is_one_of_many_that_cannot_be_read
     for found in (predict, iter_predict):
         with pytest.warns(UserWarning, match=r'b\.png.*more than 5000'):
             errors = [str(dets.error) for dets in found(FakeDetector(), folder, max_pixels=5000)]
-        assert '300 x 200 are 60000 pixels, more than 5000; make it smaller' in errors[1]
+        assert '300 x 200 = 60000 pixels, more than 5000; make it smaller' in errors[1]
         assert errors[0] == errors[3] == 'None'
     with pytest.raises(ValueError, match='60000 pixels, more than 5000'):
         predict(FakeDetector(), folder / 'b.png', max_pixels=5000)

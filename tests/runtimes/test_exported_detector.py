@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mbv3zoo
 from mbv3zoo.runtimes.export_info import ExportInfo
@@ -36,6 +37,17 @@ def test_batches_are_filled_up(batch_size, shapes):
     maps = ExportedDetector(session, INFO.model_copy(update={'batch_size': batch_size})).run(images)
     assert [shape[0] for shape in session.shapes] == shapes
     assert [m.shape[0] for m in maps] == [5, 5, 5] and maps[0][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_file_of_more_pixels_than_asked_for(tmp_path):
+    Image.new('RGB', (9, 6)).save(tmp_path / 'a.png')
+    detector = ExportedDetector(Fake(), INFO)
+    assert detector.predict(tmp_path / 'a.png', max_pixels=54).image_size == (6, 9)
+    for found in (detector.predict, detector.iter_predict):
+        with pytest.warns(UserWarning, match=r'a\.png.*54 pixels, more than 53'):
+            assert all('more than 53' in each.error for each in found([tmp_path / 'a.png'] * 2, max_pixels=53))
+        with pytest.raises(ValueError, match='max_pixels is 0; expected'):
+            found([], max_pixels=0)
 
 
 def test_a_graph_of_another_size():

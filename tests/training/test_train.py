@@ -53,6 +53,8 @@ def test_by_default_runs_are_counted(data, tmp_path, monkeypatch):
         ({'epochs': 0}, 'train.epochs: .*greater than 0'),
         ({'image_size': 7}, r'image_size: expected a side, or \(height, width\), of 32 to 8192 pixels \(given: 7\)'),
         ({'data_license': '?'}, r'data\.license'),
+        ({'max_pixels': 0}, r'data\.max_pixels: .*greater than 0'),
+        ({'max_pixels': 10}, r'no readable picture .* more than 10; make it smaller, or allow more .*max_pixels'),
     ],
 )
 def test_a_wrong_setting_is_named_and_leaves_no_folder(data, tmp_path, settings, message):
