@@ -48,6 +48,7 @@ WHOLE = {
     'hub/test_faults': 'what the client, the cache and a push do where a server fails',
     'hub/test_hub': 'pushing and pulling, with the real client',
     'hub/test_publishing_licenses': 'licences from a config to the card on the Hub',
+    'data/test_fuzz': 'random datasets of every format',
     'test_doctests': 'the examples of all public calls',
     'test_house': 'this file',
     'test_ignored_options': 'options without effect, of all calls and commands',
