@@ -41,7 +41,7 @@ def predict(
     draw: Annotated[bool, typer.Option(help='Also write each image, or the video, with its boxes.')] = True,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
-    from mbv3zoo.prediction.frames import is_video
+    from mbv3zoo.prediction.video_source import is_video
 
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)

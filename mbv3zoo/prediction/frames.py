@@ -2,47 +2,21 @@
 
 from __future__ import annotations
 
-import glob
-import platform
 import queue
-import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mbv3zoo.images.opening import IMAGE_SUFFIXES, pixel_limit
-from mbv3zoo.images.read import read_size
+from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.prediction.display import pixel_aspect, upright
 from mbv3zoo.prediction.numbering import FrameNumbers, frame_rate, total_frames
+from mbv3zoo.prediction.video_source import import_av, is_file, open_video
 
-# Suffixes of which only videos are expected. Files with others are videos where their content is no image's.
-# fmt: off
-VIDEO_SUFFIXES = frozenset([
-    '.264', '.265', '.3g2', '.3gp', '.amv', '.asf', '.avi', '.divx', '.dv', '.f4v', '.flv', '.gxf', '.h264', '.h265',
-    '.hevc', '.ivf', '.lrv', '.m1v', '.m2t', '.m2ts', '.m2v', '.m4v', '.mjpeg', '.mjpg', '.mkv', '.mov', '.mp4',
-    '.mpe', '.mpeg', '.mpg', '.mpv', '.mts', '.mxf', '.nut', '.ogm', '.ogv', '.qt', '.rm', '.rmvb', '.tod', '.trp',
-    '.ts', '.vob', '.webm', '.wmv', '.wtv', '.xvid', '.y4m',
-])
-# fmt: on
-_ADDRESSES = tuple(
-    f'{scheme}://' for scheme in ('http', 'https', 'mms', 'rtmp', 'rtmps', 'rtp', 'rtsp', 'rtsps', 'srt', 'tcp', 'udp')
-)
-# Where each system keeps its cameras: the name of a camera's place, and PyAV's format for it.
-_CAMERAS = {'Linux': ('/dev/video{}', 'v4l2'), 'Darwin': ('{}', 'avfoundation'), 'Windows': ('video={}', 'dshow')}
-# What FFmpeg reads as videos and is none: text, lists of other files, and what it knows by suffix only.
-_NO_VIDEOS = frozenset(
-    'adf bin bitpacked concat dash hls idf lavfi rawvideo sdp tty v210 v210x xbin'.split()  # noqa: SIM905
-)
-# Images that are stored as videos are, often as tiles: HEIF and AVIF.
-_STILL_BRANDS = frozenset(['avif', 'heic', 'heim', 'heis', 'heix', 'mif1'])
-# Of FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music, or of a video.
-_ATTACHED_PICTURE = 1 << 10
 # Most errors in a row until the rest counts as lost.
 _MOST_FAILURES = 100
 # Most decoded frames in the queue, and about the most bytes of them.
@@ -66,30 +40,6 @@ class Frame(NamedTuple):
     pixel_aspect: Fraction = Fraction(1)
 
 
-def is_video(source: Any) -> bool:
-    """Whether a source is read as a video.
-
-    That is a URL, a camera number, a name with a video's suffix, and where PyAV is installed also a file of an unknown
-    suffix whose content is no image's.
-    """
-    text = str(source)
-    if not is_file(source):
-        return True
-    path = Path(text)
-    suffix = path.suffix.lower()
-    if suffix in VIDEO_SUFFIXES:
-        return not path.is_dir()
-    if suffix in IMAGE_SUFFIXES or not path.is_file() or find_spec('av') is None:
-        return False
-    return not _is_image(path)
-
-
-def is_file(source: Any) -> bool:
-    """Whether a source is a file, not a URL or a camera."""
-    text = str(source).lower()
-    return not (text.isdigit() or text.startswith(_ADDRESSES))
-
-
 def iter_frames(source: str | int | Path, stride: int = 1, max_pixels: int | None = None) -> Iterator[Frame]:
     """Frames of a video, decoded lazily. The source is opened immediately.
 
@@ -110,7 +60,7 @@ def iter_frames(source: str | int | Path, stride: int = 1, max_pixels: int | Non
     if stride < 1:
         raise ValueError(f'stride is {stride}; expected at least 1')
     limit = pixel_limit(max_pixels)
-    container, stream = _open(source)
+    container, stream = open_video(source)
     try:
         _check_pixels(source, stream.width, stream.height, limit)
     except ValueError:
@@ -123,7 +73,7 @@ def frame_count(source: str | int | Path, stride: int) -> int | None:
     """Number of frames that `iter_frames` gives; None if it is unknown."""
     if not is_file(source):
         return None
-    container, stream = _open(source)
+    container, stream = open_video(source)
     with container:
         return -(-total_frames(container, stream) // stride) or None
 
@@ -169,92 +119,12 @@ def read_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
         thread.join(timeout=5)
 
 
-def import_av() -> Any:
-    """The package PyAV.
-
-    Raises:
-        ImportError: It is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError('videos need the package PyAV: pip install "mbv3zoo[video]"') from error
-    return av
-
-
-def _is_image(path: Path) -> bool:
-    try:
-        read_size(path, max_pixels=sys.maxsize)
-    except ValueError:
-        return False
-    return True
-
-
-def _open(source: str | int | Path) -> tuple[Any, Any]:
-    """A source, opened, and its video stream."""
-    av = import_av()
-    place, format = str(source), None
-    if place.isdigit():
-        if platform.system() not in _CAMERAS:
-            raise ValueError(f'camera {source}: cameras are known on {", ".join(_CAMERAS)} only')
-        pattern, format = _CAMERAS[platform.system()]
-        place = pattern.format(place)
-    try:
-        container = av.open(place, format=format)
-    except (av.FFmpegError, ValueError, OSError) as error:
-        reason = getattr(error, 'strerror', None) or error
-        if isinstance(error, (av.InvalidDataError, av.EOFError)):
-            reason = 'it is damaged, incomplete, empty or no video'
-        raise ValueError(f'{source}: {_expected(source)}: {reason}') from error
-    try:
-        _check_format(container, source)
-        return container, _video_stream(container, source)
-    except ValueError:
-        container.close()
-        raise
-
-
-def _check_format(container: Any, source: str | int | Path) -> None:
-    """Refuses what FFmpeg reads and is no video."""
-    name, brand = container.format.name, container.metadata.get('major_brand', '')
-    if name.endswith('_pipe') or name == 'image2' or brand in _STILL_BRANDS:
-        kind = brand or name.removesuffix('_pipe')
-        raise ValueError(f'{source}: is an image ({kind}), not a video; save it as a JPEG or PNG, with that suffix')
-    if is_file(source) and name in _NO_VIDEOS:
-        raise ValueError(f'{source}: {_expected(source)}: FFmpeg takes it for {name}')
-
-
-def _expected(source: str | int | Path) -> str:
-    if glob.has_magic(str(source)) and not Path(str(source)).exists():
-        return 'cannot be opened as a video; a pattern may name images only'
-    if str(source).isdigit():
-        return 'the camera of this number cannot be opened'
-    if is_file(source) and Path(str(source)).suffix.lower() not in VIDEO_SUFFIXES:
-        return 'is not an image, and cannot be opened as a video'
-    return 'cannot be opened as a video'
-
-
-def _video_stream(container: Any, source: str | int | Path) -> Any:
-    streams = [stream for stream in container.streams.video if not _is_attached(stream)]
-    if not streams:
-        only = 'but the picture of a cover' if container.streams.video else 'but sound or data'
-        raise ValueError(f'{source}: there are no pictures in it {only}; expected a video')
-    if len(streams) > 1:
-        warnings.warn(f'{source}: has {len(streams)} videos in it; the first is read', stacklevel=2)
-    return streams[0]
-
-
 def _check_pixels(source: Any, width: int, height: int, limit: int) -> None:
     if width * height > limit:
         raise ValueError(
             f'{source}: its frames of {width} x {height} have {width * height} pixels, more than {limit}; '
             'make it smaller, or allow more with the option max_pixels'
         )
-
-
-def _is_attached(stream: Any) -> bool:
-    # Older versions of PyAV do not tell; there the picture is a video of one frame.
-    return bool(getattr(stream, 'disposition', 0) & _ATTACHED_PICTURE)
 
 
 def _frames(container: Any, stream: Any, source: Any, stride: int, limit: int) -> Iterator[Frame]:

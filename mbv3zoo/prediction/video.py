@@ -13,9 +13,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from mbv3zoo.detections import Detections
-from mbv3zoo.prediction.frames import Frame, frame_count, is_file, iter_frames, read_ahead
+from mbv3zoo.prediction.frames import Frame, frame_count, iter_frames, read_ahead
 from mbv3zoo.prediction.predict import FrameOptions
 from mbv3zoo.prediction.video_file import VideoWriter
+from mbv3zoo.prediction.video_source import is_file
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
 

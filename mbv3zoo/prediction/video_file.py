@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mbv3zoo.prediction.frames import import_av
+from mbv3zoo.prediction.video_source import import_av
 
 # Time stamps in the written video, in seconds.
 _TIME_BASE = Fraction(1, 90_000)

@@ -12,7 +12,7 @@ from clips import SIZE, write_clip  # noqa: E402
 
 import mbv3zoo  # noqa: E402
 from mbv3zoo.detections import Detections  # noqa: E402
-from mbv3zoo.prediction import frames, video  # noqa: E402
+from mbv3zoo.prediction import video, video_source  # noqa: E402
 from mbv3zoo.prediction.frames import iter_frames  # noqa: E402
 from mbv3zoo.prediction.video import predict_video, write_video_predictions  # noqa: E402
 from mbv3zoo.prediction.video_file import VideoWriter  # noqa: E402
@@ -148,7 +148,7 @@ def test_cameras(monkeypatch, clip):
         return real(str(clip))
 
     monkeypatch.setattr(av, 'open', fake)
-    monkeypatch.setattr(frames.platform, 'system', lambda: 'Linux')
+    monkeypatch.setattr(video_source.platform, 'system', lambda: 'Linux')
     detector = Bright()
     next(predict_video(detector, '2'))
     assert opened == [('/dev/video2', 'v4l2')] and detector.calls[0][0] == 1
