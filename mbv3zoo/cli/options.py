@@ -14,7 +14,7 @@ AnyModel = Annotated[
 ]
 DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO), or hub:org/name.'
 Data = Annotated[str, typer.Option(help=DATA_HELP)]
-ImageSize = Annotated[int | None, typer.Option(help="Input size in pixels; by default the model's.")]
+ImageSize = Annotated[int | None, typer.Option(help="Input size in pixels, 32 to 8192; by default the model's.")]
 Runtime = Annotated[
     str | None, typer.Option(help='eager, compile, onnxruntime, openvino, or auto: the fastest that is installed.')
 ]

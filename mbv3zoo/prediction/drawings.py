@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.images.opening import MAX_PIXELS
+from mbv3zoo.images.read import read_image
 
 # JPEG has no larger images, in pixels of a side; they are written as PNG.
 _MOST_JPEG = 65_500
@@ -25,10 +27,11 @@ class Drawings:
     Args:
         folder: The folder, which exists.
         pool: Where the drawing runs.
+        max_pixels: Most pixels (width x height) of a file that is drawn on; see `mbv3zoo.images.read.read_image`.
     """
 
-    def __init__(self, folder: Path, pool: ThreadPoolExecutor) -> None:
-        self.folder, self._pool = folder, pool
+    def __init__(self, folder: Path, pool: ThreadPoolExecutor, max_pixels: int = MAX_PIXELS) -> None:
+        self.folder, self._pool, self._max_pixels = folder, pool, max_pixels
         self._taken: set[str] = set()
 
     def submit(self, detections: Detections, image: Any) -> Future[str]:
@@ -43,7 +46,7 @@ class Drawings:
         """
         stem = Path(detections.path).stem if detections.path else 'image'
         suffix = '.png' if max(detections.image_size) > _MOST_JPEG else '.jpg'
-        return self._pool.submit(_draw, detections, image, self.folder / self._free_name(stem, suffix))
+        return self._pool.submit(self._draw, detections, image, self.folder / self._free_name(stem, suffix))
 
     def _free_name(self, stem: str, suffix: str) -> str:
         """The first free name of stem.jpg, stem-2.jpg, ...: two folders may contain images of one name."""
@@ -56,6 +59,18 @@ class Drawings:
                 return name
         raise AssertionError('there is always a next number')
 
+    def _draw(self, detections: Detections, image: Any, path: Path) -> str:
+        drawn = io.BytesIO()
+        options = {'format': 'JPEG', 'quality': 92} if path.suffix == '.jpg' else {'format': 'PNG'}
+        detections.draw(read_image(image, max_pixels=self._max_pixels)).save(drawn, **options)
+        try:
+            path.write_bytes(drawn.getbuffer())
+        except BaseException:
+            # Half an image is none.
+            path.unlink(missing_ok=True)
+            raise
+        return path.name
+
 
 def _names(stem: str, suffix: str) -> Iterator[str]:
     yield f'{stem}{suffix}'
@@ -66,16 +81,3 @@ def _shortened(stem: str) -> str:
     while len(os.fsencode(stem)) > _LONGEST_STEM:
         stem = stem[:-1]
     return stem
-
-
-def _draw(detections: Detections, image: Any, path: Path) -> str:
-    drawn = io.BytesIO()
-    options = {'format': 'JPEG', 'quality': 92} if path.suffix == '.jpg' else {'format': 'PNG'}
-    detections.draw(image).save(drawn, **options)
-    try:
-        path.write_bytes(drawn.getbuffer())
-    except BaseException:
-        # Half an image is none.
-        path.unlink(missing_ok=True)
-        raise
-    return path.name

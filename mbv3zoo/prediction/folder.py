@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.prediction.drawings import Drawings
 from mbv3zoo.prediction.engine import Engine
@@ -67,7 +68,7 @@ def write_predictions(
         ThreadPoolExecutor(1, 'mbv3zoo-draw') as pool,
         bar(len(items), 'pictures', show=progress) as shown,
     ):
-        results = _Results(rows, Drawings(out, pool) if draw else None)
+        results = _Results(rows, Drawings(out, pool, pixel_limit(settings.get('max_pixels'))) if draw else None)
         try:
             for detections, item in zip(found, items, strict=True):
                 results.wait_for(detections, item)

@@ -51,3 +51,12 @@ def test_half_a_drawing_is_removed(drawings, tmp_path, monkeypatch):
     with pytest.raises(OSError, match='No space'):
         drawn(drawings, 'a.png')
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_is_drawn_on_within_the_limit_that_it_was_read_with(tmp_path):
+    Image.new('RGB', (8, 8)).save(tmp_path / 'a.png')
+    found = Detections.empty(('thing',), (8, 8), str(tmp_path / 'a.png'))
+    with ThreadPoolExecutor(1) as pool:
+        assert Drawings(tmp_path, pool, max_pixels=64).submit(found, tmp_path / 'a.png').result() == 'a.jpg'
+        with pytest.raises(ValueError, match='max_pixels'):
+            Drawings(tmp_path, pool, max_pixels=63).submit(found, tmp_path / 'a.png').result()
