@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from mbv3zoo.images.draw import draw_boxes
-from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.tensors import is_tensor
 from mbv3zoo.utils.text import json_text, nearest, one_line
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import one_line
 
 Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub repository organisation/name.')]
@@ -24,7 +25,8 @@ Images = Annotated[str | None, typer.Option(help='Image folder of a COCO file.')
 MaxPixels = Annotated[
     int | None,
     typer.Option(
-        help='Most pixels (width x height) of an image or a video; larger ones are not decoded. 100 million by default.'
+        help='Most pixels (width x height) of an image or a video; larger ones are not decoded. '
+        f'{MAX_PIXELS:,} by default.'
     ),
 ]
 Settings = Annotated[list[str] | None, typer.Option('--set', help='Any other setting, as name=value; see below.')]

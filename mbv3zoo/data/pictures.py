@@ -18,8 +18,8 @@ from torchvision.transforms.v2.functional import resize
 
 from mbv3zoo.data.records import Record
 from mbv3zoo.images.letterbox import PAD_VALUE
-from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import utf8
 
 # Linux's shared memory.

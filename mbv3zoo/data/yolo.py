@@ -13,8 +13,8 @@ from mbv3zoo.data.label_values import check_class_names
 from mbv3zoo.data.records import DetectionSet, LabelProblems, Record, clean_boxes, find_split
 from mbv3zoo.data.yolo_files import YoloFiles, slashes
 from mbv3zoo.data.yolo_rows import Row, RowReader
-from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import read_size
+from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.yaml import read_mapping
 
 

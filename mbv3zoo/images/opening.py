@@ -13,12 +13,11 @@ from importlib import import_module
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from mbv3zoo.utils.sizes import MAX_PIXELS
+
 IMAGE_SUFFIXES = frozenset(
     ['.avif', '.bmp', '.gif', '.jfif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'],
 )
-# Most pixels (width x height) of a file that is read. A photograph has 10 to 60 million; decoding takes up to 30 bytes
-# for each, and a file of a few KB may hold any number.
-MAX_PIXELS = 100_000_000
 # Longest side that is resized within reasonable memory: the antialiased filter is as long as the side.
 MAX_SIDE = 1_000_000
 

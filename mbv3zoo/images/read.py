@@ -12,7 +12,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from mbv3zoo.images.opening import MAX_PIXELS, Unreadable, open_image, orientation_of, reason
+from mbv3zoo.images.opening import Unreadable, open_image, orientation_of, reason
+from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.tensors import is_tensor
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from mbv3zoo.images.letterbox import Letterbox
-from mbv3zoo.images.opening import MAX_PIXELS, reason
+from mbv3zoo.images.opening import reason
 from mbv3zoo.images.read import read_image, read_size
+from mbv3zoo.utils.sizes import MAX_PIXELS
 
 # PIL decodes outside of Python's lock. More threads than this wait for the disk or for the detector.
 _MOST_THREADS = 4

@@ -1,4 +1,4 @@
-"""Bounds of what a user may ask for: the input size, images per batch, processes and threads."""
+"""Bounds of what a user may ask for: images, inputs, batches, processes and threads."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import operator
 import reprlib
 from typing import Any
 
+# Most pixels (width x height) of a file that is read. A photograph has 10 to 60 million; decoding takes up to 30 bytes
+# for each, and a file of a few KB may hold any number.
+MAX_PIXELS = 100_000_000
 # Of a side of the input, in pixels.
 LEAST_SIDE, MOST_SIDE = 32, 8192
 # Most pixels that a batch of images holds, unless it is one image: one of the largest size, or 163 of 640 x 640.

@@ -11,8 +11,9 @@ import pytest
 from PIL import EpsImagePlugin, Image, ImageFile
 
 from mbv3zoo.images import opening
-from mbv3zoo.images.opening import MAX_PIXELS, open_image, orientation_of, pixel_limit
+from mbv3zoo.images.opening import open_image, orientation_of, pixel_limit
 from mbv3zoo.images.read import read_image, read_size, read_stored_size
+from mbv3zoo.utils.sizes import MAX_PIXELS
 
 READERS = [read_image, read_size, read_stored_size, lambda path: read_image(path, at_least=(4, 4))]
 PIXELS = np.random.default_rng(0).integers(0, 255, (6, 9, 3), np.uint8)
