@@ -6,9 +6,12 @@ import io
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Generator, Iterator
 
 import typer
+
+from mbv3zoo.utils.text import printable
 
 
 def tell(line: str) -> None:
@@ -47,7 +50,8 @@ def is_first_process() -> bool:
 
 
 def show_log() -> None:
-    """Sends the package's log to the terminal."""
+    """Sends the package's log to the terminal, and shows warnings like it."""
+    warnings.formatwarning = _warning_line
     # Our own messages only: huggingface_hub prints its own already.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter('%(levelname)s %(message)s'))
@@ -55,3 +59,8 @@ def show_log() -> None:
     logger.addHandler(handler)
     # Log fitted anchors; only rank 0 logs.
     logger.setLevel(logging.INFO if is_first_process() else logging.ERROR)
+
+
+def _warning_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning without the line of code that it came from."""
+    return printable(f'WARNING {message}') + '\n'

@@ -1,6 +1,7 @@
 import io
 import logging
 import sys
+import warnings
 
 import pytest
 import typer
@@ -25,6 +26,20 @@ def test_one_of_several_processes_prints_and_logs(monkeypatch, capsys, rank, fir
     shown = capsys.readouterr()
     assert shown.out == ('saved\n' if first else '')
     assert shown.err == ('INFO anchors fitted\n' if first else '') + 'ERROR no room\n'
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(logging.getLogger('mbv3zoo'), 'handlers', [])
+    monkeypatch.setattr(warnings, 'formatwarning', warnings.formatwarning)
+    show_log()
+    with warnings.catch_warnings():
+        warnings.simplefilter('always')
+        # As outside of pytest, which records warnings.
+        warnings.showwarning = lambda message, category, *place: print(
+            warnings.formatwarning(message, category, *place), end='', file=sys.stderr
+        )
+        warnings.warn('a.png: two\nlines', stacklevel=1)
+    assert capsys.readouterr().err == 'WARNING a.png: two\\nlines\n'
 
 
 def test_an_interruption_between_two_lines_ends_in_the_sentence_of_the_lines(monkeypatch, capsys):
