@@ -16,6 +16,7 @@ from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.licenses import check_allowed
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.models.timm_repository import stock_architecture, timm_config
 from mbv3zoo.models.weights import read_weights
 from mbv3zoo.prediction.predict import predict
@@ -132,9 +133,9 @@ class Detector(DetectorNetwork):
         batch_size: int = 1,
         dynamic: bool = False,
         nms: bool = False,
-        score_thresh: float | None = None,
-        iou_thresh: float | None = None,
-        max_detections: int | None = None,
+        score_thresh: float = PREDICTION.score_thresh,
+        iou_thresh: float = PREDICTION.iou_thresh,
+        max_detections: int = PREDICTION.max_detections,
         precision: Precision = 'float32',
         calibration: str | Path | None = None,
         data: str | Path | None = None,
@@ -152,7 +153,7 @@ class Detector(DetectorNetwork):
             batch_size: Images per call.
             dynamic: Take any batch, and any size that is a multiple of the largest stride.
             nms: Decode and suppress inside the graph.
-            score_thresh, iou_thresh, max_detections: The thresholds of `nms`, by default those of `predict`.
+            score_thresh, iou_thresh, max_detections: The thresholds of `nms`.
             precision: 'float32', 'float16' or 'int8', where the format has it.
             calibration: For 'int8' a dataset or a folder of images.
             data: A labelled dataset to measure AP on, before and after.

@@ -28,16 +28,10 @@ def export(
         bool, typer.Option('--dynamic', help='Take any batch size, and any image size in steps of 32.')
     ] = False,
     nms: Annotated[bool, typer.Option('--nms', help='Run NMS inside the graph.')] = False,
-    score_thresh: Annotated[
-        float | None, typer.Option(help=f'Minimum score, with --nms; {PREDICTION.score_thresh} by default.')
-    ] = None,
+    score_thresh: Annotated[float, typer.Option(help='Minimum score, with --nms.')] = PREDICTION.score_thresh,
     iou_thresh: Annotated[
-        float | None,
-        typer.Option(
-            help='IoU above which the box with the lower score is dropped, with --nms; '
-            f'{PREDICTION.iou_thresh} by default.'
-        ),
-    ] = None,
+        float, typer.Option(help='IoU above which the box with the lower score is dropped, with --nms.')
+    ] = PREDICTION.iou_thresh,
     precision: Annotated[str, typer.Option(help='float32, float16 or int8.')] = 'float32',
     calibration: Annotated[str | None, typer.Option(help='Dataset or folder of images for int8.')] = None,
     data: Annotated[str | None, typer.Option(help='Also measure AP before and after. ' + DATA_HELP)] = None,

@@ -78,10 +78,13 @@ def load_split(
         split: The split, by default `DEFAULT_SPLIT`.
 
     Raises:
-        ValueError: As `load_dataset`, or a split is given with a COCO file, which is one already.
+        ValueError: As `load_dataset`, or the file is a COCO .json, which is one split, and its name does not have the
+            split that is asked for.
     """
-    if split is not None and is_coco(source):
-        raise ValueError(f'{source}: a COCO .json is one split, given split {split!r}; leave it out')
+    if is_coco(source) and split not in (None, DEFAULT_SPLIT) and split not in Path(source).stem:
+        raise ValueError(
+            f'{source}: a COCO .json is one split, and its name does not say that it is {split!r}; leave split out'
+        )
     return load_dataset(source, split or DEFAULT_SPLIT, images, max_pixels)
 
 

@@ -22,6 +22,7 @@ from mbv3zoo.export.request import (
 )
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.export_info import ExportSettings, Precision
 from mbv3zoo.utils.atomic import atomic_write, move_beside
 
@@ -35,9 +36,9 @@ def export(
     batch_size: int = 1,
     dynamic: bool = False,
     nms: bool = False,
-    score_thresh: float | None = None,
-    iou_thresh: float | None = None,
-    max_detections: int | None = None,
+    score_thresh: float = PREDICTION.score_thresh,
+    iou_thresh: float = PREDICTION.iou_thresh,
+    max_detections: int = PREDICTION.max_detections,
     precision: Precision = 'float32',
     calibration: str | Path | None = None,
     data: str | Path | None = None,
@@ -60,8 +61,8 @@ def export(
         batch_size: Images per call.
         dynamic: Take any batch size, and any sides that are multiples of the largest stride, where the format can.
         nms: Decode and run NMS inside the graph (ONNX, OpenVINO, torch.export, TorchScript).
-        score_thresh, iou_thresh, max_detections: The thresholds inside the graph, with `nms`; the defaults are in
-            `mbv3zoo.models.postprocess.thresholds`.
+        score_thresh, iou_thresh, max_detections: The thresholds inside the graph, with `nms`; see
+            `mbv3zoo.models.postprocess.thresholds.Thresholds`.
         precision: 'float32'; 'float16' to store OpenVINO's weights in half precision; 'int8' for ONNX and OpenVINO.
         calibration: For int8: a dataset as in `mbv3zoo.load_dataset` (its `split` is taken where there is no 'train'),
             or a folder of images. A few hundred are used.

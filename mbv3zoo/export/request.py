@@ -59,7 +59,7 @@ def check_settings(row: Format, settings: ExportSettings, has_calibration: bool)
 
 def check_effective(
     settings: ExportSettings,
-    thresholds: Mapping[str, float | None],
+    thresholds: Mapping[str, float],
     *,
     nms: bool,
     calibration: str | Path | None,
@@ -70,11 +70,11 @@ def check_effective(
 
     Args:
         settings: With `dynamic`, `batch_size` and `precision`.
-        thresholds: Name -> value, None where it was not given.
+        thresholds: `score_thresh`, `iou_thresh`, `max_detections`.
         nms, calibration, data, split: As for `mbv3zoo.export.export.export`.
     """
     for name, value in thresholds.items():
-        if value is not None and not nms:
+        if value != getattr(PREDICTION, name) and not nms:
             raise ValueError(f'{name} is for nms inside the graph; leave it out, or ask for nms')
     if nms and data is not None:
         raise ValueError('AP is measured with thresholds of its own: leave data out, or export without nms')
@@ -86,17 +86,16 @@ def check_effective(
         raise ValueError('with dynamic the graph takes any batch size; leave batch_size out')
 
 
-def nms_settings(thresholds: Mapping[str, float | None]) -> ExportSettings:
-    """The settings of a graph that suppresses, with the defaults of prediction.
+def nms_settings(thresholds: Mapping[str, Any]) -> ExportSettings:
+    """The settings of a graph that suppresses.
 
     Args:
-        thresholds: `score_thresh`, `iou_thresh`, `max_detections`; None takes the default.
+        thresholds: `score_thresh`, `iou_thresh`, `max_detections`.
 
     Raises:
         ValueError: One is out of range.
     """
-    given: dict[str, Any] = {name: value for name, value in thresholds.items() if value is not None}
-    kept = replace(PREDICTION, **given)
+    kept = replace(PREDICTION, **thresholds)
     return {
         'outputs': 'detections',
         'score_thresh': kept.score_thresh,

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.detections import Detections
-from mbv3zoo.images.opening import MAX_PIXELS
 from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.sizes import MAX_PIXELS
 
 # JPEG has no larger images, in pixels of a side; they are written as PNG.
 _MOST_JPEG = 65_500
