@@ -156,8 +156,13 @@ def _classes(splits: dict[str, Any], layout: _Layout, source: str) -> tuple[tupl
         return check_class_names(layout.names, source), {i: i for i in range(len(layout.names))}
     # Of all splits, so that a class has the same index in each, also if one of them lacks it.
     labelled = [rows for rows in splits.values() if layout.objects in rows.column_names]
-    each_row = [objects or [] for rows in labelled for objects in _objects(rows, layout)]
-    found: set[Any] = {each.get(layout.category) for objects in each_row for each in objects if each} - {None}
+    each_row = [objects for rows in labelled for objects in _objects(rows, layout)]
+    found: set[Any] = {each.get(layout.category) for objects in each_row for each in objects or [] if each} - {None}
+    if not found and (unequal := each_row.count(None)):
+        raise ValueError(
+            f'{source}: the lists in `{layout.objects}` differ in length in {unequal} of {len(each_row)} rows, and the '
+            f'others have no object; expected a `{layout.box}` and a `{layout.category}` for each'
+        )
     if not found or not all(as_id(category) is category for category in found):
         raise ValueError(
             f'{source}: `{layout.category}` must hold the names or numbers of classes, found {list(found)[:5]}'

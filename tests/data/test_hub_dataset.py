@@ -195,6 +195,13 @@ def test_lists_of_different_length_are_dropped_and_named(library, tmp_path):
     assert data.problems == ('train row 0: the lists in `objects` differ in length; its objects dropped',)
 
 
+def test_lists_of_different_length_in_every_row_are_refused(library, tmp_path):
+    rows = [row([(1, 2, 3, 4)], ['cat', 'dog']), row([], [])]
+    source = save(library, tmp_path / 'set', category=library.Value('string'), train=rows)
+    with pytest.raises(ValueError, match='the lists in `objects` differ in length in 1 of 2 rows'):
+        load_hub_dataset(source, 'train')
+
+
 def test_a_row_without_objects_is_background(library, tmp_path):
     source = save(library, tmp_path / 'set', as_list=True, train=[row() | {'objects': None}, row(as_list=True)])
     data = load_hub_dataset(source, 'train')
