@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -65,13 +66,25 @@ def calibration_pixels(
 
     Raises:
         ValueError: There are no images.
+
+    Warns:
+        UserWarning: Some cannot be read, and are left out.
     """
     items = _named_files(data, split)
     chosen = sorted(random.Random(seed).sample(range(len(items)), min(count, len(items))))
     pictures = read_pictures([items[i] for i in chosen], info.in_chans, info.image_size, _AHEAD, raise_unreadable=False)
-    found = [picture.pixels[None] for picture in pictures if picture.pixels is not None]
+    found, errors = [], []
+    for picture in pictures:
+        if picture.pixels is None:
+            errors.append(picture.error)
+        else:
+            found.append(picture.pixels[None])
     if not found:
         raise ValueError(f'{data}: no picture of it can be read; expected pictures to calibrate on')
+    if errors:
+        warnings.warn(
+            f'{data}: {len(errors)} of {len(chosen)} images are left out of the calibration: {errors[0]}', stacklevel=2
+        )
     return found
 
 
