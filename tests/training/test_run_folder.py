@@ -1,11 +1,10 @@
 import multiprocessing
-import os
 
 import pytest
 from tiny_sets import write_yolo_set
+from train_in import train_in
 
 from mbv3zoo.training.run_folder import new_run, resumed_run
-from mbv3zoo.training.train import train
 from mbv3zoo.utils.folders import claimed_folder
 
 
@@ -27,18 +26,12 @@ def test_a_run_that_is_written_is_not_resumed(tmp_path):
     assert [path.name for path in folder.iterdir()] == ['state.pt']
 
 
-def train_there(folder, data, seed, barrier):
-    os.chdir(folder)
-    barrier.wait()
-    train(data, model='mbv3_yolo_small_050', image_size=64, epochs=1, batch_size=4, workers=0, seed=seed)
-
-
 def test_two_trainings_started_together_keep_both_results(tmp_path):
     data = write_yolo_set(tmp_path / 'shapes', {'train': 4, 'val': 2})
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['mbv3zoo.training.run'])
     barrier = context.Barrier(2)
-    processes = [context.Process(target=train_there, args=(tmp_path, data, seed, barrier)) for seed in (1, 2)]
+    processes = [context.Process(target=train_in, args=(tmp_path, data, seed, barrier)) for seed in (1, 2)]
     for process in processes:
         process.start()
     for process in processes:
