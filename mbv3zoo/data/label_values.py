@@ -96,13 +96,17 @@ def as_area(stated: Sequence[Any], scale: float, box_area: float, image_area: fl
         box_area, image_area: In square pixels.
     """
     for value in stated:
-        try:
-            area = as_number(value) * scale
-        except ValueError:
-            continue
-        if 0 < area <= image_area:
-            return area
+        if is_area(value, scale, image_area):
+            return value * scale
     return box_area
+
+
+def is_area(value: Any, scale: float, image_area: float) -> bool:
+    """Whether a value is the area of an object that is in the image; the arguments are those of `as_area`."""
+    try:
+        return 0 < as_number(value) * scale <= image_area
+    except ValueError:
+        return False
 
 
 def check_class_names(names: Sequence[str], source: Any) -> tuple[str, ...]:

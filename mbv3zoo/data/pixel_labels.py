@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mbv3zoo.data.label_values import as_area, as_flag, as_side
+from mbv3zoo.data.label_values import as_area, as_flag, as_side, is_area, shown
 from mbv3zoo.data.records import LabelProblems, Record, clean_boxes
 from mbv3zoo.data.stated_size import Placement, placement
 from mbv3zoo.images.read import SIDEWAYS, read_stored_size
@@ -165,10 +165,12 @@ class PixelLabels:
         boxes, keep = clean_boxes(place.place(corners).float(), size, where, self.problems)
         kept = [label for label, is_kept in zip(labels, keep.tolist(), strict=True) if is_kept]
         own = (boxes[:, 2:] - boxes[:, :2]).prod(1).tolist()
-        areas = [
-            as_area(label.areas, place.area_scale, box_area, size[0] * size[1])
-            for label, box_area in zip(kept, own, strict=True)
-        ]
+        scale, limit = place.area_scale, size[0] * size[1]
+        areas = [as_area(label.areas, scale, box_area, limit) for label, box_area in zip(kept, own, strict=True)]
+        for label in kept:
+            # 0 is what some tools write where they know none.
+            if label.areas and label.areas[0] not in (None, 0) and not is_area(label.areas[0], scale, limit):
+                self.problems.add(label.where, f'area {shown(label.areas[0])} is no area in the image; not used')
         return Record(
             path,
             size,
