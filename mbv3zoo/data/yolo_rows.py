@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ class RowReader:
                 self.problems.add(where, f'repeats line {first}; dropped')
             elif (corners := self._corners(values, where)) is not None:
                 self._boxes += 1
-                self._far += max(corners) > _FAR
+                self._far += _FAR < max(corners) < math.inf
                 rows.append(Row(label, corners, where))
         return rows
 

@@ -310,6 +310,8 @@ def test_boxes_in_pixels_are_refused(one):
             boxes_of(one, text)
     # One bad row is dropped.
     assert len(boxes_of(one, '0 .5 .5 .5 .5\n0 40 30 20 10')[0]) == 1
+    # Infinity is no number of pixels.
+    assert 'dropped' in boxes_of(one, '0 .5 .5 inf .1')[2][0]
 
 
 def test_a_turned_picture_has_its_size_after_the_turn(tmp_path):
