@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -19,6 +18,8 @@ from mbv3zoo.prediction.video_file import VideoWriter
 from mbv3zoo.prediction.video_source import is_file
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
+from mbv3zoo.utils.sizes import MOST_IMAGES, whole_number
+from mbv3zoo.utils.text import json_text
 
 
 def predict_video(
@@ -46,8 +47,7 @@ def predict_video(
     """
     frames = iter_frames(source, stride, max_pixels)
     size = (8 if is_file(source) else 1) if batch_size is None else batch_size
-    if size < 1:
-        raise ValueError(f'batch_size is {size}; expected at least 1')
+    whole_number(size, 'batch_size', 1, MOST_IMAGES)
     return _predict(detector, frames, str(source), size, settings)
 
 
@@ -131,8 +131,7 @@ class _Lines:
         self.file = open(path, 'wb', buffering=0)  # noqa: SIM115
 
     def add(self, row: dict[str, Any]) -> None:
-        # A name that is no UTF-8 is escaped, as JSON has it.
-        line = memoryview((json.dumps(row, ensure_ascii=False) + '\n').encode('utf-8', 'backslashreplace'))
+        line = memoryview(f'{json_text(row)}\n'.encode())
         end = self.file.tell()
         try:
             while line:
