@@ -17,6 +17,8 @@ from mbv3zoo.utils.text import read_text
 
 _NAME_FILES = ('classes.txt', 'labels.txt')
 _XML = frozenset(['.xml'])
+# By their relative path without suffix.
+_Files = dict[str, list[Path]]
 
 
 def is_voc(folder: Path) -> bool:
@@ -48,16 +50,7 @@ def load_voc(folder: str | Path, split: str, max_pixels: int = MAX_PIXELS) -> De
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f'{folder}: no such folder; expected one of a Pascal VOC data set')
-    if (folder / 'Annotations').is_dir():
-        pictures, xml_files = _by_name(folder / 'JPEGImages', IMAGE_SUFFIXES), _by_name(folder / 'Annotations', _XML)
-        every_xml = [path for paths in xml_files.values() for path in paths]
-        names = [_stem(row, xml_files) for row in _listed(folder, split)]
-    else:
-        place = _split_folder(folder, split)
-        pictures, xml_files = _by_name(place, IMAGE_SUFFIXES), _by_name(place, _XML)
-        names = sorted(pictures.keys() | xml_files.keys())
-        every_xml = [p for other in _split_folders(folder) for paths in _by_name(other, _XML).values() for p in paths]
-
+    pictures, xml_files, names, every_xml = _files(folder, split)
     problems = LabelProblems(folder)
     parsed = {path: read_xml(path) for path in every_xml}
     found = {each.name for annotation in parsed.values() if not annotation.error for each in annotation.objects}
@@ -88,6 +81,18 @@ def load_voc(folder: str | Path, split: str, max_pixels: int = MAX_PIXELS) -> De
         )
     problems.report()
     return DetectionSet(records, classes, tuple(problems.lines))
+
+
+def _files(folder: Path, split: str) -> tuple[_Files, _Files, list[str], list[Path]]:
+    """Images and XML files by name, the names of a split, and the XML files of all splits."""
+    if (folder / 'Annotations').is_dir():
+        pictures, xml_files = _by_name(folder / 'JPEGImages', IMAGE_SUFFIXES), _by_name(folder / 'Annotations', _XML)
+        every_xml = [path for paths in xml_files.values() for path in paths]
+        return pictures, xml_files, [_stem(row, xml_files) for row in _listed(folder, split)], every_xml
+    place = _split_folder(folder, split)
+    pictures, xml_files = _by_name(place, IMAGE_SUFFIXES), _by_name(place, _XML)
+    every_xml = [path for other in _split_folders(folder) for paths in _by_name(other, _XML).values() for path in paths]
+    return pictures, xml_files, sorted(pictures.keys() | xml_files.keys()), every_xml
 
 
 def _labels(path: Path, annotation: VocAnnotation, index: dict[str, int], problems: LabelProblems) -> list[PixelLabel]:
@@ -154,7 +159,7 @@ def _split_folder(folder: Path, split: str) -> Path:
     return folder / key
 
 
-def _by_name(folder: Path, suffixes: Collection[str]) -> dict[str, list[Path]]:
+def _by_name(folder: Path, suffixes: Collection[str]) -> _Files:
     """Files below a folder by their relative path without suffix."""
     return files_by_stem(folder, suffixes) if folder.is_dir() else {}
 
