@@ -10,10 +10,11 @@ from typing import Any
 from mbv3zoo.data.coco_images import find_images
 from mbv3zoo.data.coco_json import CocoFile, read_coco
 from mbv3zoo.data.coco_masks import segmentation_box
-from mbv3zoo.data.label_values import as_box, as_id, shown
+from mbv3zoo.data.label_values import as_box, as_id
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems
 from mbv3zoo.utils.sizes import MAX_PIXELS
+from mbv3zoo.utils.text import shown
 
 
 def load_coco(annotations: str | Path, images: str | Path | None = None, max_pixels: int = MAX_PIXELS) -> DetectionSet:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mbv3zoo.data.label_values import as_id, check_class_names, shown
+from mbv3zoo.data.label_values import as_id, check_class_names
 from mbv3zoo.data.records import LabelProblems
-from mbv3zoo.utils.text import read_text
+from mbv3zoo.utils.text import read_text, shown
 
 _NEEDED = {'images': ('id', 'file_name'), 'annotations': (), 'categories': ('id', 'name')}
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import mask
 
-from mbv3zoo.data.label_values import as_number, shown
+from mbv3zoo.data.label_values import as_number
+from mbv3zoo.utils.text import shown
 
 
 def segmentation_box(segmentation: Any) -> tuple[tuple[float, float, float, float], float]:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mbv3zoo.data.label_values import as_box, as_id, check_class_names, shown
+from mbv3zoo.data.label_values import as_box, as_id, check_class_names
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.sizes import MAX_PIXELS
+from mbv3zoo.utils.text import shown
 
 PREFIX = 'hub:'
 

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from mbv3zoo.config.types import class_name
+from mbv3zoo.utils.text import shown
 
 _FLAGS = {'0': False, 'false': False, '': False, 'none': False, '1': True, 'true': True}
-
-_short = reprlib.Repr()
-_short.maxlevel, _short.maxlist, _short.maxdict, _short.maxstring, _short.maxother = 2, 6, 4, 60, 60
-
-
-def shown(value: Any) -> str:
-    """A value for a message, shortened: it may be a list of lists, or a number of 400 digits."""
-    return _short.repr(value)
 
 
 def as_number(value: Any) -> float:

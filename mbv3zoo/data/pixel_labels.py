@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 
-from mbv3zoo.data.label_values import as_area, as_flag, as_side, is_area, shown
+from mbv3zoo.data.label_values import as_area, as_flag, as_side, is_area
 from mbv3zoo.data.records import LabelProblems, Record, clean_boxes
 from mbv3zoo.data.stated_size import Placement, placement
 from mbv3zoo.images.read import SIDEWAYS, read_stored_size
 from mbv3zoo.utils.sizes import MAX_PIXELS
+from mbv3zoo.utils.text import shown
 
 # Fewest boxes to tell that they are not [x, y, width, height]; and fewest where every one of them says so.
 _ENOUGH_BOXES, _ENOUGH_CLEAR = 10, 3

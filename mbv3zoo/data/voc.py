@@ -7,13 +7,13 @@ from pathlib import Path
 from unicodedata import normalize
 
 from mbv3zoo.data.files import files_by_stem
-from mbv3zoo.data.label_values import is_class_name, shown
+from mbv3zoo.data.label_values import is_class_name
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
 from mbv3zoo.data.voc_xml import VocAnnotation, read_xml
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.sizes import MAX_PIXELS
-from mbv3zoo.utils.text import read_text
+from mbv3zoo.utils.text import read_text, shown
 
 _NAME_FILES = ('classes.txt', 'labels.txt')
 _XML = frozenset(['.xml'])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
-import reprlib
 from typing import Any
+
+from mbv3zoo.utils.text import shown
 
 # Most pixels (width x height) of a file that is read. A photograph has 10 to 60 million; decoding takes up to 30 bytes
 # for each, and a file of a few KB may hold any number.
@@ -70,14 +71,6 @@ def images_per_batch(batch_size: Any, image_size: tuple[int, int]) -> int:
     height, width = image_size
     asked = whole_number(batch_size, 'batch_size', 1, MOST_IMAGES)
     return min(asked, max(1, MOST_PIXELS // (height * width)))
-
-
-def shown(value: Any) -> str:
-    """A value in an error message: its repr, shortened."""
-    try:
-        return ' '.join(reprlib.repr(value).split())
-    except ValueError:  # Python writes no number of thousands of digits
-        return 'a number of thousands of digits'
 
 
 def _whole(value: Any) -> int | None:

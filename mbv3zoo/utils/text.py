@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import json
+import reprlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 
 # Directions that go on after the text, marks of annotations, and the byte order mark.
 _NO_TEXT = frozenset(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x2070), *range(0xFFF9, 0xFFFC), 0xFEFF]))
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxlist, _short.maxdict, _short.maxstring, _short.maxother = 2, 6, 4, 40, 60
 
 
 def read_text(path: Path) -> str:
@@ -57,6 +61,14 @@ def one_line(text: str, most: int) -> str:
     """A text on one line of at most `most` characters; cut text ends in '...'."""
     line = ' '.join(text.split())
     return line if len(line) <= most else f'{line[: most - 3]}...'
+
+
+def shown(value: Any) -> str:
+    """A value in an error message: its repr on one line, shortened, as it may be of any size."""
+    try:
+        return ' '.join(_short.repr(value).split())
+    except ValueError:  # Python writes no number of thousands of digits
+        return 'a number of thousands of digits'
 
 
 def printable(text: str) -> str:
