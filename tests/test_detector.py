@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 import shutil
 import socket
 from pathlib import Path
@@ -19,6 +20,7 @@ import mbv3zoo
 from mbv3zoo import Detections, Detector, DetectorConfig, create_detector, list_detectors
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.dense import decode
+from mbv3zoo.utils.atomic import STAGING_NAME
 from mbv3zoo.zoo import configs as config_loader
 from mbv3zoo.zoo.resolve import copy_saved
 
@@ -452,16 +454,24 @@ def test_files_of_two_saves_are_told_apart(saved, tmp_path):
         Detector.from_pretrained(saved)
 
 
-def test_a_save_that_was_killed_between_its_files_is_whole(saved, tmp_path):
+def test_a_save_that_was_killed_between_its_files_is_whole(saved, tmp_path, monkeypatch):
     new = create_detector(CONFIG).eval()
-    other = new.save_pretrained(tmp_path / 'other')
-    (saved / '.detector.safetensors.0.tmp').write_bytes(b'half written')
-    (saved / '.detector.safetensors.1.tmp').write_bytes((other / 'detector.safetensors').read_bytes())
-    (saved / 'model.safetensors').write_bytes((other / 'model.safetensors').read_bytes())
+    moved, replace = [], os.replace
+
+    def killed(source, target):
+        moved.append(target)
+        if len(moved) == 3:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, 'replace', killed)
+        new.save_pretrained(saved)
     assert_same_logits(Detector.from_pretrained(saved), new)
-    # A copy has the names it should have had.
+    # A copy has all in its place.
     copy = copy_saved(saved, tmp_path / 'copy')
-    assert (copy / 'detector.safetensors').read_bytes() == (other / 'detector.safetensors').read_bytes()
+    assert not (copy / STAGING_NAME).exists()
+    assert_same_logits(Detector.from_pretrained(copy), new)
 
 
 def test_no_detector_there(tmp_path):

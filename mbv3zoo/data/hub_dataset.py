@@ -13,7 +13,7 @@ from mbv3zoo.data.label_values import as_box, as_id, check_class_names
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
-from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.atomic import Content, atomic_write_all
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
 
@@ -213,16 +213,21 @@ def _pictures(data: Any, column: str) -> Iterator[Path | None]:
     rows = data.select_columns([column]).cast_column(column, datasets.Image(decode=False)).with_format('arrow')
     row = 0
     for table in rows.iter(batch_size=100):
+        paths: list[Path | None] = []
+        missing: dict[str | Path, Content] = {}
         # Item by item, so that the bytes of an image that was written before are not read again.
         for item in table[column]:
             path = item['path'].as_py() if item.is_valid else None
             if not item.is_valid or not item['bytes'].is_valid:
-                yield Path(path) if path else None
+                paths.append(Path(path) if path else None)
             else:
                 suffix = Path(path or '').suffix.lower()
                 file = folder / f'{row:08d}{suffix if suffix in IMAGE_SUFFIXES else ""}'
                 if not file.is_file():
-                    folder.mkdir(parents=True, exist_ok=True)
-                    atomic_write(file, item['bytes'].as_py())
-                yield file
+                    missing[file] = item['bytes'].as_py()
+                paths.append(file)
             row += 1
+        if missing:
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic_write_all(missing)
+        yield from paths

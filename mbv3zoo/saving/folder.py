@@ -16,7 +16,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mbv3zoo.utils.atomic import atomic_write_all, temporary_files
+from mbv3zoo.utils.atomic import atomic_write_all, current
 from mbv3zoo.utils.text import is_utf8, read_text
 
 CONFIG_NAME = 'config.json'
@@ -51,8 +51,7 @@ def save_folder(
 ) -> Path:
     """Writes `config.json`, `model.safetensors`, `detector.safetensors` and `README.md`: a folder ready to be pushed.
 
-    All bytes are on disk before the first file is replaced, so a full disk or a kill leaves an earlier save
-    whole.
+    All files are replaced together (`mbv3zoo.utils.atomic.staged`): a full disk or a kill leaves an earlier save whole.
 
     Args:
         folder: Made when missing, with its parents.
@@ -79,7 +78,7 @@ def save_folder(
     contents |= {folder / name: data for name, data in (pictures or {}).items()}
     # Other libraries read the format from here, and refuse a file that does not say it.
     contents[folder / BACKBONE_NAME] = _weights_bytes(backbone, {'format': 'pt'})
-    # Two files cannot be replaced at one moment: a reader that came in between, or after a kill, is told by this.
+    # Two files cannot be replaced at one moment: a reader that came in between is told by this.
     mark = {_MARK: hashlib.sha256(contents[folder / BACKBONE_NAME]).hexdigest()}
     contents[folder / HEAD_NAME] = _weights_bytes(head, mark)
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,13 +96,14 @@ def saved_files(folder: Path) -> dict[str, Path]:
         raise ValueError(f'there is no folder {str(folder)!r}. Check the path.')
     if not folder.is_dir():
         raise ValueError(f'{str(folder)!r} is a file. Give the folder with {CONFIG_NAME} and {BACKBONE_NAME}.')
-    missing = [name for name in LOADED_NAMES if not (folder / name).is_file()]
+    paths = {name: current(folder / name) for name in LOADED_NAMES}
+    missing = [name for name, path in paths.items() if not path.is_file()]
     if missing:
         raise ValueError(
             f'the folder {str(folder)!r} has no {" and no ".join(missing)}. The folder of a detector holds '
             f'{", ".join(LOADED_NAMES)}, as save_pretrained writes them. {NO_PICKLES}'
         )
-    return {name: folder / name for name in LOADED_NAMES}
+    return paths
 
 
 def all_files(folder: Path) -> dict[str, Path]:
@@ -113,9 +113,9 @@ def all_files(folder: Path) -> dict[str, Path]:
         ValueError: As `saved_files`, or the two files of weights come from two different saves.
     """
     paths = saved_files(folder)
-    # A save that was killed has left it under another name.
-    paths[HEAD_NAME] = matching_head(paths[BACKBONE_NAME], paths[HEAD_NAME], 'Save the detector again.')
-    return paths | {name: folder / name for name in (CARD_NAME, PICTURE_NAME) if (folder / name).is_file()}
+    check_one_save(paths[BACKBONE_NAME], paths[HEAD_NAME], 'Save the detector again.')
+    more = {name: current(folder / name) for name in (CARD_NAME, PICTURE_NAME)}
+    return paths | {name: path for name, path in more.items() if path.is_file()}
 
 
 def no_card(folder: Path) -> ValueError:
@@ -166,29 +166,20 @@ def read_weights(path: Path, advice: str = '') -> dict[str, Tensor]:
         raise ValueError(f'{path} is corrupt: it is not a safetensors file ({error}). {advice}') from error
 
 
-def matching_head(backbone: Path, head: Path, advice: str = '') -> Path:
-    """The detector.safetensors that was saved together with a model.safetensors.
-
-    A save puts one after the other in place. Where it was killed in between, the new detector.safetensors lies beside
-    the old one, whole, under its temporary name.
+def check_one_save(backbone: Path, head: Path, advice: str = '') -> None:
+    """Checks that a model.safetensors and a detector.safetensors were saved together.
 
     Args:
-        backbone, head: The two files, each of them whole.
-        advice: What to do where they do not belong together.
+        backbone, head: The two files.
+        advice: What to do where they were not.
 
     Raises:
         ValueError: They come from two different saves.
     """
     with open(backbone, 'rb') as file:
         wanted = hashlib.file_digest(file, 'sha256').hexdigest()
-    for path in (head, *temporary_files(head)):
-        try:
-            mark = _metadata(path).get(_MARK)
-        except (SafetensorError, OSError):  # killed while it was written, or gone since
-            continue
-        if mark == wanted:
-            return path
-    raise ValueError(f'{backbone} and the {head.name} beside it come from two different saves. {advice}')
+    if _metadata(head).get(_MARK) != wanted:
+        raise ValueError(f'{backbone} and the {head.name} beside it come from two different saves. {advice}')
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -1,14 +1,30 @@
-"""Atomic writing of files: after a crash there is either the old content or the new."""
+"""Atomic writing: after a crash at any moment there is all of the old content or all of the new.
 
+Files that belong together are first written to a staging folder, `.staging/<unique>/files` in the folder where they go.
+When all bytes are on disk an empty file `complete` is made beside `files`: from this moment on the new files count
+(`current`), and they are moved to their places. What a killed process left is put right by the next write to the
+folder: a complete set is moved, an incomplete one removed. That a process still writes is told by its lock.
+"""
+
+from __future__ import annotations
+
+import errno
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 Content = bytes | Callable[[BinaryIO], object]
+
+STAGING_NAME = '.staging'
+_LOCK, _COMPLETE, _FILES, _OLD = 'lock', 'complete', 'files', 'old'
 
 
 def atomic_write(path: str | Path, content: Content) -> None:
@@ -25,32 +41,89 @@ def atomic_write(path: str | Path, content: Content) -> None:
 
 
 def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
-    """Write files that belong together: none is replaced before the bytes of all are on disk.
-
-    They are then renamed in the mapping's order, so the file that the others depend on goes last. A killed process may
-    leave hidden files ending in `.tmp` behind (`temporary_files`).
+    """Write files of one folder that belong together: all of them are replaced, or none (`staged`).
 
     Args:
-        contents: File path -> content, as in `atomic_write`.
+        contents: File path -> content, as in `atomic_write`. The last one is put in place last.
 
     Raises:
         OSError: One of the files could not be written; the message names it and its folder.
+        ValueError: They are not in one folder.
     """
-    staged: dict[Path, Path] = {}
+    paths = [Path(path) for path in contents]
+    if len({path.parent for path in paths}) > 1:
+        raise ValueError(f'expected files of one folder, given {", ".join(map(str, paths))}')
+    if not paths:
+        return
+    with staged(paths[-1].parent, paths[-1].name) as folder:
+        for path, content in zip(paths, contents.values(), strict=True):
+            with naming_file(path), open(folder / path.name, 'xb') as file:
+                if callable(content):
+                    content(file)
+                else:
+                    file.write(content)
+
+
+@contextmanager
+def staged(folder: str | Path, last: str = '') -> Iterator[Path]:
+    """Context manager: a staging folder, whose entries are put into `folder` together at the end.
+
+    Entries of the same names are replaced, be they files or folders. After an error, none is.
+
+    Args:
+        folder: Where they go; it must exist.
+        last: Name of the entry that is moved last, for those who wait for it to appear.
+
+    Yields:
+        The staging folder, empty.
+
+    Raises:
+        OSError: The folder cannot be written; the message names `last` and the folder.
+    """
+    staging, path = Path(folder) / STAGING_NAME, Path(folder) / last
+    own = staging / uuid.uuid4().hex
+    with naming_file(path), _locked(staging):
+        _put_right(staging)
+        (own / _FILES).mkdir(parents=True)
+        alive = _lock(own / _LOCK)
+        alive.acquire()
+    names = []
     try:
-        for path, content in contents.items():
-            path = Path(path)
-            # In the same folder, as a rename is atomic only within a file system; with a unique name, as two
-            # processes may save to one place at once.
-            staged[path] = _temporary(path, uuid.uuid4().hex)
-            with naming_file(path):
-                _write_through(staged[path], content)
-        for path, temporary in staged.items():
-            with naming_file(path):
-                os.replace(temporary, path)
+        yield own / _FILES
+        for file in sorted((own / _FILES).rglob('*')):
+            if file.is_file():
+                with naming_file(Path(folder) / file.relative_to(own / _FILES)):
+                    _sync(file)
+        with naming_file(path), _locked(staging):
+            _put_right(staging)
+            _check_replaceable(own)
+            names = os.listdir(own / _FILES)
+            (own / _COMPLETE).touch()
+            _put_in_place(own, last)
     finally:
-        for temporary in staged.values():
-            temporary.unlink(missing_ok=True)
+        alive.release()
+        with suppress(OSError), _locked(staging):
+            if own.exists() and len(os.listdir(own / _FILES)) == len(names) and not (own / _OLD).exists():
+                # Nothing was moved. What was moved in part stays, for the next write.
+                (own / _COMPLETE).unlink(missing_ok=True)
+            if not (own / _COMPLETE).exists():
+                shutil.rmtree(own, ignore_errors=True)
+
+
+def current(path: Path) -> Path:
+    """Where the newest content of a file lies that was written with others (`staged`).
+
+    That is the file's own place, or the staging folder, if the process that wrote it was killed before all files were
+    in their places. Readers of files that belong together ask for each of them.
+
+    Args:
+        path: The file, in its own place.
+    """
+    for marker in (path.parent / STAGING_NAME).glob(f'*/{_COMPLETE}'):
+        waiting = marker.parent / _FILES / path.name
+        if waiting.exists():
+            return waiting
+    return path
 
 
 def move_beside(folder: Path, path: Path) -> None:
@@ -73,26 +146,6 @@ def move_beside(folder: Path, path: Path) -> None:
             os.replace(source, target)
 
 
-def temporary_files(path: Path) -> list[Path]:
-    """Temporary files that killed processes left of a file."""
-    return sorted(path.parent.glob(_temporary(path, '*').name))
-
-
-def _temporary(path: Path, unique: str) -> Path:
-    return path.with_name(f'.{path.name}.{unique}.tmp')
-
-
-def _write_through(path: Path, content: Content) -> None:
-    with open(path, 'xb') as file:
-        if callable(content):
-            content(file)
-        else:
-            file.write(content)
-        file.flush()
-        # Without it, a power cut after the rename can leave an empty file.
-        os.fsync(file.fileno())
-
-
 @contextmanager
 def naming_file(path: Path) -> Iterator[None]:
     """Context manager: an OSError becomes one that names a file and its folder, not a temporary one or none."""
@@ -102,3 +155,77 @@ def naming_file(path: Path) -> Iterator[None]:
         message = f'could not write {path.name} in the folder {path.parent}: {error.strerror or error}'
         # Three arguments keep errno and its subclass (PermissionError, ...).
         raise OSError(error.errno, message, str(path)) from error
+
+
+def _put_right(staging: Path) -> None:
+    """Moves complete sets of killed processes, and removes incomplete ones; the staging folder is locked."""
+    for own in [entry for entry in staging.iterdir() if entry.is_dir()]:
+        if (own / _COMPLETE).exists():
+            _put_in_place(own)
+        elif not _is_alive(own):
+            shutil.rmtree(own, ignore_errors=True)
+
+
+def _check_replaceable(own: Path) -> None:
+    """Raises IsADirectoryError where a file would have to replace a folder: before the first file is moved."""
+    for source in (own / _FILES).iterdir():
+        target = own.parents[1] / source.name
+        if source.is_file() and target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, 'a folder of this name is in the way')
+
+
+def _put_in_place(own: Path, last: str = '') -> None:
+    """Moves the files of a complete set; may be repeated after a kill at any moment."""
+    for source in sorted((own / _FILES).iterdir(), key=lambda entry: (entry.name == last, entry.name)):
+        target = own.parents[1] / source.name
+        if target.is_dir():
+            # A folder cannot be replaced in one step.
+            (own / _OLD).mkdir(exist_ok=True)
+            os.replace(target, own / _OLD / target.name)
+        os.replace(source, target)
+    # First, so that what is removed by halves is not taken for a complete set.
+    (own / _COMPLETE).unlink()
+    shutil.rmtree(own, ignore_errors=True)
+
+
+@contextmanager
+def _locked(staging: Path) -> Iterator[None]:
+    """Context manager: makes and locks a staging folder; whoever leaves it empty removes it."""
+    lock = _lock(staging / _LOCK)
+    while True:
+        staging.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):  # the process that held the lock has removed the folder
+            lock.acquire(poll_interval=0.01)
+            break
+    try:
+        yield
+    finally:
+        if all(entry.name == _LOCK for entry in staging.iterdir()):
+            with suppress(OSError):
+                (staging / _LOCK).unlink()
+                staging.rmdir()
+        lock.release()
+
+
+def _is_alive(own: Path) -> bool:
+    from filelock import Timeout
+
+    lock = _lock(own / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _lock(path: Path) -> BaseFileLock:
+    from filelock import FileLock  # slow to import
+
+    return FileLock(path)
+
+
+def _sync(path: Path) -> None:
+    """Without it, a power cut after the rename can leave an empty file."""
+    with open(path, 'rb+') as file:
+        os.fsync(file.fileno())

@@ -90,8 +90,7 @@ class SavedSource(Source):
     def _weights(self) -> SavedWeights:
         backbone, head = self.files[saved_folder.BACKBONE_NAME], self.files[saved_folder.HEAD_NAME]
         weights = saved_folder.read_weights(backbone, self.advice), saved_folder.read_weights(head, self.advice)
-        if (matching := saved_folder.matching_head(backbone, head, self.advice)) != head:
-            weights = weights[0], saved_folder.read_weights(matching, self.advice)
+        saved_folder.check_one_save(backbone, head, self.advice)
         return SavedWeights(*weights)
 
     @cached_property

@@ -19,12 +19,13 @@ from mbv3zoo.saving.folder import (
     CONFIG_LIMIT,
     HEADER_LIMIT,
     LOADED_NAMES,
-    matching_head,
+    check_one_save,
     read_config,
     read_weights,
     save_folder,
     saved_files,
 )
+from mbv3zoo.utils.atomic import STAGING_NAME
 
 CONFIG = {'architecture': 'mbv3_yolo', 'names': ['café', '犬'], 'nested': {'stride': [8, 16, 32], 'none': None}}
 CARD = '---\nlicense: apache-2.0\n---\n# A detector\n'
@@ -49,7 +50,7 @@ def save(folder, seed=0, config=CONFIG, **options):
 
 def load(folder):
     files = saved_files(folder)
-    assert matching_head(files[WEIGHTS], files['detector.safetensors']) == files['detector.safetensors']
+    check_one_save(files[WEIGHTS], files['detector.safetensors'])
     return read_config(files['config.json']), read_weights(files[WEIGHTS]), read_weights(files['detector.safetensors'])
 
 
@@ -176,7 +177,7 @@ def fail_at_nth_fsync(monkeypatch, n):
     return calls
 
 
-@pytest.mark.parametrize(('n', 'name'), [(1, 'config.json'), (2, WEIGHTS), (3, 'detector.safetensors')])
+@pytest.mark.parametrize(('n', 'name'), [(1, 'config.json'), (2, 'detector.safetensors'), (3, WEIGHTS)])
 def test_full_disk_leaves_the_earlier_save_whole(tmp_path, monkeypatch, n, name):
     save(tmp_path, 0)
     before = listing(tmp_path)
@@ -227,23 +228,21 @@ def test_a_killed_save_leaves_the_earlier_one_whole(tmp_path):
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == 'stopped\n'
         process.kill()
-    assert listing(folder).items() > before.items()
-    assert all(name.startswith('.') and name.endswith('.tmp') for name in listing(folder).keys() - NAMES)
+    assert (folder / STAGING_NAME).is_dir()
+    assert {name: (folder / name).read_bytes() for name in before} == before
     assert load(folder)[0] == CONFIG
     save(folder, 1, {'new': True})
     assert_same(load(folder)[1], make_state(1))
+    assert listing(folder).keys() == before.keys()  # what the killed process left is gone
 
 
-def test_a_save_that_was_killed_between_two_files_is_put_together_or_refused(tmp_path):
+def test_files_of_two_saves_are_refused(tmp_path):
     save(tmp_path / 'old', 0)
     save(tmp_path / 'new', 1)
     backbone, head = (tmp_path / 'old' / name for name in (WEIGHTS, 'detector.safetensors'))
     backbone.write_bytes((tmp_path / 'new' / WEIGHTS).read_bytes())
     with pytest.raises(ValueError, match=r'model\.safetensors and the detector\.safetensors .* two different saves'):
-        matching_head(backbone, head)
-    waiting = tmp_path / 'old' / '.detector.safetensors.0123.tmp'
-    waiting.write_bytes((tmp_path / 'new' / 'detector.safetensors').read_bytes())
-    assert matching_head(backbone, head) == waiting
+        check_one_save(backbone, head)
 
 
 @pytest.mark.parametrize(
