@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.csv import read_csv
 from mbv3zoo.utils.text import utf8
 
 RESULTS_NAME = 'results.csv'
@@ -91,16 +92,16 @@ def read_rows(path: str | Path) -> list[Row]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f'{path}: no such file; expected the results.csv of a benchmark')
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        reader = csv.DictReader(file)
-        if missing := {*Row._fields[:5]} - {*(reader.fieldnames or ())}:
-            raise ValueError(
-                f'{path}: has no column {", ".join(sorted(missing))}; expected a results.csv of a benchmark'
-            )
+    columns, lines = read_csv(path)
+    if missing := {*Row._fields[:5]} - {*columns}:
+        raise ValueError(f'{path}: has no column {", ".join(sorted(missing))}; expected a results.csv of a benchmark')
+    rows = []
+    for number, cells in enumerate(lines, start=2):
         try:
-            return [Row._make(_read(name, cells.get(name) or '') for name in Row._fields) for cells in reader]
+            rows.append(Row._make(_read(name, cells.get(name, '')) for name in Row._fields))
         except ValueError as error:
-            raise ValueError(f'{path}, line {reader.line_num}: {error}') from error
+            raise ValueError(f'{path}, line {number}: {error}') from error
+    return rows
 
 
 def _read(name: str, cell: str) -> str | int | float | tuple[int, int] | None:

@@ -10,6 +10,9 @@ from typing import Any
 from mbv3zoo.config.types import class_name
 from mbv3zoo.utils.text import shown
 
+# Bytes of one image's label file, and of a text file of paths or names: two million of a hundred letters.
+LABELS_LIMIT = 4 * 2**20
+LIST_LIMIT = 200 * 2**20
 _FLAGS = {'0': False, 'false': False, '': False, 'none': False, '1': True, 'true': True}
 
 

@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.parsers import expat
 
+from mbv3zoo.data.label_values import LABELS_LIMIT
+from mbv3zoo.utils.text import read_bytes
+
+# Levels of elements; an annotation has four.
+_DEEPEST = 20
+
 
 @dataclass
 class VocObject:
@@ -42,6 +48,8 @@ def read_xml(path: Path) -> VocAnnotation:
     def start(tag: str, attributes: dict[str, str]) -> None:
         if not open_tags and tag != 'annotation':
             raise ValueError(f'the file holds <{tag}>, not the <annotation> of Pascal VOC')
+        if len(open_tags) == _DEEPEST:
+            raise ValueError(f'its elements are nested more than {_DEEPEST} deep')
         open_tags.append(tag)
         text.clear()
         if open_tags == ['annotation', 'object']:
@@ -64,7 +72,7 @@ def read_xml(path: Path) -> VocAnnotation:
     # Entities may read other files, or expand without limit.
     parser.EntityDeclHandler = refuse_entity
     try:
-        parser.Parse(path.read_bytes(), True)
+        parser.Parse(read_bytes(path, LABELS_LIMIT, 'labels'), True)
     except expat.ExpatError as error:
         result.error, result.error_line = f'broken XML: {expat.ErrorString(error.code)}', error.lineno
     except (ValueError, LookupError) as error:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mbv3zoo.data.label_values import LABELS_LIMIT
 from mbv3zoo.data.records import LabelProblems
-from mbv3zoo.utils.text import one_line, read_text
+from mbv3zoo.utils.text import decode_text, one_line, read_bytes
 
 # How far outside the picture an outline may reach, as a share of its sides: turned boxes do, ids and pixels go further.
 _OUTLINE_TOLERANCE = 0.5
@@ -133,10 +134,10 @@ class RowReader:
 
 
 def _lines(path: Path) -> list[str]:
+    data = read_bytes(path, LABELS_LIMIT, 'labels')
     try:
-        return read_text(path).split('\n')
+        return decode_text(data, path).split('\n')
     except ValueError:
-        data = path.read_bytes()
         if data[:2] in (b'\xff\xfe', b'\xfe\xff'):
             raise
         # Rows with other letters are no numbers, and are dropped as such; the others can be read.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from mbv3zoo.config.base import Config
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
+from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
 from mbv3zoo.utils.text import read_text
 
 
@@ -168,9 +168,9 @@ def read_certificate(path: str | Path) -> Certificate:
     place = certificate_path(path)
     if not place.is_file():
         raise ValueError(f'{path}: there is no certificate {place.name} beside it')
-    text = read_text(place)
+    text = read_text(place, SETTINGS_LIMIT, 'settings')
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = parse_settings(text)
+    except ValueError as error:
         raise ValueError(f'{place}: it is not JSON: {error}') from error
     return Certificate.parse(data, place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mbv3zoo.plots.figure import new_figure, plain_axes, save_figure, shown_name
+from mbv3zoo.utils.csv import read_csv
 
 # Title, unit, and column of results.csv -> label. The losses differ too much in scale for one plot.
 _PANELS = (
@@ -65,11 +65,10 @@ def plot_curves(results_csv: str | Path, path: str | Path) -> None:
 def _read(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise ValueError(f'{path}: no such file; expected the results.csv of a training run')
-    with open(path, newline='', encoding='utf-8-sig') as file:
-        reader = csv.DictReader(file)
-        if 'epoch' not in (reader.fieldnames or ()):
-            raise ValueError(f'{path}: has no column `epoch`; expected the results.csv of a training run')
-        return list(reader)
+    columns, rows = read_csv(path)
+    if 'epoch' not in columns:
+        raise ValueError(f'{path}: has no column `epoch`; expected the results.csv of a training run')
+    return rows
 
 
 def _points(rows: list[dict[str, str]], column: str) -> Points:

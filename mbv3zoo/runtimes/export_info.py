@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
@@ -13,6 +12,7 @@ from mbv3zoo.config.detector import MOST_CLASSES, DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.types import ClassNames, ImageSize, LevelAnchors
 from mbv3zoo.images.letterbox import PAD_VALUE
+from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
 from mbv3zoo.utils.text import read_text
 
 # The key under which formats that can hold text have the record, as JSON.
@@ -148,13 +148,13 @@ def read_info(path: Path, metadata: str | None) -> ExportInfo | None:
     certificate = path.with_name(f'{path.name}.json')
     if not certificate.is_file():
         return None
-    text = read_text(certificate)
+    text = read_text(certificate, SETTINGS_LIMIT, 'settings')
     data = _parse_json(text, f'{certificate}: expected the certificate of an exported detector')
     return ExportInfo.parse(data['info'], certificate) if isinstance(data, dict) and 'info' in data else None
 
 
 def _parse_json(text: str, failure: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return parse_settings(text)
+    except ValueError as error:
         raise ValueError(f'{failure}: {error}') from error

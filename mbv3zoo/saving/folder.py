@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mbv3zoo.utils.atomic import atomic_write_all, current
+from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
 from mbv3zoo.utils.text import is_utf8, read_text
 
 CONFIG_NAME = 'config.json'
@@ -35,7 +36,7 @@ NO_PICKLES = 'Weights are read from safetensors only, never from a pickle such a
 
 # Bytes; a file that claims more is not one of ours and is not read. Ten thousand class names take half a megabyte, the
 # header of a thousand tensors a tenth.
-CONFIG_LIMIT = 8 * 2**20
+CONFIG_LIMIT = SETTINGS_LIMIT
 HEADER_LIMIT = 8 * 2**20
 
 
@@ -138,8 +139,8 @@ def read_config(path: Path, advice: str = '') -> dict[str, Any]:
     """
     check_config_size(path.stat().st_size, str(path))
     try:
-        config = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+        config = parse_settings(read_text(path, SETTINGS_LIMIT, 'settings'))
+    except ValueError as error:
         raise ValueError(f'{path} is corrupt: it is not JSON ({error}). {advice}') from error
     if not isinstance(config, dict):
         raise ValueError(

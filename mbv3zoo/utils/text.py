@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import difflib
 import json
+import os
 import reprlib
+import stat
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,17 +16,71 @@ from typing import Any
 # Directions that go on after the text, marks of annotations, and the byte order mark.
 _NO_TEXT = frozenset(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x2070), *range(0xFFF9, 0xFFFC), 0xFEFF]))
 
+# Bytes of a text file whose reader states no bound of its own.
+TEXT_LIMIT = 16 * 2**20
+
 _short = reprlib.Repr()
 _short.maxlevel, _short.maxlist, _short.maxdict, _short.maxstring, _short.maxother = 2, 6, 4, 40, 60
 
 
-def read_text(path: Path) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark; all line ends become newlines.
+def check_size(path: str | os.PathLike, size: int, limit: int, what: str = '') -> None:
+    """Raises ValueError where a file has more bytes than any of its kind: what is read whole is bounded before.
+
+    Args:
+        path: Named in the message.
+        size, limit: Bytes that it has, and that it may have.
+        what: What is expected in it, such as 'settings'.
+    """
+    if size > limit:
+        expected = f'at most {limit} of {what}' if what else f'at most {limit}'
+        raise ValueError(f'{os.fspath(path)}: has {size} bytes, expected {expected}; check that it is the right file')
+
+
+def read_bytes(path: Path, limit: int = TEXT_LIMIT, what: str = '') -> bytes:
+    """All bytes of a file; none is read where there are more than `limit`.
+
+    Args:
+        path: A file, or what the shell passes as one.
+        limit: Most bytes.
+        what: What is expected in it, for the message.
 
     Raises:
-        ValueError: The file is in another encoding, such as the UTF-16 or Latin-1 of editors on Windows.
+        ValueError: There are more bytes, or it is a pipe or a socket in a folder of files.
     """
-    data = path.read_bytes()
+    found = path.stat()
+    # Opening a pipe that nobody writes to never ends. Those that a shell passes (`<(...)`) are written to.
+    if (stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)) and path.parts[:2] not in (
+        (os.sep, 'dev'),
+        (os.sep, 'proc'),
+    ):
+        raise ValueError(f'{path}: is a pipe or a socket, expected a file')
+    check_size(path, found.st_size, limit, what)
+    with open(path, 'rb') as file:
+        # Devices and pipes state no size.
+        data = file.read(limit + 1)
+    check_size(path, len(data), limit, what)
+    return data
+
+
+def read_text(path: Path, limit: int = TEXT_LIMIT, what: str = '') -> str:
+    """The text of a file in UTF-8, with or without a byte order mark; all line ends become newlines.
+
+    Args:
+        path, limit, what: As for `read_bytes`.
+
+    Raises:
+        ValueError: The file is in another encoding, such as the UTF-16 or Latin-1 of editors on Windows; or it is
+            refused by `read_bytes`.
+    """
+    return decode_text(read_bytes(path, limit, what), path)
+
+
+def decode_text(data: bytes, path: Path) -> str:
+    """The text in the bytes of a file, as `read_text` gives it.
+
+    Raises:
+        ValueError: They are in another encoding; the file is named.
+    """
     try:
         text = data.decode('utf-8-sig')
         end = text.find('\0')

@@ -7,18 +7,24 @@ from typing import Any
 
 import yaml
 
+from mbv3zoo.utils.extent import DEEPEST, check_extent, too_much
 from mbv3zoo.utils.text import one_line, read_text
 
-# Far above any settings file. By aliases a small file can expand to a huge one, or contain itself.
-_MOST_BYTES = 4 * 2**20
-_MOST_VALUES = 500_000
-_DEEPEST = 50
+# Bytes and values of a file; the parser takes some 20 microseconds for each value, and one for each letter. The most
+# class names that a detector has (65,536) fit as a list. By aliases a small file can expand to a huge one.
+YAML_LIMIT = 1_500_000
+YAML_VALUES = 70_000
+# Merged keys (`<<`) are copied, before they are counted.
+_MOST_MERGED = 4 * YAML_VALUES
+# No number is written in more characters, nor read: PyYAML's sum of 1:1:1... takes the square of their number.
+_LONGEST_NUMBER = 400
 # Longer ones cannot be printed.
 _MOST_BITS = 64
 # Top-level keys whose values are names: `no` is a name there, and not false.
 _NAME_KEYS = ('names', 'class_names')
 _TAG = 'tag:yaml.org,2002:'
 _PLAIN = ('null', 'bool', 'int', 'float', 'str', 'seq', 'map')
+_NUMBERS = (f'{_TAG}int', f'{_TAG}float')
 _TEXT = ('timestamp', 'value')
 
 
@@ -31,9 +37,7 @@ def read_mapping(path: Path) -> dict[Any, Any]:
     Raises:
         ValueError: The file is not YAML, is too large, or is not a mapping; or a key stands twice in a mapping.
     """
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f'{path}: has {path.stat().st_size} bytes, expected at most {_MOST_BYTES} of settings')
-    data = parse_yaml(read_text(path), path)
+    data = parse_yaml(read_text(path, YAML_LIMIT, 'settings'), path)
     if not isinstance(data, dict):
         raise ValueError(f'{path}: expected a mapping of settings, given {type(data).__name__}')
     return data
@@ -47,8 +51,10 @@ def parse_yaml(text: str, source: str | Path) -> Any:
         source: Name used in error messages.
 
     Raises:
-        ValueError: The text is not YAML, or holds what is no plain value.
+        ValueError: The text is not YAML, is too large, or holds what is no plain value.
     """
+    if len(text) > YAML_LIMIT:
+        raise ValueError(f'{source}: has {len(text)} characters, expected at most {YAML_LIMIT} of settings')
     try:
         loader = _Loader(text)
         try:
@@ -68,14 +74,17 @@ def parse_yaml(text: str, source: str | Path) -> Any:
         ) from error
     except RecursionError as error:
         raise ValueError(f'{source}: not a YAML file: its lists and mappings are nested too deeply') from error
-    _check_extent(data, source)
+    try:
+        check_extent(data, YAML_VALUES)
+    except ValueError as error:
+        raise ValueError(f'{source}: {error}') from error
     return data
 
 
 class _NotPlain(yaml.MarkedYAMLError):
     """Something that is YAML, and no plain value."""
 
-    def __init__(self, problem: str, node: yaml.Node) -> None:
+    def __init__(self, problem: str, node: yaml.Node | yaml.Event) -> None:
         super().__init__(problem=problem, problem_mark=node.start_mark)
 
 
@@ -92,6 +101,10 @@ class _Loader(yaml.SafeLoader):
         if tag and tag.removeprefix(_TAG) in _PLAIN
     }
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._values = self._depth = self._merged = 0
+
     def get_single_data(self) -> Any:
         """The document's value."""
         node = self.get_single_node()
@@ -102,6 +115,17 @@ class _Loader(yaml.SafeLoader):
         names = {key.value: value for key, value in node.value if _is_names(key)}
         node.value = [(key, value) for key, value in node.value if not _is_names(key)]
         return self.construct_document(node) | {key: self._names(value) for key, value in names.items()}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        """A node; counted while it is read, as reading is what takes time."""
+        event = self.peek_event()
+        self._values += 1
+        if self._values > YAML_VALUES or self._depth > DEEPEST:
+            raise _NotPlain(too_much(YAML_VALUES), event)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """A mapping; a key that stands twice is an error, where PyYAML takes the last."""
@@ -120,11 +144,16 @@ class _Loader(yaml.SafeLoader):
             (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else key: (key, item) for key, item in node.value
         }
         node.value = list(last.values())
+        self._merged += len(last)
+        if self._merged > _MOST_MERGED:
+            raise _NotPlain('it merges too many mappings (<<)', node)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of a node; PyYAML's constructors raise anything for a scalar that is not of its kind."""
         if node.tag not in self.yaml_constructors:
             raise _NotPlain(f'the tag {_kind(node)} is refused; expected plain text, numbers, lists and mappings', node)
+        if node.tag in _NUMBERS and len(node.value) > _LONGEST_NUMBER:
+            raise _NotPlain(f'{_shown(node)} is too large a number', node)
         try:
             value = super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -176,17 +205,3 @@ def _kind(node: yaml.Node) -> str:
 
 def _shown(node: yaml.Node) -> str:
     return repr(one_line(node.value, 40)) if isinstance(node, yaml.ScalarNode) else 'with items'
-
-
-def _check_extent(data: Any, source: str | Path) -> None:
-    """Counts all values, with aliases expanded."""
-    waiting, count = [(data, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        count += 1
-        if count > _MOST_VALUES or depth > _DEEPEST:
-            raise ValueError(
-                f'{source}: its lists and mappings are nested too deeply, repeat too much or hold themselves'
-            )
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        waiting += [(item, depth + 1) for item in inner]

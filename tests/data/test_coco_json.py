@@ -36,8 +36,8 @@ def test_a_byte_order_mark_does_not_matter(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'expected'),
     [
-        (b'[' * 100_000, 'nested too deep'),
-        (b'{"a":' * 100_000, 'nested too deep'),
+        (b'[' * 100_000, 'nested too deeply'),
+        (b'{"a":' * 100_000, 'nested too deeply'),
         (b'\xff\xfe{\0}\0', 'UTF-16'),
         (b'{"a": "\xe4"}', 'save it as UTF-8'),
         (b'{"images": [], ', 'not a JSON file'),

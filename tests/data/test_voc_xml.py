@@ -29,4 +29,4 @@ def test_what_is_wrong_is_in_the_error(tmp_path):
     assert read(tmp_path, '<annotation>\n').error == 'broken XML: no element found'
     assert read(tmp_path, '<html/>').error.startswith('the file holds <html>')
     deep = '<annotation>' + '<a>' * 5000 + '</a>' * 5000 + '</annotation>'
-    assert read(tmp_path, deep).error == ''
+    assert read(tmp_path, deep).error == 'its elements are nested more than 20 deep'

@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from mbv3zoo.utils.text import aligned, is_text, is_utf8, json_text, nearest, one_line, printable, read_text, utf8
+from mbv3zoo.utils.text import (
+    aligned,
+    is_text,
+    is_utf8,
+    json_text,
+    nearest,
+    one_line,
+    printable,
+    read_bytes,
+    read_text,
+    utf8,
+)
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
@@ -121,3 +132,31 @@ def test_json_holds_any_name_as_utf8(name):
 def test_names_that_are_no_utf8():
     assert utf8('猫\udcff') == '猫\\udcff'.encode()
     assert is_utf8(Path('猫/a')) and not is_utf8(Path('\udcff/a'))
+
+
+def test_a_file_with_more_bytes_than_its_kind_has_is_not_read(tmp_path, monkeypatch):
+    path = tmp_path / 'a.txt'
+    path.write_bytes(b'12345')
+    assert read_bytes(path, 5) == b'12345' and read_text(path, 5, 'labels') == '12345'
+    with open(path, 'r+b') as file:
+        file.truncate(2**40)  # a file with a hole, so it takes no space
+    monkeypatch.setattr('builtins.open', None)
+    with pytest.raises(ValueError, match='a.txt: has 1099511627776 bytes, expected at most 5 of labels; check that it'):
+        read_text(path, 5, 'labels')
+    with pytest.raises(ValueError, match='a.txt: has [0-9]+ bytes, expected at most [0-9]+; check that it'):
+        read_text(path)
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='Windows has no such pipes')
+def test_pipes_that_nobody_writes_to_and_devices_without_end_are_refused(tmp_path):
+    os.mkfifo(tmp_path / 'a.txt')
+    with pytest.raises(ValueError, match='a.txt: is a pipe or a socket, expected a file'):
+        read_text(tmp_path / 'a.txt')
+    with pytest.raises(ValueError, match='/dev/zero: has 101 bytes, expected at most 100'):
+        read_bytes(Path('/dev/zero'), 100)
+    # What the shell's `<(...)` passes.
+    source, target = os.pipe()
+    os.write(target, b'a: 1')
+    os.close(target)
+    assert read_text(Path(f'/dev/fd/{source}')) == 'a: 1'
+    os.close(source)

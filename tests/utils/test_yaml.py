@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from mbv3zoo.utils import yaml as bounds
 from mbv3zoo.utils.yaml import parse_yaml, read_mapping
 
 
@@ -43,13 +44,44 @@ LAUGHS = (
     ids=['itself', 'deep', 'nested', 'laughs'],
 )  # fmt: skip
 def test_files_that_repeat_or_nest_without_end(write, args):
-    with pytest.raises(ValueError, match='my.yaml: (not a YAML file|its lists and mappings)'):
+    with pytest.raises(ValueError, match='my.yaml(:[0-9]+)?: its lists and mappings have more than'):
         read_mapping(write(f'backbone: [[-1, 3, C3, {args}]]'))
 
 
 def test_a_file_far_larger_than_any_settings(write):
     with pytest.raises(ValueError, match='my.yaml: has [0-9]+ bytes, expected at most'):
         read_mapping(write('# ' + 'a' * 2**22))
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['[' + '1,' * 40 + ']', '- a\n' * 40, '{' + '?,' * 40 + '}', '[' + '{},' * 40 + ']', '[&a 1' + ', *a' * 40 + ']'],
+    ids=['list', 'lines', 'keys', 'mappings', 'aliases'],
+)
+def test_values_are_counted_while_they_are_read(monkeypatch, text):
+    monkeypatch.setattr(bounds, 'YAML_VALUES', 30)
+    with pytest.raises(ValueError, match=r'my.yaml:\d+: its lists and mappings have more than 30 values'):
+        # What comes after the last value that counts is not looked at.
+        parse_yaml(f'{text} }}}}', 'my.yaml')
+
+
+def test_values_of_options_are_bounded_as_files_are():
+    with pytest.raises(ValueError, match='--set x: has 1500001 characters, expected at most 1500000 of settings'):
+        parse_yaml('a' * 1_500_001, '--set x')
+
+
+def test_merging_does_not_multiply_without_end(monkeypatch):
+    monkeypatch.setattr(bounds, '_MOST_MERGED', 100)
+    text = 'a: &a {' + ', '.join(f'k{i}: 1' for i in range(10)) + '}\nb: {<<: [*a' + ', *a' * 20 + ']}'
+    with pytest.raises(ValueError, match=r'my.yaml:1: it merges too many mappings \(<<\)'):
+        parse_yaml(text, 'my.yaml')
+
+
+@pytest.mark.parametrize('number', ['1' + ':1' * 300, '1' + ':1' * 300 + '.0', '0.' + '1' * 500, '-' + '9' * 500])
+def test_numbers_that_nobody_writes_are_not_computed(write, number):
+    with pytest.raises(ValueError, match='my.yaml:1: .* is too large a number'):
+        read_mapping(write(f'a: {number}'))
+    assert read_mapping(write(f'names: ["{number}"]')) == {'names': [number]}
 
 
 # YAML's own readings are True, False, 8, 9, 750, 1000, None, None, 1000.0, 31, a date, 0.5, an error, an error.
@@ -134,7 +166,7 @@ def test_dates_are_text(write):
         ('!!int ""', "my.yaml:2: '' is no value of the kind !!int"),
         ('!!bool maybe', "my.yaml:2: 'maybe' is no value of the kind !!bool"),
         ('!!float 1:x', "my.yaml:2: '1:x' is no value of the kind !!float"),
-        ('9' * 5000, 'my.yaml:2: .* is no value of the kind !!int'),
+        ('9' * 5000, 'my.yaml:2: .* is too large a number'),
         ('0x' + 'f' * 5000, 'my.yaml:2: .* is too large a number'),
         ('9' * 40, 'my.yaml:2: .* is too large a number'),
         ('!!python/object/apply:os.system [ls]', 'my.yaml:2: the tag !!python/object/apply:os.system is refused'),
