@@ -8,9 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from mbv3zoo.config.base import Config
+from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
-from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
-from mbv3zoo.utils.text import read_text
 
 
 class Tolerance(Config):
@@ -99,6 +98,8 @@ class Certificate(Config):
         pictures: Differences, image by image.
         ap: AP before and after, where a dataset was given.
         compared: Whether the file was compared; Core ML's runtime is on macOS only.
+        sha256: End of a file's name -> its SHA-256, for all files of the detector (`mbv3zoo.runtimes.parts`). Without
+            it, files that were changed on purpose are opened.
     """
 
     info: ExportInfo
@@ -109,6 +110,7 @@ class Certificate(Config):
     pictures: tuple[PictureParity, ...]
     ap: ApParity | None = None
     compared: bool = True
+    sha256: dict[str, str] = {}
 
     def failures(self) -> list[str]:
         """One sentence for each difference that exceeds the tolerance."""
@@ -153,24 +155,13 @@ class Certificate(Config):
         return '\n'.join(lines)
 
 
-def certificate_path(path: str | Path) -> Path:
-    """Path of a file's certificate."""
-    path = Path(path)
-    return path.with_name(f'{path.name}.json')
-
-
 def read_certificate(path: str | Path) -> Certificate:
     """The certificate of an exported file.
 
     Raises:
         ValueError: There is none, or it is damaged.
     """
-    place = certificate_path(path)
-    if not place.is_file():
-        raise ValueError(f'{path}: there is no certificate {place.name} beside it')
-    text = read_text(place, SETTINGS_LIMIT, 'settings')
-    try:
-        data = parse_settings(text)
-    except ValueError as error:
-        raise ValueError(f'{place}: it is not JSON: {error}') from error
-    return Certificate.parse(data, place)
+    data = read_certificate_data(Path(path))
+    if data is None:
+        raise ValueError(f'{path}: there is no certificate {certificate_path(path).name} beside it')
+    return Certificate.parse(data, certificate_path(path))

@@ -9,7 +9,6 @@ from typing import Any
 
 from mbv3zoo.data.load import DEFAULT_SPLIT, load_split
 from mbv3zoo.evaluation.run import check_classes
-from mbv3zoo.export.certificate import certificate_path
 from mbv3zoo.export.certify import certify, measure_ap
 from mbv3zoo.export.quantize import calibration_pixels, quantize
 from mbv3zoo.export.request import (
@@ -23,7 +22,9 @@ from mbv3zoo.export.request import (
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportSettings, Precision
+from mbv3zoo.runtimes.parts import digests
 from mbv3zoo.utils.atomic import atomic_write, move_beside
 
 
@@ -114,6 +115,7 @@ def export(
             raise ValueError(
                 f'{path}: not exported, as it differs from PyTorch by more than is allowed: {"; ".join(failures)}'
             )
+        certificate = certificate.model_copy(update={'sha256': digests(file)})
         atomic_write(certificate_path(file), (certificate.model_dump_json(indent=2) + '\n').encode('utf-8'))
         move_beside(Path(folder), path)
     return path

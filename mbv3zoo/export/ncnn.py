@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.tracing import tracing
+from mbv3zoo.runtimes.parts import parts
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -35,6 +37,5 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         if done.returncode or not all(file.is_file() for file in made):
             said = ' '.join((done.stdout + done.stderr).split()[-40:])
             raise ValueError(f'pnnx cannot convert the network to ncnn: {said or f"exit code {done.returncode}"}')
-        stem = path.name.removesuffix('.param')
-        for file, end in zip(made, ('param', 'bin'), strict=True):
-            path.with_name(f'{stem}.{end}').write_bytes(file.read_bytes())
+        for file, part in zip(made, parts(path).values(), strict=True):
+            shutil.copyfile(file, part)

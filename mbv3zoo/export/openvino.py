@@ -9,8 +9,9 @@ import openvino
 
 from mbv3zoo.export import onnx
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.runtimes.export_info import METADATA_KEY
-from mbv3zoo.runtimes.openvino import shared_core
+from mbv3zoo.runtimes.export_info import METADATA_KEY, ExportInfo
+from mbv3zoo.runtimes.openvino import WEIGHTS_KEY, shared_core
+from mbv3zoo.runtimes.parts import digest_of
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -24,5 +25,21 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         source = Path(folder) / 'model.onnx'
         onnx.write(graph, source)
         model = shared_core().read_model(source)
-        model.set_rt_info(graph.info.model_dump_json(), METADATA_KEY)
-        openvino.save_model(model, path, compress_to_fp16=graph.info.precision == 'float16')
+        save(model, path, graph.info)
+
+
+def save(model: openvino.Model, path: Path, info: ExportInfo) -> None:
+    """Writes a model as an .xml file, with its record and the SHA-256 of its weights, and the weights beside it.
+
+    Args:
+        model: The model.
+        path: The .xml file.
+        info: Its record.
+    """
+    model.set_rt_info(info.model_dump_json(), METADATA_KEY)
+    # Of the length of a digest, which is known when the weights are written.
+    unknown = '?' * 64
+    model.set_rt_info(unknown, WEIGHTS_KEY)
+    openvino.save_model(model, path, compress_to_fp16=info.precision == 'float16')
+    digest = digest_of(path.with_suffix('.bin'))
+    path.write_bytes(path.read_bytes().replace(unknown.encode(), digest.encode()))

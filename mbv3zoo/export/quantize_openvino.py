@@ -13,7 +13,8 @@ import numpy as np
 import openvino
 
 from mbv3zoo.export.float_layers import Operation, float_layers
-from mbv3zoo.runtimes.export_info import METADATA_KEY, ExportInfo
+from mbv3zoo.export.openvino import save
+from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.openvino import shared_core
 
 _CONVOLUTIONS = ('Convolution', 'GroupConvolution', 'ConvolutionBackpropData', 'GroupConvolutionBackpropData')
@@ -40,9 +41,8 @@ def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> Non
             subset_size=len(batches),
             ignored_scope=nncf.IgnoredScope(names=float_layers_of(model), validate=False),
         )
-        model.set_rt_info(info.model_dump_json(), METADATA_KEY)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            openvino.save_model(model, Path(folder) / path.name, compress_to_fp16=False)
+            save(model, Path(folder) / path.name, info)
             for suffix in ('.bin', '.xml'):
                 os.replace(Path(folder, path.name).with_suffix(suffix), path.with_suffix(suffix))
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mbv3zoo.export.certificate import certificate_path
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo, ExportSettings
 from mbv3zoo.runtimes.table import FORMATS, Format, format_of
 from mbv3zoo.utils.sizes import MOST_IMAGES, parse_image_size, whole_number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
+from typing import Annotated, Literal, Self, TypedDict, Unpack
 
 from pydantic import Field, model_validator
 
@@ -12,8 +12,8 @@ from mbv3zoo.config.detector import MOST_CLASSES, DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.types import ClassNames, ImageSize, LevelAnchors
 from mbv3zoo.images.letterbox import PAD_VALUE
-from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
-from mbv3zoo.utils.text import read_text
+from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data
+from mbv3zoo.utils.json import parse_settings
 
 # The key under which formats that can hold text have the record, as JSON.
 METADATA_KEY = 'mbv3zoo'
@@ -143,18 +143,12 @@ def read_info(path: Path, metadata: str | None) -> ExportInfo | None:
     Raises:
         ValueError: It is damaged.
     """
-    if metadata is not None:
-        return ExportInfo.parse(_parse_json(metadata, f'{path}: its metadata is not JSON'), path)
-    certificate = path.with_name(f'{path.name}.json')
-    if not certificate.is_file():
-        return None
-    text = read_text(certificate, SETTINGS_LIMIT, 'settings')
-    data = _parse_json(text, f'{certificate}: expected the certificate of an exported detector')
-    return ExportInfo.parse(data['info'], certificate) if isinstance(data, dict) and 'info' in data else None
-
-
-def _parse_json(text: str, failure: str) -> Any:
+    if metadata is None:
+        data = read_certificate_data(path)
+        place = certificate_path(path)
+        return ExportInfo.parse(data['info'], place) if isinstance(data, dict) and 'info' in data else None
     try:
-        return parse_settings(text)
+        data = parse_settings(metadata)
     except ValueError as error:
-        raise ValueError(f'{failure}: {error}') from error
+        raise ValueError(f'{path}: its metadata is not JSON: {error}') from error
+    return ExportInfo.parse(data, path)

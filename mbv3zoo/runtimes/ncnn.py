@@ -7,6 +7,8 @@ from pathlib import Path
 import ncnn
 import numpy as np
 
+from mbv3zoo.runtimes.parts import parts
+
 
 class NcnnSession:
     """A file open in ncnn; see `mbv3zoo.runtimes.session.Session`. One image per call."""
@@ -35,7 +37,7 @@ class NcnnSession:
 
 def open(path: Path, threads: int | None, device: str | None) -> NcnnSession:
     """Opens a file; a device is 'cpu' (the default) or 'vulkan'."""
-    weights = path.with_name(path.name.removesuffix('.param') + '.bin')
+    graph, weights = parts(path).values()
     if not weights.is_file():
         raise ValueError(f'{path}: there is no {weights.name} beside it, which has the weights')
     if device not in (None, 'cpu', 'vulkan') or (device == 'vulkan' and not ncnn.get_gpu_count()):
@@ -47,6 +49,6 @@ def open(path: Path, threads: int | None, device: str | None) -> NcnnSession:
     net.opt.use_bf16_storage = False
     if threads:
         net.opt.num_threads = threads
-    if net.load_param(str(path)) or net.load_model(str(weights)):
+    if net.load_param(str(graph)) or net.load_model(str(weights)):
         raise ValueError(f'{path}: ncnn cannot read it')
     return NcnnSession(net)

@@ -10,6 +10,10 @@ import openvino
 
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.runtimes.graph_input import GraphInput
+from mbv3zoo.runtimes.parts import digest_of, parts
+
+# In an .xml file: the SHA-256 of the .bin file with its weights.
+WEIGHTS_KEY = 'mbv3zoo_weights_sha256'
 
 
 class OpenVinoSession:
@@ -60,7 +64,14 @@ def open(path: Path, threads: int | None, device: str | None) -> OpenVinoSession
         raise ValueError(f'device {device!r}: OpenVINO finds {", ".join(core.available_devices)} on this machine')
     elif threads:
         raise ValueError(f'threads is {threads}, but device {device!r} is no CPU; leave one of them out')
-    model = core.read_model(path)
+    files = list(parts(path).values())
+    model = core.read_model(*files)
+    if model.has_rt_info(WEIGHTS_KEY) and digest_of(files[1]) != model.get_rt_info(WEIGHTS_KEY).astype(str):
+        raise ValueError(
+            f'{path}: {files[1].name} does not have the weights that were written with it: it is damaged, or from '
+            f'another export; copy both files of one export, or, where it was changed on purpose, delete '
+            f'{WEIGHTS_KEY} from the .xml'
+        )
     metadata = _metadata(model)
     return OpenVinoSession(core.compile_model(model, name, settings), metadata)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from mbv3zoo.runtimes.graph_input import GraphInput
+from mbv3zoo.runtimes.parts import check_digests
 from mbv3zoo.runtimes.table import RUNTIMES, SUFFIXES, runtimes_for
 from mbv3zoo.utils.sizes import MOST_THREADS, whole_number
 
@@ -52,7 +53,8 @@ def open_session(
         device: As the runtime names it, such as 'cpu', 'cuda' (ONNX Runtime, torch), 'GPU' or 'NPU' (OpenVINO).
 
     Raises:
-        ValueError: There is no such file, no runtime opens it, or this one does not.
+        ValueError: There is no such file, no runtime opens it, or this one does not; or the file is another than its
+            certificate was written for.
         ImportError: The runtime is not installed.
         NotImplementedError: The runtime is for another system.
     """
@@ -70,6 +72,7 @@ def open_session(
     if not RUNTIMES[name].is_installed():
         install = f'pip install {RUNTIMES[name].package}'
         raise ImportError(f'{path}: the runtime {name} is not installed; install it with: {install}')
+    check_digests(path)
     module = import_module(f'mbv3zoo.runtimes.{name}')
     try:
         return module.open(path, threads, device)

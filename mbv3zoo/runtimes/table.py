@@ -39,6 +39,7 @@ class Format:
     Attributes:
         name: The format's name.
         suffix: End of the file's name.
+        weights: End of the name of a second file, which has the weights; '' where there is none.
         runtimes: What opens the file, the usual runtime first.
         packages: Packages that must be importable to write it.
         int8_packages: Those needed besides for int8.
@@ -54,6 +55,7 @@ class Format:
 
     name: str
     suffix: str
+    weights: str = ''
     runtimes: tuple[Runtime, ...]
     packages: tuple[str, ...] = ()
     int8_packages: tuple[str, ...] = ()
@@ -97,6 +99,7 @@ _FORMATS = (
     Format(
         name='openvino',
         suffix='.xml',
+        weights='.bin',
         runtimes=(_OPENVINO,),
         packages=('openvino', 'onnx', 'onnxscript'),
         int8_packages=('nncf',),
@@ -113,6 +116,7 @@ _FORMATS = (
     Format(
         name='ncnn',
         suffix='.ncnn.param',
+        weights='.ncnn.bin',
         runtimes=(Runtime('ncnn', 'ncnn'),),
         packages=('ncnn', 'pnnx'),
         extra='phones',

@@ -1,0 +1,60 @@
+"""The files that an exported detector consists of, and their SHA-256, which its certificate has.
+
+It imports neither pydantic nor a runtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data
+from mbv3zoo.runtimes.table import format_of
+
+# In a certificate: end of a file's name -> its SHA-256.
+DIGESTS_KEY = 'sha256'
+
+
+def parts(path: str | Path) -> dict[str, Path]:
+    """End of a name -> the file: the one that is opened first, then the one with its weights, where there are two."""
+    path, row = Path(path), format_of(path)
+    stem = path.name.removesuffix(row.suffix)
+    return {end: path.with_name(stem + end) for end in (row.suffix, row.weights) if end}
+
+
+def digests(path: str | Path) -> dict[str, str]:
+    """End of a name -> SHA-256 of the file, for all `parts` of an exported detector."""
+    return {end: digest_of(part) for end, part in parts(path).items()}
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a folder, of its files' names and bytes, without hidden files."""
+    if not path.is_dir():
+        with open(path, 'rb') as file:
+            return hashlib.file_digest(file, 'sha256').hexdigest()
+    every = hashlib.sha256()
+    for each in sorted(path.rglob('*')):
+        if each.is_file() and not each.name.startswith('.'):
+            every.update(f'{each.relative_to(path).as_posix()}\n{digest_of(each)}\n'.encode())
+    return every.hexdigest()
+
+
+def check_digests(path: Path) -> None:
+    """Raises ValueError where a file, or the one with its weights, is another than its certificate was written for.
+
+    Without a certificate, or with one from before it had digests, nothing is checked.
+
+    Args:
+        path: The file.
+    """
+    data = read_certificate_data(path)
+    known = data.get(DIGESTS_KEY) if isinstance(data, dict) else None
+    if not isinstance(known, dict):
+        return
+    for end, part in parts(path).items():
+        if end in known and part.exists() and digest_of(part) != known[end]:
+            raise ValueError(
+                f'{path}: {part.name} is not the file that the certificate {certificate_path(path).name} was written '
+                f'for: it is damaged, or from another export; export again, or copy all files of one export, or, where '
+                f'it was changed on purpose, delete {DIGESTS_KEY!r} from the certificate'
+            )
