@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import threading
 from pathlib import Path
 
 import coremltools
@@ -23,9 +24,12 @@ class CoreMlSession:
         self.model = model
         self.metadata = model.user_defined_metadata.get(METADATA_KEY)
         self.outputs = [output.name for output in model.get_spec().description.output]
+        self._lock = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        found = self.model.predict({'images': images.astype(np.float32)})
+        # Apple: an MLModel is to be used by one thread at a time.
+        with self._lock:
+            found = self.model.predict({'images': images.astype(np.float32)})
         return [np.asarray(found[name], np.float32) for name in self.outputs]
 
 

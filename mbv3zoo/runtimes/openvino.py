@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -22,21 +23,32 @@ class OpenVinoSession:
     runtime = 'openvino'
 
     def __init__(self, model: openvino.CompiledModel, metadata: str | None) -> None:
-        self.request = model.create_infer_request()
+        self.model = model
         self.count = len(model.outputs)
         self.metadata = metadata
+        # A request runs one call at a time and owns its outputs' memory, so each call takes one for itself: there are
+        # as many as there were calls at once, whichever threads made them.
+        self._free: list[openvino.InferRequest] = []
 
     @property
     def inputs(self) -> list[GraphInput]:
-        return [_graph_input(port) for port in self.request.get_compiled_model().inputs]
+        return [_graph_input(port) for port in self.model.inputs]
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        # Copied, as the outputs' memory belongs to the request, and the next call overwrites it.
-        found = self.request.infer({0: images}, share_inputs=True, share_outputs=True)
-        return [np.array(found[i], np.float32) for i in range(self.count)]
+        try:
+            request = self._free.pop()
+        except IndexError:
+            request = self.model.create_infer_request()
+        found = request.infer({0: images}, share_inputs=True, share_outputs=True)
+        # Copied, as the next call that takes this request overwrites them.
+        outputs = [np.array(found[i], np.float32) for i in range(self.count)]
+        self._free.append(request)
+        return outputs
 
 
-@cache
+_core_lock = threading.Lock()
+
+
 def shared_core() -> openvino.Core:
     """The one `openvino.Core` of this process, which is never destroyed.
 
@@ -44,6 +56,13 @@ def shared_core() -> openvino.Core:
     cores, the first destroyed first, that is a stack already freed, and the next signal (SIGCHLD when a program or a
     data loader's process ends, which Python handles on that stack) ends this process in a segmentation fault.
     """
+    # `cache` alone would call it once for each thread that comes before the first is done.
+    with _core_lock:
+        return _core()
+
+
+@cache
+def _core() -> openvino.Core:
     return openvino.Core()
 
 

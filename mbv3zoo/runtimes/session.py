@@ -16,7 +16,7 @@ from mbv3zoo.utils.sizes import MOST_THREADS, whole_number
 
 
 class Session(Protocol):
-    """A file that is open in a runtime.
+    """A file that is open in a runtime; any number of threads may call it at once.
 
     Attributes:
         runtime: The runtime's name, as in `mbv3zoo.runtimes.table.RUNTIMES`.

@@ -1,5 +1,8 @@
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from mbv3zoo.runtimes.graph_input import GraphInput
 
 pytest.importorskip('openvino')
 
+from mbv3zoo.runtimes import openvino  # noqa: E402
 from mbv3zoo.runtimes.openvino import open  # noqa: E402
 
 PROGRAM = """
@@ -33,6 +37,33 @@ subprocess.run([sys.executable, '-c', ''], check=True)
 def test_a_child_process_may_end_after_two_files_were_closed(tmp_path):
     result = subprocess.run([sys.executable, '-c', PROGRAM], cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr or result.returncode
+
+
+def test_threads_that_open_the_first_files_at_once_share_one_core(monkeypatch):
+    made = []
+
+    def slow_core():
+        time.sleep(0.01)
+        made.append(object())
+        return made[-1]
+
+    monkeypatch.setattr(openvino, '_core', cache(slow_core))
+    with ThreadPoolExecutor(4) as threads:
+        cores = list(threads.map(lambda _: openvino.shared_core(), range(4)))
+    assert len(made) == 1 and cores == made * 4
+
+
+def test_calls_one_after_the_other_share_a_request_whichever_threads_make_them(exported):
+    session = open(exported('openvino'), 1, None)
+    images = np.zeros((1, 3, *SIZE), np.uint8)
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(session, images).result()
+    session(images)
+    assert len(session._free) == 1
+    with pytest.raises(RuntimeError):
+        session(images[:, :, :32])
+    assert len(session(images)) == 3
 
 
 @pytest.mark.parametrize('name', ['openvino', 'onnx'])
