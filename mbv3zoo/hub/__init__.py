@@ -4,7 +4,8 @@ In every load files are checked against the hash that the Hub states (`integrity
 again a few times, each with a warning (`errors`).
 """
 
-from mbv3zoo.hub.download import check_repo_id, pull
+from mbv3zoo.hub.arguments import check_repo_id
+from mbv3zoo.hub.download import pull
 from mbv3zoo.hub.options import PullOptions, PushOptions
 from mbv3zoo.hub.upload import PushedFile, push_folder
 

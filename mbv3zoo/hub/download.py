@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
 
-from huggingface_hub import (
-    HfApi,
-    constants,
-    get_hf_file_metadata,
-    hf_hub_download,
-    hf_hub_url,
-    is_offline_mode,
-    try_to_load_from_cache,
-)
-from huggingface_hub.errors import EntryNotFoundError, FileMetadataError, HFValidationError, RevisionNotFoundError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, is_offline_mode
+from huggingface_hub.errors import EntryNotFoundError, FileMetadataError, RevisionNotFoundError
 
-from mbv3zoo.hub.errors import ATTEMPTS, HTTP_ERROR, ask, is_passing_download, no_such_file
+from mbv3zoo.hub.arguments import cache_folder, check_repo_id, check_revision, check_token
+from mbv3zoo.hub.cache import RepositoryCache, is_commit
+from mbv3zoo.hub.errors import ATTEMPTS, HTTP_ERROR, ask, disk_errors, is_passing_download, no_such_file
 from mbv3zoo.hub.integrity import Stated, find_fault, remove, stated_files
 from mbv3zoo.saving.folder import CONFIG_NAME, LOADED_NAMES, check_config_size
-from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.version import __version__
 
 _logger = logging.getLogger(__name__)
@@ -68,25 +60,32 @@ def pull(
         Name -> path in the cache.
 
     Raises:
-        ValueError: `repo_id` is no id, or the repository, its revision or one of the files is missing or not for
-            this token, or a file is too large or twice not what the Hub states. The message says which.
+        ValueError: `repo_id`, `revision`, `cache_dir` or `token` cannot be one, or the repository, its revision or one
+            of the files is missing or not for this token, or a file is too large or twice not what the Hub states, or
+            the Hub states no hash of it. The message says which.
         FileNotFoundError: The network is off (`local_files_only`, `HF_HUB_OFFLINE`) and a file is not cached, or is
             corrupt there.
-        ConnectionError: The Hub cannot be reached, or failed to answer.
+        ConnectionError: The Hub cannot be reached, failed to answer, or answered something that cannot be read.
+        OSError: The cache cannot be read or written; the message names its folder.
     """
     check_repo_id(repo_id)
+    check_revision(revision)
+    check_token(token)
     offline = local_files_only or is_offline_mode()
     if offline and force_download:
         raise ValueError(
             'force_download=True needs the network, which local_files_only=True or HF_HUB_OFFLINE switches off. '
             'Leave one of them out.'
         )
-    if revision is not None and (revision.startswith('/') or '..' in revision):
-        raise ValueError(f'{revision!r} is not the name of a branch, tag or commit.')
-    source = _Source(repo_id, revision, Path(cache_dir or constants.HF_HUB_CACHE).expanduser().resolve(), token)
+    source = _Source(repo_id, revision, cache_folder(cache_dir), token)
+    with disk_errors(source.failed(names[0]), source.cache_dir):
+        return _pull(source, names, offline, force_download)
+
+
+def _pull(source: _Source, names: Sequence[str], offline: bool, force_download: bool) -> dict[str, Path]:
     known, cached = (None, {}) if force_download else source.cached(names)
     complete = len(cached) == len(names)
-    if complete and (offline or revision == known):
+    if complete and (offline or source.revision == known):
         return cached
     if offline:
         name = next(name for name in names if name not in cached)
@@ -109,20 +108,6 @@ def pull(
     return source.complete(names, commit, cached, force_download)
 
 
-def check_repo_id(repo_id: str) -> None:
-    """Raises ValueError where it is not 'org/name'."""
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise ValueError(
-            f"{repo_id!r} is neither an existing folder nor a Hub id of the form 'org/name'. {error}"
-        ) from error
-    if '/' not in repo_id:
-        raise ValueError(
-            f"{repo_id!r} is neither an existing folder nor a Hub id, which names the owner too: 'org/name'."
-        )
-
-
 @dataclass(frozen=True)
 class _Source:
     """Where files are pulled from, and the cache they go to."""
@@ -132,6 +117,10 @@ class _Source:
     cache_dir: Path
     token: str | bool | None
 
+    @cached_property
+    def cache(self) -> RepositoryCache:
+        return RepositoryCache(self.cache_dir, self.repo_id)
+
     def failed(self, name: str) -> str:
         """How the message of an error begins."""
         at = f' at revision {self.revision!r}' if self.revision else ''
@@ -140,33 +129,38 @@ class _Source:
     def cached(self, names: Sequence[str], commit: str | None = None) -> tuple[str | None, dict[str, Path]]:
         """A commit, by default what the revision last stood for, and those of its files that the cache holds whole."""
         found: dict[str, Path] = {}
+        commit = commit or self.cache.commit(self.revision)
+        if commit is None:
+            return None, found
         for name in names:
-            # The cache keeps each file under the hash of its commit, so the first one found tells it for all.
-            path = try_to_load_from_cache(self.repo_id, name, self.cache_dir, commit or self.revision)
-            if not isinstance(path, str):
+            path = self.cache.path(commit, name)
+            if not path.is_file():
                 continue
-            commit = Path(path).parent.name
-            if fault := find_fault(Path(path)):
+            if fault := find_fault(path):
                 _logger.warning('%s: the copy in the cache is corrupt: %s. It is removed.', self.failed(name), fault)
-                remove(Path(path))
+                remove(path)
             else:
-                found[name] = Path(path)
-        return commit, found
+                found[name] = path
+        return (commit if found else None), found
 
     def commit(self, name: str, attempts: int) -> str:
         """The commit that the revision stands for now."""
-        return ask(lambda: self._head(name, self.revision), self.failed(name), self.repo_id, attempts=attempts)
+        commit, _ = ask(lambda: self._head(name, self.revision), self.failed(name), self.repo_id, attempts=attempts)
+        return commit
 
-    def _head(self, name: str, revision: str | None) -> str:
-        """The commit that the Hub has a file from."""
+    def _head(self, name: str, revision: str | None) -> tuple[str, str]:
+        """The commit that the Hub has a file from, and what it calls its content (ETag)."""
         url = hf_hub_url(self.repo_id, name, revision=revision)
         answer = get_hf_file_metadata(url, token=self.token, **LIBRARY)
-        # The client makes them the names of a folder and of a file, whatever they are.
-        for header, value in (('X-Repo-Commit', answer.commit_hash), ('ETag', answer.etag)):
-            if re.fullmatch(r'[\w-]+', value or '') is None:
-                raise FileMetadataError(f'its {header} is {value!r}, expected a hash')
-        assert answer.commit_hash is not None
-        return answer.commit_hash
+        commit, etag = answer.commit_hash, answer.etag
+        if commit is None or not is_commit(commit):
+            raise FileMetadataError(f'its X-Repo-Commit is {commit!r}, expected a hash')
+        if is_commit(revision) and commit != revision:
+            raise FileMetadataError(f'its X-Repo-Commit is {commit!r}, asked for was {revision}')
+        # The client makes it the name of a file, whatever it is.
+        if etag is None or re.fullmatch(r'[\w-]+', etag) is None:
+            raise FileMetadataError(f'its ETag is {etag!r}, expected a hash')
+        return commit, etag
 
     def complete(self, names: Sequence[str], commit: str, cached: dict[str, Path], force: bool) -> dict[str, Path]:
         """All files of a commit: those that are cached, and the others from the Hub."""
@@ -174,25 +168,22 @@ class _Source:
         # All are looked at before the first is fetched.
         stated = self._stated(missing, commit) if missing else {}
         fetched = {name: self._fetch(name, commit, stated[name], force) for name in missing}
-        paths = {name: {**cached, **fetched}[name] for name in names}
-        if commit != self.revision:
-            # By this the cache knows what a branch stood for. It is written last, so that without the network nobody
-            # is led to a commit of which a part is missing. A cache that is read-only stays as it is.
-            with contextlib.suppress(OSError):
-                reference = paths[names[0]].parents[2] / 'refs' / (self.revision or constants.DEFAULT_REVISION)
-                reference.parent.mkdir(parents=True, exist_ok=True)
-                atomic_write(reference, commit.encode())
-        return paths
+        # By this the cache knows what a branch stood for. It is written last, so that without the network nobody is
+        # led to a commit of which a part is missing.
+        self.cache.remember(self.revision, commit)
+        return {name: {**cached, **fetched}[name] for name in names}
 
     def _stated(self, names: Sequence[str], commit: str) -> dict[str, Stated]:
         api = HfApi(token=self.token, **LIBRARY)
         timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        info = ask(
-            lambda: api.model_info(self.repo_id, revision=commit, files_metadata=True, timeout=timeout),
-            self.failed(names[0]),
-            self.repo_id,
-        )
-        stated = stated_files(info)
+
+        def look() -> dict[str, Stated]:
+            info = api.model_info(self.repo_id, revision=commit, files_metadata=True, timeout=timeout)
+            if info.sha != commit:
+                raise FileMetadataError(f'it describes the commit {info.sha!r}, asked for was {commit}')
+            return stated_files(info)
+
+        stated = ask(look, self.failed(names[0]), self.repo_id)
         for name in names:
             if name not in stated:
                 raise no_such_file(self.failed(name))
@@ -201,37 +192,50 @@ class _Source:
         return stated
 
     def _fetch(self, name: str, commit: str, stated: Stated, force: bool) -> Path:
+        failed = self.failed(name)
+        if stated.hash and not force and (blob := self.cache.blob(stated.hash)).is_file():
+            # Another commit has the same file.
+            if find_fault(blob, stated) is None:
+                return self.cache.keep(blob, stated.hash, commit, name)
+            remove(blob)
         for again in (False, True):
-            path = self._download(name, commit, force or again)
-            fault = find_fault(path, stated)
-            if fault is None:
-                return path
-            remove(path)
+            _, etag = ask(lambda: self._head(name, commit), failed, self.repo_id)
+            known = stated._replace(hash=stated.hash or (etag if is_commit(etag) else None))
+            if known.hash is None:
+                raise ValueError(
+                    f'{failed}: the Hub states no hash of it, so that nobody can tell whether it is whole. Fetch the '
+                    'repository by other means, and load the folder.'
+                )
+            with self.cache.staging() as staging:
+                file = self._download(name, commit, known, staging)
+                fault = find_fault(file, known)
+                if fault is None:
+                    return self.cache.keep(file.resolve(), known.hash, commit, name)
             if not again:
-                _logger.warning('%s: it is not what the Hub states: %s. Fetched once more.', self.failed(name), fault)
+                _logger.warning('%s: it is not what the Hub states: %s. Fetched once more.', failed, fault)
         raise ValueError(
-            f'{self.failed(name)}: twice it was not what the Hub states: {fault}. Nothing of it is kept. Try again '
+            f'{failed}: twice it was not what the Hub states: {fault}. Nothing of it is kept. Try again '
             'later; if that does not help, its owner must upload it again.'
         )
 
-    def _download(self, name: str, commit: str, force: bool) -> Path:
+    def _download(self, name: str, commit: str, stated: Stated, folder: Path) -> Path:
+        """Fetches a file into a cache of its own."""
+
         def download() -> str:
             try:
                 return hf_hub_download(
                     self.repo_id,
                     name,
                     revision=commit,
-                    cache_dir=self.cache_dir,
+                    cache_dir=folder,
                     token=self.token,
-                    force_download=force,
                     **LIBRARY,
                 )
             except ValueError as error:
-                # With force_download the client hides behind a ValueError what it would raise otherwise.
+                # The client hides behind a ValueError what it would raise otherwise.
                 if isinstance(error.__cause__, HTTP_ERROR):
                     raise error.__cause__ from error
                 raise
 
-        failed = self.failed(name)
-        ask(lambda: self._head(name, commit), failed, self.repo_id)
-        return Path(ask(download, failed, self.repo_id, passing=is_passing_download))
+        path = ask(download, self.failed(name), self.repo_id, passing=is_passing_download, most_bytes=stated.size)
+        return Path(path)

@@ -15,7 +15,12 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from huggingface_hub.errors import FileMetadataError
 from huggingface_hub.hf_api import ModelInfo
+
+from mbv3zoo.utils.text import shown
+
+_HASH = re.compile('[0-9a-f]{40}|[0-9a-f]{64}')
 
 
 class Stated(NamedTuple):
@@ -31,10 +36,21 @@ class Stated(NamedTuple):
 
 
 def stated_files(info: ModelInfo) -> dict[str, Stated]:
-    """Name -> what the Hub states, from `HfApi.model_info(..., files_metadata=True)`."""
-    return {
-        file.rfilename: Stated(file.size, file.lfs.sha256 if file.lfs else file.blob_id) for file in info.siblings or []
-    }
+    """Name -> what the Hub states, from `HfApi.model_info(..., files_metadata=True)`.
+
+    Raises:
+        FileMetadataError: A name, size or hash is none.
+    """
+    found = {}
+    for file in info.siblings or []:
+        name, size = file.rfilename, file.size
+        hash = file.lfs.sha256 if file.lfs else file.blob_id
+        if not isinstance(name, str) or not (size is None or (type(size) is int and size >= 0)):
+            raise FileMetadataError(f'it states the size {shown(size)} of the file {shown(name)}')
+        if hash is not None and not (isinstance(hash, str) and _HASH.fullmatch(hash)):
+            raise FileMetadataError(f'it states the hash {shown(hash)} of {shown(name)}')
+        found[name] = Stated(size, hash)
+    return found
 
 
 def find_fault(path: Path, stated: Stated | None = None) -> str | None:
@@ -49,7 +65,7 @@ def find_fault(path: Path, stated: Stated | None = None) -> str | None:
         A phrase with what was expected and found, or None: it is whole.
     """
     name = Path(os.readlink(path)).name if path.is_symlink() else ''
-    cached_as = name if re.fullmatch('[0-9a-f]{40}|[0-9a-f]{64}', name) else None
+    cached_as = name if _HASH.fullmatch(name) else None
     size = path.stat().st_size
     if stated and stated.size not in (None, size):
         return f'it has {size} bytes, expected {stated.size}'
@@ -58,6 +74,8 @@ def find_fault(path: Path, stated: Stated | None = None) -> str | None:
     # The cache would call it corrupt from the next time on.
     if cached_as and (found := _differing_hash(path, cached_as)):
         return f'the Hub sent it as {cached_as} (its ETag), its hash is {found} ({size} bytes), expected the same'
+    if name and not cached_as and not (stated and stated.hash):
+        return f'the cache keeps it as {shown(name)}, expected its hash'
     return None
 
 
@@ -72,11 +90,15 @@ def is_same(content: bytes | Path, stated: Stated | None) -> bool:
 
 
 def remove(path: Path) -> None:
-    """Takes a file out of the cache, with its link; what cannot be removed (a read-only cache) stays."""
+    """Takes a file out of the cache; what cannot be removed (a read-only cache) stays.
+
+    The content that its link leads to goes too, unless it is whole: then it is another file's.
+    """
     with contextlib.suppress(OSError):
-        if path.is_symlink():
-            (path.parent / os.readlink(path)).unlink(missing_ok=True)
+        blob = path.parent / os.readlink(path) if path.is_symlink() else path
         path.unlink(missing_ok=True)
+        if _HASH.fullmatch(blob.name) and blob.is_file() and _differing_hash(blob, blob.name):
+            blob.unlink()
 
 
 def _differing_hash(path: Path, expected: str) -> str | None:

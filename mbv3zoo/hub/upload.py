@@ -11,8 +11,9 @@ from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.hf_api import ModelInfo
 
 from mbv3zoo.cards.merge import merge_card
-from mbv3zoo.hub.download import LIBRARY, check_repo_id
-from mbv3zoo.hub.errors import ATTEMPTS, ask, is_passing_push
+from mbv3zoo.hub.arguments import check_repo_id, check_revision, check_token
+from mbv3zoo.hub.download import LIBRARY
+from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
 from mbv3zoo.hub.integrity import is_same, stated_files
 from mbv3zoo.saving.folder import CARD_NAME, all_files, no_card
 from mbv3zoo.version import __version__
@@ -60,12 +61,16 @@ def push_folder(
         URL of the commit, or of the pull request; with `dry_run` the files instead.
 
     Raises:
-        ValueError: The folder is not complete, the id is not valid, or the Hub refused the token, the branch
-            or the card.
-        ConnectionError: The Hub cannot be reached, or failed to answer. Pushing again is safe.
+        ValueError: The folder is not complete, the id, the branch or the token cannot be one, or the Hub refused the
+            token, the branch or the card.
+        ConnectionError: The network is off (`HF_HUB_OFFLINE`), or the Hub cannot be reached, failed to answer, or
+            answered something that cannot be read. Pushing again is safe.
+        OSError: The disk failed.
     """
     folder = Path(folder)
     check_repo_id(repo_id)
+    check_revision(revision)
+    check_token(token)
     if create_pr and revision is not None:
         raise ValueError(
             f'revision={revision!r} and create_pr=True exclude each other: a pull request is always opened '
@@ -81,18 +86,19 @@ def push_folder(
     api = HfApi(token=token, **LIBRARY)
     at = f' at revision {revision!r}' if revision else ''
     failed = f'cannot push to {repo_id!r} on the Hub{at}'
-    ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True), failed, repo_id)
-    if revision is not None:
-        ask(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), failed, repo_id)
     message = commit_message or f'Upload with mbv3zoo {__version__}'
-    return ask(
-        lambda: _commit(api, repo_id, contents, revision, message, create_pr, check_card),
-        failed,
-        repo_id,
-        # When the answer is lost nothing tells us whether the pull request was opened, so no second one is.
-        attempts=1 if create_pr else ATTEMPTS,
-        passing=is_passing_push,
-    )
+    with disk_errors(failed, constants.HF_HOME):
+        ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True), failed, repo_id)
+        if revision is not None:
+            ask(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), failed, repo_id)
+        return ask(
+            lambda: _commit(api, repo_id, contents, revision, message, create_pr, check_card),
+            failed,
+            repo_id,
+            # When the answer is lost nothing tells us whether the pull request was opened, so no second one is.
+            attempts=1 if create_pr else ATTEMPTS,
+            passing=is_passing_push,
+        )
 
 
 def merge_with_hub(api: HfApi, contents: Mapping[str, Path | bytes], info: ModelInfo) -> dict[str, Path | bytes]:
@@ -107,7 +113,9 @@ def merge_with_hub(api: HfApi, contents: Mapping[str, Path | bytes], info: Model
         return dict(contents)
     card = contents[CARD_NAME]
     text = (card if isinstance(card, bytes) else card.read_bytes()).decode('utf-8-sig')
-    return {**contents, CARD_NAME: merge_card(_read_card(api, info.id, info.sha), text).encode('utf-8')}
+    old = _read_card(api, info.id, info.sha)
+    with ours():
+        return {**contents, CARD_NAME: merge_card(old, text).encode('utf-8')}
 
 
 def _size(content: Path | bytes) -> int:
@@ -130,7 +138,8 @@ def _commit(
     merged = merge_with_hub(api, contents, info)
     merged_card = merged[CARD_NAME]
     if check_card is not None and isinstance(merged_card, bytes):
-        check_card(merged_card.decode('utf-8'))
+        with ours():
+            check_card(merged_card.decode('utf-8'))
     # The client looks as well, but only if the Hub tells it the hashes once more. It matters where a commit was made
     # and only the answer was lost.
     if all(is_same(content, stated.get(name)) for name, content in merged.items()):

@@ -164,7 +164,8 @@ def pull_weights(
     Returns:
         Name -> path in the cache.
     """
-    options['revision'] = options.get('revision') or weights.revision
+    if options.get('revision') is None:
+        options['revision'] = weights.revision
     if not (options.get('local_files_only') or options.get('force_download')):
         try:
             cached: hub.PullOptions = {**options, 'local_files_only': True}

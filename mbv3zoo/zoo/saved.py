@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub.errors import EntryNotFoundError
 
 from mbv3zoo import hub
 from mbv3zoo.config.detector import DetectorConfig
@@ -146,8 +147,11 @@ class HubSource(SavedSource):
         files = dict(self.files)
         options: hub.PullOptions = {**self.options, 'revision': files[saved_folder.CONFIG_NAME].parent.name}
         for name in (saved_folder.CARD_NAME, saved_folder.PICTURE_NAME):
-            with contextlib.suppress(ValueError):  # there is none
+            try:
                 files |= hub.pull(self.place, (name,), **options)
+            except ValueError as error:
+                if not isinstance(error.__cause__, EntryNotFoundError):
+                    raise
         return files
 
 

@@ -130,7 +130,8 @@ def check_complete(names: Iterable[str], path: str | Path) -> None:
 
 def _at(revision: str, options: hub.PullOptions) -> hub.PullOptions:
     """The options with the revision that a name ends in, unless they have one."""
-    return {**options, 'revision': options.get('revision') or revision or None}
+    given = options.get('revision')
+    return {**options, 'revision': (revision or None) if given is None else given}
 
 
 def _record(name: str, config: dict[str, Any]) -> dict[str, Any]:

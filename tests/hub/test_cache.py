@@ -1,0 +1,57 @@
+import hashlib
+import os
+
+import pytest
+
+from mbv3zoo.hub import cache
+from mbv3zoo.hub.cache import RepositoryCache
+
+COMMIT, HASH = 'c' * 40, hashlib.sha256(b'weights').hexdigest()
+
+
+@pytest.fixture
+def repository(tmp_path):
+    return RepositoryCache(tmp_path, 'org/name')
+
+
+@pytest.mark.parametrize('links', [True, False])
+def test_a_file_is_kept_in_the_layout_of_the_client(repository, tmp_path, monkeypatch, links):
+    monkeypatch.setattr(cache, 'are_symlinks_supported', lambda folder: links)
+    with repository.staging() as staging:
+        (staging / 'file').write_bytes(b'weights')
+        path = repository.keep(staging / 'file', HASH, COMMIT, 'model.safetensors')
+    assert path == tmp_path / f'models--org--name/snapshots/{COMMIT}/model.safetensors'
+    assert path.read_bytes() == b'weights' and path.is_symlink() == links
+    assert not list(repository.folder.glob('.mbv3zoo-*'))
+    assert repository.blob(HASH).is_file() == links
+    if links:
+        again = repository.keep(repository.blob(HASH), HASH, 'd' * 40, 'model.safetensors')
+        assert os.readlink(again) == f'../../blobs/{HASH}' and again.read_bytes() == b'weights'
+
+
+@pytest.mark.parametrize(
+    'content',
+    [b'', b'\xff\xfe', b'../../../etc', b'main', b'c' * 39, b'c' * 100, b'C' * 40, b'\0' * 40, COMMIT.encode() * 3],
+)
+def test_what_a_branch_stands_for_is_believed_only_where_it_is_a_commit(repository, content):
+    repository.remember(None, COMMIT)
+    assert repository.commit(None) == repository.commit('main') == COMMIT
+    (repository.folder / 'refs/main').write_bytes(content)
+    assert repository.commit(None) is None
+    assert repository.commit('v1') is None
+
+
+def test_a_commit_stands_for_itself_whatever_is_noted_of_it(repository):
+    repository.remember('main', COMMIT)
+    (repository.folder / 'refs' / COMMIT).write_bytes(b'd' * 40)
+    assert repository.commit(COMMIT) == COMMIT
+
+
+def test_folders_of_dead_downloads_are_removed_after_a_day(repository):
+    for name in ('.mbv3zoo-old', '.mbv3zoo-new'):
+        (repository.folder / name).mkdir(parents=True)
+        (repository.folder / name / 'part').touch()
+    os.utime(repository.folder / '.mbv3zoo-old', (0, 0))
+    with repository.staging():
+        assert not (repository.folder / '.mbv3zoo-old').exists()
+    assert (repository.folder / '.mbv3zoo-new').exists()
