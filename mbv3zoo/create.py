@@ -108,12 +108,8 @@ def _override(source: Source, given: Given, pretrained: bool) -> DetectorConfig:
 def _build(source: Source, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> Detector:
     """The detector, with what timm loads, on its device."""
     args = source.build_args(config, pretrained, given)
-    try:
+    with source.named():
         detector = Detector(config, pretrained=pretrained and not source.is_saved, **args)
-    except ValueError as error:
-        if source.path is not None and not source.is_saved:  # a YAML file
-            raise ValueError(f'{source.name}: {error}') from error
-        raise
     if device := given.get('device'):
         detector.to(device)
     if dtype := given.get('dtype'):

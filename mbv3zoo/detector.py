@@ -303,6 +303,7 @@ class Detector(DetectorNetwork):
         saved = resolve_saved(source, **options)
         config = saved.read_config(pretrained=True)
         check_allowed(config.licenses, allow_licenses)
-        detector = cls(config)
+        with saved.named():
+            detector = cls(config)
         saved.load(detector)
         return detector.eval()

@@ -11,7 +11,6 @@ import timm
 import torch
 from dense_nms import postprocess
 from PIL import Image, ImageDraw
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.nn.functional import interpolate
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -20,6 +19,7 @@ import mbv3zoo
 from mbv3zoo import Detections, Detector, DetectorConfig, create_detector, list_detectors
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.dense import decode
+from mbv3zoo.saving.weights_file import file_digest
 from mbv3zoo.utils.atomic import STAGING_NAME
 from mbv3zoo.zoo import configs as config_loader
 from mbv3zoo.zoo.resolve import copy_saved
@@ -335,6 +335,9 @@ def test_what_is_in_the_folder(detector, saved):
         'README.md', 'config.json', 'detector.safetensors', 'model.safetensors',
     ]  # fmt: skip
     config = json.loads((saved / 'config.json').read_text(encoding='utf-8'))
+    assert config.pop('sha256') == {
+        name: file_digest(saved / name) for name in ('model.safetensors', 'detector.safetensors')
+    }
     assert config.pop('library_name') == 'mbv3zoo' and config.pop('library_version') == mbv3zoo.__version__
     assert DetectorConfig.parse(config['detector']) == detector.config
     weights = [load_file(saved / name) for name in ('model.safetensors', 'detector.safetensors')]
@@ -389,6 +392,13 @@ def test_a_detector_that_is_not_json_is_not_saved(tmp_path):
     assert not (tmp_path / 'a').exists()
 
 
+def without_digests(folder):
+    path = folder / 'config.json'
+    config = json.loads(path.read_text(encoding='utf-8'))
+    del config['sha256']
+    path.write_text(json.dumps(config), encoding='utf-8')
+
+
 def change(folder, **settings):
     path = folder / 'config.json'
     config = json.loads(path.read_text(encoding='utf-8'))
@@ -432,26 +442,30 @@ def test_a_config_that_asks_for_far_more_than_was_saved(tmp_path):
 
 
 def test_missing_and_unknown_weights_are_named(saved):
+    without_digests(saved)
     path = saved / 'detector.safetensors'
-    with safe_open(path, 'pt') as file:
-        mark = file.metadata()
     weights = load_file(path)
-    save_file({name: t for name, t in weights.items() if name != 'head.convs.1.bias'}, path, mark)
+    save_file({name: t for name, t in weights.items() if name != 'head.convs.1.bias'}, path)
     with pytest.raises(ValueError, match='head.convs.1.bias is missing'):
         Detector.from_pretrained(saved)
     # Fine-tuning may start the head anew, but a file that lacks a part of it is broken.
     with pytest.raises(ValueError, match='head.convs.1.bias is missing'):
         create_detector(saved, pretrained=True, num_classes=7)
-    save_file({**weights, 'extra': torch.zeros(1)}, path, mark)
+    save_file({**weights, 'extra': torch.zeros(1)}, path)
     with pytest.raises(ValueError, match='extra is unknown'):
         Detector.from_pretrained(saved)
 
 
-def test_files_of_two_saves_are_told_apart(saved, tmp_path):
+@pytest.mark.parametrize('name', ['model.safetensors', 'detector.safetensors'])
+def test_weights_of_another_save_are_refused_unless_they_were_exchanged_on_purpose(saved, tmp_path, name):
     other = create_detector(CONFIG).save_pretrained(tmp_path / 'other')
-    (saved / 'detector.safetensors').write_bytes((other / 'detector.safetensors').read_bytes())
-    with pytest.raises(ValueError, match='two different saves'):
+    (saved / name).write_bytes((other / name).read_bytes())
+    with pytest.raises(ValueError, match=f"{name} is not the file that was saved .* remove the entry 'sha256'"):
         Detector.from_pretrained(saved)
+    with pytest.raises(ValueError, match=f'{name} is not the file that was saved'):
+        copy_saved(saved, tmp_path / 'copy')
+    without_digests(saved)
+    Detector.from_pretrained(saved)
 
 
 def test_a_save_that_was_killed_between_its_files_is_whole(saved, tmp_path, monkeypatch):

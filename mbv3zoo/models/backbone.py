@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.pyramid import PyramidBackbone
-from mbv3zoo.models.sizes import is_out_of_memory, refusal
+from mbv3zoo.models.sizes import refusal
 
 
 class Backbone(PyramidBackbone):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.layers import Format
 from torch import nn
 
@@ -16,8 +18,15 @@ from mbv3zoo.config.detector import STRIDES
 from mbv3zoo.models.freezing import batch_norms, freeze, keep_frozen_in_evaluation
 from mbv3zoo.models.layer_groups import LayerGroups
 from mbv3zoo.models.levels import Route, make_level, resize
+from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.prune import prune_unused
 from mbv3zoo.models.timm_model import check_name, create_on_meta, make_plan, seen_size
+from mbv3zoo.utils.text import one_line
+
+# How torch tells which tensor does not fit.
+_MISMATCH = re.compile(
+    r'size mismatch for (\S+): .* with shape (?:torch.Size\()?(\[[^]]*]).* current model is (?:torch.Size\()?(\[[^]]*])'
+)
 
 
 class PyramidBackbone(nn.Module):
@@ -151,21 +160,30 @@ class PyramidBackbone(nn.Module):
             model = create(self.name, features_only=True, pretrained=pretrained, out_indices=indices, **self.build_args)
         except (AssertionError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f'backbone {self.name!r} cannot be built with {self.build_args}: {error}') from error
-        except RuntimeError as error:
-            if pretrained and 'No pretrained weights exist' in str(error):
-                raise ValueError(f'backbone {self.name!r} has no weights; leave pretrained out') from error
-            if not pretrained or 'size mismatch' not in str(error):
+        except (RuntimeError, SafetensorError) as error:
+            if not pretrained or is_out_of_memory(error):
                 raise
-            trained_at = '{1} x {2}'.format(*check_name(self.name).input_size)
-            raise ValueError(
-                f'the weights of backbone {self.name!r} do not fit a model built for pictures of '
-                f'{self.build_args.get("img_size")} ({str(error).splitlines()[1].strip()}); they were trained at '
-                f'{trained_at}: take that image_size, or pretrained=False'
-            ) from error
+            raise ValueError(self._unfit(error)) from error
         if isinstance(model, FeatureGetterNet) and type(model.model).__module__.endswith('.gemma4_vit'):
             # Gemma 4 reads its grid from tensor values, which neither meta tensors nor torch.export allow.
             model.output_fmt = Format.NLC
         return model
+
+    def _unfit(self, error: Exception) -> str:
+        """Why timm could not load the weights, in one line."""
+        if 'No pretrained weights exist' in str(error):
+            return f'backbone {self.name!r} has no weights; leave pretrained out'
+        if (found := _MISMATCH.search(str(error))) is None:
+            return f'the weights of backbone {self.name!r} cannot be loaded: {one_line(str(error), 300)}'
+        tensor = '{} is {}, expected {}'.format(*found.groups())
+        if 'img_size' not in self.build_args:
+            return f'the weights do not fit backbone {self.name!r}: {tensor}'
+        trained_at = '{1} x {2}'.format(*check_name(self.name).input_size)
+        return (
+            f'the weights of backbone {self.name!r} do not fit a model built for pictures of '
+            f'{self.build_args["img_size"]} ({tensor}); they were trained at {trained_at}: take that image_size, or '
+            'pretrained=False'
+        )
 
     def _check_map(self, x: torch.Tensor, seen: tuple[int, int], stride: int) -> None:
         # Convolutions without padding lose a few cells at the border, and a level made from another is off by up to the

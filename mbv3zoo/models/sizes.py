@@ -6,14 +6,13 @@ from typing import Any
 
 import torch
 
+from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.pyramid import PyramidBackbone
 
 # Sides of the squares that are tried where a family does not take every size.
 SIDES = (128, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
 # Two sizes that share nothing but being multiples of 32.
 _SQUARE, _OBLONG = (448, 448), (352, 416)
-# What torch's CPU allocator (on Linux; on Windows), MPS, cuDNN and the C++ library say, in a plain RuntimeError.
-_OUT_OF_MEMORY = ("can't allocate memory", 'not enough memory', 'out of memory', 'ALLOC_FAILED', 'bad_alloc')
 
 Size = tuple[int, int]
 
@@ -37,12 +36,6 @@ def accepted_sizes(name: str) -> str:
         return 'any, set when built'
     sides = accepted_squares(name)
     return 'squares, set when built' if len(sides) == len(SIDES) else ', '.join(f'{s} x {s}' for s in sides) or 'none'
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on the CPU, which says nothing about sizes."""
-    says_so = any(text in str(error) for text in _OUT_OF_MEMORY)
-    return says_so or isinstance(error, (torch.OutOfMemoryError, MemoryError))
 
 
 def refusal(name: str, built: Size, given: Size, in_chans: int = 3, **kwargs: Any) -> str | None:

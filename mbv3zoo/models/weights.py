@@ -35,14 +35,18 @@ def read_weights(network: DetectorNetwork, dtype: torch.dtype | None = None) -> 
     Args:
         network: The network.
         dtype: Type of the floating point tensors; None keeps theirs.
+
+    Raises:
+        ValueError: There is NaN or infinity among them, or would be in `dtype`.
     """
+    own = _own_weights(network)
+    stored = {name: t.to(dtype) if dtype and t.is_floating_point() else t for name, t in own.items()}
+    check_finite(network, 'the detector cannot be saved', stored)
     stock = _stock_names(network)
-    backbone: dict[str, Tensor] = {}
-    head: dict[str, Tensor] = {}
-    for name, tensor in _own_weights(network).items():
-        stored = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
-        (backbone if name in stock else head)[stock.get(name, name)] = stored
-    return SavedWeights(backbone, head)
+    return SavedWeights(
+        {stock[name]: tensor for name, tensor in stored.items() if name in stock},
+        {name: tensor for name, tensor in stored.items() if name not in stock},
+    )
 
 
 def load_saved(network: DetectorNetwork, saved: SavedWeights, class_names: Sequence[str], source: Any) -> None:
@@ -71,7 +75,7 @@ def load_weights(network: DetectorNetwork, state: Mapping[str, Tensor], source: 
         source: Name used in error messages.
 
     Raises:
-        ValueError: Some do not fit, are missing, or unknown; the first of them are named. Nothing was loaded.
+        ValueError: Some do not fit, are missing, unknown, or not finite; the first are named. Nothing was loaded.
     """
     own = _own_weights(network)
     missing = sorted(own.keys() - state.keys())
@@ -81,13 +85,51 @@ def load_weights(network: DetectorNetwork, state: Mapping[str, Tensor], source: 
         for name in sorted(own.keys() & state.keys())
         if own[name].shape != state[name].shape
     ]
+    rows += [
+        f'{name} is of type {state[name].dtype}, expected {own[name].dtype}'.replace('torch.', '')
+        for name in sorted(own.keys() & state.keys())
+        if state[name].is_complex() or own[name].is_floating_point() != state[name].is_floating_point()
+    ]
     rows += [*(f'{name} is missing' for name in missing), *(f'{name} is unknown' for name in unknown)]
     if rows:
         raise ValueError(
             f'{source}: the weights do not fit a detector on {network.config.backbone!r} with '
             f'{network.config.num_classes} classes: {"; ".join(rows[:5])}{" ..." if len(rows) > 5 else ""}'
         )
+    check_finite(network, source, {name: state[name].to(own[name].dtype) for name in own})
     network.load_state_dict({name: state[name] for name in own}, strict=False)
+
+
+def check_finite(network: DetectorNetwork, source: Any, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Refuses NaN and infinity in weights; in buffers, such as bounds of a range or masks, only NaN.
+
+    Args:
+        network: The network.
+        source: Name used in error messages.
+        weights: Its weights by their names in the state dict; by default those that it has.
+
+    Raises:
+        ValueError: There is one; the first tensor is named.
+    """
+    masks = {name for name, _ in network.named_buffers() if not name.endswith(('running_mean', 'running_var'))}
+    found = {
+        name: tensor
+        for name, tensor in (_own_weights(network) if weights is None else weights).items()
+        if not tensor.is_meta and tensor.is_floating_point() and not _is_finite(tensor, name in masks)
+    }
+    if found:
+        name, tensor = next(iter(found.items()))
+        kind = str(tensor.dtype).removeprefix('torch.')
+        raise ValueError(
+            f'{source}: NaN or infinity in {len(found)} {"tensor" if len(found) == 1 else "tensors"} of the weights, '
+            f'{name} ({kind}, {list(tensor.shape)}) first; expected finite numbers'
+        )
+
+
+def _is_finite(tensor: Tensor, may_be_infinite: bool) -> bool:
+    # Not all operations have versions for 8 bits.
+    values = tensor.float() if tensor.element_size() == 1 else tensor
+    return not bool(values.isnan().any()) if may_be_infinite else bool(values.isfinite().all())
 
 
 def check_size(config: DetectorConfig, saved: SavedWeights, source: Any) -> None:

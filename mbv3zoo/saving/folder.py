@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-import safetensors
-import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor
 
+from mbv3zoo.saving.digests import ACCEPT, DIGESTS, check_mark, head_metadata, read_digests
+from mbv3zoo.saving.weights_file import NotTogether, identity, read_weights, weights_bytes
 from mbv3zoo.utils.atomic import atomic_write_all, current
 from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
-from mbv3zoo.utils.text import is_utf8, read_text
+from mbv3zoo.utils.text import read_text
 
 CONFIG_NAME = 'config.json'
 # The backbone alone, under timm's names: what timm itself looks for in a repository.
@@ -29,15 +29,29 @@ CARD_NAME = 'README.md'
 # Predictions that the card shows, where there are some.
 PICTURE_NAME = 'predictions.png'
 
-# In the header of detector.safetensors: the sha256 of the model.safetensors that it was saved with.
-_MARK = 'backbone_sha256'
-LOADED_NAMES = (CONFIG_NAME, BACKBONE_NAME, HEAD_NAME)
+WEIGHT_NAMES = (BACKBONE_NAME, HEAD_NAME)
+LOADED_NAMES = (CONFIG_NAME, *WEIGHT_NAMES)
 NO_PICKLES = 'Weights are read from safetensors only, never from a pickle such as pytorch_model.bin.'
 
-# Bytes; a file that claims more is not one of ours and is not read. Ten thousand class names take half a megabyte, the
-# header of a thousand tensors a tenth.
+# Bytes; a file that claims more is not one of ours and is not read. Ten thousand class names take half a megabyte.
 CONFIG_LIMIT = SETTINGS_LIMIT
-HEADER_LIMIT = 8 * 2**20
+# Seconds that a reader who meets another process's save waits, one after the other, before it complains.
+_WAITS = (0.05, 0.1, 0.2, 0.4)
+
+_Result = TypeVar('_Result')
+
+
+class SavedFiles(NamedTuple):
+    """What the files of a detector hold, all of one save.
+
+    Attributes:
+        config: What stands in config.json.
+        backbone, head: The tensors of model.safetensors and detector.safetensors.
+    """
+
+    config: dict[str, Any]
+    backbone: dict[str, Tensor]
+    head: dict[str, Tensor]
 
 
 def save_folder(
@@ -53,6 +67,7 @@ def save_folder(
     """Writes `config.json`, `model.safetensors`, `detector.safetensors` and `README.md`: a folder ready to be pushed.
 
     All files are replaced together (`mbv3zoo.utils.atomic.staged`): a full disk or a kill leaves an earlier save whole.
+    config.json gets the sha256 of both files of weights, by which they are checked when they are loaded.
 
     Args:
         folder: Made when missing, with its parents.
@@ -73,15 +88,15 @@ def save_folder(
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f'cannot save to {str(folder)!r}: it is a file. Give a folder, new or existing.')
-    contents: dict[str | Path, bytes] = {folder / CONFIG_NAME: _config_bytes(config)}
+    # Other libraries read the format from here, and refuse a file that does not say it.
+    weights = {BACKBONE_NAME: weights_bytes(backbone, {'format': 'pt'})}
+    digests = {BACKBONE_NAME: hashlib.sha256(weights[BACKBONE_NAME]).hexdigest()}
+    weights[HEAD_NAME] = weights_bytes(head, head_metadata(digests[BACKBONE_NAME]))
+    digests[HEAD_NAME] = hashlib.sha256(weights[HEAD_NAME]).hexdigest()
+    contents: dict[str | Path, bytes] = {folder / CONFIG_NAME: _config_bytes({**config, DIGESTS: digests})}
     if not (keep_card and (folder / CARD_NAME).exists()):
         contents[folder / CARD_NAME] = card.encode('utf-8')
-    contents |= {folder / name: data for name, data in (pictures or {}).items()}
-    # Other libraries read the format from here, and refuse a file that does not say it.
-    contents[folder / BACKBONE_NAME] = _weights_bytes(backbone, {'format': 'pt'})
-    # Two files cannot be replaced at one moment: a reader that came in between is told by this.
-    mark = {_MARK: hashlib.sha256(contents[folder / BACKBONE_NAME]).hexdigest()}
-    contents[folder / HEAD_NAME] = _weights_bytes(head, mark)
+    contents |= {folder / name: data for name, data in {**(pictures or {}), **weights}.items()}
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write_all(contents)
     return folder
@@ -111,12 +126,58 @@ def all_files(folder: Path) -> dict[str, Path]:
     """Name -> path of all files of a detector: those of `saved_files`, of one save; card and image where they are.
 
     Raises:
-        ValueError: As `saved_files`, or the two files of weights come from two different saves.
+        ValueError: As `saved_files` and `read_saved`.
     """
-    paths = saved_files(folder)
-    check_one_save(paths[BACKBONE_NAME], paths[HEAD_NAME], 'Save the detector again.')
+    read_saved(lambda: saved_files(folder), 'Save the detector again.')
     more = {name: current(folder / name) for name in (CARD_NAME, PICTURE_NAME)}
-    return paths | {name: path for name, path in more.items() if path.is_file()}
+    return saved_files(folder) | {name: path for name, path in more.items() if path.is_file()}
+
+
+def read_saved(find: Callable[[], Mapping[str, Path]], advice: str = '', accept: str = ACCEPT) -> SavedFiles:
+    """Config and weights of a detector, all of one save; where another process saves just now, after that.
+
+    Args:
+        find: Gives name -> path of the files.
+        advice: What to do where one of them is damaged.
+        accept: How weights that were exchanged on purpose are loaded.
+
+    Raises:
+        ValueError: A file is damaged, or is not the one that was saved with config.json.
+    """
+    return settled(lambda: _read_once(find(), advice, accept))
+
+
+def settled(read: Callable[[], _Result]) -> _Result:
+    """What is read of files of one save; while another process saves them, it is read again after a short wait.
+
+    Args:
+        read: Reads them; raises NotTogether where they come from two saves.
+
+    Raises:
+        ValueError: They come from two saves, and nobody is saving.
+    """
+    for wait in _WAITS:
+        try:
+            return read()
+        except (NotTogether, FileNotFoundError):
+            time.sleep(wait)
+    try:
+        return read()
+    except NotTogether as error:
+        raise ValueError(str(error)) from error
+
+
+def _read_once(files: Mapping[str, Path], advice: str, accept: str) -> SavedFiles:
+    path = files[CONFIG_NAME]
+    opened = identity(path)
+    config = read_config(path, advice)
+    digests = read_digests(config, WEIGHT_NAMES, path)
+    backbone, head = (read_weights(files[name], advice, (digests or {}).get(name), accept) for name in WEIGHT_NAMES)
+    if digests is None:
+        check_mark(files[BACKBONE_NAME], files[HEAD_NAME], advice)
+    if identity(path) != opened:
+        raise NotTogether(f'{path} was replaced while it was read. Load it again.')
+    return SavedFiles(config, backbone, head)
 
 
 def no_card(folder: Path) -> ValueError:
@@ -149,66 +210,11 @@ def read_config(path: Path, advice: str = '') -> dict[str, Any]:
     return config
 
 
-def read_weights(path: Path, advice: str = '') -> dict[str, Tensor]:
-    """Tensors of a safetensors file, on the CPU.
-
-    Args:
-        path: The file.
-        advice: What to do where it is corrupt.
-
-    Raises:
-        ValueError: It is corrupt.
-    """
-    _check_header_size(path, advice)
-    try:
-        # safetensors opens no file whose name is not UTF-8.
-        return safetensors.torch.load_file(path) if is_utf8(path) else safetensors.torch.load(path.read_bytes())
-    except SafetensorError as error:
-        raise ValueError(f'{path} is corrupt: it is not a safetensors file ({error}). {advice}') from error
-
-
-def check_one_save(backbone: Path, head: Path, advice: str = '') -> None:
-    """Checks that a model.safetensors and a detector.safetensors were saved together.
-
-    Args:
-        backbone, head: The two files.
-        advice: What to do where they were not.
-
-    Raises:
-        ValueError: They come from two different saves.
-    """
-    with open(backbone, 'rb') as file:
-        wanted = hashlib.file_digest(file, 'sha256').hexdigest()
-    if _metadata(head).get(_MARK) != wanted:
-        raise ValueError(f'{backbone} and the {head.name} beside it come from two different saves. {advice}')
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    if is_utf8(path):
-        with safetensors.safe_open(path, 'pt') as file:
-            return file.metadata() or {}
-    data = path.read_bytes()
-    safetensors.torch.load(data)  # raises if it is not whole
-    return json.loads(data[8 : 8 + int.from_bytes(data[:8], 'little')]).get('__metadata__', {})
-
-
 def check_config_size(size: int, failed: str) -> None:
     """Raises ValueError where a configuration has more bytes than any of ours."""
     if size > CONFIG_LIMIT:
         raise ValueError(
             f"{failed}: {CONFIG_NAME} has {size} bytes, expected at most {CONFIG_LIMIT}. It is not a detector's."
-        )
-
-
-def _check_header_size(path: Path, advice: str) -> None:
-    """A safetensors file begins with the size of its header (8 bytes, little endian), which is read as a whole."""
-    with open(path, 'rb') as file:
-        size = int.from_bytes(file.read(8), 'little')
-    limit = min(HEADER_LIMIT, path.stat().st_size - 8)
-    if size > limit:
-        raise ValueError(
-            f'{path} is corrupt: it is not a safetensors file (a header of {size} bytes, expected at most '
-            f'{max(limit, 0)}). {advice}'
         )
 
 
@@ -221,31 +227,3 @@ def _config_bytes(config: Mapping[str, Any]) -> bytes:
             'booleans, None, and lists and dicts of these.'
         ) from error
     return (text + '\n').encode('utf-8')
-
-
-def _weights_bytes(state_dict: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
-    # One entry of metadata only: of several, safetensors writes the order at random, and equal saves would differ.
-    for name, tensor in state_dict.items():
-        if not isinstance(tensor, Tensor):
-            raise ValueError(
-                f'state_dict[{name!r}] is of type {type(tensor).__name__}, but only tensors can be saved: leave it out.'
-            )
-    # Safetensors takes no strided views, such as the weights of a model in channels_last layout.
-    tensors = {name: tensor.detach().contiguous() for name, tensor in state_dict.items()}
-    try:
-        return safetensors.torch.save(tensors, metadata)
-    except RuntimeError as error:
-        if 'share memory' not in str(error):
-            raise
-        raise ValueError(
-            'the state dict holds tensors that share memory, which safetensors cannot express. Save only '
-            f'one of them, or clone() the others. They are: {_shared_names(tensors)}'
-        ) from error
-
-
-def _shared_names(tensors: dict[str, Tensor]) -> list[list[str]]:
-    by_storage: dict[int, list[str]] = {}
-    for name, tensor in tensors.items():
-        if tensor.numel():
-            by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append(name)
-    return [names for names in by_storage.values() if len(names) > 1]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.hub import PullOptions
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_model import default_image_size
+from mbv3zoo.models.weights import check_finite
 from mbv3zoo.utils.text import nearest
 from mbv3zoo.zoo import registry as zoo
 from mbv3zoo.zoo.configs import is_config_file, load_config
@@ -51,6 +53,17 @@ class ConfigSource(Source):
 
     def load(self, network: DetectorNetwork) -> None:
         """As `Source.load`: timm has loaded them all."""
+        check_finite(network, f'the weights of backbone {network.config.backbone!r}')
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """As `Source.named`, of a YAML file; other names stand for code, whose errors pass as they are."""
+        try:
+            yield
+        except ValueError as error:
+            if self.path is None:
+                raise
+            raise ValueError(f'{self.name}: {error}') from error
 
 
 def _named_config(name: str) -> DetectorConfig:

@@ -20,6 +20,7 @@ from mbv3zoo.models.timm_model import make_plan
 from mbv3zoo.models.weights import SavedWeights, check_size, load_saved
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import parse_config
+from mbv3zoo.saving.digests import ACCEPT, DIGESTS
 from mbv3zoo.zoo.registry import HubWeights, pull_weights
 from mbv3zoo.zoo.source import Source
 
@@ -30,13 +31,15 @@ class SavedSource(Source):
     Attributes:
         place: The folder or repository, for messages about its files.
         advice: What to do where one of them is damaged.
+        accept: How weights that were exchanged on purpose are loaded.
     """
 
     is_saved = True
     place: str
     advice: str
+    accept: str
 
-    @cached_property
+    @property
     @abstractmethod
     def files(self) -> dict[str, Path]:
         """Name -> path of the files that a detector is loaded from."""
@@ -47,9 +50,12 @@ class SavedSource(Source):
 
     def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
         """As `Source.read_config`."""
-        if pretrained:
-            check_size(self._config, self._weights, self.name)
-        return self._config
+        with self.named():
+            if pretrained:
+                # Read together: another process may save just now.
+                self._config = parse_config(self._saved.config, self.place)
+                check_size(self._config, self.read_weights(), self.name)
+            return self._config
 
     def at_size(self, base: DetectorConfig, config: DetectorConfig, pretrained: bool) -> DetectorConfig:
         """As `Source.at_size`: the backbone is built for the size that its weights were trained at."""
@@ -77,7 +83,8 @@ class SavedSource(Source):
 
     def load(self, network: DetectorNetwork) -> None:
         """As `Source.load`, all weights; for other classes those of the same name are kept."""
-        load_saved(network, self._weights, self._config.class_names, self.name)
+        with self.named():
+            load_saved(network, self.read_weights(), self._config.class_names, self.name)
 
     def read_weights(self) -> SavedWeights:
         """The tensors of its two files, which come from one save.
@@ -85,14 +92,12 @@ class SavedSource(Source):
         Raises:
             ValueError: A file is damaged, or they come from two saves.
         """
-        return self._weights
+        with self.named():
+            return SavedWeights(self._saved.backbone, self._saved.head)
 
     @cached_property
-    def _weights(self) -> SavedWeights:
-        backbone, head = self.files[saved_folder.BACKBONE_NAME], self.files[saved_folder.HEAD_NAME]
-        weights = saved_folder.read_weights(backbone, self.advice), saved_folder.read_weights(head, self.advice)
-        saved_folder.check_one_save(backbone, head, self.advice)
-        return SavedWeights(*weights)
+    def _saved(self) -> saved_folder.SavedFiles:
+        return saved_folder.read_saved(lambda: self.files, self.advice, self.accept)
 
     @cached_property
     def _config(self) -> DetectorConfig:
@@ -104,13 +109,14 @@ class FolderSource(SavedSource):
     """A saved detector in a folder on this disk, or inside the package."""
 
     advice = 'Save the detector again, or copy the file again from where it is whole.'
+    accept = ACCEPT
 
     def __init__(self, name: str | Path, options: hub.PullOptions, folder: Path) -> None:
         super().__init__(name, options)
         self.folder, self.place = folder, str(folder)
         self.path = folder if folder == Path(name) else None
 
-    @cached_property
+    @property
     def files(self) -> dict[str, Path]:
         """As `SavedSource.files`."""
         if (revision := self.options.get('revision')) is not None:
@@ -134,6 +140,10 @@ class HubSource(SavedSource):
         super().__init__(name, options)
         self.repository = repository
         self.place = repository.repo_id if isinstance(repository, HubWeights) else repository
+        self.accept = (
+            f"Where weights were exchanged on purpose, the owner removes the entry '{DIGESTS}' from config.json, or "
+            f'you remove it in a copy (hf download {self.place} --local-dir FOLDER).'
+        )
 
     @cached_property
     def files(self) -> dict[str, Path]:

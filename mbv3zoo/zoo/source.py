@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.hub import PullOptions
 from mbv3zoo.licenses import fresh_record
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.out_of_memory import is_out_of_memory
 
 
 class Source(ABC):
@@ -74,6 +76,25 @@ class Source(ABC):
     def build_args(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments of `timm.create_model` for one build: those given, and where timm finds the backbone's weights."""
         return dict(given)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Context manager: what a record or its weights raise is told as a fault of what the user named.
+
+        timm, torch and safetensors raise errors of many types where a record asks for what does not exist, or its
+        weights do not fit. Those of the disk, the network and memory pass as they are.
+
+        Raises:
+            ValueError: With the name; the error is its cause.
+        """
+        try:
+            yield
+        except (OSError, ImportError, MemoryError):
+            raise
+        except Exception as error:
+            if is_out_of_memory(error) or (isinstance(error, ValueError) and str(self.name) in str(error)):
+                raise
+            raise ValueError(f'{self.name}: {error or type(error).__name__}') from error
 
     @abstractmethod
     def load(self, network: DetectorNetwork) -> None:
