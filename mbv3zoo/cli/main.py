@@ -15,9 +15,11 @@ from mbv3zoo.cli.hub import pull, push
 from mbv3zoo.cli.models import info, list_
 from mbv3zoo.cli.output import make_printable, show_log
 from mbv3zoo.cli.prediction import predict
+from mbv3zoo.cli.streams import drop_unwritten, guard_streams
 from mbv3zoo.cli.training import TrainCommand, train
 from mbv3zoo.prediction.failures import PredictionStopped
 from mbv3zoo.training.failures import TrainingStopped
+from mbv3zoo.utils.disk import sentence
 from mbv3zoo.utils.text import printable
 
 app = typer.Typer(
@@ -39,13 +41,16 @@ for command in (val, predict, export, benchmark, convert, push, pull):
 
 def main() -> None:
     """Runs the program; a user's mistake ends in one line, not in a traceback."""
+    guard_streams()
     make_printable()
     show_log()
     try:
         app()
     except (ValueError, OSError, ImportError, TrainingStopped, PredictionStopped) as error:
+        drop_unwritten()
+        text = sentence(error) if isinstance(error, OSError) else str(error)
         # Other libraries' errors have several lines.
-        line = ' '.join(map(str.strip, str(error).splitlines()))
+        line = ' '.join(map(str.strip, text.splitlines()))
         typer.echo(printable(f'mbv3zoo: {line}'), err=True)
         sys.exit(1)
 

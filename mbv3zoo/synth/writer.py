@@ -16,7 +16,7 @@ import yaml
 from mbv3zoo.synth.config import SyntheticConfig
 from mbv3zoo.synth.scene import Backgrounds, Objects, compose, open_sources
 from mbv3zoo.synth.shifted import SHIFTED_QUALITY, compose_shifted
-from mbv3zoo.utils.atomic import naming_file
+from mbv3zoo.utils.disk import naming_file
 from mbv3zoo.version import __version__
 
 # A split's index seeds its scenes, so new splits go to the end.

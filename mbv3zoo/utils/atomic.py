@@ -18,6 +18,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mbv3zoo.utils.disk import naming_file
+
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
@@ -57,7 +59,8 @@ def atomic_write_all(contents: Mapping[str | Path, Content]) -> None:
         return
     with staged(paths[-1].parent, paths[-1].name) as folder:
         for path, content in zip(paths, contents.values(), strict=True):
-            with naming_file(path), open(folder / path.name, 'xb') as file:
+            needed = None if callable(content) else len(content)
+            with naming_file(path, needed), open(folder / path.name, 'xb') as file:
                 if callable(content):
                     content(file)
                 else:
@@ -144,17 +147,6 @@ def move_beside(folder: Path, path: Path) -> None:
                 os.replace(source, target)
         else:
             os.replace(source, target)
-
-
-@contextmanager
-def naming_file(path: Path) -> Iterator[None]:
-    """Context manager: an OSError becomes one that names a file and its folder, not a temporary one or none."""
-    try:
-        yield
-    except OSError as error:
-        message = f'could not write {path.name} in the folder {path.parent}: {error.strerror or error}'
-        # Three arguments keep errno and its subclass (PermissionError, ...).
-        raise OSError(error.errno, message, str(path)) from error
 
 
 def _put_right(staging: Path) -> None:

@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from mbv3zoo.utils.disk import naming_folder
+
 # In a folder that is being written. A killed process may leave it behind; its lock is gone then.
 LOCK_NAME = '.lock'
 
@@ -43,7 +45,8 @@ def claimed_folder(folder: str | Path | None, name: str = '') -> Iterator[Path]:
         check_new_folder(path)
         if not path.exists():
             made.insert(0, path)
-        path.mkdir(parents=True, exist_ok=True)
+        with naming_folder(path):
+            path.mkdir(parents=True, exist_ok=True)
     try:
         with locked_folder(path):
             check_new_folder(path)  # the process that held the lock before may have written
@@ -65,10 +68,11 @@ def locked_folder(folder: str | Path) -> Iterator[None]:
 
     file = Path(folder) / LOCK_NAME
     lock = FileLock(file)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(f'{folder} is being written by another process; wait until it ends, or stop it') from None
+    with naming_folder(Path(folder)):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(f'{folder} is being written by another process; wait until it ends, or stop it') from None
     try:
         yield
     finally:
@@ -82,8 +86,9 @@ def _make_next(wanted: Path) -> Path:
     numbers = count(1)
     while True:
         path = wanted.with_name(f'{wanted.name}-{next(numbers)}')
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with naming_folder(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         # Another process may have taken it, or have removed their parent, which it had made in vain.
-        with suppress(FileExistsError, FileNotFoundError):
+        with suppress(FileExistsError, FileNotFoundError), naming_folder(path):
             path.mkdir()
             return path

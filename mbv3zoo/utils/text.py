@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.utils.disk import naming_read
+
 # Directions that go on after the text, marks of annotations, and the byte order mark.
 _NO_TEXT = frozenset(map(chr, [*range(0x202A, 0x202F), *range(0x2066, 0x2070), *range(0xFFF9, 0xFFFC), 0xFEFF]))
 
@@ -46,7 +48,13 @@ def read_bytes(path: Path, limit: int = TEXT_LIMIT, what: str = '') -> bytes:
 
     Raises:
         ValueError: There are more bytes, or it is a pipe or a socket in a folder of files.
+        OSError: It cannot be read; the message names it.
     """
+    with naming_read(path):
+        return _read_bytes(path, limit, what)
+
+
+def _read_bytes(path: Path, limit: int, what: str) -> bytes:
     found = path.stat()
     # Opening a pipe that nobody writes to never ends. Those that a shell passes (`<(...)`) are written to.
     if (stat.S_ISFIFO(found.st_mode) or stat.S_ISSOCK(found.st_mode)) and path.parts[:2] not in (
