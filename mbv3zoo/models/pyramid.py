@@ -75,12 +75,12 @@ class PyramidBackbone(nn.Module):
         self.build_args = plan.build_args
 
         self.route = plan.route
-        indices = sorted({level.map_index for level in plan.levels})
-        self.positions = [indices.index(level.map_index) for level in plan.levels]
+        self.indices = sorted({level.map_index for level in plan.levels})
+        self.positions = [self.indices.index(level.map_index) for level in plan.levels]
         self.reductions = [round(plan.reductions[level.map_index]) for level in plan.levels]
         self.strides = self.reductions if map_strides is None else list(map_strides)
         self.map_channels = [plan.channels[level.map_index] for level in plan.levels]
-        self.model = self._build(pretrained, indices)
+        self.model = self._build(pretrained)
         prune_unused(self.model)
 
         project = self.route == Route.SIMPLE_PYRAMID
@@ -154,12 +154,25 @@ class PyramidBackbone(nn.Module):
             norm.training = False
         return self
 
-    def _build(self, pretrained: bool, indices: list[int]) -> nn.Module:
+    def drawn(self) -> list[str]:
+        """Names of the tensors that its weights do not hold: they come out otherwise when it is built once more."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch.initial_seed() + 1)
+            again = self._build(pretrained=True).state_dict()
+        return [
+            name for name, tensor in self.model.state_dict().items() if not torch.equal(again[name].to(tensor), tensor)
+        ]
+
+    def _build(self, pretrained: bool) -> nn.Module:
         create = create_on_meta if str(self.build_args.get('device')) == 'meta' else timm.create_model
         try:
-            model = create(self.name, features_only=True, pretrained=pretrained, out_indices=indices, **self.build_args)
+            model = create(
+                self.name, features_only=True, pretrained=pretrained, out_indices=self.indices, **self.build_args
+            )
         except (AssertionError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f'backbone {self.name!r} cannot be built with {self.build_args}: {error}') from error
+            shown = {key: value for key, value in self.build_args.items() if not key.startswith('pretrained_cfg')}
+            reason = str(error) or type(error).__name__
+            raise ValueError(f'backbone {self.name!r} cannot be built with {shown}: {reason}') from error
         except (RuntimeError, SafetensorError) as error:
             if not pretrained or is_out_of_memory(error):
                 raise
@@ -176,13 +189,13 @@ class PyramidBackbone(nn.Module):
         if (found := _MISMATCH.search(str(error))) is None:
             return f'the weights of backbone {self.name!r} cannot be loaded: {one_line(str(error), 300)}'
         tensor = '{} is {}, expected {}'.format(*found.groups())
-        if 'img_size' not in self.build_args:
+        trained_at = check_name(self.name).input_size[1:]
+        if trained_at == self.build_args.get('img_size', trained_at):
             return f'the weights do not fit backbone {self.name!r}: {tensor}'
-        trained_at = '{1} x {2}'.format(*check_name(self.name).input_size)
         return (
             f'the weights of backbone {self.name!r} do not fit a model built for pictures of '
-            f'{self.build_args["img_size"]} ({tensor}); they were trained at {trained_at}: take that image_size, or '
-            'pretrained=False'
+            f'{self.build_args["img_size"]} ({tensor}); they were trained at {trained_at[0]} x {trained_at[1]}: take '
+            'that image_size, or pretrained=False'
         )
 
     def _check_map(self, x: torch.Tensor, seen: tuple[int, int], stride: int) -> None:

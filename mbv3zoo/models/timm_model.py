@@ -164,7 +164,9 @@ def _build_meta(name: str, in_chans: int, kwargs: dict[str, Any], fixed: bool) -
             if not any(key in str(error) for key in flexible):
                 near = [difflib.get_close_matches(key, DetectorConfig.model_fields, n=1) for key in kwargs]
                 hint = ''.join(f'; did you mean {match[0]!r}?' for match in near if match)
-                raise ValueError(f'backbone {name!r} cannot be built with {kwargs}: {error}{hint}') from error
+                reason = str(error) or type(error).__name__
+                shown = {key: value for key, value in kwargs.items() if not key.startswith('pretrained_cfg')}
+                raise ValueError(f'backbone {name!r} cannot be built with {shown}: {reason}{hint}') from error
     raise AssertionError('the last attempt either returns or raises')
 
 

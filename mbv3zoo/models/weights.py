@@ -41,7 +41,7 @@ def read_weights(network: DetectorNetwork, dtype: torch.dtype | None = None) -> 
     """
     own = _own_weights(network)
     stored = {name: t.to(dtype) if dtype and t.is_floating_point() else t for name, t in own.items()}
-    check_finite(network, 'the detector cannot be saved', stored)
+    check_finite(network, f'the detector cannot be saved{f" in {dtype}" if dtype else ""}', stored)
     stock = _stock_names(network)
     return SavedWeights(
         {stock[name]: tensor for name, tensor in stored.items() if name in stock},
@@ -85,11 +85,7 @@ def load_weights(network: DetectorNetwork, state: Mapping[str, Tensor], source: 
         for name in sorted(own.keys() & state.keys())
         if own[name].shape != state[name].shape
     ]
-    rows += [
-        f'{name} is of type {state[name].dtype}, expected {own[name].dtype}'.replace('torch.', '')
-        for name in sorted(own.keys() & state.keys())
-        if state[name].is_complex() or own[name].is_floating_point() != state[name].is_floating_point()
-    ]
+    rows += _wrong_types(own, state)
     rows += [*(f'{name} is missing' for name in missing), *(f'{name} is unknown' for name in unknown)]
     if rows:
         raise ValueError(
@@ -155,11 +151,53 @@ def check_size(config: DetectorConfig, saved: SavedWeights, source: Any) -> None
         )
 
 
-def stock_weights(network: DetectorNetwork) -> list[str]:
-    """timm's names of the backbone's weights and statistics: what model.safetensors has to hold."""
+def check_loaded(network: DetectorNetwork, stored: Mapping[str, Tensor], source: Any) -> None:
+    """Refuses weights of which timm has left a part of the backbone as it was drawn, or loaded what is no weight.
+
+    Args:
+        network: The network, with what timm has loaded.
+        stored: The tensors of the file, by timm's names; by those of another library, which timm translates for some
+            families, they are not compared one by one.
+        source: Name used in error messages.
+
+    Raises:
+        ValueError: A tensor is missing, of another type, or not finite.
+    """
+    check_finite(network, source)
+    stock = stock_weights(network)
+    if not stock.keys() & stored.keys():
+        if drawn := network.backbone.drawn():
+            raise ValueError(
+                f'{source}: none of the {len(stored)} tensors of the weights is one of the backbone '
+                f'{network.config.backbone!r}, of which {len(drawn)} stayed random, {drawn[0]} first'
+            )
+        return
+    if missing := sorted(stock.keys() - stored.keys()):
+        raise ValueError(
+            f'{source}: {len(missing)} tensors of the backbone are missing, {missing[0]} first, '
+            f'{list(stock[missing[0]].shape)}'
+        )
+    if rows := _wrong_types(stock, stored):
+        raise ValueError(
+            f'{source}: the weights do not fit backbone {network.config.backbone!r}: {"; ".join(rows[:5])}'
+        )
+
+
+def stock_weights(network: DetectorNetwork) -> dict[str, Tensor]:
+    """The backbone's weights and statistics by timm's names: what model.safetensors has to hold."""
     stock = _stock_names(network)
     # Older files lack the counters, which only matter to a BatchNorm without momentum.
-    return [stock[n] for n in _own_weights(network) if n in stock and not n.endswith('num_batches_tracked')]
+    own = _own_weights(network).items()
+    return {stock[name]: tensor for name, tensor in own if name in stock and not name.endswith('num_batches_tracked')}
+
+
+def _wrong_types(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> list[str]:
+    """What has to be floating point and is not, or the other way round."""
+    return [
+        f'{name} is of type {stored[name].dtype}, expected {own[name].dtype}'.replace('torch.', '')
+        for name in sorted(own.keys() & stored.keys())
+        if stored[name].is_complex() or own[name].is_floating_point() != stored[name].is_floating_point()
+    ]
 
 
 def _stock_names(network: DetectorNetwork) -> dict[str, str]:
@@ -181,15 +219,20 @@ def _adapt_head(
     names = network.config.class_names
     if names == trained_names:
         return state
-    try:
-        head = {
-            name: transfer_head(state[name], fresh, trained_names, names)
-            for name, fresh in _own_weights(network).items()
-            # Weights for another number of channels are told by `load_weights`, with all others that do not fit.
-            if name.startswith('head.') and name in state and state[name].shape[1:] == fresh.shape[1:]
-        }
-    except ValueError as error:
-        raise ValueError(f'{source}: {error}') from error
+    check_finite(network, source, state)
+    head = {}
+    for name, fresh in _own_weights(network).items():
+        # What is of another type or number of channels is told by `load_weights`, with all others that do not fit.
+        stored = state.get(name)
+        if not name.startswith('head.') or stored is None or not stored.is_floating_point():
+            continue
+        if stored.dim() == fresh.dim() and stored.shape[1:] == fresh.shape[1:]:
+            try:
+                head[name] = transfer_head(stored, fresh, trained_names, names)
+            except ValueError as error:
+                raise ValueError(
+                    f'{source}: the weights do not fit: {name} is {list(stored.shape)}; {error}'
+                ) from error
     kept = kept_classes(trained_names, names)
     anew = [name for name in names if name not in kept]
     gone = [name for name in trained_names if name not in names]

@@ -20,6 +20,14 @@ _KEPT_IN = 'digests'
 ACCEPT = f"Where weights were exchanged on purpose, remove the entry '{DIGESTS}' from config.json."
 
 
+def accept_on_hub(repo_id: str) -> str:
+    """As `ACCEPT`, for a repository on the Hub."""
+    return (
+        f"Where weights were exchanged on purpose, the owner removes the entry '{DIGESTS}' from config.json, or you "
+        f'remove it in a copy (hf download {repo_id} --local-dir FOLDER).'
+    )
+
+
 def head_metadata(backbone_digest: str) -> dict[str, str]:
     """The metadata of the detector.safetensors that is saved with a model.safetensors of this sha256."""
     return {_MARK: backbone_digest, _KEPT_IN: 'config.json'}

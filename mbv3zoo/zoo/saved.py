@@ -20,7 +20,7 @@ from mbv3zoo.models.timm_model import make_plan
 from mbv3zoo.models.weights import SavedWeights, check_size, load_saved
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import parse_config
-from mbv3zoo.saving.digests import ACCEPT, DIGESTS
+from mbv3zoo.saving.digests import ACCEPT, accept_on_hub
 from mbv3zoo.zoo.registry import HubWeights, pull_weights
 from mbv3zoo.zoo.source import Source
 
@@ -140,10 +140,7 @@ class HubSource(SavedSource):
         super().__init__(name, options)
         self.repository = repository
         self.place = repository.repo_id if isinstance(repository, HubWeights) else repository
-        self.accept = (
-            f"Where weights were exchanged on purpose, the owner removes the entry '{DIGESTS}' from config.json, or "
-            f'you remove it in a copy (hf download {self.place} --local-dir FOLDER).'
-        )
+        self.accept = accept_on_hub(self.place)
 
     @cached_property
     def files(self) -> dict[str, Path]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
-import safetensors
 from timm.models import PretrainedCfg, is_model
+from torch import Tensor
 
 from mbv3zoo import hub
 from mbv3zoo.config.backbone_args import check_backbone_args
@@ -18,8 +18,11 @@ from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.licenses import fresh_record
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_model import check_name, default_image_size
-from mbv3zoo.models.weights import stock_weights
+from mbv3zoo.models.weights import check_loaded
 from mbv3zoo.saving import folder as saved_folder
+from mbv3zoo.saving.digests import ACCEPT, accept_on_hub, read_digests
+from mbv3zoo.saving.weights_file import identity, read_weights
+from mbv3zoo.utils.atomic import current
 from mbv3zoo.zoo.source import Source
 
 PREFIXES = ('hf-hub:', 'local-dir:')
@@ -29,6 +32,14 @@ _SOURCES = ('url', 'file', 'hf_hub_id', 'hf_hub_filename', 'source', 'state_dict
 _CLASSIFIER = ('num_classes', 'global_pool', 'drop_rate')
 
 
+class _Weights(NamedTuple):
+    """A file of weights as it was checked: what timm reads afterwards must be the same file."""
+
+    path: Path
+    identity: tuple[int, ...]
+    tensors: Mapping[str, Tensor]
+
+
 class TimmSource(Source):
     """A repository that `timm.models.push_to_hf_hub` or `Detector.save_pretrained` wrote: a backbone with its weights.
 
@@ -36,6 +47,7 @@ class TimmSource(Source):
     """
 
     name: str
+    _weights: _Weights
 
     def __init__(self, name: str, options: hub.PullOptions) -> None:
         super().__init__(name, options)
@@ -48,8 +60,12 @@ class TimmSource(Source):
             ValueError: There is no such repository, it has no model.safetensors, or its config.json is not one of
                 timm's, or names a model that timm does not know.
         """
-        if pretrained:
-            self._files = self._find(saved_folder.CONFIG_NAME, saved_folder.BACKBONE_NAME)
+        with self.named():
+            if pretrained:
+                self._config, self._weights = saved_folder.settled(self._read)
+            return self._read_config()
+
+    def _read_config(self) -> DetectorConfig:
         architecture = self._config.get('architecture')
         if not isinstance(architecture, str) or not is_model(architecture):
             raise ValueError(
@@ -61,7 +77,7 @@ class TimmSource(Source):
 
     def build_args(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
         """As `Source.build_args`: timm's record of the weights, with the local copy of model.safetensors."""
-        file = {'file': str(self._files[saved_folder.BACKBONE_NAME])} if pretrained else {}
+        file = {'file': str(self._weights.path)} if pretrained else {}
         return {'pretrained_cfg': {**self._pretrained_cfg, **file}, **given}
 
     def licenses(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
@@ -71,15 +87,25 @@ class TimmSource(Source):
 
     def load(self, network: DetectorNetwork) -> None:
         """As `Source.load`: timm has loaded the weights, and leaves tensors that are missing as they were drawn."""
-        check_complete(stock_weights(network), self._files[saved_folder.BACKBONE_NAME])
+        if identity(self._weights.path) != self._weights.identity:
+            raise ValueError(f'{self.name}: {self._weights.path.name} was replaced while it was loaded; load it again')
+        check_loaded(network, self._weights.tensors, self.name)
 
-    @cached_property
-    def _files(self) -> dict[str, Path]:
-        return self._find(saved_folder.CONFIG_NAME)
+    def _read(self) -> tuple[dict[str, Any], _Weights]:
+        files = self._find(saved_folder.CONFIG_NAME, saved_folder.BACKBONE_NAME)
+        config = saved_folder.read_config(files[saved_folder.CONFIG_NAME])
+        path = files[saved_folder.BACKBONE_NAME]
+        opened = identity(path)
+        # Of another library's config.json nothing is known.
+        ours = config.get('library_name') == 'mbv3zoo'
+        digests = read_digests(config, saved_folder.WEIGHT_NAMES, self.name) if ours else None
+        accept = accept_on_hub(self.place.partition('@')[0]) if self.name.startswith(PREFIXES[0]) else ACCEPT
+        digest = (digests or {}).get(saved_folder.BACKBONE_NAME)
+        return config, _Weights(path, opened, read_weights(path, digest=digest, accept=accept))
 
     @cached_property
     def _config(self) -> dict[str, Any]:
-        return saved_folder.read_config(self._files[saved_folder.CONFIG_NAME])
+        return saved_folder.read_config(self._find(saved_folder.CONFIG_NAME)[saved_folder.CONFIG_NAME])
 
     @cached_property
     def _pretrained_cfg(self) -> dict[str, Any]:
@@ -89,7 +115,7 @@ class TimmSource(Source):
         if self.name.startswith(PREFIXES[0]):
             repo_id, _, revision = self.place.partition('@')
             return hub.pull(repo_id, names, **_at(revision, self.options))
-        files = {name: Path(self.place) / name for name in names}
+        files = {name: current(Path(self.place) / name) for name in names}
         for name, path in files.items():
             if not path.is_file():
                 raise ValueError(f'{self.name}: the folder has no {name}. {saved_folder.NO_PICKLES}')
@@ -112,20 +138,6 @@ def checked_weights(name: str, **options: Unpack[hub.PullOptions]) -> dict[str, 
     repo_id, _, revision = record.hf_hub_id.partition('@')
     files = hub.pull(repo_id, (saved_folder.BACKBONE_NAME,), **_at(revision, options))
     return {'pretrained_cfg_overlay': {'file': str(files[saved_folder.BACKBONE_NAME])}}
-
-
-def check_complete(names: Iterable[str], path: str | Path) -> None:
-    """Raises ValueError where a file of weights lacks tensors of a backbone, which would stay as they were drawn.
-
-    Args:
-        names: timm's names of the tensors.
-        path: The file. One with names of another library, which timm translates for some families, is not looked at.
-    """
-    with safetensors.safe_open(path, 'pt') as file:
-        stored = set(file.keys())
-    names = set(names)
-    if names & stored and (missing := sorted(names - stored)):
-        raise ValueError(f'{path}: {len(missing)} tensors of the backbone are missing, {missing[0]} first')
 
 
 def _at(revision: str, options: hub.PullOptions) -> hub.PullOptions:

@@ -3,7 +3,15 @@ import torch
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.weights import SavedWeights, check_size, load_saved, load_weights, read_weights, stock_weights
+from mbv3zoo.models.weights import (
+    SavedWeights,
+    check_finite,
+    check_size,
+    load_saved,
+    load_weights,
+    read_weights,
+    stock_weights,
+)
 
 CONFIG = DetectorConfig(backbone='test_resnet', class_names=['cat', 'dog'], image_size=64)
 
@@ -50,3 +58,33 @@ def test_a_config_far_larger_than_its_weights_is_refused_unbuilt(trained):
     check_size(wide, read_weights(trained), 'here')
     with pytest.raises(ValueError, match='here: the weights do not fit: .* and 0 are stored'):
         check_size(wide, SavedWeights({}, {}), 'here')
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'fault'),
+    [
+        ('head.convs.0.weight', float('nan'), True),
+        ('backbone.model.bn1.running_var', float('inf'), True),
+        ('bounds', float('inf'), False),
+        ('bounds', float('nan'), True),
+    ],
+)
+def test_weights_must_be_finite_and_buffers_that_bound_something_no_nan(name, value, fault):
+    network = DetectorNetwork(CONFIG)
+    # timm's Gemma 4 has bounds of a range, which may be infinite.
+    network.register_buffer('bounds', torch.zeros(1))
+    with torch.no_grad():
+        network.state_dict()[name].view(-1)[0] = value
+    if fault:
+        with pytest.raises(ValueError, match=rf'here: NaN or infinity in 1 tensor of the weights, {name} \(float32'):
+            check_finite(network, 'here')
+    else:
+        check_finite(network, 'here')
+
+
+def test_types_of_tensors_are_checked_before_they_are_loaded(trained):
+    state = dict(trained.state_dict())
+    for tensor, kind in ((torch.ones(21), 'complex64'), (torch.ones(21), 'int64')):
+        wrong = state | {'head.convs.0.bias': tensor.to(getattr(torch, kind))}
+        with pytest.raises(ValueError, match=f'head.convs.0.bias is of type {kind}, expected float32'):
+            load_weights(trained, wrong, 'here')

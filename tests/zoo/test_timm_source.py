@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 import timm
@@ -101,13 +102,113 @@ def test_a_record_cannot_send_for_weights_elsewhere(tmp_path):
     assert torch.equal(detector.backbone.model.state_dict()['conv1.0.weight'], whole['conv1.0.weight'])
 
 
-def test_a_missing_tensor_is_not_left_as_it_was_drawn(tmp_path):
-    save(tmp_path, 'mobilenetv3_small_050')
-    weights = load_file(tmp_path / 'model.safetensors')
-    del weights['conv_stem.weight']
-    save_file(weights, tmp_path / 'model.safetensors')
-    with pytest.raises(ValueError, match='1 tensors of the backbone are missing, conv_stem.weight first'):
-        mbv3zoo.create_detector(f'local-dir:{tmp_path}', pretrained=True)
+def edit_weights(folder, edit):
+    path = folder / 'model.safetensors'
+    weights = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    edit(weights)
+    save_file(weights, path)
+
+
+def set_first(value):
+    def edit(weights):
+        weights['conv1.0.weight'].view(-1)[0] = value
+
+    return edit
+
+
+def replace_with(tensor):
+    return lambda weights: weights.update({'conv1.0.weight': tensor})
+
+
+def rename(prefix):
+    return lambda weights: weights.update({f'{prefix}.{name}': weights.pop(name) for name in list(weights)})
+
+
+@pytest.mark.parametrize(
+    ('edit', 'message'),
+    [
+        (lambda weights: weights.pop('conv1.0.weight'), r'1 tensors .*, conv1\.0\.weight first, \[16, 3, 3, 3\]'),
+        (set_first(math.nan), r'NaN or infinity in 1 tensor of the weights, .*conv1\.0\.weight'),
+        (set_first(-math.inf), r'NaN or infinity in 1 tensor of the weights, .*conv1\.0\.weight'),
+        (replace_with(torch.ones(16, 3, 3, 3).double() * 1e300), 'NaN or infinity in 1 tensor'),
+        (replace_with(torch.ones(16, 3, 3, 3).int()), r'conv1\.0\.weight is of type int32, expected float32'),
+        (replace_with(torch.ones(16, 5, 3, 3)), r'conv1\.0.* \(16, 5, 3, 3\)'),
+        (replace_with(torch.ones(2, 3, 3, 3)), r'conv1\.0\.weight is \[2, 3, 3, 3\], expected \[16, 3, 3, 3\]'),
+        (replace_with(torch.tensor(1.0)), r'conv1\.0\.weight is \[\], expected \[16, 3, 3, 3\]'),
+        (lambda weights: weights.clear(), r'none of the 0 tensors .* stayed random, conv1\.0\.weight first'),
+        (rename('net'), r'none of the 92 tensors .* stayed random, conv1\.0\.weight first'),
+    ],
+)  # fmt: skip
+def test_weights_that_do_not_fit_are_told_with_the_tensor_and_the_name_that_was_given(timm_folder, edit, message):
+    edit_weights(timm_folder, edit)
+    check_refused(timm_folder, message)
+
+
+def check_refused(folder, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        mbv3zoo.create_detector(f'local-dir:{folder}', pretrained=True)
+    assert str(caught.value).startswith(f'local-dir:{folder}: ') and '\n' not in str(caught.value)
+
+
+@pytest.fixture(scope='module')
+def timm_saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('timm')
+    save(folder, 'test_resnet')
+    return folder
+
+
+@pytest.fixture
+def timm_folder(timm_saved, tmp_path):
+    return shutil.copytree(timm_saved, tmp_path / 'copy')
+
+
+@pytest.mark.parametrize('content', [b'', b'junk' * 99, None])
+def test_a_file_that_is_no_safetensors_is_told(timm_folder, content):
+    path = timm_folder / 'model.safetensors'
+    path.write_bytes(path.read_bytes()[:-9] if content is None else content)
+    check_refused(timm_folder, r'model\.safetensors is corrupt')
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float64, torch.float8_e4m3fn])
+def test_weights_in_another_precision_are_loaded(timm_folder, dtype):
+    edit_weights(timm_folder, lambda weights: weights.update({n: t.to(dtype) for n, t in weights.items() if t.dim()}))
+    detector = mbv3zoo.create_detector(f'local-dir:{timm_folder}', pretrained=True)
+    expected = load_file(timm_folder / 'model.safetensors')['conv1.0.weight'].float()
+    assert torch.equal(detector.backbone.model.state_dict()['conv1.0.weight'], expected)
+
+
+def test_names_that_timm_translates_are_no_reason_to_refuse(timm_folder):
+    expected = load_file(timm_folder / 'model.safetensors')['conv1.0.weight']
+    edit_weights(timm_folder, rename('module'))
+    detector = mbv3zoo.create_detector(f'local-dir:{timm_folder}', pretrained=True)
+    assert torch.equal(detector.backbone.model.state_dict()['conv1.0.weight'], expected)
+
+
+def test_the_backbone_of_a_saved_detector_is_checked_by_its_digest(tmp_path):
+    folder = mbv3zoo.create_detector('test_resnet', image_size=64).save_pretrained(tmp_path / 'saved')
+    name, path = f'local-dir:{folder}', folder / 'model.safetensors'
+    mbv3zoo.create_detector(name, pretrained=True)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    check_refused(folder, "not the file that was saved .* remove the entry 'sha256'")
+    edit_config(folder, sha256={})
+    mbv3zoo.create_detector(name, pretrained=True)
+    # Another library's entry of that name is its own.
+    edit_config(folder, sha256='any', library_name='timm')
+    mbv3zoo.create_detector(name, pretrained=True)
+
+
+def test_weights_that_are_replaced_while_timm_reads_them_are_told(timm_folder, monkeypatch):
+    create = timm.create_model
+
+    def create_late(*args, **options):
+        if options.get('pretrained'):
+            (timm_folder / 'model.safetensors').touch()
+        return create(*args, **options)
+
+    monkeypatch.setattr(timm, 'create_model', create_late)
+    check_refused(timm_folder, 'was replaced while it was loaded')
 
 
 @pytest.mark.parametrize('missing', ['config.json', 'model.safetensors'])
