@@ -52,6 +52,7 @@ WHOLE = {
     'test_doctests': 'the examples of all public calls',
     'test_house': 'this file',
     'test_ignored_options': 'options without effect, of all calls and commands',
+    'test_kills': 'every writer, killed at every boundary',
     'test_pages': 'README and docs',
     'test_project': 'pyproject.toml and .ci',
     'test_shipped_weights': 'the weights in the package',

@@ -10,6 +10,7 @@ from mbv3zoo.benchmark.plan import Group, is_file, make_plan
 from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
 from mbv3zoo.benchmark.rows import Row
 from mbv3zoo.runtimes.table import LIVE_FORMATS, SUFFIXES
+from mbv3zoo.utils.atomic import current
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.sizes import MOST_THREADS, parse_image_size, whole_number
 
@@ -65,7 +66,7 @@ def benchmark(
             raise ValueError(f'{path}: not an exported file; expected one that ends in {", ".join(SUFFIXES)}')
     names = [str(name) for name in (*models, *against)]
     for name in filter(is_file, names):
-        if not Path(name).exists():
+        if not current(Path(name)).exists():
             raise ValueError(f'{name}: there is no such file')
     plan = make_plan(names, runtimes, [parse_image_size(size, 'size') for size in sizes], batches)
     rows = []

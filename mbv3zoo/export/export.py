@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportSettings, Precision
 from mbv3zoo.runtimes.parts import digests
-from mbv3zoo.utils.atomic import atomic_write, move_beside
+from mbv3zoo.utils.atomic import staged
 
 
 def export(
@@ -102,8 +101,8 @@ def export(
     if labelled is not None:
         check_classes(detector, labelled)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix='.export-') as folder:
-        file = Path(folder) / path.name
+    with staged(path.parent, path.name) as folder:
+        file = folder / path.name
         write_graph(detector, info, file)
         if precision == 'int8' and calibration is not None:
             quantize(file, info, calibration_pixels(calibration, split, info))
@@ -116,6 +115,5 @@ def export(
                 f'{path}: not exported, as it differs from PyTorch by more than is allowed: {"; ".join(failures)}'
             )
         certificate = certificate.model_copy(update={'sha256': digests(file)})
-        atomic_write(certificate_path(file), (certificate.model_dump_json(indent=2) + '\n').encode('utf-8'))
-        move_beside(Path(folder), path)
+        certificate_path(file).write_text(certificate.model_dump_json(indent=2) + '\n', encoding='utf-8', newline='\n')
     return path

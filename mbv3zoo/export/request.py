@@ -12,6 +12,7 @@ from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo, ExportSettings
 from mbv3zoo.runtimes.table import FORMATS, Format, format_of
+from mbv3zoo.utils.atomic import current
 from mbv3zoo.utils.sizes import MOST_IMAGES, parse_image_size, whole_number
 from mbv3zoo.version import __version__
 
@@ -107,7 +108,7 @@ def nms_settings(thresholds: Mapping[str, Any]) -> ExportSettings:
 def check_target(path: Path, overwrite: bool) -> None:
     """Raises ValueError where a file, or the certificate that is written beside it, exists and is to be kept."""
     for target in (path, certificate_path(path)):
-        if target.exists() and not overwrite:
+        if current(target).exists() and not overwrite:
             raise ValueError(f'{target} exists already; choose another name, or ask for overwrite')
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.utils.atomic import current
 from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
 from mbv3zoo.utils.text import read_text
 
@@ -21,7 +22,7 @@ def read_certificate_data(path: Path) -> Any:
     Raises:
         ValueError: It is damaged.
     """
-    place = certificate_path(path)
+    place = current(certificate_path(path))
     if not place.is_file():
         return None
     text = read_text(place, SETTINGS_LIMIT, 'settings')

@@ -10,16 +10,20 @@ from pathlib import Path
 
 from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data
 from mbv3zoo.runtimes.table import format_of
+from mbv3zoo.utils.atomic import current
 
 # In a certificate: end of a file's name -> its SHA-256.
 DIGESTS_KEY = 'sha256'
 
 
 def parts(path: str | Path) -> dict[str, Path]:
-    """End of a name -> the file: the one that is opened first, then the one with its weights, where there are two."""
+    """End of a name -> where the file lies: the one that is opened, then the one with its weights, where there are two.
+
+    See `mbv3zoo.utils.atomic.current`: after a kill, that may be another folder, and the two may be in different ones.
+    """
     path, row = Path(path), format_of(path)
     stem = path.name.removesuffix(row.suffix)
-    return {end: path.with_name(stem + end) for end in (row.suffix, row.weights) if end}
+    return {end: current(path.with_name(stem + end)) for end in (row.suffix, row.weights) if end}
 
 
 def digests(path: str | Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from mbv3zoo.runtimes.graph_input import GraphInput
-from mbv3zoo.runtimes.parts import check_digests
+from mbv3zoo.runtimes.parts import check_digests, parts
 from mbv3zoo.runtimes.table import RUNTIMES, SUFFIXES, runtimes_for
 from mbv3zoo.utils.sizes import MOST_THREADS, whole_number
 
@@ -62,7 +62,8 @@ def open_session(
     able = runtimes_for(path)
     if not able:
         raise ValueError(f'{path}: not a file that a runtime opens; expected one that ends in {", ".join(SUFFIXES)}')
-    if not path.exists():
+    files = list(parts(path).values())
+    if not files[0].exists():
         raise ValueError(f'{path}: there is no such file')
     if runtime is not None and runtime not in able:
         raise ValueError(f'{path}: runtime {runtime!r} does not open it; expected {" or ".join(able)}')
@@ -75,7 +76,8 @@ def open_session(
     check_digests(path)
     module = import_module(f'mbv3zoo.runtimes.{name}')
     try:
-        return module.open(path, threads, device)
+        # Of two files each may lie elsewhere: the runtime asks for both.
+        return module.open(path if len(files) > 1 else files[0], threads, device)
     except (ValueError, ImportError, NotImplementedError):
         raise
     except Exception as error:  # each runtime raises its own

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -127,26 +126,6 @@ def current(path: Path) -> Path:
         if waiting.exists():
             return waiting
     return path
-
-
-def move_beside(folder: Path, path: Path) -> None:
-    """Moves the entries of a folder beside `path`, in place of entries of the same names.
-
-    The one called like `path` goes last, so that what it needs is there when it appears.
-
-    Args:
-        folder: The folder; on the same file system as `path`.
-        path: Where the last one goes.
-    """
-    for source in sorted(folder.iterdir(), key=lambda entry: (entry.name == path.name, entry.name)):
-        target = path.with_name(source.name)
-        if target.is_dir():
-            # A folder cannot be replaced in one step: the old one is moved out of the way first.
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix='.old-') as old:
-                os.replace(target, Path(old) / target.name)
-                os.replace(source, target)
-        else:
-            os.replace(source, target)
 
 
 def _put_right(staging: Path) -> None:

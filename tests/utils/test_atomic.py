@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mbv3zoo.utils.atomic import STAGING_NAME, atomic_write, atomic_write_all, current, move_beside, staged
+from mbv3zoo.utils.atomic import STAGING_NAME, atomic_write, atomic_write_all, current, staged
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 
@@ -208,19 +208,3 @@ def test_a_folder_in_the_way_of_a_file_is_told_before_anything_is_replaced(tmp_p
 def test_files_of_two_folders_are_refused(tmp_path):
     with pytest.raises(ValueError, match='expected files of one folder'):
         atomic_write_all({tmp_path / 'a': b'', tmp_path / 'b' / 'a': b''})
-
-
-def test_what_is_moved_beside_replaces_files_and_folders_and_the_named_one_goes_last(tmp_path, monkeypatch):
-    made, path = tmp_path / 'made', tmp_path / 'a'
-    for place, text in ((made, 'new'), (tmp_path, 'old')):
-        (place / 'b').mkdir(parents=True)
-        (place / 'b' / text).touch()
-        (place / 'a').write_text(text)
-    (made / 'c').write_text('new')
-    order, replace = [], os.replace
-    monkeypatch.setattr(os, 'replace', lambda source, target: (order.append(target), replace(source, target)))
-    move_beside(made, path)
-    assert path.read_text() == (tmp_path / 'c').read_text() == 'new'
-    assert [entry.name for entry in (tmp_path / 'b').iterdir()] == ['new']
-    assert not list(made.iterdir()) and order[-1] == path
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ['a', 'b', 'c', 'made']

@@ -1,0 +1,53 @@
+"""Every writer of files that belong together is killed at every boundary: what then loads is the old or the new.
+
+The harness is `helpers/killing.py`, the writers and readers are in `helpers/killed_writers.py`.
+"""
+
+import pytest
+from exported_files import needs
+from killed_writers import read_export, read_save, write_export, write_save
+from killing import KilledWriter
+
+# Where the decision falls, and where a set is put in place file by file.
+DECISIVE = ('complete', 'os.rename')
+
+
+def is_decisive(words):
+    return any(part in words for part in DECISIVE)
+
+
+def both(found):
+    """Some kills left the old, some the new."""
+    return any(versions != {1} for versions in found) and {1} in found
+
+
+def test_a_save_over_a_folder_that_is_killed_where_it_is_decided(tmp_path):
+    assert both(KilledWriter(write_save, read_save, tmp_path).check(lambda words: 'complete' in words))
+
+
+@pytest.mark.slow
+def test_a_save_over_a_folder_that_is_killed_anywhere(tmp_path):
+    killed = KilledWriter(write_save, read_save, tmp_path)
+    # As long as a set is written in five files, each is opened, written and synced.
+    assert len(killed.boundaries) > 20
+    assert both(killed.check())
+
+
+@pytest.mark.parametrize('name', ['openvino'])
+def test_an_export_over_a_file_that_is_killed_where_it_is_decided(name, tmp_path):
+    needs(name)
+    assert both(KilledWriter(write_export, read_export, tmp_path, name).check(is_decisive))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['openvino', 'ncnn', 'onnx', 'torchscript'])
+@pytest.mark.parametrize('old', [True, False])
+def test_an_export_that_is_killed_anywhere(name, old, tmp_path):
+    needs(name)
+    assert both(KilledWriter(write_export, read_export, tmp_path, name, old=old).check())
+
+
+@pytest.mark.slow
+def test_an_export_that_is_killed_again_while_the_next_one_puts_right_what_was_left(tmp_path):
+    needs('openvino')
+    KilledWriter(write_export, read_export, tmp_path, 'openvino').check_twice(is_decisive, 20)
