@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zipfile
@@ -42,6 +43,20 @@ def is_tensor(value: Any) -> bool:
     return isinstance(value, Record) and value.class_name in (_TENSOR, *_WRAPPERS)
 
 
+class _BoundedFile(io.FileIO):
+    """A file of which no part is read whole that is larger than any of a checkpoint's: above all, the list of parts.
+
+    `zipfile` reads that list at once, and makes an object of some hundred times its size for each of its entries.
+    """
+
+    def read(self, size: int | None = -1) -> bytes:
+        asked = MAX_PICKLE_BYTES + 1 if size is None or size < 0 else size
+        data = super().read(min(asked, MAX_PICKLE_BYTES + 1)) or b''
+        if len(data) > MAX_PICKLE_BYTES:
+            raise ValueError(f'a part of it, or the list of its parts, has more than {MAX_PICKLE_BYTES} bytes')
+        return data
+
+
 class TorchFile:
     """A file written by torch.save, open for reading; a context manager. Nothing in it is run.
 
@@ -64,21 +79,27 @@ class TorchFile:
         self._read_bytes = 0
         self._given_bytes = 0
         try:
-            self._archive = zipfile.ZipFile(self._path)
+            self._opened = _BoundedFile(self._path)
+            self._archive = zipfile.ZipFile(self._opened)
         except _ZIP_ERRORS as error:
             raise ValueError(f'{self._path}: the file is damaged or incomplete ({error}); fetch it again') from error
         try:
             self._folder = self._find_folder()
             self.root = read_pickle(self._read_small('data.pkl', MAX_PICKLE_BYTES))
         except ValueError as error:
-            self._archive.close()
+            self._close()
             raise ValueError(f'{self._path}: {error}') from error
 
     def __enter__(self) -> TorchFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        # It closes no file that was opened for it.
         self._archive.close()
+        self._opened.close()
 
     def tensor(self, record: Record) -> torch.Tensor:
         """One tensor of the graph, with its saved shape and dtype, on the CPU.

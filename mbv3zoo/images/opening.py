@@ -13,6 +13,7 @@ from importlib import import_module
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from mbv3zoo.images.bounded_file import BoundedFile, Unreadable
 from mbv3zoo.utils.sizes import MAX_PIXELS
 
 IMAGE_SUFFIXES = frozenset(
@@ -26,10 +27,6 @@ _PLUGINS = {
     'JPEG': 'Jpeg', 'PNG': 'Png', 'WEBP': 'WebP', 'BMP': 'Bmp', 'GIF': 'Gif', 'PPM': 'Ppm', 'TIFF': 'Tiff',
     'AVIF': 'Avif',
 }  # fmt: skip
-
-
-class Unreadable(ValueError):
-    """Why a file is not read, in words that go behind its name."""
 
 
 @contextmanager
@@ -46,7 +43,11 @@ def open_image(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Iterato
     """
     try:
         _check_is_regular(path)
-        with _without_limit_of_pil, open(path, 'rb') as file, Image.open(file, formats=_formats()) as image:
+        with (
+            _without_limit_of_pil,
+            BoundedFile(path, max_pixels) as file,
+            Image.open(file, formats=_formats()) as image,
+        ):
             _check_size(image, max_pixels)
             if isinstance(image, TiffImageFile):
                 _forget_odd_orientation(image)

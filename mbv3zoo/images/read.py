@@ -12,7 +12,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from mbv3zoo.images.opening import Unreadable, open_image, orientation_of, reason
+from mbv3zoo.images.bounded_file import BoundedFile, Unreadable, check_scans
+from mbv3zoo.images.opening import open_image, orientation_of, reason
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.tensors import is_tensor
 
@@ -118,7 +119,7 @@ def read_stored_size(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> t
         ValueError: as `read_size`.
     """
     with open_image(path, max_pixels) as image:
-        if isinstance(image, PngImageFile) and 'exif' not in image.info and _png_has_exif(path):
+        if isinstance(image, PngImageFile) and 'exif' not in image.info and _png_has_exif(path, max_pixels):
             image.load()
         width, height = image.size
         if isinstance(image, TiffImageFile):
@@ -137,6 +138,9 @@ def _check_has_colours(name: str, channels: int) -> None:
 
 def _file_to_rgb(path: str | os.PathLike, at_least: tuple[int, int] | None, max_pixels: int) -> Image.Image:
     with open_image(path, max_pixels) as image:
+        if isinstance(image, JpegImageFile):
+            assert image.fp is not None
+            check_scans(image.fp, image.width * image.height)
         covered = None
         # Phones write MPO, which is JPEG with more images behind the first one.
         if at_least is not None and isinstance(image, JpegImageFile):
@@ -146,14 +150,16 @@ def _file_to_rgb(path: str | os.PathLike, at_least: tuple[int, int] | None, max_
         return _pil_to_rgb(image, covered)
 
 
-def _png_has_exif(path: str | os.PathLike) -> bool:
+def _png_has_exif(path: str | os.PathLike, max_pixels: int) -> bool:
     """Whether a PNG holds an EXIF chunk anywhere; some writers put it behind the pixels."""
-    with open(path, 'rb') as file:
+    with BoundedFile(path, max_pixels) as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack('>I4s', head)
             if kind == b'eXIf':
                 return True
+            if kind == b'IEND':
+                return False
             file.seek(length + 4, os.SEEK_CUR)
     return False
 

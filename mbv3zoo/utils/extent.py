@@ -22,14 +22,11 @@ def check_extent(data: Any, most: int, deepest: int = DEEPEST) -> None:
     waiting, count = [(data, 0)], 0
     while waiting:
         value, depth = waiting.pop()
-        count += 1
-        if count > most or depth > deepest:
-            raise ValueError(too_much(most, deepest))
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        if len(inner) > most:
-            count = most
-        else:
-            waiting += [(item, depth + 1) for item in inner]
+        count += 1
+        if count > most or len(inner) > most or depth > deepest:
+            raise ValueError(too_much(most, deepest))
+        waiting += [(item, depth + 1) for item in inner]
 
 
 def too_much(most: int, deepest: int = DEEPEST) -> str:

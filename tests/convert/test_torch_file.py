@@ -228,7 +228,7 @@ def test_a_file_without_byte_order_is_read(saved):
 
 def test_a_description_of_any_size_is_not_read(saved, monkeypatch):
     monkeypatch.setattr(torch_file, 'MAX_PICKLE_BYTES', 10)
-    with pytest.raises(ValueError, match='at most 10 are read'):
+    with pytest.raises(ValueError, match='has more than 10 bytes|at most 10 are read'):
         TorchFile(saved[0])
 
 
@@ -301,3 +301,14 @@ def test_folders_and_missing_files_are_told_apart(tmp_path):
         TorchFile(tmp_path)
     with pytest.raises(ValueError, match='No such file'):
         TorchFile(tmp_path / 'none.pt')
+
+
+def test_a_list_of_parts_of_any_size_is_not_read(saved, monkeypatch):
+    path, value = saved
+    with zipfile.ZipFile(path, 'a') as archive:
+        for number in range(100):
+            archive.writestr(f'a/data/{number + 1}', b'')
+    assert torch.equal(read(path), value)
+    monkeypatch.setattr(torch_file, 'MAX_PICKLE_BYTES', 5000)
+    with pytest.raises(ValueError, match='the list of its parts, has more than 5000 bytes'):
+        TorchFile(path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageFile
 
-from mbv3zoo.images import opening
+from mbv3zoo.images import bounded_file
 from mbv3zoo.images.opening import open_image, orientation_of, pixel_limit
 from mbv3zoo.images.read import read_image, read_size, read_stored_size
 from mbv3zoo.utils.sizes import MAX_PIXELS
@@ -333,12 +333,12 @@ def test_files_that_cannot_be_opened(tmp_path, monkeypatch):
     os.symlink(tmp_path / 'loop.jpg', tmp_path / 'loop.jpg')
     real = open
 
-    def closed(path, *args):
+    def closed(path, *args, **options):
         if str(path).endswith('closed.jpg'):
             raise PermissionError(13, 'Permission denied', str(path))
-        return real(path, *args)
+        return real(path, *args, **options)
 
-    monkeypatch.setattr(opening, 'open', closed, raising=False)
+    monkeypatch.setattr(bounded_file, 'open', closed, raising=False)
     for name, why in {
         'empty.png': 'not an image: the file is empty',
         'folder.jpg': 'it is a directory',

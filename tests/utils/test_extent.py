@@ -7,6 +7,8 @@ def test_values_count_as_often_as_they_stand_there():
     check_extent({'a': [1, 2], 'b': 'xyz'}, 5)
     with pytest.raises(ValueError, match='more than 4 values'):
         check_extent({'a': [1, 2], 'b': 'xyz'}, 4)
+    with pytest.raises(ValueError, match='more than 4 values'):
+        check_extent([0] * 5, 4)
     shared = [1, 2]
     with pytest.raises(ValueError, match='more than 6 values'):
         check_extent([shared, shared], 6)
