@@ -3,6 +3,7 @@
     models--org--name/refs/main                     the commit that a branch or tag last stood for
     models--org--name/snapshots/<commit>/<name>     a link to
     models--org--name/blobs/<hash>                  the content, under the hash that the Hub states
+    models--org--name/hashes/<commit>/<name>        that hash, of our own, where a file cannot be a link
 
 The client's own functions that read it believe what stands in `refs/`, and its downloads put a file there under any
 name that a server sends. So downloads go to a folder of their own first (`staging`).
@@ -22,6 +23,7 @@ from pathlib import Path
 from huggingface_hub import constants
 from huggingface_hub.file_download import are_symlinks_supported, repo_folder_name
 
+from mbv3zoo.hub.integrity import Stated
 from mbv3zoo.utils.atomic import atomic_write
 
 _STAGING = '.mbv3zoo-'
@@ -71,6 +73,14 @@ class RepositoryCache:
         """Where content is kept."""
         return self.folder / 'blobs' / hash
 
+    def stated(self, commit: str, name: str) -> Stated | None:
+        """What the Hub stated of a file that is no link; None where another client, or an older version, fetched it."""
+        try:
+            note = self._note(commit, name).read_bytes()[:80].decode('ascii')
+        except (OSError, UnicodeDecodeError):
+            return None
+        return Stated(None, note) if is_commit(note) and not self.path(commit, name).is_symlink() else None
+
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
         """Context manager: an empty folder on the cache's file system, removed in the end with what is left in it."""
@@ -98,6 +108,10 @@ class RepositoryCache:
         if not are_symlinks_supported(self.cache_dir):
             if file == blob:
                 file = Path(shutil.copyfile(file, path.with_name(f'.{path.name}.{os.getpid()}.tmp')))
+            # What a commit holds under a name never changes, so it is true whatever becomes of the file.
+            with contextlib.suppress(OSError):
+                self._note(commit, name).parent.mkdir(parents=True, exist_ok=True)
+                atomic_write(self._note(commit, name), hash.encode())
             os.replace(file, path)
             return path
         if file != blob:
@@ -107,6 +121,9 @@ class RepositoryCache:
         link.symlink_to(os.path.relpath(blob, path.parent))
         os.replace(link, path)
         return path
+
+    def _note(self, commit: str, name: str) -> Path:
+        return self.folder / 'hashes' / commit / name
 
     def _reference(self, revision: str | None) -> Path:
         return self.folder / 'refs' / (revision or constants.DEFAULT_REVISION)

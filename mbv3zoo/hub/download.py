@@ -136,7 +136,7 @@ class _Source:
             path = self.cache.path(commit, name)
             if not path.is_file():
                 continue
-            if fault := find_fault(path):
+            if fault := find_fault(path, self.cache.stated(commit, name)):
                 _logger.warning('%s: the copy in the cache is corrupt: %s. It is removed.', self.failed(name), fault)
                 remove(path)
             else:

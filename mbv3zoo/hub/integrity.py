@@ -2,7 +2,7 @@
 
 The Hub states the sha256 of a large (LFS) file, and of any other the hash that git gives it. The cache keeps each file
 under that hash, as `blobs/<hash>`, and links to it from the folder of a commit: so a file can be checked at any time,
-without the network, by the name of what its link leads to.
+without the network, by the name of what its link leads to. Where there are no links, the hash is noted in a file.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def find_fault(path: Path, stated: Stated | None = None) -> str | None:
 
     Args:
         path: Where the cache keeps it.
-        stated: What the Hub states; by default what the cache remembers of that. A cache without symbolic links (some
-            on Windows) remembers nothing: there a file is checked when it is fetched, not again.
+        stated: What the Hub states; by default what the name of the content says of that. In a cache without symbolic
+            links (some on Windows) it is noted beside (`mbv3zoo.hub.cache`).
 
     Returns:
         A phrase with what was expected and found, or None: it is whole.

@@ -27,6 +27,7 @@ from mbv3zoo.utils.text import one_line
 _MISMATCH = re.compile(
     r'size mismatch for (\S+): .* with shape (?:torch.Size\()?(\[[^]]*]).* current model is (?:torch.Size\()?(\[[^]]*])'
 )
+_MISSING = re.compile(r'Missing key\(s\) in state_dict: "([^"]+)"')
 
 
 class PyramidBackbone(nn.Module):
@@ -186,9 +187,12 @@ class PyramidBackbone(nn.Module):
         """Why timm could not load the weights, in one line."""
         if 'No pretrained weights exist' in str(error):
             return f'backbone {self.name!r} has no weights; leave pretrained out'
-        if (found := _MISMATCH.search(str(error))) is None:
+        if found := _MISMATCH.search(str(error)):
+            tensor = '{} is {}, expected {}'.format(*found.groups())
+        elif found := _MISSING.search(str(error)):
+            tensor = f'{found[1]} is missing'
+        else:
             return f'the weights of backbone {self.name!r} cannot be loaded: {one_line(str(error), 300)}'
-        tensor = '{} is {}, expected {}'.format(*found.groups())
         trained_at = check_name(self.name).input_size[1:]
         if trained_at == self.build_args.get('img_size', trained_at):
             return f'the weights do not fit backbone {self.name!r}: {tensor}'

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from mbv3zoo.saving.digests import ACCEPT, DIGESTS, check_mark, head_metadata, read_digests
+from mbv3zoo.saving.settled import settled
 from mbv3zoo.saving.weights_file import NotTogether, identity, read_weights, weights_bytes
 from mbv3zoo.utils.atomic import atomic_write_all, current
 from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
@@ -35,10 +35,6 @@ NO_PICKLES = 'Weights are read from safetensors only, never from a pickle such a
 
 # Bytes; a file that claims more is not one of ours and is not read. Ten thousand class names take half a megabyte.
 CONFIG_LIMIT = SETTINGS_LIMIT
-# Seconds that a reader who meets another process's save waits, one after the other, before it complains.
-_WAITS = (0.05, 0.1, 0.2, 0.4)
-
-_Result = TypeVar('_Result')
 
 
 class SavedFiles(NamedTuple):
@@ -144,27 +140,7 @@ def read_saved(find: Callable[[], Mapping[str, Path]], advice: str = '', accept:
     Raises:
         ValueError: A file is damaged, or is not the one that was saved with config.json.
     """
-    return settled(lambda: _read_once(find(), advice, accept))
-
-
-def settled(read: Callable[[], _Result]) -> _Result:
-    """What is read of files of one save; while another process saves them, it is read again after a short wait.
-
-    Args:
-        read: Reads them; raises NotTogether where they come from two saves.
-
-    Raises:
-        ValueError: They come from two saves, and nobody is saving.
-    """
-    for wait in _WAITS:
-        try:
-            return read()
-        except (NotTogether, FileNotFoundError):
-            time.sleep(wait)
-    try:
-        return read()
-    except NotTogether as error:
-        raise ValueError(str(error)) from error
+    return settled(find, lambda files: _read_once(files, advice, accept))
 
 
 def _read_once(files: Mapping[str, Path], advice: str, accept: str) -> SavedFiles:

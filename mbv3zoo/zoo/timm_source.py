@@ -21,6 +21,7 @@ from mbv3zoo.models.timm_model import check_name, default_image_size
 from mbv3zoo.models.weights import check_loaded
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.digests import ACCEPT, accept_on_hub, read_digests
+from mbv3zoo.saving.settled import settled
 from mbv3zoo.saving.weights_file import identity, read_weights
 from mbv3zoo.utils.atomic import current
 from mbv3zoo.zoo.source import Source
@@ -62,7 +63,9 @@ class TimmSource(Source):
         """
         with self.named():
             if pretrained:
-                self._config, self._weights = saved_folder.settled(self._read)
+                self._config, self._weights = settled(
+                    lambda: self._find(saved_folder.CONFIG_NAME, saved_folder.BACKBONE_NAME), self._read
+                )
             return self._read_config()
 
     def _read_config(self) -> DetectorConfig:
@@ -91,8 +94,7 @@ class TimmSource(Source):
             raise ValueError(f'{self.name}: {self._weights.path.name} was replaced while it was loaded; load it again')
         check_loaded(network, self._weights.tensors, self.name)
 
-    def _read(self) -> tuple[dict[str, Any], _Weights]:
-        files = self._find(saved_folder.CONFIG_NAME, saved_folder.BACKBONE_NAME)
+    def _read(self, files: Mapping[str, Path]) -> tuple[dict[str, Any], _Weights]:
         config = saved_folder.read_config(files[saved_folder.CONFIG_NAME])
         path = files[saved_folder.BACKBONE_NAME]
         opened = identity(path)

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from hub_server import Blob, HubServer, cut, flipped, reset, reset_after, run_client, slow, stale_etag, with_headers
 
@@ -503,3 +504,73 @@ hub.push_folder('saved', 'org/card')
     assert repo.files(newer.oid)['README.md'].decode() == edited.replace('# A', '# A better')
     assert repo.changed_files(newer.oid) == {'README.md'}
     assert repo.files(last.oid)['README.md'].decode() == edited + 'At the last moment.'
+
+
+def test_a_cache_without_links_checks_its_files_again_too(tmp_path):
+    code = """
+import json, logging, sys
+from pathlib import Path
+from huggingface_hub import constants, file_download, hf_hub_download
+from mbv3zoo import hub
+from mbv3zoo.hub import cache
+
+file_download.are_symlinks_supported = cache.are_symlinks_supported = lambda *folder: False
+said = []
+handler = logging.Handler()
+handler.emit = lambda record: said.append(record.getMessage())
+logging.getLogger('mbv3zoo.hub').addHandler(handler)
+
+def spoil(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:9] + b'?' + data[10:])
+
+path = hub.pull('org/plain')['model.safetensors']
+whole = path.read_bytes()
+assert not path.is_symlink() and not said
+for options in ({'local_files_only': True}, {}):
+    spoil(path)
+    try:
+        assert hub.pull('org/plain', **options)['model.safetensors'].read_bytes() == whole
+    except FileNotFoundError as error:
+        assert options and 'corrupt there' in str(error), error
+        assert hub.pull('org/plain')['model.safetensors'].read_bytes() == whole
+    assert len(said) == 1 and 'its hash is' in said.pop()
+
+# What the client itself put there has no record, and is taken as it is.
+spoil(Path(hf_hub_download('org/other', 'model.safetensors')))
+assert hub.pull('org/other')['model.safetensors'].read_bytes()[9:10] == b'?'
+"""
+    with HubServer() as server:
+        for name in ('plain', 'other'):
+            server.add_repo(f'org/{name}', content(name))
+        run_client(server, code, tmp_path)
+
+
+def test_a_repository_that_does_not_fit_itself_is_told_by_its_name(tmp_path):
+    weights, record = {'weight': torch.ones(3)}, {'backbone': 'test_resnet', 'num_classes': 2}
+    folder = save_folder(tmp_path / 'saved', {'library_name': 'mbv3zoo', 'detector': record}, weights, weights, CARD)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    exchanged = files | {WEIGHTS: files[HEAD]}
+    code = """
+import mbv3zoo
+
+def check(name, *words, **options):
+    try:
+        mbv3zoo.create_detector(name, pretrained=True, **options)
+    except ValueError as error:
+        assert all(word in str(error) for word in (name, *words)) and '\\n' not in str(error), error
+    else:
+        raise AssertionError(name)
+
+check('org/exchanged', 'model.safetensors is not the file that was saved', 'the owner removes the entry', 'hf download')
+check('org/alike', 'bn1.bias is missing')
+check('hf-hub:org/damaged', 'model.safetensors is corrupt')
+check('hf-hub:org/empty', 'conv1.0.weight is missing')
+"""
+    record = json.dumps({'architecture': 'test_resnet', 'pretrained_cfg': {}, 'sha256': 'of their own'}).encode()
+    with HubServer() as server:
+        server.add_repo('org/exchanged', exchanged)
+        server.add_repo('org/alike', files)
+        server.add_repo('org/damaged', {'config.json': record, WEIGHTS: b'not safetensors'})
+        server.add_repo('org/empty', {'config.json': record, WEIGHTS: safetensors.torch.save({})})
+        run_client(server, code, tmp_path)

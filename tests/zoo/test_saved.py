@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 import mbv3zoo
 from mbv3zoo.saving import folder as saved_folder
+from mbv3zoo.saving import settled
 from mbv3zoo.zoo.configs import named_weights
 from mbv3zoo.zoo.resolve import copy_saved, resolve
 
@@ -73,7 +74,7 @@ def test_a_record_that_does_not_fit_its_weights_is_told_with_the_folder_and_the_
 
 
 def test_a_flip_of_any_byte_is_told_or_changes_nothing(saved, copy, monkeypatch):
-    monkeypatch.setattr(saved_folder, '_WAITS', ())
+    monkeypatch.setattr(settled, '_WAITS', ())
     whole = mbv3zoo.load(saved)
     for path in sorted(copy.glob('*.[js]*')):
         data = path.read_bytes()
@@ -104,7 +105,7 @@ def test_a_reader_waits_for_a_save_that_is_in_the_middle(saved, copy, monkeypatc
         for name in saved_folder.WEIGHT_NAMES:
             shutil.copy(new / name, copy)
 
-    monkeypatch.setattr(saved_folder.time, 'sleep', finish)
+    monkeypatch.setattr(settled.time, 'sleep', finish)
     loaded = mbv3zoo.load(copy)
     assert loaded.config.class_names == ('owl', 'bee')
     assert torch.equal(loaded.head.convs[0].bias, other.head.convs[0].bias)
