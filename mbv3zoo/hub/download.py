@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypedDict
 
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, is_offline_mode
 from huggingface_hub.errors import EntryNotFoundError, FileMetadataError, RevisionNotFoundError
+from huggingface_hub.utils import tqdm
 
 from mbv3zoo.hub.arguments import cache_folder, check_repo_id, check_revision, check_token
 from mbv3zoo.hub.cache import RepositoryCache, is_commit
 from mbv3zoo.hub.errors import ATTEMPTS, HTTP_ERROR, ask, disk_errors, is_passing_download, no_such_file
 from mbv3zoo.hub.integrity import Stated, find_fault, remove, stated_files
+from mbv3zoo.hub.xet import Transfers
 from mbv3zoo.saving.folder import CONFIG_NAME, LOADED_NAMES, check_config_size
 from mbv3zoo.version import __version__
 
@@ -116,6 +118,7 @@ class _Source:
     revision: str | None
     cache_dir: Path
     token: str | bool | None
+    transfers: Transfers = field(default_factory=Transfers)
 
     @cached_property
     def cache(self) -> RepositoryCache:
@@ -211,6 +214,7 @@ class _Source:
                 fault = find_fault(file, known)
                 if fault is None:
                     return self.cache.keep(file.resolve(), known.hash, commit, name)
+            self.transfers.give_up_xet(f'{name} is not what the Hub states: {fault}')
             if not again:
                 _logger.warning('%s: it is not what the Hub states: %s. Fetched once more.', failed, fault)
         raise ValueError(
@@ -221,7 +225,7 @@ class _Source:
     def _download(self, name: str, commit: str, stated: Stated, folder: Path) -> Path:
         """Fetches a file into a cache of its own."""
 
-        def download() -> str:
+        def download(bars: type[tqdm]) -> str:
             try:
                 return hf_hub_download(
                     self.repo_id,
@@ -229,6 +233,7 @@ class _Source:
                     revision=commit,
                     cache_dir=folder,
                     token=self.token,
+                    tqdm_class=bars,
                     **LIBRARY,
                 )
             except ValueError as error:
@@ -237,5 +242,6 @@ class _Source:
                     raise error.__cause__ from error
                 raise
 
-        path = ask(download, self.failed(name), self.repo_id, passing=is_passing_download, most_bytes=stated.size)
-        return Path(path)
+        failed = self.failed(name)
+        transfer = partial(self.transfers.run, download, f'Downloading {name} from {self.repo_id}', failed)
+        return Path(ask(transfer, failed, self.repo_id, passing=is_passing_download, most_bytes=stated.size))

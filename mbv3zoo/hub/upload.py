@@ -15,6 +15,7 @@ from mbv3zoo.hub.arguments import check_repo_id, check_revision, check_token
 from mbv3zoo.hub.download import LIBRARY
 from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
 from mbv3zoo.hub.integrity import is_same, stated_files
+from mbv3zoo.hub.xet import Transfers
 from mbv3zoo.saving.folder import CARD_NAME, all_files, no_card
 from mbv3zoo.version import __version__
 
@@ -81,18 +82,27 @@ def push_folder(
         contents[CARD_NAME] = card.encode('utf-8')
     if CARD_NAME not in contents:
         raise no_card(folder)
+    files = [PushedFile(name, _size(content)) for name, content in contents.items()]
     if dry_run:
-        return [PushedFile(name, _size(content)) for name, content in contents.items()]
+        return files
     api = HfApi(token=token, **LIBRARY)
     at = f' at revision {revision!r}' if revision else ''
     failed = f'cannot push to {repo_id!r} on the Hub{at}'
     message = commit_message or f'Upload with mbv3zoo {__version__}'
+    transfers, size = Transfers(), sum(file.size for file in files)
+
+    def send(operations: list[CommitOperationAdd]) -> None:
+        def upload(_: object) -> None:
+            api.preupload_lfs_files(repo_id, operations, revision=revision, create_pr=create_pr, free_memory=False)
+
+        transfers.run(upload, f'Uploading to {repo_id}', failed, size)
+
     with disk_errors(failed, constants.HF_HOME):
         ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True), failed, repo_id)
         if revision is not None:
             ask(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), failed, repo_id)
         return ask(
-            lambda: _commit(api, repo_id, contents, revision, message, create_pr, check_card),
+            lambda: _commit(api, repo_id, contents, revision, message, create_pr, check_card, send),
             failed,
             repo_id,
             # When the answer is lost nothing tells us whether the pull request was opened, so no second one is.
@@ -130,6 +140,7 @@ def _commit(
     message: str,
     create_pr: bool,
     check_card: Callable[[str], None] | None,
+    send: Callable[[list[CommitOperationAdd]], None],
 ) -> str:
     """Commits what differs from the newest commit; harmless to repeat."""
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
@@ -145,9 +156,12 @@ def _commit(
     if all(is_same(content, stated.get(name)) for name, content in merged.items()):
         return f'{constants.ENDPOINT}/{repo_id}/commit/{info.sha}'
     # upload_folder may split what it uploads into several commits; create_commit never does.
+    operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in merged.items()]
+    # The large files first, so that nothing but their upload is repeated where Xet fails.
+    send(operations)
     commit = api.create_commit(
         repo_id,
-        [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in merged.items()],
+        operations,
         commit_message=message,
         revision=revision,
         create_pr=create_pr,
