@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from huggingface_hub import RepoCard
 
+from mbv3zoo.cards.bounds import check_card
+
 BEGIN = '<!-- mbv3zoo:begin -->'
 END = '<!-- mbv3zoo:end -->'
 
@@ -59,6 +61,7 @@ def edit_library_part(card: str, edit: Callable[[str], str]) -> str:
 
 def _parse(content: str, whose: str) -> RepoCard:
     try:
+        check_card(content)
         return RepoCard(content)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ValueError(
@@ -94,11 +97,11 @@ def _merge_text(old: str, new: str) -> str:
 
 def _split(text: str) -> tuple[str, str, str] | None:
     """Text before, in (with the markers) and after the library's part; None unless there is exactly one."""
-    match = re.fullmatch(f'(.*)({BEGIN}.*{END})(.*)', text, re.DOTALL)
-    if match is None or text.count(BEGIN) != 1 or text.count(END) != 1:
+    begin, end = text.find(BEGIN), text.find(END)
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
         return None
-    before, library, after = match.groups()
-    return before, library, after
+    end += len(END)
+    return text[:begin], text[begin:end], text[end:]
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -106,6 +109,6 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _append(text: str, paragraphs: list[str]) -> str:
-    present = _paragraphs(text)
+    present = set(_paragraphs(text))
     missing = [paragraph for paragraph in paragraphs if paragraph not in present]
     return '\n\n'.join([text.rstrip('\n'), *missing]) + '\n' if missing else text

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Literal, Unpack, overload
 
 from huggingface_hub import ModelCard
+from yaml import YAMLError
 
 from mbv3zoo import hub
+from mbv3zoo.cards.bounds import CARD_LIMIT, check_card
 from mbv3zoo.cards.merge import edit_library_part
 from mbv3zoo.licenses import check_push, hub_license
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import read_folder_config
+from mbv3zoo.utils.text import read_bytes
 
 
 @overload
@@ -88,7 +91,7 @@ def published_card(folder: Path, repo_id: str, license: str | None = None, allow
     path = folder / saved_folder.CARD_NAME
     if not path.is_file():
         raise saved_folder.no_card(folder)
-    text = path.read_bytes().decode('utf-8-sig')
+    text = read_bytes(path, CARD_LIMIT, 'a card').decode('utf-8-sig')
     if license and license != card_license(text):
         card = ModelCard(text, ignore_metadata_errors=True)
         card.data['license'], card.data['license_name'] = hub_license(license)
@@ -102,7 +105,14 @@ def card_license(card: str) -> str | None:
 
     Args:
         card: Its text.
+
+    Raises:
+        ValueError: The metadata cannot be read, or are larger than those of any card.
     """
+    try:
+        check_card(card)
+    except (ValueError, YAMLError) as error:
+        raise ValueError(f'{saved_folder.CARD_NAME}: {error}') from error
     data = ModelCard(card, ignore_metadata_errors=True).data
     license = data.get('license')
     name = data.get('license_name') if license == 'other' else None

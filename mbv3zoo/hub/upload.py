@@ -10,6 +10,7 @@ from typing import NamedTuple
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 from huggingface_hub.hf_api import ModelInfo
 
+from mbv3zoo.cards.bounds import CARD_LIMIT
 from mbv3zoo.cards.merge import merge_card
 from mbv3zoo.hub.arguments import check_repo_id, check_revision, check_token
 from mbv3zoo.hub.download import LIBRARY
@@ -17,6 +18,7 @@ from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
 from mbv3zoo.hub.integrity import is_same, stated_files
 from mbv3zoo.hub.xet import Transfers
 from mbv3zoo.saving.folder import CARD_NAME, all_files, no_card
+from mbv3zoo.utils.text import read_bytes
 from mbv3zoo.version import __version__
 
 
@@ -122,7 +124,7 @@ def merge_with_hub(api: HfApi, contents: Mapping[str, Path | bytes], info: Model
     if not info.sha or CARD_NAME not in stated_files(info):
         return dict(contents)
     card = contents[CARD_NAME]
-    text = (card if isinstance(card, bytes) else card.read_bytes()).decode('utf-8-sig')
+    text = (card if isinstance(card, bytes) else read_bytes(card, CARD_LIMIT, 'a card')).decode('utf-8-sig')
     old = _read_card(api, info.id, info.sha)
     with ours():
         return {**contents, CARD_NAME: merge_card(old, text).encode('utf-8')}
@@ -175,4 +177,4 @@ def _read_card(api: HfApi, repo_id: str, commit: str) -> str:
     # Not by the usual cache: the client would hide behind it that the Hub failed.
     with tempfile.TemporaryDirectory() as folder:
         path = api.hf_hub_download(repo_id, CARD_NAME, revision=commit, cache_dir=folder)
-        return Path(path).read_bytes().decode('utf-8-sig')
+        return read_bytes(Path(path), CARD_LIMIT, 'a card').decode('utf-8-sig')
