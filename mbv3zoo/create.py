@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.detector import Detector
 from mbv3zoo.licenses import check_allowed
+from mbv3zoo.models.weights import check_finite
 from mbv3zoo.zoo.registry import detector_names, known_weights
 from mbv3zoo.zoo.resolve import resolve
 from mbv3zoo.zoo.settings import DetectorSettings, Given
@@ -110,6 +111,8 @@ def _build(source: Source, config: DetectorConfig, pretrained: bool, given: Mapp
     args = source.build_args(config, pretrained, given)
     with source.named():
         detector = Detector(config, pretrained=pretrained and not source.is_saved, **args)
+    if path := given.get('checkpoint_path'):
+        check_finite(detector, path)
     if device := given.get('device'):
         detector.to(device)
     if dtype := given.get('dtype'):

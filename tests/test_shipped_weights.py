@@ -1,5 +1,6 @@
 """The detectors that come with the package."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 import mbv3zoo
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.run import run_evaluation as evaluate
+from mbv3zoo.saving.weights_file import file_digest
 from mbv3zoo.synth import CLASS_NAMES, SyntheticConfig, synthesize
 from mbv3zoo.zoo.configs import named_weights
 
@@ -52,6 +54,13 @@ def test_it_is_stored_in_half_precision(name):
     parameters = sum(p.numel() for p in mbv3zoo.create_detector(name).parameters())
     size = sum(path.stat().st_size for path in folder.glob('*.safetensors'))
     assert size < 2.2 * parameters
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_its_weights_are_checked_by_their_digests(name):
+    folder = named_weights()[name]
+    digests = json.loads((folder / 'config.json').read_text(encoding='utf-8'))['sha256']
+    assert digests == {path.name: file_digest(path) for path in folder.glob('*.safetensors')}
 
 
 def test_all_together_are_small():

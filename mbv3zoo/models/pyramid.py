@@ -175,7 +175,7 @@ class PyramidBackbone(nn.Module):
             reason = str(error) or type(error).__name__
             raise ValueError(f'backbone {self.name!r} cannot be built with {shown}: {reason}') from error
         except (RuntimeError, SafetensorError) as error:
-            if not pretrained or is_out_of_memory(error):
+            if not (pretrained or self.build_args.get('checkpoint_path')) or is_out_of_memory(error):
                 raise
             raise ValueError(self._unfit(error)) from error
         if isinstance(model, FeatureGetterNet) and type(model.model).__module__.endswith('.gemma4_vit'):

@@ -123,9 +123,11 @@ def check_finite(network: DetectorNetwork, source: Any, weights: Mapping[str, Te
 
 
 def _is_finite(tensor: Tensor, may_be_infinite: bool) -> bool:
-    # Not all operations have versions for 8 bits.
-    values = tensor.float() if tensor.element_size() == 1 else tensor
-    return not bool(values.isnan().any()) if may_be_infinite else bool(values.isfinite().all())
+    if not tensor.numel():
+        return True
+    # Not all operations have versions for 8 bits. NaN is the least and the greatest of any numbers it is among.
+    extremes = torch.stack((tensor.float() if tensor.element_size() == 1 else tensor).aminmax())
+    return not bool(extremes.isnan().any()) if may_be_infinite else bool(extremes.isfinite().all())
 
 
 def check_size(config: DetectorConfig, saved: SavedWeights, source: Any) -> None:

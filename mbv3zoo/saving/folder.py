@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mbv3zoo.saving.digests import ACCEPT, DIGESTS, check_mark, head_metadata, read_digests
 from mbv3zoo.saving.settled import settled
-from mbv3zoo.saving.weights_file import NotTogether, identity, read_weights, weights_bytes
+from mbv3zoo.saving.weights_file import NotTogether, read_weights, weights_bytes
 from mbv3zoo.utils.atomic import atomic_write_all, current
 from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
 from mbv3zoo.utils.text import read_text
@@ -143,16 +143,34 @@ def read_saved(find: Callable[[], Mapping[str, Path]], advice: str = '', accept:
     return settled(find, lambda files: _read_once(files, advice, accept))
 
 
+def read_contents(find: Callable[[], Mapping[str, Path]]) -> dict[str, bytes]:
+    """Name -> bytes of all files of a detector, all of one save, as they are copied.
+
+    Args:
+        find: Gives name -> path of the files.
+
+    Raises:
+        ValueError: A file is not the one that was saved with config.json.
+    """
+    return settled(find, _read_contents)
+
+
+def _read_contents(files: Mapping[str, Path]) -> dict[str, bytes]:
+    contents = {name: path.read_bytes() for name, path in files.items()}
+    digests = read_digests(read_config(files[CONFIG_NAME]), WEIGHT_NAMES, files[CONFIG_NAME])
+    for name, digest in (digests or {}).items():
+        if hashlib.sha256(contents[name]).hexdigest() != digest:
+            raise NotTogether(f'{files[name]} is not the file that was saved with its config.json. {ACCEPT}')
+    return contents
+
+
 def _read_once(files: Mapping[str, Path], advice: str, accept: str) -> SavedFiles:
     path = files[CONFIG_NAME]
-    opened = identity(path)
     config = read_config(path, advice)
     digests = read_digests(config, WEIGHT_NAMES, path)
     backbone, head = (read_weights(files[name], advice, (digests or {}).get(name), accept) for name in WEIGHT_NAMES)
     if digests is None:
         check_mark(files[BACKBONE_NAME], files[HEAD_NAME], advice)
-    if identity(path) != opened:
-        raise NotTogether(f'{path} was replaced while it was read. Load it again.')
     return SavedFiles(config, backbone, head)
 
 

@@ -24,6 +24,9 @@ def settled(find: Callable[[], Mapping[str, Path]], read: Callable[[Mapping[str,
         find: Gives name -> path of the files.
         read: Reads them; raises NotTogether where they come from two saves.
 
+    Returns:
+        What `read` returned of files that stayed the same meanwhile.
+
     Raises:
         ValueError: They come from two saves, and nobody is saving.
     """
@@ -31,10 +34,15 @@ def settled(find: Callable[[], Mapping[str, Path]], read: Callable[[Mapping[str,
         try:
             files = find()
             before = _identities(files)
-            return read(files)
+            result = read(files)
+            if _identities(files) == before:
+                return result
+            failure: Exception = NotTogether(
+                f'{next(iter(files.values()))} was replaced while it was read; read it again'
+            )
         except FileNotFoundError as error:
             # It was moved to its place in between.
-            failure: Exception = error
+            failure = error
         except NotTogether as error:
             failure = error
             if not _change_within_a_second(find, before):

@@ -9,6 +9,7 @@ from timm.models import is_model
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.hub import PullOptions
+from mbv3zoo.saving.folder import read_contents
 from mbv3zoo.utils.atomic import atomic_write_all
 from mbv3zoo.utils.folders import claimed_folder
 from mbv3zoo.zoo.config_source import ConfigSource
@@ -84,7 +85,6 @@ def copy_saved(name: str | Path, folder: str | Path, **options: Unpack[PullOptio
     with claimed_folder(folder) as claimed:
         source = resolve_saved(name, **options)
         # What is copied is a detector, and whole.
-        source.read_config()
-        source.read_weights()
-        atomic_write_all({claimed / file: path.read_bytes() for file, path in source.all_files().items()})
+        source.read_config(pretrained=True)
+        atomic_write_all({claimed / name: data for name, data in read_contents(source.all_files).items()})
     return claimed

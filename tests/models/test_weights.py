@@ -82,6 +82,19 @@ def test_weights_must_be_finite_and_buffers_that_bound_something_no_nan(name, va
         check_finite(network, 'here')
 
 
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e5m2])
+def test_one_value_anywhere_is_found_in_any_precision(trained, dtype):
+    for size in (0, 1, 17, 200):
+        whole = torch.ones(size).to(dtype)
+        check_finite(trained, 'here', {'a': whole})
+        for place in {0, size // 2, size - 1} if size else ():
+            for value in (torch.nan, torch.inf, -torch.inf):
+                wrong = torch.ones(size)
+                wrong[place] = value
+                with pytest.raises(ValueError, match='here: NaN or infinity in 1 tensor of the weights, b'):
+                    check_finite(trained, 'here', {'a': whole, 'b': wrong.to(dtype)})
+
+
 def test_types_of_tensors_are_checked_before_they_are_loaded(trained):
     state = dict(trained.state_dict())
     for tensor, kind in ((torch.ones(21), 'complex64'), (torch.ones(21), 'int64')):

@@ -17,7 +17,9 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.saving.folder import (
     CONFIG_LIMIT,
     LOADED_NAMES,
+    all_files,
     read_config,
+    read_contents,
     read_saved,
     save_folder,
     saved_files,
@@ -224,6 +226,17 @@ def test_a_killed_save_leaves_the_earlier_one_whole(tmp_path):
     save(folder, 1, {'new': True})
     assert_same(load(folder)[1], make_state(1))
     assert listing(folder).keys() == before.keys()  # what the killed process left is gone
+
+
+def test_what_is_copied_are_bytes_of_one_save(tmp_path):
+    save(tmp_path, 0)
+    contents = read_contents(lambda: all_files(tmp_path))
+    assert contents == listing(tmp_path)
+    # A config.json of another save, between a look at the files and the reading of their bytes.
+    with pytest.raises(ValueError, match=r'model\.safetensors is not the file that was saved'):
+        read_contents(
+            lambda: saved_files(save(tmp_path, 0)) | {'config.json': save(tmp_path / 'new', 1) / 'config.json'}
+        )
 
 
 @pytest.mark.parametrize(
