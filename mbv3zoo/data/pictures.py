@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import torch
 from torchvision.transforms.v2.functional import resize
@@ -19,6 +19,7 @@ from torchvision.transforms.v2.functional import resize
 from mbv3zoo.data.records import Record
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import utf8
 
@@ -26,6 +27,7 @@ from mbv3zoo.utils.text import utf8
 _SHARED_MEMORY = Path('/dev/shm')
 # To be increased when images are decoded or stored differently, so that old caches are not read.
 _CACHE_FORMAT = 1
+_ADVICE = "use cache 'no', or set XDG_CACHE_HOME to a folder with room that can be written to"
 
 
 class Pictures:
@@ -167,22 +169,26 @@ def _shared(size: int, head: int) -> torch.Tensor:
 def _file(name: str, size: int, folder: Path) -> Path:
     path = folder / f'{name}.cache'
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        _check_room(size, folder, "disk space; use cache 'no', or set XDG_CACHE_HOME to a folder with room")
-        # Another process may create the same file, so it appears at its full size.
-        unfinished = path.with_suffix(f'.{os.getpid()}')
         try:
-            with open(unfinished, 'wb') as file:
-                file.truncate(size)
-                if size and hasattr(os, 'posix_fallocate'):
-                    # Allocated now, as a disk that fills up under a mapped file kills the process.
-                    os.posix_fallocate(file.fileno(), 0, size)
-            os.replace(unfinished, path)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ValueError(f'cannot make a cache of {size / 2**30:.1f} GiB in {folder}: {error.strerror}') from error
-        finally:
-            unfinished.unlink(missing_ok=True)
+            raise ValueError(f'cannot make the cache folder {folder}: {error.strerror}; {_ADVICE}') from error
+        _check_room(size, folder, f'disk space; {_ADVICE}')
+        try:
+            # Another process may create the same file, so it appears at its full size.
+            atomic_write(path, lambda file: _allocate(file, size))
+        except OSError as error:
+            raise ValueError(
+                f'cannot make a cache of {size / 2**30:.1f} GiB in {folder}: {os.strerror(error.errno or 0)}; {_ADVICE}'
+            ) from error
     return path
+
+
+def _allocate(file: BinaryIO, size: int) -> None:
+    file.truncate(size)
+    if size and hasattr(os, 'posix_fallocate'):
+        # Allocated now, as a disk that fills up under a mapped file kills the process.
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _mapped(path: Path, size: int) -> torch.Tensor:

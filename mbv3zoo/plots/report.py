@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.evaluation.metrics import Evaluation
+from mbv3zoo.evaluation.metrics import Evaluation, Metrics
 from mbv3zoo.evaluation.run import as_predicted
 from mbv3zoo.plots.confusion import confusion_matrix, plot_confusion
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.plots.precision_recall import plot_precision_recall
 from mbv3zoo.utils.atomic import atomic_write
+
+# What `write_plots` writes.
+PLOT_NAMES = ('pr_curve.png', 'confusion_matrix.png', 'predictions.png')
 
 
 def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path) -> None:
@@ -22,6 +25,12 @@ def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path)
         data: The dataset that was evaluated.
         folder: Created if it does not exist.
     """
+    write_plots(evaluation, data, folder)
+    write_metrics(evaluation.metrics, Path(folder) / 'metrics.json')
+
+
+def write_plots(evaluation: Evaluation, data: DetectionSet, folder: str | Path) -> None:
+    """Writes the plots of `write_report`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     plot_precision_recall(evaluation.curves, folder / 'pr_curve.png')
@@ -29,5 +38,8 @@ def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path)
     matrix = confusion_matrix(data, [as_predicted(found) for found in evaluation.detections])
     plot_confusion(matrix, data.class_names, folder / 'confusion_matrix.png')
     plot_predictions(data, evaluation.detections, folder / 'predictions.png')
-    text = json.dumps(evaluation.metrics.to_dict(), indent=2) + '\n'
-    atomic_write(folder / 'metrics.json', text.encode('utf-8'))
+
+
+def write_metrics(metrics: Metrics, path: Path) -> None:
+    """Writes the figures of `write_report`, as JSON."""
+    atomic_write(path, (json.dumps(metrics.to_dict(), indent=2) + '\n').encode('utf-8'))

@@ -19,6 +19,7 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.training.loss_parts import Losses
 from mbv3zoo.training.losses import create_loss
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
+from mbv3zoo.training.state_checks import difference, new_optimizer_state
 from mbv3zoo.training.sync_norm import synchronise_norms
 from mbv3zoo.utils.progress import bar
 
@@ -105,7 +106,12 @@ class Learner:
         }
 
     def load_state_dict(self, state: dict[str, Any], epoch: int) -> None:
-        """Continues after `epoch` epochs from what `state_dict` returned then."""
+        """Continues after `epoch` epochs from what `state_dict` returned then.
+
+        Raises:
+            ValueError: Something is missing, or is not of this detector and these settings. Nothing was changed.
+        """
+        self._check(state)
         self.accelerator.unwrap_model(self.model).load_state_dict(state['model'])
         if self.ema:
             self.ema.module.load_state_dict(state['ema'])
@@ -113,6 +119,26 @@ class Learner:
         if state['scaler']:
             self.accelerator.scaler.load_state_dict(state['scaler'])
         self.schedule.step_update(epoch * self.updates_per_epoch)
+
+    def _check(self, state: dict[str, Any]) -> None:
+        own = self.state_dict()
+        # A moving average or a scaler that is no longer wanted is left out.
+        expected = {name: own[name] for name in ('model', 'ema', 'scaler') if own[name] is not None}
+        # One that is newly wanted begins with the next step.
+        if state.get('scaler') is None:
+            expected.pop('scaler', None)
+        for name, value in expected.items():
+            if fault := difference(state.get(name), value, name):
+                raise ValueError(fault)
+        layout = new_optimizer_state(self.accelerator.unwrap_model(self.model), self.config)
+        given = state.get('optimizer')
+        if isinstance(given, dict) and isinstance(given.get('state'), dict):
+            # A parameter that took part in no loss so far has no entry.
+            layout['state'] = {index: entry for index, entry in layout['state'].items() if index in given['state']}
+        if fault := difference(given, layout, 'optimizer', more=True):
+            raise ValueError(
+                f'{fault} (optimizer, lr_backbone, layer_decay and freeze_backbone must be as the run began)'
+            )
 
     def _batches(self) -> Iterator[tuple[torch.Tensor, Targets]]:
         """The loader's batches; the time spent waiting for them is kept in `waited`."""

@@ -8,6 +8,7 @@ from typing import Any
 from timm.optim import (
     create_optimizer_v2,
     get_optimizer_info,
+    list_optimizers,
     param_groups_layer_decay,
     param_groups_weight_decay,
 )
@@ -17,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.utils.text import nearest
 
 
 def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
@@ -38,11 +40,21 @@ def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
         ValueError: timm has no optimizer of this name.
     """
     # timm passes `momentum` only to optimizers that have one; Adam and its variants have betas instead.
+    check_optimizer(config.optimizer)
     num_betas = get_optimizer_info(config.optimizer.removeprefix('lookahead_')).num_betas
     betas: dict[str, Any] = {'betas': (config.momentum, 0.999)} if num_betas == 2 else {}
     return create_optimizer_v2(
         _parameter_groups(model, config), config.optimizer, lr=config.lr, momentum=config.momentum, **betas
     )
+
+
+def check_optimizer(name: str) -> None:
+    """Raises ValueError if timm has no optimizer of a name."""
+    try:
+        get_optimizer_info(name.removeprefix('lookahead_'))
+    except ValueError as error:
+        hint = nearest(name, map(str, list_optimizers()), 'expected one of timm.optim.list_optimizers()')
+        raise ValueError(f'optimizer: {name!r} is unknown to timm; {hint}') from error
 
 
 def create_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> Scheduler:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from mbv3zoo.config.training import RunConfig, TrainConfig
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state
 from mbv3zoo.training.results import METRICS_NAME
+from mbv3zoo.training.state_checks import SavedProgress
 
 # The settings that may be given anew; with others, a resumed run would be no run of its run.yaml.
 CHANGEABLE = ('epochs', 'patience', 'workers', 'cache')
@@ -30,8 +31,8 @@ class Progress(NamedTuple):
         """
         if not (run / STATE_NAME).exists():
             return cls()
-        state = load_state(run)
-        return cls(state['epoch'], state['best_epoch'])
+        saved = SavedProgress.of(load_state(run), run)
+        return cls(saved.epoch, saved.best_epoch)
 
     def out_of_patience(self, config: TrainConfig) -> bool:
         """Whether no AP was better for as many epochs as `patience` says."""
@@ -93,12 +94,17 @@ def class_changes(own: Sequence[str], given: Sequence[str]) -> str:
     """Which classes were added, removed or reordered; '' where they are the same."""
     if tuple(own) == tuple(given):
         return ''
-    added, removed = _listed(given, own), _listed(own, given)
+    added, removed = _only(given, own), _only(own, given)
     parts = [f'added: {added}'] * bool(added) + [f'removed: {removed}'] * bool(removed)
     return ', '.join(parts) or 'the order differs'
 
 
-def _listed(names: Sequence[str], others: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
+    """The first few of many items, and how many more there are."""
+    more = len(items) - _MOST_NAMED
+    return ', '.join(items[:_MOST_NAMED]) + (f' and {more} more' if more > 0 else '')
+
+
+def _only(names: Sequence[str], others: Sequence[str]) -> str:
     known = set(others)
-    only = [repr(name) for name in names if name not in known]
-    return ', '.join(only[:_MOST_NAMED]) + (f' and {len(only) - _MOST_NAMED} more' if len(only) > _MOST_NAMED else '')
+    return listed([repr(name) for name in names if name not in known])

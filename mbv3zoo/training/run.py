@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Unpack
 
 import torch
-import yaml
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.training import DataConfig, RunConfig
@@ -20,22 +19,20 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import trained_on
-from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, class_changes, finished
-from mbv3zoo.training.run_folder import resumed_run
+from mbv3zoo.training.results import is_reported
+from mbv3zoo.training.run_folder import put_run_right, resumed_run
+from mbv3zoo.training.run_yaml import read_run_config, write_run_config
 from mbv3zoo.training.settings import TrainSettings
+from mbv3zoo.training.state_checks import saved_detector_config
 from mbv3zoo.training.trainer import Trainer
-from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.text import printable
-from mbv3zoo.utils.yaml import read_mapping
 from mbv3zoo.zoo.resolve import resolve
 
 _logger = logging.getLogger(__name__)
-
-CONFIG_NAME = 'run.yaml'
 
 
 def run_config(
@@ -90,7 +87,7 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
     trainer = _trainer(config, run, resume=False)
     _logger.info('training starts from %s', _first_weights(config, trainer.learner.kept.config))
     run.mkdir(parents=True, exist_ok=True)
-    _write(_with_absolute_paths(config), run)
+    write_run_config(_with_absolute_paths(config), run)
     return trainer.fit()
 
 
@@ -118,20 +115,18 @@ def resume(
             not fit.
     """
     run = Path(run)
-    path = run / CONFIG_NAME
-    if not path.is_file():
-        raise ValueError(f'{run}: no run to resume; {CONFIG_NAME} is not there')
-    before, progress = RunConfig.parse(read_mapping(path), path), Progress.read(run)
+    put_run_right(run)
+    before, progress = read_run_config(run), Progress.read(run)
     changes = {'epochs': epochs, 'patience': patience, 'workers': workers, 'cache': cache}
     config = changed_config(before, changes, progress, run)
-    if reason := finished(run, config.train, progress):
+    if (reason := finished(run, config.train, progress)) and is_reported(run):
         tell(reason)
         return None
     with resumed_run(run):
         trainer = _trainer(config, run, resume=True)
         _logger.info('%s goes on after epoch %d of %d', run, trainer.epoch, config.train.epochs)
         if config != before and trainer.accelerator.is_main_process:
-            _write(config, run)
+            write_run_config(config, run)
         return trainer.fit()
 
 
@@ -185,11 +180,6 @@ def _first_weights(config: RunConfig, detector: DetectorConfig) -> str:
     return f'random weights, not from those of {config.model}' if saved else 'random weights'
 
 
-def _write(config: RunConfig, run: Path) -> None:
-    text = yaml.safe_dump(config.model_dump(mode='json'), sort_keys=False)
-    atomic_write(run / CONFIG_NAME, text.encode('utf-8'))
-
-
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
     # A run may be resumed from another working folder than it was started from.
     paths = {key: _absolute(value) for key, value in config.data if isinstance(value, str) and key != 'license'}
@@ -217,7 +207,7 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
     if resume and (run / STATE_NAME).exists():
         # Classes and anchors belong to the weights, whatever data and model have become since.
-        own = read_folder_config(run / 'last')
+        own = saved_detector_config(run)
         check_class_names(run, own.class_names, train_set.class_names)
         detector = Detector(own)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -9,7 +10,13 @@ from pathlib import Path
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
+from mbv3zoo.utils.atomic import put_right
 from mbv3zoo.utils.folders import claimed_folder, locked_folder
+
+# Of a run, that are written to.
+_FOLDERS = ('.', 'last', 'best', 'report')
+# Names that files had while earlier versions wrote them.
+_TEMPORARY = re.compile(r'\..+\.[0-9a-f]{32}\.tmp')
 
 
 @contextmanager
@@ -33,7 +40,24 @@ def resumed_run(folder: str | Path) -> Iterator[None]:
     Raises:
         ValueError: Another run writes to it.
     """
-    with _in_first_process(lambda: locked_folder(folder)):
+    with _in_first_process(lambda: _cleared(folder)):
+        yield
+
+
+def put_run_right(folder: Path) -> None:
+    """Ends what a killed process had begun to put in place in the folders of a run, and removes the rest."""
+    for name in _FOLDERS:
+        put_right(folder / name)
+
+
+@contextmanager
+def _cleared(folder: str | Path) -> Iterator[None]:
+    """Context manager: locks the folder of a run, and removes temporary files that killed older versions left there."""
+    with locked_folder(folder):
+        for name in _FOLDERS:
+            for file in (Path(folder) / name).glob('.*.tmp'):
+                if _TEMPORARY.fullmatch(file.name):
+                    file.unlink(missing_ok=True)
         yield
 
 

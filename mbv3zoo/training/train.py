@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Unpack
 
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
-from mbv3zoo.training.results import METRICS_NAME
+from mbv3zoo.training.results import METRICS_NAME, read_metrics
 from mbv3zoo.training.run import resume, run_config, start
 from mbv3zoo.training.run_folder import new_run
 from mbv3zoo.training.settings import TrainSettings
@@ -137,5 +136,7 @@ def resume_training(
 
 
 def _result(folder: Path) -> TrainResult:
-    plain = json.loads((folder / METRICS_NAME).read_text(encoding='utf-8'))
-    return TrainResult(Detector.from_pretrained(folder / 'best'), folder, Metrics.from_dict(plain))
+    metrics = read_metrics(folder)
+    if metrics is None:
+        raise ValueError(f'{folder / METRICS_NAME} is missing or damaged; resume the run to have it written again')
+    return TrainResult(Detector.from_pretrained(folder / 'best'), folder, metrics)

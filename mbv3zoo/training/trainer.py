@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from pathlib import Path
@@ -16,7 +15,8 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Evaluation, Metrics
 from mbv3zoo.saving.folder import PICTURE_NAME
-from mbv3zoo.training.checkpoint import STATE_NAME, load_state, save_state
+from mbv3zoo.training.best import clear_damaged, folder_fault, weights_digest
+from mbv3zoo.training.checkpoint import STATE_NAME, damaged_state, load_state, save_state
 from mbv3zoo.training.epoch_log import EpochLog
 from mbv3zoo.training.failures import naming_the_checkpoint
 from mbv3zoo.training.learner import Learner
@@ -25,12 +25,11 @@ from mbv3zoo.training.memory import keep_freed_memory
 from mbv3zoo.training.optimizer import unscaled_lr
 from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone
 from mbv3zoo.training.progress import Progress
-from mbv3zoo.training.results import METRICS_NAME
+from mbv3zoo.training.results import METRICS_NAME, is_reported
 from mbv3zoo.training.shared_evaluation import evaluate_together
+from mbv3zoo.training.state_checks import SavedProgress, warn_of_other_data
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
-
-_logger = logging.getLogger(__name__)
 
 _PREVIEW_NAME = 'train_batch.png'
 
@@ -81,9 +80,11 @@ class Trainer:
         if self.accelerator.device.type == 'cpu':
             keep_freed_memory()
         self.class_names = train_set.class_names
+        self.images = len(train_set), len(val_set or ())
         self.learner = Learner(detector, train_set, config, self.accelerator)
         self.epoch = self.saved_epoch = self.best_epoch = 0
         self.best_ap = -1.0
+        self.best_sha256: str | None = None
         self.log = EpochLog(self.run, config.epochs, self.accelerator.log if config.tracker else None)
         if resume and (self.run / STATE_NAME).exists():
             self._load()
@@ -99,17 +100,18 @@ class Trainer:
             TrainingStopped: Data, disk or a loader process failed; the last checkpoint is kept.
         """
         metrics = None
-        report = self.run / METRICS_NAME
-        if self._finished() and (report.exists() or not self.val_set):
+        if self._finished() and (not self.val_set or is_reported(self.run)):
             return None
         if self.accelerator.is_main_process:
             self.run.mkdir(parents=True, exist_ok=True)
-            # If a finished run is trained further, these are no longer the metrics of its best weights.
-            report.unlink(missing_ok=True)
+            # Where a finished run is trained further, they are no longer those of its best weights.
+            (self.run / METRICS_NAME).unlink(missing_ok=True)
         if self.config.tracker:
             self.accelerator.init_trackers('tracker', self.config.model_dump(mode='json'))
         with naming_the_checkpoint(self):
-            if self.epoch == 0 and self.accelerator.is_main_process:
+            if self.epoch:
+                self._restore_folders()
+            elif self.accelerator.is_main_process:
                 self.preview(self.run / _PREVIEW_NAME)
             while not self._finished():
                 metrics = self._epoch()
@@ -140,12 +142,14 @@ class Trainer:
             evaluation = self._evaluate(self.learner.kept)
         metrics = evaluation.metrics if evaluation else None
         # On every process: all of them have to agree on when patience has run out.
-        better = False
-        if metrics is not None and not metrics.ap <= self.best_ap:
-            better, self.best_epoch = True, self.epoch
-            self.best_ap = -1.0 if math.isnan(metrics.ap) else metrics.ap
+        better = metrics is not None and not metrics.ap <= self.best_ap
+        if metrics is not None and better:
+            self._set_best(metrics, self.epoch)
         if self.accelerator.is_main_process:
-            self._save_detectors(metrics, better)
+            self._save(self.run / 'last', metrics)
+            if better:
+                self._save(self.run / 'best', metrics)
+                self.best_sha256 = weights_digest(self.run / 'best')
             seconds = time.time() - start
             values = {
                 'seconds': seconds,
@@ -176,43 +180,71 @@ class Trainer:
             )
 
     def _report(self, val_set: DetectionSet) -> Metrics:
-        """Evaluates `best/`, as it is on disk, and writes the report."""
-        from mbv3zoo.plots.report import write_report
+        """Evaluates `best/`, as it is on disk, and writes the report, its metrics last: they mean that all is done."""
+        from mbv3zoo.plots.report import write_metrics, write_plots
 
         self.accelerator.wait_for_everyone()
         best = Detector.from_pretrained(self.run / 'best').to(self.accelerator.device)
         evaluation = self._evaluate(best)
         if self.accelerator.is_main_process:
-            write_report(evaluation, val_set, (self.run / METRICS_NAME).parent)
+            write_plots(evaluation, val_set, self.run / 'report')
             picture = (self.run / 'report' / PICTURE_NAME).read_bytes()
             card = self.card_data | {'metrics': evaluation.metrics}
             best.save_pretrained(self.run / 'best', card_data=card, picture=picture, keep_card=False)
+            write_metrics(evaluation.metrics, self.run / METRICS_NAME)
         # So that every process can read them from here on.
         self.accelerator.wait_for_everyone()
         return evaluation.metrics
 
-    def _save_detectors(self, metrics: Metrics | None, better: bool) -> None:
+    def _restore_folders(self) -> None:
+        """Makes `last/` and `best/` those of the state again, where they are damaged or an epoch was killed."""
+        best = self.run / 'best'
+        folders = [self.run / 'last', best] if self.best_epoch else [self.run / 'last']
+        faults = {folder: fault for folder in folders if (fault := folder_fault(folder))}
+        # Before the first process changes them.
+        self.accelerator.wait_for_everyone()
+        metrics = None
+        if best in faults:
+            metrics = self._evaluate(self.learner.kept).metrics
+            self._set_best(metrics, self.epoch)
+        elif self.best_sha256 and self.best_sha256 != weights_digest(best):
+            # Of the next epoch, which was killed before it had saved its state.
+            detector = Detector.from_pretrained(best).to(self.accelerator.device)
+            self._set_best(self._evaluate(detector.to(memory_format=torch.channels_last)).metrics, self.epoch + 1)
+        if self.accelerator.is_main_process:
+            for folder, fault in faults.items():
+                clear_damaged(folder, fault)
+                self._save(folder, metrics)
+            self.best_sha256 = weights_digest(best) if self.best_epoch else None
+        self.accelerator.wait_for_everyone()
+
+    def _set_best(self, metrics: Metrics, epoch: int) -> None:
+        self.best_epoch = epoch
+        self.best_ap = -1.0 if math.isnan(metrics.ap) else metrics.ap
+
+    def _save(self, folder: Path, metrics: Metrics | None) -> None:
         card = self.card_data | ({'metrics': metrics} if metrics else {})
-        self.learner.kept.save_pretrained(self.run / 'last', card_data=card, keep_card=False)
-        if better:
-            self.learner.kept.save_pretrained(self.run / 'best', card_data=card, keep_card=False)
+        self.learner.kept.save_pretrained(folder, card_data=card, keep_card=False)
 
     def _save_state(self) -> None:
-        own = {'epoch': self.epoch, 'best_ap': self.best_ap, 'best_epoch': self.best_epoch, 'images': self._images()}
+        own = {
+            'epoch': self.epoch,
+            'best_ap': self.best_ap,
+            'best_epoch': self.best_epoch,
+            'best_sha256': self.best_sha256,
+            'images': self.images,
+            'detector': self.learner.kept.config.model_dump(mode='json'),
+        }
         save_state(self.run, own | self.learner.state_dict())
-
-    def _images(self) -> list[int]:
-        """Number of training and of validation images."""
-        return [len(self.learner.samples), len(self.val_set or ())]
 
     def _load(self) -> None:
         state = load_state(self.run)
-        self.epoch, self.best_ap, self.best_epoch = state['epoch'], state['best_ap'], state['best_epoch']
-        self.learner.load_state_dict(state, self.epoch)
-        before, now = state.get('images'), self._images()  # older states have none
-        if before and before != now:
-            _logger.warning(
-                '%s: the data has changed: it has %d training and %d validation images, and had %d and %d',
-                self.run, *now, *before,
-            )  # fmt: skip
+        saved = SavedProgress.of(state, self.run)
+        try:
+            self.learner.load_state_dict(state, saved.epoch)
+        except ValueError as error:
+            raise damaged_state(self.run, str(error)) from error
+        self.epoch, self.best_ap, self.best_epoch = saved.epoch, saved.best_ap, saved.best_epoch
+        self.best_sha256 = saved.best_sha256
+        warn_of_other_data(self.run, saved.images, self.images)
         self.saved_epoch = self.epoch

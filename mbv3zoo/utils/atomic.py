@@ -128,6 +128,21 @@ def current(path: Path) -> Path:
     return path
 
 
+def put_right(folder: str | Path) -> None:
+    """Does what the next write to a folder would do first: ends and removes what killed processes left (`staged`).
+
+    Args:
+        folder: The folder; nothing is done where it does not exist, or nothing was left.
+
+    Raises:
+        OSError: The folder cannot be written; the message names it.
+    """
+    staging = Path(folder) / STAGING_NAME
+    if staging.is_dir():
+        with naming_file(Path(folder) / STAGING_NAME), _locked(staging):
+            _put_right(staging)
+
+
 def _put_right(staging: Path) -> None:
     """Moves complete sets of killed processes, and removes incomplete ones; the staging folder is locked."""
     for own in [entry for entry in staging.iterdir() if entry.is_dir()]:

@@ -20,6 +20,14 @@ def check_new_folder(folder: str | Path) -> None:
         raise ValueError(f'{folder} exists; results are never overwritten. Choose another folder.')
 
 
+def move_aside(path: Path) -> Path:
+    """Renames a damaged file or folder to `path.damaged-1`, or the next number that is free, and returns that path."""
+    aside = next(
+        place for number in count(1) if not (place := path.with_name(f'{path.name}.damaged-{number}')).exists()
+    )
+    return path.rename(aside)
+
+
 @contextmanager
 def claimed_folder(folder: str | Path | None, name: str = '') -> Iterator[Path]:
     """Context manager: a folder for results that no other process gets.
