@@ -39,6 +39,8 @@ def load_state(run: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         # torch's own text explains how to run the code that it has refused.
         raise damaged_state(run, 'it holds more than tensors and plain values') from error
+    except OSError as error:
+        raise damaged_state(run, f'it cannot be read ({error.strerror})') from error
     except Exception as error:  # zipfile and torch raise anything for a file that neither of them wrote
         raise damaged_state(run, one_line(str(error), 120) or type(error).__name__) from error
     if not isinstance(state, dict):

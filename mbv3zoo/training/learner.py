@@ -116,7 +116,7 @@ class Learner:
         if self.ema:
             self.ema.module.load_state_dict(state['ema'])
         self.optimizer.load_state_dict(state['optimizer'])
-        if state['scaler']:
+        if state.get('scaler'):
             self.accelerator.scaler.load_state_dict(state['scaler'])
         self.schedule.step_update(epoch * self.updates_per_epoch)
 
@@ -137,7 +137,8 @@ class Learner:
             layout['state'] = {index: entry for index, entry in layout['state'].items() if index in given['state']}
         if fault := difference(given, layout, 'optimizer', more=True):
             raise ValueError(
-                f'{fault} (optimizer, lr_backbone, layer_decay and freeze_backbone must be as the run began)'
+                f'{fault} (optimizer, lr_backbone, layer_decay and freeze_backbone in run.yaml must be '
+                'as the run began)'
             )
 
     def _batches(self) -> Iterator[tuple[torch.Tensor, Targets]]:

@@ -16,6 +16,7 @@ from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.saving.folder import CARD_NAME, PICTURE_NAME
 from mbv3zoo.training.best import folder_fault
 from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.csv import CSV_LIMIT
 from mbv3zoo.utils.folders import move_aside
 from mbv3zoo.utils.text import read_text
 
@@ -24,8 +25,6 @@ _logger = logging.getLogger(__name__)
 RESULTS_NAME = 'results.csv'
 # Metrics of the best weights, written when everything else of the run is.
 METRICS_NAME = 'report/metrics.json'
-# Bytes; a hundred thousand epochs, or ten thousand classes, take a tenth of it.
-_MOST_BYTES = 64 * 2**20
 
 
 def write_epoch(path: Path, row: Mapping[str, str]) -> None:
@@ -37,7 +36,7 @@ def write_epoch(path: Path, row: Mapping[str, str]) -> None:
     if fault:
         kept = move_aside(path)
         _logger.warning(
-            '%s: %s; it is kept as %s, and goes on with the %d epochs before that', path, fault, kept.name, len(rows)
+            '%s: %s; it is kept as %s, and %d lines of it are taken over', path, fault, kept.name, len(rows)
         )
     rows = [old for old in rows if int(old['epoch']) < int(row['epoch'])]
     text = io.StringIO(newline='')
@@ -65,8 +64,6 @@ def read_metrics(run: Path) -> Metrics | None:
     """The metrics in the report of a run; None where they are missing or damaged."""
     path = run / METRICS_NAME
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            return None
         metrics = Metrics.from_dict(json.loads(read_text(path)))
         return TypeAdapter(Metrics).validate_python(vars(metrics))
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
@@ -91,19 +88,16 @@ def _read(path: Path) -> tuple[list[dict[str, str]], str]:
         return [], ''
     rows: dict[int, dict[str, str]] = {}
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            return [], f'has {path.stat().st_size} bytes, expected at most {_MOST_BYTES}'
-        with open(path, newline='', encoding='utf-8-sig') as file:
-            reader = csv.DictReader(file)
-            names = reader.fieldnames or ()
-            if names and 'epoch' not in names:
-                return [], "has no column 'epoch'"
-            for row in reader:
-                if fault := _fault(row, rows):
-                    return list(rows.values()), f'{fault} in line {reader.line_num}'
-                rows[int(row['epoch'])] = row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return list(rows.values()), f'cannot be read ({error})'
+        reader = csv.DictReader(read_text(path, CSV_LIMIT, 'rows').splitlines(keepends=True))
+        names = reader.fieldnames or ()
+        if names and 'epoch' not in names:
+            return [], "has no column 'epoch'"
+        for row in reader:
+            if fault := _fault(row, rows):
+                return list(rows.values()), f'{fault} in line {reader.line_num}'
+            rows[int(row['epoch'])] = row
+    except (OSError, ValueError, csv.Error) as error:
+        return list(rows.values()), f'cannot be read ({str(error).removeprefix(f"{path}:").strip()})'
     return [rows[epoch] for epoch in sorted(rows)], ''
 
 

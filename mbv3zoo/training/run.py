@@ -24,7 +24,7 @@ from mbv3zoo.training.checkpoint import STATE_NAME
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, class_changes, finished
 from mbv3zoo.training.results import is_reported
 from mbv3zoo.training.run_folder import put_run_right, resumed_run
-from mbv3zoo.training.run_yaml import read_run_config, write_run_config
+from mbv3zoo.training.run_yaml import CONFIG_NAME, read_run_config, write_run_config
 from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.training.state_checks import saved_detector_config
 from mbv3zoo.training.trainer import Trainer
@@ -117,6 +117,11 @@ def resume(
     run = Path(run)
     put_run_right(run)
     before, progress = read_run_config(run), Progress.read(run)
+    if progress.epoch > before.train.epochs:
+        raise ValueError(
+            f'{run / CONFIG_NAME}: train.epochs is {before.train.epochs}, but {progress.epoch} are done according to '
+            f'{STATE_NAME}; expected at least as many'
+        )
     changes = {'epochs': epochs, 'patience': patience, 'workers': workers, 'cache': cache}
     config = changed_config(before, changes, progress, run)
     if (reason := finished(run, config.train, progress)) and is_reported(run):

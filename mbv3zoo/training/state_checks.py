@@ -18,6 +18,7 @@ from mbv3zoo.config.base import Config
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.saving.config import read_folder_config
+from mbv3zoo.training.best import folder_fault
 from mbv3zoo.training.checkpoint import damaged_state, load_state
 from mbv3zoo.training.optimizer import create_optimizer
 
@@ -69,7 +70,10 @@ def saved_detector_config(run: Path) -> DetectorConfig:
     """
     saved = SavedProgress.of(load_state(run), run).detector
     if saved is None:
-        return read_folder_config(run / 'last')
+        # Both have the same, and one may be damaged.
+        return read_folder_config(
+            run / ('best' if folder_fault(run / 'last') and not folder_fault(run / 'best') else 'last')
+        )
     try:
         config = DetectorConfig.parse(saved)
         check_backbone_args(config.backbone_args, 'its detector')

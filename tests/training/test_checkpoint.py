@@ -1,5 +1,8 @@
 import errno
+import io
 import os
+import pickle
+import zipfile
 
 import pytest
 import torch
@@ -77,3 +80,73 @@ def test_a_full_disk_leaves_the_old_state(tmp_path, monkeypatch):
             save_state(tmp_path, state_of(2))
     assert load_state(tmp_path)['model']['weight'].max() == 1
     assert [p.name for p in tmp_path.iterdir()] == [STATE_NAME]
+
+
+def flattened(value, path=''):
+    """All values of a nested state, by their path."""
+    if isinstance(value, dict):
+        return {name: leaf for key, part in value.items() for name, leaf in flattened(part, f'{path}.{key}').items()}
+    if isinstance(value, list):
+        return flattened(dict(enumerate(value)), path)
+    return {path: value.tolist() if isinstance(value, torch.Tensor) else value}
+
+
+def is_whole(run):
+    """Whether a state is what `state_of(1)` was; else the error is ours."""
+    try:
+        state = load_state(run)
+    except ValueError as error:
+        text = str(error)
+        assert text.startswith(f'{run / STATE_NAME}: not a state of a run, or damaged: ') and '\n' not in text
+        assert text.endswith(f'mbv3zoo train --model {run / "last"} --data ...')
+        return False
+    assert flattened(state) == flattened(state_of(1))
+    return True
+
+
+def test_a_changed_byte_anywhere_is_noticed_or_changes_nothing(tmp_path):
+    save_state(tmp_path, state_of(1))
+    content = (tmp_path / STATE_NAME).read_bytes()
+    whole = 0
+    for place in range(0, len(content), max(1, len(content) // 300)):
+        for bit in (0x01, 0x80):
+            damaged = bytearray(content)
+            damaged[place] ^= bit
+            (tmp_path / STATE_NAME).write_bytes(damaged)
+            whole += is_whole(tmp_path)
+    assert whole  # there is padding between the parts
+
+
+def test_a_state_that_is_cut_anywhere_is_noticed(tmp_path):
+    save_state(tmp_path, state_of(1))
+    content = (tmp_path / STATE_NAME).read_bytes()
+    for length in range(0, len(content), len(content) // 30):
+        (tmp_path / STATE_NAME).write_bytes(content[:length])
+        assert not is_whole(tmp_path)
+
+
+def archive_of(*parts, method=zipfile.ZIP_STORED):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, 'w', method) as file:
+        for name, data in parts:
+            file.writestr(name, data)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (archive_of(('archive/data.pkl', bytes(10**8)), method=zipfile.ZIP_DEFLATED), 'its parts are compressed'),
+        (archive_of(('archive/data.pkl', pickle.dumps([1], 2)), ('archive/version', b'3')), 'it holds a list'),
+        (archive_of(('a', b'')), ''),
+        (archive_of(), ''),
+        (None, 'it cannot be read'),
+    ],
+)
+def test_what_is_no_state_is_told_and_not_unpacked(tmp_path, content, message):
+    if content is None:
+        (tmp_path / STATE_NAME).mkdir()
+    else:
+        (tmp_path / STATE_NAME).write_bytes(content)
+    with pytest.raises(ValueError, match=rf'state\.pt: not a state of a run, or damaged: .*{message}'):
+        load_state(tmp_path)
