@@ -46,6 +46,8 @@ UNTESTED = {'__main__', 'version'}
 WHOLE = {
     'export/test_int8_export': 'from export() to the AP of an int8 file',
     'hub/test_faults': 'what the client, the cache and a push do where a server fails',
+    'hub/test_hostile': 'every request of every door, answered by something else',
+    'hub/test_local_faults': 'the cache, the token and the settings of the Hub, damaged or missing',
     'hub/test_hub': 'pushing and pulling, with the real client',
     'hub/test_publishing_licenses': 'licences from a config to the card on the Hub',
     'data/test_fuzz': 'random datasets of every format',

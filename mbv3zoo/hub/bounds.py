@@ -18,6 +18,8 @@ from huggingface_hub.utils import get_session
 
 # Bytes of an answer that is no file. The largest are the lists of a repository's files.
 ANSWER_LIMIT = 16 * 2**20
+# The client makes paths of these headers, whatever they are.
+_NAMES = ('ETag', 'X-Linked-ETag', 'X-Repo-Commit')
 # Seconds without a byte; seconds in all; and bytes per second that a file comes at, at the least, after those.
 SILENCE, PATIENCE, SLOWEST = 120, 120, 2000
 # Bytes of an answer where a file was expected: it may be an error with an explanation.
@@ -37,7 +39,7 @@ _lock = threading.Lock()
 
 
 class Excess(Exception):
-    """An answer is not read on: it is too long, takes too long, or leads out of the cache."""
+    """An answer is not read on: it is too long, takes too long, or gives no name to keep it by."""
 
 
 @contextlib.contextmanager
@@ -88,10 +90,8 @@ def _look_at(response: Any) -> None:
     if bounds is None:
         return
     _bound_wait(response.headers)
-    for name in ('ETag', 'X-Linked-ETag', 'X-Repo-Commit'):
-        value = response.headers.get(name, '').removeprefix('W/')
-        if '/' in value or '\\' in value or '..' in value:
-            raise Excess(f'its {name} is {value[:80]!r}, of which the client would make a path')
+    if response.request.method == 'HEAD':
+        _check_names(response.headers)
     end = time.monotonic() + bounds.seconds
     # The client reads by one of these, which calls the other: by what is sent, and by what is unpacked from it.
     response.iter_raw = _watched(response.iter_raw, bounds.most_bytes, end)
@@ -106,6 +106,12 @@ def _bound_wait(headers: Any) -> None:
     wait = re.search(r'\bt\s*=\s*0*([0-9]{1,9})\b', headers.get('RateLimit', ''))
     if wait is None or int(wait[1]) > MAX_WAIT:
         headers.pop('RateLimit', None)
+
+
+def _check_names(headers: Any) -> None:
+    for name in _NAMES:
+        if not re.fullmatch(r'(W/)?"?[\w-]+"?', headers.get(name, 'none')):
+            raise Excess(f'its {name} is {headers[name][:80]!r}, expected a hash')
 
 
 def _watched(read: Callable[..., Iterator[bytes]], most: int, end: float) -> Callable[..., Iterator[bytes]]:

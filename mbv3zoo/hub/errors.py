@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from huggingface_hub.errors import (
 
 from mbv3zoo.hub.bounds import MAX_WAIT, bounded
 from mbv3zoo.saving.folder import LOADED_NAMES, NO_PICKLES
+from mbv3zoo.utils.disk import is_told, told, why
 from mbv3zoo.utils.text import one_line, printable
 
 # One logger for all that is said about the Hub.
@@ -88,23 +90,21 @@ def ours() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def disk_errors(failed: str, folder: str | Path) -> Iterator[None]:
+def disk_errors(failed: str, folder: str | Path | None = None) -> Iterator[None]:
     """Context manager: an error of the disk (full, read-only, a file in place of a folder) names the folder in use.
 
     Args:
         failed: How the message of an error begins.
-        folder: Where the client keeps its files.
+        folder: Where downloads are kept; by default what the system names is told.
     """
     try:
         yield
     except OSError as error:
-        if not is_local(error):
+        if is_told(error) or not is_local(error):
             raise
-        message = (
-            f'{failed}: {folder} cannot be used ({error.strerror or type(error).__name__}). Downloads and the token '
-            'are kept there: make room and see to the permissions, or name another folder by HF_HOME or cache_dir.'
-        )
-        raise OSError(error.errno, message) from error
+        where = Path(folder or os.fsdecode(error.filename or constants.HF_HOME))
+        instead = 'name another folder by HF_HOME (downloads and the token) or cache_dir (downloads alone)'
+        raise told(error, f'{failed}: {where} cannot be used: {why(error, where, instead)}.') from error
 
 
 def is_local(error: BaseException) -> bool:

@@ -99,7 +99,7 @@ def push_folder(
 
         transfers.run(upload, f'Uploading to {repo_id}', failed, size)
 
-    with disk_errors(failed, constants.HF_HOME):
+    with disk_errors(failed):
         ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True), failed, repo_id)
         if revision is not None:
             ask(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), failed, repo_id)

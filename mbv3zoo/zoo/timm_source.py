@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
+from urllib.parse import urlsplit
 
+import torch
 from timm.models import PretrainedCfg, is_model
 from torch import Tensor
 
@@ -15,6 +19,7 @@ from mbv3zoo import hub
 from mbv3zoo.config.backbone_args import check_backbone_args
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.hub.errors import disk_errors, is_local
 from mbv3zoo.licenses import fresh_record
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_model import check_name, default_image_size
@@ -132,14 +137,47 @@ def checked_weights(name: str, **options: Unpack[hub.PullOptions]) -> dict[str, 
         **options: Those of `mbv3zoo.hub.pull`.
 
     Returns:
-        Arguments of `timm.create_model`; none where its weights are not on the Hub, or in a format of their own.
+        Arguments of `timm.create_model`; none where there are no weights, or in a file that timm has.
+
+    Raises:
+        ValueError, ConnectionError, OSError: As `mbv3zoo.hub.pull`, also for weights that are on another server.
     """
     record = check_name(name)
-    if not record.hf_hub_id or record.hf_hub_filename or record.custom_load or record.file:
+    if record.file or not (record.hf_hub_id or record.url):
         return {}
+    if not record.hf_hub_id:
+        assert record.url is not None
+        return {'pretrained_cfg_overlay': {'file': _fetched(name, record.url)}}
     repo_id, _, revision = record.hf_hub_id.partition('@')
-    files = hub.pull(repo_id, (saved_folder.BACKBONE_NAME,), **_at(revision, options))
-    return {'pretrained_cfg_overlay': {'file': str(files[saved_folder.BACKBONE_NAME])}}
+    file = record.hf_hub_filename or saved_folder.BACKBONE_NAME
+    files = hub.pull(repo_id, (file,), **_at(revision, options))
+    overlay: dict[str, Any] = {'file': str(files[file])}
+    if not record.hf_hub_filename:
+        # In the repository are the tensors as timm names them, whatever format their first file had.
+        overlay['custom_load'] = False
+    return {'pretrained_cfg_overlay': overlay}
+
+
+def _fetched(name: str, place: str | tuple[str, str]) -> str:
+    """A file of weights by its address, or that and its name; the name tells the start of its SHA-256, as timm's do."""
+    url, file = (place, Path(urlsplit(place).path).name) if isinstance(place, str) else place
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / file
+    stated = re.search('-([0-9a-f]{8,})[.]', file)
+    failed = f'cannot load the weights of {name!r} from {url}'
+    with disk_errors(failed, path.parent):
+        if stated and path.is_file():
+            with open(path, 'rb') as opened:
+                if not hashlib.file_digest(opened, 'sha256').hexdigest().startswith(stated[1]):
+                    path.unlink()
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                torch.hub.download_url_to_file(url, str(path), stated and stated[1], progress=False)
+            except Exception as error:  # urllib's, or that of its own check of the hash
+                if is_local(error):
+                    raise
+                raise ConnectionError(f'{failed}: {error}. Check the network and try again.') from error
+    return str(path)
 
 
 def _at(revision: str, options: hub.PullOptions) -> hub.PullOptions:

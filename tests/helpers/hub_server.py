@@ -18,7 +18,6 @@ import struct
 import subprocess
 import textwrap
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -121,11 +120,12 @@ class Request(NamedTuple):
 class Reply(NamedTuple):
     status: int = 200
     body: bytes = b''
-    headers: dict[str, str] = {}
+    headers: dict[str, str | bytes | None] = {}  # bytes are sent as they are; None leaves a header out
     # How the sending of it goes wrong.
     sent: int | None = None  # bytes of the body that are sent before the connection is closed
     reset: bool = False  # close it hard, without a word, so that the client's system reports an error
     pause: float = 0  # seconds between the headers and the body
+    endless: bool = False  # the body is repeated until the client goes away, or for 256 MB
 
 
 # Faults for `HubServer.spoil_next`: the request is answered as usual, and its reply changed.
@@ -156,7 +156,7 @@ def slow(seconds: float) -> Callable[[Reply], Reply]:
     return lambda reply: reply._replace(pause=seconds)
 
 
-def with_headers(**headers: str) -> Callable[[Reply], Reply]:
+def with_headers(**headers: str | bytes | None) -> Callable[[Reply], Reply]:
     """Headers are other ones, by their names with '_' for '-'."""
     changed = {name.replace('_', '-'): value for name, value in headers.items()}
     return lambda reply: reply._replace(headers={**reply.headers, **changed})
@@ -165,6 +165,18 @@ def with_headers(**headers: str) -> Callable[[Reply], Reply]:
 def stale_etag(etag: str) -> Callable[[Reply], Reply]:
     """The hash stated is that of other content."""
     return with_headers(ETag=f'"{etag}"', X_Linked_ETag=f'"{etag}"')
+
+
+def answered(status: int = 200, body: bytes = b'', **headers: str | bytes | None) -> Callable[[Reply], Reply]:
+    """The answer is another one altogether."""
+    return lambda reply: with_headers(**headers)(Reply(status, body))
+
+
+def endless(reply: Reply) -> Reply:
+    """The body never ends."""
+    return reply._replace(
+        body=reply.body * 100 or b'x' * 2**16, endless=True, headers={**reply.headers, 'Content-Length': None}
+    )
 
 
 class LogEntry(NamedTuple):
@@ -659,20 +671,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
             return
         self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value.encode('ascii', 'backslashreplace').decode())
-        self.send_header('Content-Length', str(len(reply.body)))
-        self.end_headers()
-        if reply.pause:
-            self.wfile.flush()
-            time.sleep(reply.pause)
-        if self.command != 'HEAD':
-            # A client that gave up waiting is not there any more.
-            with contextlib.suppress(ConnectionError):
-                self.wfile.write(reply.body[: reply.sent])
+        for name, value in {'Content-Length': str(len(reply.body)), **reply.headers}.items():
+            if value is not None:
+                data = value if isinstance(value, bytes) else value.encode('ascii', 'backslashreplace')
+                self.send_header(name, data.decode('latin-1'))
+        # A client that gave up waiting is not there any more.
+        with contextlib.suppress(ConnectionError):
+            self.end_headers()
+            if reply.pause:
+                self.wfile.flush()
+                # Tests replace time.sleep, and may run in this process.
+                threading.Event().wait(reply.pause)
+            if self.command != 'HEAD':
+                for _ in range(2**28 // (len(reply.body) + 1) if reply.endless else 1):
+                    self.wfile.write(reply.body[: reply.sent])
         if reply.reset:
             self._reset()
-        elif reply.sent is not None:
+        elif reply.sent is not None or 'Content-Length' in reply.headers:
             self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve

@@ -1,18 +1,23 @@
 """Backbones from repositories of timm's."""
 
+import hashlib
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import timm
 import torch
 from hub_server import HubServer, flipped, run_client
 from safetensors.torch import load_file, save_file
+from timm.models import PretrainedCfg
 from timm.models._hub import save_for_hf
 
 import mbv3zoo
+from mbv3zoo import hub
 from mbv3zoo.models.timm_repository import stock_names
+from mbv3zoo.zoo import timm_source
 
 
 def save(folder, name, **arguments):
@@ -280,3 +285,49 @@ def test_weights_that_a_name_of_timms_stands_for_are_checked_too(tmp_path):
             """,
             tmp_path,
         )
+
+
+def test_weights_on_another_server_are_checked_by_the_hash_in_their_name(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    sha256 = hashlib.sha256(b'weights').hexdigest()
+
+    def place(name, content=None):
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        record = PretrainedCfg(url=path.as_uri())
+        monkeypatch.setattr(timm_source, 'check_name', lambda name: record)
+        return path.as_uri()
+
+    place(f'whole-{sha256[:8]}.pth', b'weights')
+    for _ in range(2):
+        file = timm_source.checked_weights('some_model')['pretrained_cfg_overlay']['file']
+        assert Path(file).read_bytes() == b'weights' and file.startswith(str(tmp_path / 'torch'))
+        Path(file).write_bytes(b'damaged since')
+    for name, content in (('wrong-00000000.pth', b'weights'), ('missing-11111111.pth', None)):
+        url = place(name, content)
+        with pytest.raises(ConnectionError, match='cannot load the weights of .some_model. from') as caught:
+            timm_source.checked_weights('some_model')
+        assert url in str(caught.value) and caught.value.__cause__
+        assert not (Path(file).parent / name).exists()
+
+
+@pytest.mark.parametrize(
+    ('record', 'file', 'overlay'),
+    [
+        ({'hf_hub_id': 'timm/x', 'custom_load': True}, 'model.safetensors', {'custom_load': False}),
+        ({'hf_hub_id': 'timm/x', 'custom_load': 'hf', 'hf_hub_filename': 'w.npz'}, 'w.npz', {}),
+        ({'hf_hub_id': 'timm/x', 'hf_hub_filename': 'w.bin'}, 'w.bin', {}),
+    ],
+)
+def test_weights_of_any_format_are_fetched_by_us(monkeypatch, record, file, overlay):
+    monkeypatch.setattr(timm_source, 'check_name', lambda name: PretrainedCfg(**record))
+    monkeypatch.setattr(hub, 'pull', lambda repo_id, names, **options: {name: Path(repo_id, name) for name in names})
+    found = timm_source.checked_weights('some_model')['pretrained_cfg_overlay']
+    assert found == {'file': f'timm/x/{file}', **overlay}
+
+
+def test_no_weights_are_asked_for_where_timm_has_none_or_a_file(monkeypatch):
+    for record in (PretrainedCfg(), PretrainedCfg(file='a.pth', url='http://127.0.0.1:9/a.pth')):
+        monkeypatch.setattr(timm_source, 'check_name', lambda name, record=record: record)
+        assert timm_source.checked_weights('some_model') == {}
