@@ -5,7 +5,19 @@ The harness is `helpers/killing.py`, the writers and readers are in `helpers/kil
 
 import pytest
 from exported_files import needs
-from killed_writers import read_export, read_save, write_export, write_save
+from killed_writers import (
+    read_evaluated,
+    read_export,
+    read_new,
+    read_save,
+    read_synthetic,
+    write_converted,
+    write_evaluated,
+    write_export,
+    write_pulled,
+    write_save,
+    write_synthetic,
+)
 from killing import KilledWriter
 
 # Where the decision falls, and where a set is put in place file by file.
@@ -51,3 +63,30 @@ def test_an_export_that_is_killed_anywhere(name, old, tmp_path):
 def test_an_export_that_is_killed_again_while_the_next_one_puts_right_what_was_left(tmp_path):
     needs('openvino')
     KilledWriter(write_export, read_export, tmp_path, 'openvino').check_twice(is_decisive, 20)
+
+
+@pytest.mark.slow
+def test_a_conversion_that_is_killed_leaves_a_detector_or_none(tmp_path):
+    assert both(KilledWriter(write_converted, read_new, tmp_path, old=False).check())
+
+
+@pytest.mark.slow
+def test_a_pull_that_is_killed_leaves_a_detector_or_none(tmp_path):
+    (tmp_path / 'killing').mkdir()
+    killed = KilledWriter(write_pulled, read_new, tmp_path / 'killing', str(tmp_path / 'sources'), old=False)
+    assert both(killed.check())
+
+
+def test_a_dataset_that_is_killed_while_it_is_made_is_not_there_and_leaves_nothing_for_ever(tmp_path):
+    killed = KilledWriter(write_synthetic, read_synthetic, tmp_path, old=False)
+    assert both(killed.check(lambda words: words.endswith(('.json', '1.jpg')) or 'rename' in words or 'rmdir' in words))
+
+
+@pytest.mark.slow
+def test_a_dataset_that_is_killed_anywhere(tmp_path):
+    assert both(KilledWriter(write_synthetic, read_synthetic, tmp_path, old=False).check())
+
+
+@pytest.mark.slow
+def test_a_report_that_is_killed_leaves_the_old_figures_or_the_new(tmp_path):
+    assert both(KilledWriter(write_evaluated, read_evaluated, tmp_path).check())

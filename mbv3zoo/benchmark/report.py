@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
-from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.atomic import staged
+from mbv3zoo.utils.disk import naming_output
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.text import aligned, utf8
 from mbv3zoo.version import __version__
@@ -85,9 +86,10 @@ def write_report(rows: Sequence[Row], folder: str | Path, *, threads: int | None
     check_new_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     text = f'{describe_machine(threads, command)}\n\n{format_rows(rows)}\n'
-    write_rows(rows, folder / RESULTS_NAME)
-    atomic_write(folder / TABLE_NAME, utf8(text))
-    draw_latency(rows, folder / PICTURE_NAME)
+    with staged(folder, TABLE_NAME) as place, naming_output(folder / TABLE_NAME, place):
+        write_rows(rows, place / RESULTS_NAME)
+        (place / TABLE_NAME).write_bytes(utf8(text))
+        draw_latency(rows, place / PICTURE_NAME)
     return text
 
 

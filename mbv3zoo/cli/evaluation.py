@@ -36,7 +36,8 @@ def val(
     from mbv3zoo.evaluation.metrics import format_table
     from mbv3zoo.evaluation.run import run_evaluation
     from mbv3zoo.plots.report import write_report
-    from mbv3zoo.utils.atomic import atomic_write
+    from mbv3zoo.utils.atomic import atomic_write, staged
+    from mbv3zoo.utils.disk import naming_output
     from mbv3zoo.utils.progress import bar
 
     with claimed_folder(out, 'val') as folder:
@@ -52,8 +53,9 @@ def val(
                 progress=progress.update,
             )
         typer.echo(format_table(evaluation.metrics))
-        write_report(evaluation, labelled, folder)
-        if save_json:
-            rows = to_coco_results(labelled, evaluation.detections)
-            atomic_write(folder / 'predictions.json', (json.dumps(rows) + '\n').encode('utf-8'))
+        with staged(folder) as place, naming_output(folder / 'metrics.json', place):
+            write_report(evaluation, labelled, place)
+            if save_json:
+                rows = to_coco_results(labelled, evaluation.detections)
+                atomic_write(place / 'predictions.json', (json.dumps(rows) + '\n').encode('utf-8'))
         typer.echo(f'report in {folder}')

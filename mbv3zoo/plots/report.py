@@ -11,7 +11,10 @@ from mbv3zoo.evaluation.run import as_predicted
 from mbv3zoo.plots.confusion import confusion_matrix, plot_confusion
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.plots.precision_recall import plot_precision_recall
-from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.atomic import atomic_write, staged
+from mbv3zoo.utils.disk import naming_output
+
+METRICS_NAME = 'metrics.json'
 
 # What `write_plots` writes.
 PLOT_NAMES = ('pr_curve.png', 'confusion_matrix.png', 'predictions.png')
@@ -20,13 +23,18 @@ PLOT_NAMES = ('pr_curve.png', 'confusion_matrix.png', 'predictions.png')
 def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path) -> None:
     """Writes pr_curve.png, confusion_matrix.png, predictions.png and metrics.json; files of these names are replaced.
 
+    They are put in place together (`mbv3zoo.utils.atomic.staged`).
+
     Args:
         evaluation: As from `mbv3zoo.evaluation.run.run_evaluation`.
         data: The dataset that was evaluated.
         folder: Created if it does not exist.
     """
-    write_plots(evaluation, data, folder)
-    write_metrics(evaluation.metrics, Path(folder) / 'metrics.json')
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with staged(folder, METRICS_NAME) as place, naming_output(folder / METRICS_NAME, place):
+        write_plots(evaluation, data, place)
+        write_metrics(evaluation.metrics, place / METRICS_NAME)
 
 
 def write_plots(evaluation: Evaluation, data: DetectionSet, folder: str | Path) -> None:

@@ -2,10 +2,10 @@
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,8 @@ import yaml
 from mbv3zoo.synth.config import SyntheticConfig
 from mbv3zoo.synth.scene import Backgrounds, Objects, compose, open_sources
 from mbv3zoo.synth.shifted import SHIFTED_QUALITY, compose_shifted
-from mbv3zoo.utils.disk import naming_file
+from mbv3zoo.utils.disk import naming_file, naming_folder, sentence, told
+from mbv3zoo.utils.folders import locked_folder
 from mbv3zoo.version import __version__
 
 # A split's index seeds its scenes, so new splits go to the end.
@@ -54,7 +55,7 @@ def synthesize(
 
     Raises:
         OSError: ``out`` cannot be made, or is a mount.
-        ValueError: ``out`` is a file or not empty, or a folder in ``config`` is invalid.
+        ValueError: ``out`` is a file or not empty, another process makes it, or a folder in ``config`` is invalid.
     """
     given, out = out, Path(out).resolve()
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
@@ -64,13 +65,26 @@ def synthesize(
     if out.is_dir():
         # Now rather than at the end, so that a folder that cannot be replaced, such as a mount, fails at once.
         out.rmdir()
-    unfinished = out.parent / f'.{out.name}.{secrets.token_hex(4)}.unfinished'
+    unfinished = out.parent / f'.{out.name}.unfinished'
+    with naming_folder(out):
+        unfinished.mkdir(exist_ok=True)
     try:
-        counts = _write_all(unfinished, config, objects, backgrounds, progress)
-        os.rename(unfinished, out)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+        with locked_folder(unfinished, str(given)):
+            dataset = unfinished / 'dataset'
+            # Of a process that was killed, as this one has the lock. Not `staged`, which writes every file through to
+            # the disk; one rename does for a folder that is new, and can be made again from its config.
+            shutil.rmtree(dataset, ignore_errors=True)
+            try:
+                counts = _write_all(dataset, config, objects, backgrounds, progress)
+                os.rename(dataset, out)
+            except OSError as error:
+                # Files are named where they would have been.
+                raise told(error, sentence(error).replace(str(dataset), str(out))) from error
+            finally:
+                shutil.rmtree(dataset, ignore_errors=True)
+    finally:
+        with suppress(OSError):  # another process has it now
+            unfinished.rmdir()
     return counts
 
 

@@ -143,6 +143,14 @@ def put_right(folder: str | Path) -> None:
             _put_right(staging)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether an entry of a folder is what killed processes left of sets that are not complete.
+
+    No reader misses it, and the next write to the folder removes it.
+    """
+    return path.name == STAGING_NAME and not any(path.glob(f'*/{_COMPLETE}'))
+
+
 def _put_right(staging: Path) -> None:
     """Moves complete sets of killed processes, and removes incomplete ones; the staging folder is locked."""
     for own in [entry for entry in staging.iterdir() if entry.is_dir()]:

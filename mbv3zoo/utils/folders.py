@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from mbv3zoo.utils.atomic import is_leftover
 from mbv3zoo.utils.disk import naming_folder
 
 # In a folder that is being written. A killed process may leave it behind; its lock is gone then.
@@ -14,9 +15,9 @@ LOCK_NAME = '.lock'
 
 
 def check_new_folder(folder: str | Path) -> None:
-    """Raises ValueError if a folder exists and is not empty."""
+    """Raises ValueError if a folder exists and is not empty; what killed processes left in it does not count."""
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(path.name != LOCK_NAME for path in folder.iterdir())):
+    if folder.exists() and not (folder.is_dir() and _is_empty(folder)):
         raise ValueError(f'{folder} exists; results are never overwritten. Choose another folder.')
 
 
@@ -26,6 +27,10 @@ def move_aside(path: Path) -> Path:
         place for number in count(1) if not (place := path.with_name(f'{path.name}.damaged-{number}')).exists()
     )
     return path.rename(aside)
+
+
+def _is_empty(folder: Path) -> bool:
+    return all(path.name == LOCK_NAME or is_leftover(path) for path in folder.iterdir())
 
 
 @contextmanager
@@ -66,8 +71,12 @@ def claimed_folder(folder: str | Path | None, name: str = '') -> Iterator[Path]:
 
 
 @contextmanager
-def locked_folder(folder: str | Path) -> Iterator[None]:
+def locked_folder(folder: str | Path, name: str = '') -> Iterator[None]:
     """Context manager: locks a folder that exists, until the end or the process's death.
+
+    Args:
+        folder: The folder.
+        name: What errors call it, by default its path.
 
     Raises:
         ValueError: Another process has locked it.
@@ -80,7 +89,8 @@ def locked_folder(folder: str | Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise ValueError(f'{folder} is being written by another process; wait until it ends, or stop it') from None
+            message = f'{name or folder} is being written by another process; wait until it ends, or stop it'
+            raise ValueError(message) from None
     try:
         yield
     finally:

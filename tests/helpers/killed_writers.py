@@ -1,7 +1,10 @@
 """Writers that are killed, and readers that say which version they find; see `killing`."""
 
+import json
 import re
+import shutil
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -10,15 +13,22 @@ import numpy as np
 import onnx
 import openvino
 import torch
+from labelled import random_pictures
 from openvino import opset13 as opset
 
 import mbv3zoo
+from mbv3zoo.convert.convert import Converted, convert_checkpoint
+from mbv3zoo.data.load import load_dataset
+from mbv3zoo.evaluation.coco import score
 from mbv3zoo.export import openvino as export_openvino
 from mbv3zoo.export.certificate import TOLERANCES, Certificate, read_certificate
+from mbv3zoo.plots.report import write_report
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.runtimes.table import FORMATS, format_of
 from mbv3zoo.saving.folder import CARD_NAME, PICTURE_NAME, all_files
-from mbv3zoo.utils.atomic import current
+from mbv3zoo.synth import SyntheticConfig, synthesize
+from mbv3zoo.utils.atomic import atomic_write, current
+from mbv3zoo.zoo.resolve import copy_saved
 
 
 @cache
@@ -117,3 +127,85 @@ def read_export(folder, name):
     (found,) = opened.session(np.zeros((1, 3, 64, 64), np.float32))
     records = opened.info, read_certificate(path).info
     return {int(found.min()), int(found.max())} | {int(record.class_names[0][-1]) for record in records}
+
+
+def _into_new(folder, write):
+    """Writes into the new folder `out`: one that a killed writer has finished is taken away, as a user would."""
+    out = Path(folder) / 'out'
+    if read_new(folder) != {None}:
+        shutil.rmtree(out)
+    write(out)
+
+
+def read_new(folder, *sources):
+    """As `read_save`, of the folder `out`; it holds no detector until it is written."""
+    try:
+        files = all_files(Path(folder) / 'out')
+    except ValueError:
+        return {None}
+    assert set(files) >= {CARD_NAME}
+    return _versions(mbv3zoo.Detector.from_pretrained(Path(folder) / 'out'))
+
+
+def write_converted(folder, version):
+    checkpoint = Converted(detector_of(version), None)
+    with patch('mbv3zoo.convert.convert.load_yolov5', lambda path, license: checkpoint):
+        _into_new(folder, lambda out: convert_checkpoint('a.pt', out))
+
+
+write_converted_warm = write_save_warm
+
+
+def write_pulled(folder, version, sources):
+    _into_new(folder, lambda out: copy_saved(Path(sources) / str(version), out))
+
+
+def write_pulled_warm(folder, version, sources):
+    for version in range(3):
+        write_save(Path(sources) / str(version), version)
+
+
+def write_synthetic(folder, version):
+    out = Path(folder) / 'out'
+    if out.exists():
+        shutil.rmtree(out)
+    synthesize(out, SyntheticConfig(train=2, val=1, image_size=64 + 32 * version, workers=1))
+
+
+def write_synthetic_warm(folder, version):
+    with tempfile.TemporaryDirectory() as scratch:
+        write_synthetic(scratch, version)
+
+
+def read_synthetic(folder):
+    out = Path(folder) / 'out'
+    if not out.exists():
+        return {None}
+    train, val = load_dataset(out, 'train'), load_dataset(out, 'val')
+    coco = load_dataset(out / 'annotations' / 'val.json', 'val', out / 'images' / 'val')
+    assert [len(train), len(val), len(coco)] == [2, 1, 1]
+    return {max(record.size) // 32 - 2 for part in (train, val, coco) for record in part.records}
+
+
+def write_evaluated(folder, version):
+    data, detections = random_pictures(0, images=1)
+    evaluation = score(data, detections)
+    evaluation = evaluation._replace(metrics=replace(evaluation.metrics, ap=float(version)))
+
+    def draw(*arguments):
+        atomic_write(arguments[-1], str(version).encode())
+
+    names = 'plot_precision_recall', 'plot_confusion', 'plot_predictions'
+    with patch.multiple('mbv3zoo.plots.report', **dict.fromkeys(names, draw)):
+        write_report(evaluation, data, folder)
+
+
+def write_evaluated_warm(folder, version):
+    with tempfile.TemporaryDirectory() as scratch:
+        write_evaluated(scratch, version)
+
+
+def read_evaluated(folder):
+    names = 'pr_curve.png', 'confusion_matrix.png', 'predictions.png', 'metrics.json'
+    *pictures, metrics = (current(Path(folder) / name).read_text() for name in names)
+    return {int(picture) for picture in pictures} | {int(json.loads(metrics)['ap'])}

@@ -159,7 +159,11 @@ def run_writer(write, root, *arguments, kill_at=None):
     arguments = [str(argument) if isinstance(argument, Path) else argument for argument in arguments]
     server.stdin.write(json.dumps([write.__module__, write.__name__, str(root), arguments, kill_at]) + '\n')
     server.stdin.flush()
-    status, found = json.loads(server.stdout.readline())
+    answer = server.stdout.readline()
+    if not answer:
+        _server.cache_clear()
+    assert answer, 'the writer could not be prepared; its error is among what was written to stderr'
+    status, found = json.loads(answer)
     assert status == (0 if kill_at is None else -signal.SIGKILL), f'ended with {status}, killed at {kill_at}'
     return found
 

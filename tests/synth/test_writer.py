@@ -295,6 +295,31 @@ def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch, na
 
     monkeypatch.setattr(Path, 'write_text', full(Path.write_text))
     monkeypatch.setattr(Image.Image, 'save', full(Image.Image.save))
-    with pytest.raises(OSError, match=f'could not write {name} in the folder .*: the disk is full'):
+    with pytest.raises(OSError, match=f'could not write {name} in the folder {tmp_path}/out.*: the disk is full'):
         synthesize(tmp_path / 'out', SyntheticConfig(train=2, val=1, image_size=64, workers=0))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dataset_that_another_process_makes_is_refused_at_the_beginning(tmp_path):
+    config, refused = SyntheticConfig(train=2, val=1, image_size=64, workers=1), []
+
+    def second(done):
+        with pytest.raises(ValueError, match='set.* is being written by another process; wait until it ends') as caught:
+            synthesize(tmp_path / 'set', config)
+        refused.append(caught)
+
+    synthesize(tmp_path / 'set', config, second)
+    assert len(refused) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ['set']
+
+
+def test_what_a_killed_process_left_of_a_dataset_is_not_part_of_the_next(tmp_path):
+    left = tmp_path / '.set.unfinished' / 'dataset' / 'images' / 'train'
+    left.mkdir(parents=True)
+    (left / '000009.jpg').touch()
+    synthesize(tmp_path / 'set', SyntheticConfig(train=2, val=1, image_size=64, workers=1))
+    assert [path.name for path in tmp_path.iterdir()] == ['set']
+    assert sorted(path.name for path in (tmp_path / 'set' / 'images' / 'train').iterdir()) == [
+        '000000.jpg',
+        '000001.jpg',
+    ]

@@ -4,6 +4,7 @@ from threading import Barrier
 
 import pytest
 
+from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.folders import LOCK_NAME, check_new_folder, claimed_folder, locked_folder
 
 
@@ -125,3 +126,17 @@ def test_a_folder_is_free_again_when_the_process_that_had_it_is_killed(tmp_path)
     with claimed_folder(tmp_path / 'run') as folder:
         (folder / 'results').write_text('')
     assert [path.name for path in folder.iterdir()] == ['results']
+
+
+def test_what_a_killed_process_left_does_not_fill_a_folder_and_a_complete_set_does(tmp_path):
+    left = tmp_path / '.staging' / 'x' / 'files'
+    left.mkdir(parents=True)
+    (left / 'a').touch()
+    with claimed_folder(tmp_path) as folder:
+        atomic_write(folder / 'b', b'')
+    assert [path.name for path in tmp_path.iterdir()] == ['b']
+    (tmp_path / 'b').unlink()
+    left.mkdir(parents=True)
+    (left.parent / 'complete').touch()
+    with pytest.raises(ValueError, match='exists; results are never overwritten'):
+        check_new_folder(tmp_path)
