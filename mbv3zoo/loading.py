@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from mbv3zoo.export.live import check_options, open_file, open_live
 from mbv3zoo.runtimes.table import find_format
 from mbv3zoo.utils.sizes import parse_image_size
+from mbv3zoo.utils.text import shown
 
 if TYPE_CHECKING:
     from mbv3zoo.detector import Detector
@@ -57,6 +58,8 @@ def load(
         >>> detector.predict('a.jpg').filter('heart')
         Detections(1 object in a.jpg, 480 x 640: 1 heart 0.90)
     """
+    if not isinstance(source, (str, Path)):
+        raise ValueError(f'cannot load {shown(source)}: expected a name, a path or a Hub repository, as a str or Path.')
     path = Path(source)
     if image_size is not None and (runtime is None or find_format(path)):
         raise ValueError(f'{source}: image_size is for a detector in a named runtime; give it to predict() instead')

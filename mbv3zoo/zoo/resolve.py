@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Unpack
 
@@ -48,10 +49,10 @@ def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -
     if weights is not None:
         return HubSource(text, options, weights)
     # A folder that happens to be called like a model does not stand in its way; './name' is the folder.
-    if Path(text).is_dir() and not (text in detector_names() or is_model(text)):
+    if os.path.isdir(text) and not (text in detector_names() or is_model(text)):
         return FolderSource(name, options, Path(text))
     is_repository = isinstance(name, str) and text.count('/') == 1 and ':' not in text and not is_config_file(text)
-    if text.endswith('.pt') and (Path(text).is_file() or not is_repository):
+    if text.endswith('.pt') and (os.path.isfile(text) or not is_repository):
         raise ValueError(f'{text}: a YOLOv5 checkpoint is converted first: mbv3zoo convert {text} FOLDER')
     return HubSource(name, options, text) if is_repository else ConfigSource(name, options)
 
