@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.data.downloads import load_checked
 from mbv3zoo.data.label_values import as_box, as_id, check_class_names
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
@@ -125,7 +126,7 @@ def _load(source: str) -> dict[str, Any]:
     try:
         if os.path.isfile(folder / 'dataset_dict.json'):
             return dict(datasets.load_from_disk(name))
-        return dict(datasets.load_dataset(name, **options))
+        return load_checked(name, options) if options else dict(datasets.load_dataset(name))
     except ConnectionError as error:
         raise ConnectionError(f'{source}: cannot reach the Hub, and the data set is not cached: {error}') from error
     # It raises whatever its readers (Arrow, JSON, PIL, ...) and the Hub's client raise.
