@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
-import warnings
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import coremltools
@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.export.tracing import tracing
 from mbv3zoo.runtimes.export_info import METADATA_KEY
+from mbv3zoo.utils.quiet import without_warnings
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -26,14 +28,10 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     Raises:
         ValueError: coremltools cannot convert it.
     """
-    logger = logging.getLogger('coremltools')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
     try:
-        # coremltools draws progress bars, whatever its settings.
-        with torch.no_grad(), warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter('ignore')
+        with tracing():
             traced = torch.jit.freeze(torch.jit.trace(graph, graph.example()))
+        with _quiet():
             model = coremltools.convert(
                 traced,
                 inputs=[coremltools.TensorType('images', shape=tuple(graph.example().shape), dtype=np.float32)],
@@ -45,7 +43,18 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         raise ValueError(
             f'coremltools {coremltools.__version__} cannot convert the network of torch {torch.__version__}: {error}'
         ) from error
-    finally:
-        logger.setLevel(level)
     model.user_defined_metadata[METADATA_KEY] = graph.info.model_dump_json()
     model.save(str(path))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Context manager: without coremltools' messages, and its progress bars, which it draws whatever its settings."""
+    logger = logging.getLogger('coremltools')
+    with without_warnings(), torch.no_grad(), redirect_stderr(io.StringIO()):
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

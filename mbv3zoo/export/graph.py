@@ -12,6 +12,7 @@ from torchvision.ops import nms
 from mbv3zoo.export.deployed_neck import deployed_neck
 from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.models.fuse import first_convolution
+from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.decoding import CLASS_OFFSET
 from mbv3zoo.models.postprocess.dense import decode
@@ -32,6 +33,8 @@ class DeployedNetwork(nn.Module):
     mean: torch.Tensor
     scale: torch.Tensor
 
+    # It runs the network, to see which layer feeds which.
+    @running.using()
     def __init__(self, detector: DetectorNetwork, info: ExportInfo) -> None:
         super().__init__()
         self.info = info

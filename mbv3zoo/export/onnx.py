@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,9 @@ import torch
 from onnx import numpy_helper
 
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.export.tracing import tracing
 from mbv3zoo.runtimes.export_info import METADATA_KEY
+from mbv3zoo.utils.quiet import without_warnings
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -24,7 +25,7 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         graph: The graph.
         path: The file.
     """
-    with _quiet():
+    with tracing(), _quiet():
         program = torch.onnx.export(
             graph,
             (graph.example(),),
@@ -68,8 +69,7 @@ def _quiet() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
+        with without_warnings():
             yield
     finally:
         logger.setLevel(level)

@@ -12,7 +12,7 @@ from torchvision.ops import box_iou
 from mbv3zoo.export.certificate import PictureParity
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.read import read_image
-from mbv3zoo.models.modes import evaluation_mode
+from mbv3zoo.models.modes import evaluating
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.postprocess.thresholds import Thresholds
@@ -39,8 +39,8 @@ def compare(detector: DetectorNetwork, exported: ExportedDetector, image: Any, t
     letterbox = Letterbox.fit(pixels.shape[:2], info.image_size)
     ours = letterbox.apply(torch.from_numpy(pixels).permute(2, 0, 1))
     theirs = letterbox.apply_without_torch(pixels)
-    with evaluation_mode(detector), torch.inference_mode():
-        logits = [x.float() for x in detector(ours[None].to(detector.mean) / 255)]
+    with evaluating(detector) as network, torch.inference_mode():
+        logits = [x.float() for x in network(ours[None].to(detector.mean) / 255)]
     # The same pixels for both, so that each stage is compared by itself; kept detections are those of the whole way.
     found = {} if info.outputs == 'detections' else _compare_maps(detector, logits, exported, ours.numpy())
     (kept,) = as_engine(detector).detect(ours[None].numpy(), thresholds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,6 +19,7 @@ from mbv3zoo.runtimes.table import FORMATS, format_of
 
 # Images to read ahead.
 _AHEAD = 8
+_quantizing = threading.Lock()
 
 
 def quantize(path: str | Path, info: ExportInfo, pixels: Sequence[np.ndarray]) -> None:
@@ -46,7 +48,9 @@ def quantize(path: str | Path, info: ExportInfo, pixels: Sequence[np.ndarray]) -
     _check(info, pixels)
     info = info.model_copy(update={'precision': 'int8'})
     batches = _batches(info, pixels)
-    import_module(f'mbv3zoo.export.quantize_{file_format.name}').quantize(path, info, batches)
+    # One at a time: they change loggers and standard output for a while, which are the whole process's.
+    with _quantizing:
+        import_module(f'mbv3zoo.export.quantize_{file_format.name}').quantize(path, info, batches)
 
 
 def calibration_pixels(

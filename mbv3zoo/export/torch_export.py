@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.export.tracing import tracing
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 
 
@@ -17,5 +18,6 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         graph: The graph.
         path: The file.
     """
-    program = torch.export.export(graph, (graph.example(),), dynamic_shapes=graph.dynamic_shapes())
+    with tracing():
+        program = torch.export.export(graph, (graph.example(),), dynamic_shapes=graph.dynamic_shapes())
     torch.export.save(program, path, extra_files={METADATA_KEY: graph.info.model_dump_json()})

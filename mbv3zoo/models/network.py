@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Any, Unpack
+from typing import Any, Self, Unpack
 
 import torch
 from torch import nn
@@ -16,6 +16,7 @@ from mbv3zoo.models.anchors import default_anchors
 from mbv3zoo.models.backbone import Backbone
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
+from mbv3zoo.models.modes import running
 from mbv3zoo.models.neck_table import make_neck
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
@@ -105,6 +106,7 @@ class DetectorNetwork(nn.Module):
         anchors = torch.tensor(self.config.anchors, dtype=torch.float32, device=self.anchors.device)
         return postprocess(logits, anchors, self.strides, Thresholds(**thresholds))
 
+    @running.changing()
     def fuse(self) -> DetectorNetwork:
         """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self.
 
@@ -117,6 +119,17 @@ class DetectorNetwork(nn.Module):
         fuse_batch_norms(self, self.mean.new_zeros(1, self.config.in_chans, height, width))
         self.fused = True
         return self
+
+    def train(self, mode: bool = True) -> Self:
+        """As `nn.Module.train`; where other threads predict, training mode begins after what runs there now.
+
+        Example:
+            >>> detector = mbv3zoo.load('mbv3_yolo_small.synth').train()
+            >>> detector.training
+            True
+        """
+        with running.changing() if mode else nullcontext():
+            return super().train(mode)
 
     def set_anchors(self, anchors: Sequence[Sequence[Sequence[float]]]) -> DetectorNetwork:
         """Gives the head other anchors; its weights stay, and mean other boxes from now on. Returns self.

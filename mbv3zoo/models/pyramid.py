@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import timm
@@ -15,9 +16,11 @@ from torch import nn
 import mbv3zoo.models.layer_lists.layer_backbone  # noqa: F401  registers yolov5_layers with timm
 from mbv3zoo.backbones.timm_private import FeatureGetterNet
 from mbv3zoo.config.detector import STRIDES
+from mbv3zoo.models.feature_hooks import collect_by_thread
 from mbv3zoo.models.freezing import batch_norms, freeze, keep_frozen_in_evaluation
 from mbv3zoo.models.layer_groups import LayerGroups
 from mbv3zoo.models.levels import Route, make_level, resize
+from mbv3zoo.models.modes import running
 from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.prune import prune_unused
 from mbv3zoo.models.timm_model import check_name, create_on_meta, make_plan, seen_size
@@ -83,6 +86,7 @@ class PyramidBackbone(nn.Module):
         self.map_channels = [plan.channels[level.map_index] for level in plan.levels]
         self.model = self._build(pretrained)
         prune_unused(self.model)
+        collect_by_thread(self.model)
 
         project = self.route == Route.SIMPLE_PYRAMID
         made = [make_level(plan.channels[level.map_index], level.doublings, project) for level in plan.levels]
@@ -148,11 +152,12 @@ class PyramidBackbone(nn.Module):
 
     def train(self, mode: bool = True) -> PyramidBackbone:
         """As `nn.Module.train`, but what is frozen stays in eval mode."""
-        super().train(mode)
-        keep_frozen_in_evaluation(self)
-        # Also those without weight and bias.
-        for norm in batch_norms(self.model) if self.frozen_norms else []:
-            norm.training = False
+        with running.changing() if mode else nullcontext():
+            super().train(mode)
+            keep_frozen_in_evaluation(self)
+            # Also those without weight and bias.
+            for norm in batch_norms(self.model) if self.frozen_norms else []:
+                norm.training = False
         return self
 
     def drawn(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -12,6 +11,7 @@ from matplotlib.text import Text
 
 from mbv3zoo.images.fonts import as_line, fonts_of
 from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.quiet import without_warnings
 
 DPI = 120
 
@@ -44,9 +44,8 @@ def shown_name(name: str, length: int = 24) -> str:
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Writes a figure as a PNG file, atomically, its texts in fonts that have their characters."""
     _use_fonts(figure)
-    with warnings.catch_warnings():
-        # `fonts_of` has told it, once for all texts.
-        warnings.filterwarnings('ignore', r'Glyph \d+ .* missing from')
+    # `fonts_of` has told it, once for all texts.
+    with without_warnings(message=r'Glyph \d+ .* missing from'):
         atomic_write(path, lambda file: figure.savefig(file, format='png', dpi=DPI))
 
 

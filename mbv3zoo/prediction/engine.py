@@ -74,8 +74,8 @@ class TorchEngine:
 
     Args:
         detector: Has a `config` and `postprocess`, as `mbv3zoo.models.network.DetectorNetwork`. It runs on the device
-            and in the type of its weights, without gradients and in evaluation mode; its training flags are restored
-            after each call.
+            and in the type of its weights, without gradients and in evaluation mode, which its training flags do not
+            show (`mbv3zoo.models.modes.evaluating`). Any number of threads may call it, and train it meanwhile.
     """
 
     thresholds = PREDICTION
@@ -88,14 +88,14 @@ class TorchEngine:
     def detect(self, images: np.ndarray, thresholds: Thresholds) -> list[Kept[Tensor]]:
         import torch
 
-        from mbv3zoo.models.modes import evaluation_mode
+        from mbv3zoo.models.modes import evaluating
 
         # The device and type of the weights; a detector without weights or buffers runs on the CPU in float32.
         parts = chain(self.detector.parameters(), self.detector.buffers())
         weight = next((part for part in parts if part.is_floating_point()), torch.zeros(0))
-        with evaluation_mode(self.detector), torch.inference_mode():
+        with evaluating(self.detector) as network, torch.inference_mode():
             pixels = (torch.from_numpy(images).to(weight.device).float() / 255).to(weight.dtype)
-            kept = self.detector.postprocess(self.detector(pixels), **thresholds.options())
+            kept = self.detector.postprocess(network(pixels), **thresholds.options())
         # Cloned outside of inference mode: ordinary tensors, which may be changed and sent to other processes.
         return [Kept(*(part.cpu().clone() for part in parts)) for parts in kept]
 

@@ -61,7 +61,8 @@ def predict(
 ) -> Detections | list[Detections]:
     """Finds objects in one image or in many.
 
-    A torch detector runs in eval mode and without gradients; its training flags are restored afterwards.
+    A torch detector runs in eval mode and without gradients, whatever its training flags are; they stay as they are.
+    Several threads may predict with one detector at once, also while another one trains it.
 
     Args:
         detector: a `Detector`; its `config` says the image size, the input channels and the class names. Or an

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from mbv3zoo.models.modes import running
+
 
 class TorchGraphSession:
     """A module that takes pixels and gives raw maps; see `mbv3zoo.runtimes.session.Session`.
@@ -32,13 +34,18 @@ class TorchGraphSession:
         except (RuntimeError, AssertionError) as error:
             raise ValueError(f'device {device!r}: torch cannot use it: {str(error).splitlines()[0]}') from error
         self.graph = torch.compile(graph, dynamic=False) if runtime == 'compile' else graph
+        # Numbers of threads that the graph is compiled for, where it is.
+        self._compiled: set[int] = set()
         self.runtime = runtime
         self.metadata = metadata
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        # While torch compiles, no other thread can run a network.
+        compiles = self.runtime == 'compile' and torch.get_num_threads() not in self._compiled
         # Not inference mode, in which torch.compile cannot use its constants.
-        with torch.no_grad():
+        with running.changing() if compiles else running.using(), torch.no_grad():
             pixels = torch.from_numpy(images).to(self.device).contiguous(memory_format=torch.channels_last)
             outputs = self.graph(pixels)
+            self._compiled.add(torch.get_num_threads())
             outputs = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
             return [output.float().contiguous().cpu().numpy() for output in outputs]

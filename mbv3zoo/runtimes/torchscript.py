@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import torch
 
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.runtimes.torch_graph import TorchGraphSession
+from mbv3zoo.utils.quiet import without_warnings
 
 
 def open(path: Path, threads: int | None, device: str | None) -> TorchGraphSession:
     """Opens a file; a device is one of torch's, threads are the whole process's."""
     files = {METADATA_KEY: ''}
-    with warnings.catch_warnings():
-        for category in (DeprecationWarning, FutureWarning):
-            warnings.simplefilter('ignore', category)
+    with without_warnings(DeprecationWarning, FutureWarning):
         module = torch.jit.load(str(path), map_location=device or 'cpu', _extra_files=files)
     # Empty where it holds none.
     return TorchGraphSession(module, 'torchscript', threads, device, _text(files[METADATA_KEY]))

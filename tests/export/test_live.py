@@ -1,5 +1,8 @@
 import json
+import threading
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,6 +69,125 @@ def test_what_was_built_is_kept_until_the_weights_change(scene):
     assert second.run(np.zeros((1, 3, 64, 64), np.uint8))[0].max() > 15
     # It neither travels with copies nor keeps the detector from being saved.
     assert 'session' not in str(vars(detector))
+
+
+@pytest.fixture
+def small():
+    return mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64).eval()
+
+
+def kept(detector, runtime='eager', side=64):
+    return deploy.kept_live(detector, runtime, image_size=(side, side))
+
+
+def together(*calls):
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [future.result() for future in [threads.submit(call) for call in calls]]
+
+
+@pytest.mark.parametrize('runtime', ['eager', 'openvino'])
+def test_threads_that_ask_first_at_once_wait_for_the_one_that_builds(small, runtime, monkeypatch):
+    if runtime != 'eager':
+        pytest.importorskip(runtime)
+    built, real, filters = [], deploy._open, list(warnings.filters)
+
+    def count(*arguments):
+        built.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(deploy, '_open', count)
+    images = np.zeros((1, 3, 64, 64), np.uint8)
+    exported, *others = together(*[lambda: kept(small, runtime)] * 4)
+    assert len(built) == 1 and exported.runtime == runtime and all(other is exported for other in others)
+    outputs = together(*[lambda: exported.run(images)] * 4)
+    assert all(np.array_equal(outputs[0][0], other[0]) for other in outputs)
+    assert warnings.filters == filters
+
+
+def test_threads_with_several_graphs_of_one_detector_build_each_once(small, monkeypatch):
+    built, real = [], deploy._open
+
+    def count(*arguments):
+        built.append(arguments[2])
+        return real(*arguments)
+
+    monkeypatch.setattr(deploy, '_open', count)
+    calls = [lambda side=side: kept(small, side=side) for side in (64, 96) * 4]
+    assert {exported.info.image_size for exported in together(*calls)} == {(64, 64), (96, 96)}
+    assert sorted(built) == [(64, 64), (96, 96)]
+    # But not without end.
+    for side in (128, 160, 192, 64):
+        kept(small, side=side)
+    assert len(built) == 6 and len(deploy._kept[small]) == 4
+
+
+def test_detectors_and_runtimes_of_several_threads_do_not_disturb_each_other(small):
+    pytest.importorskip('openvino'), pytest.importorskip('onnxruntime')
+    other = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=3, image_size=64).eval()
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    cases = [(small, 'onnxruntime'), (other, 'openvino'), (other, 'eager')]
+    wanted, built = small.predict(image, score_thresh=0), threading.Event()
+
+    def predict_meanwhile():
+        # PyTorch itself, which has other kernels while it writes a graph.
+        found = [small.predict(image, score_thresh=0)]
+        while not built.is_set():
+            found.append(small.predict(image, score_thresh=0))
+        return found
+
+    with ThreadPoolExecutor(4) as threads:
+        beside = threads.submit(predict_meanwhile)
+        graphs = [*threads.map(lambda case: kept(*case), cases)]
+        built.set()
+        assert all(torch.equal(found.scores, wanted.scores) for found in beside.result())
+    for graph, (one, runtime) in zip(graphs, cases, strict=True):
+        assert (graph.runtime, graph.info.class_names) == (runtime, one.config.class_names)
+        found, expected = (each.predict(image, score_thresh=0) for each in (graph, one))
+        assert torch.allclose(found.scores, expected.scores, atol=1e-3) and len(found)
+
+
+def test_a_graph_has_the_weights_of_one_moment_though_they_change_while_it_is_built(small, monkeypatch):
+    copies, real = [], deploy.deepcopy
+
+    def train_meanwhile(detector):
+        copies.append(real(detector))
+        if len(copies) < 3:
+            with torch.no_grad():
+                for conv in detector.head.convs:
+                    conv.bias.fill_(100 * len(copies))
+        return copies[-1]
+
+    monkeypatch.setattr(deploy, 'deepcopy', train_meanwhile)
+    exported = kept(small)
+    assert len(copies) == 3 and exported.run(np.zeros((1, 3, 64, 64), np.uint8))[0].min() > 150
+    assert kept(small) is exported
+
+
+def test_weights_that_never_rest_are_no_graph(small, monkeypatch):
+    def train_meanwhile(detector):
+        with torch.no_grad():
+            detector.head.convs[0].bias.add_(1)
+
+    monkeypatch.setattr(deploy, 'deepcopy', train_meanwhile)
+    with pytest.raises(ValueError, match='the weights change all the time.*leave runtime out'):
+        kept(small)
+
+
+def test_a_build_that_fails_leaves_nothing_behind(small, monkeypatch):
+    monkeypatch.setattr(deploy, '_missing', lambda runtime: ['openvino'])
+    for _ in range(2):
+        with pytest.raises(ImportError, match='needs openvino'):
+            kept(small, 'openvino')
+    monkeypatch.undo()
+    assert kept(small).runtime == 'eager'
+
+
+def test_weights_that_are_replaced_are_new_ones_wherever_they_lie(small):
+    first = kept(small)
+    bias = small.head.convs[0].bias
+    small.head.convs[0].bias = torch.nn.Parameter(bias.detach() + 20)
+    del bias
+    assert kept(small).run(np.zeros((1, 3, 64, 64), np.uint8))[0].max() > 15 and kept(small) is not first
 
 
 def test_the_detector_stays_as_it_is(detector, scene):

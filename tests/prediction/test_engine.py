@@ -1,5 +1,8 @@
 """Torch detectors and exported ones run by one interface."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +12,7 @@ from torch import nn
 
 from mbv3zoo.create import create_detector
 from mbv3zoo.export.live import open_live
+from mbv3zoo.models.freezing import batch_norms
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION, Thresholds
 from mbv3zoo.prediction.engine import TorchEngine, as_engine
@@ -86,6 +90,101 @@ def test_what_is_passed_on_is_what_differs():
     fake = Fake()
     assert TorchEngine(fake).detect(np.zeros((1, 3, 32, 32), np.uint8), COCO_EVALUATION) == []
     assert fake.options == COCO_EVALUATION.options() and fake.training
+
+
+def together(detector, images, threads=4, repeats=6):
+    """What threads find in one image each that use a detector at once, and what is found by one alone."""
+    wanted = [TorchEngine(deepcopy(detector).eval()).detect(image[None], LOW) for image in images]
+    with ThreadPoolExecutor(threads) as pool:
+        found = [*pool.map(lambda image: as_engine(detector).detect(image[None], LOW), [*images] * repeats)]
+    return found, wanted * repeats
+
+
+def equal(found, wanted):
+    return all(
+        torch.equal(part, other)
+        for own, others in zip(found, wanted, strict=True)
+        for part, other in zip(own[0], others[0], strict=True)
+    )
+
+
+def test_threads_that_predict_with_a_detector_in_training_mode_change_nothing(detector, images):
+    # BatchNorm gives other results in training mode, and changes its statistics.
+    detector = deepcopy(detector).train()
+    flags = [module.training for module in detector.modules()]
+    state = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
+    assert equal(*together(detector, images))
+    assert [module.training for module in detector.modules()] == flags
+    assert all(torch.equal(tensor, state[name]) for name, tensor in detector.state_dict().items())
+
+
+def test_a_training_step_beside_predictions_is_one_of_training_mode(detector, images):
+    detector, pixels = deepcopy(detector).train(), torch.from_numpy(images) / 255
+    wanted = deepcopy(detector)(pixels)
+    began, ended, found = threading.Event(), threading.Event(), []
+
+    def wait(module, args):
+        # Only the step's: predictions have modules of their own.
+        if module is detector.neck:
+            began.set(), ended.wait(5)
+
+    detector.neck.register_forward_pre_hook(wait)
+    step = threading.Thread(target=lambda: found.extend(detector(pixels)))
+    step.start()
+    began.wait(5)
+    as_engine(detector).detect(images, LOW)
+    ended.set(), step.join()
+    assert all(map(torch.equal, found, wanted))
+
+
+@pytest.mark.parametrize('part', ['detector', 'backbone'])
+def test_training_mode_that_another_thread_switches_to_begins_after_a_prediction(detector, images, part):
+    detector = deepcopy(detector)
+    wanted = as_engine(detector).detect(images, LOW)
+    began, modes = threading.Event(), []
+
+    def switch():
+        began.wait(5)
+        (detector if part == 'detector' else detector.backbone).train()
+
+    def wait(module, args):
+        if not began.is_set():
+            began.set(), thread.join(0.05)
+        modes.append(module.training)
+
+    thread = threading.Thread(target=switch)
+    thread.start()
+    handles = [norm.register_forward_pre_hook(wait) for norm in batch_norms(detector)]
+    found = as_engine(detector).detect(images, LOW)
+    for handle in handles:
+        handle.remove()
+    thread.join(5)
+    assert not any(modes) and len(modes) == len(handles) and detector.backbone.training
+    assert all(torch.equal(*parts) for pair in zip(found, wanted, strict=True) for parts in zip(*pair, strict=True))
+
+
+def test_threads_that_predict_while_another_switches_modes(detector, images):
+    detector, stop = deepcopy(detector), threading.Event()
+    state = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
+
+    def switch():
+        while not stop.is_set():
+            detector.train().eval()
+
+    thread = threading.Thread(target=switch)
+    thread.start()
+    try:
+        assert equal(*together(detector, images, repeats=2))
+    finally:
+        stop.set(), thread.join()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in detector.state_dict().items())
+
+
+def test_a_hook_may_switch_modes(detector, images):
+    detector = deepcopy(detector)
+    detector.register_forward_hook(lambda *_: detector.train() and None)
+    with ThreadPoolExecutor(3) as threads:
+        assert len([*threads.map(lambda _: as_engine(detector).detect(images, LOW), range(6))]) == 6
 
 
 class Rows:

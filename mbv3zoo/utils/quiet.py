@@ -1,0 +1,27 @@
+"""Warnings that are intended, left out for a while."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_lock = threading.RLock()
+
+
+@contextmanager
+def without_warnings(*categories: type[Warning], message: str = '') -> Iterator[None]:
+    """Context manager: warnings of these categories, by default all, are not shown if their text matches.
+
+    Filters of warnings are the whole process's. Two threads that change them for a while at the same time, as by
+    `warnings.catch_warnings`, may leave one's filters there for good, so they take turns.
+
+    Args:
+        *categories: Which.
+        message: Regular expression that the text begins with; by default any.
+    """
+    with _lock, warnings.catch_warnings():
+        for category in categories or (Warning,):
+            warnings.filterwarnings('ignore', message, category)
+        yield
