@@ -61,7 +61,7 @@ def remove_corrupt(repo_id: str, since: float) -> list[str]:
         since: Files that are older than this time, in seconds since the epoch, are not looked at.
 
     Returns:
-        Names of the files in the repository that are gone, sorted.
+        Names of the files in the repository that are gone, or of what they held, sorted.
     """
     folder = Path(constants.HF_HUB_CACHE).expanduser() / repo_folder_name(repo_id=repo_id, repo_type='dataset')
     removed = set()
@@ -76,7 +76,7 @@ def remove_corrupt(repo_id: str, since: float) -> list[str]:
             if link.is_symlink() and not link.exists():
                 names.append(link.relative_to(folder / 'snapshots').as_posix().partition('/')[2])
                 link.unlink()
-        return names
+        return names or sorted(removed)
     return sorted(removed)
 
 
