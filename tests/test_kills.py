@@ -3,22 +3,30 @@
 The harness is `helpers/killing.py`, the writers and readers are in `helpers/killed_writers.py`.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 from exported_files import needs
 from killed_writers import (
     read_evaluated,
     read_export,
     read_new,
+    read_package,
     read_save,
     read_synthetic,
     write_converted,
     write_evaluated,
     write_export,
+    write_package,
     write_pulled,
     write_save,
     write_synthetic,
 )
 from killing import KilledWriter
+
+import mbv3zoo
+from mbv3zoo.runtimes.table import FORMATS, missing
 
 # Where the decision falls, and where a set is put in place file by file.
 DECISIVE = ('complete', 'os.rename')
@@ -90,3 +98,25 @@ def test_a_dataset_that_is_killed_anywhere(tmp_path):
 @pytest.mark.slow
 def test_a_report_that_is_killed_leaves_the_old_figures_or_the_new(tmp_path):
     assert both(KilledWriter(write_evaluated, read_evaluated, tmp_path).check())
+
+
+@pytest.mark.parametrize('name', ['openvino', 'ncnn'])
+def test_whoever_opens_a_file_while_it_is_replaced_gets_one_export(name, tmp_path):
+    needs(name)
+    write_export(tmp_path, 0, name)
+    with ThreadPoolExecutor(1) as pool:
+        replaced = pool.submit(lambda: [write_export(tmp_path, index % 3, name) for index in range(12)])
+        found = []
+        while not replaced.done():
+            opened = mbv3zoo.load(tmp_path / f'model{FORMATS[name].suffix}')
+            (outputs,) = opened.session(np.zeros((1, 3, 64, 64), np.float32))
+            found.append({int(outputs.min()), int(outputs.max()), int(opened.info.class_names[0][-1])})
+        replaced.result()
+    assert found and all(len(versions) == 1 for versions in found)
+
+
+@pytest.mark.slow
+def test_a_package_that_is_a_folder_is_replaced_as_one(tmp_path):
+    if missing(FORMATS['coreml'].packages):
+        pytest.skip('writing needs coremltools')
+    assert both(KilledWriter(write_package, read_package, tmp_path).check())

@@ -14,7 +14,9 @@ from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.predict import iter_predict, predict
 from mbv3zoo.runtimes.export_info import ExportInfo, read_info
+from mbv3zoo.runtimes.parts import settled
 from mbv3zoo.runtimes.session import Session, open_session
+from mbv3zoo.runtimes.table import find_format
 
 
 class ExportedDetector:
@@ -60,8 +62,12 @@ class ExportedDetector:
         Example:
             >>> detector = mbv3zoo.ExportedDetector.open('model.onnx', 'onnxruntime', threads=1)
         """
-        session = open_session(path, runtime, threads=threads, device=device)
-        info = read_info(Path(path), session.metadata)
+
+        def read() -> tuple[Session, ExportInfo | None]:
+            session = open_session(path, runtime, threads=threads, device=device)
+            return session, read_info(Path(path), session.metadata)
+
+        session, info = settled(Path(path), read) if find_format(path) else read()
         if info is None:
             raise ValueError(
                 f'{path}: it does not say which classes and anchors it has, as files that mbv3zoo exports do; '

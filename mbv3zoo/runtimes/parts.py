@@ -6,7 +6,10 @@ It imports neither pydantic nor a runtime.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data
 from mbv3zoo.runtimes.table import format_of
@@ -14,6 +17,10 @@ from mbv3zoo.utils.atomic import current
 
 # In a certificate: end of a file's name -> its SHA-256.
 DIGESTS_KEY = 'sha256'
+# How often files are read again that another process replaces.
+_TRIES = 10
+
+_Found = TypeVar('_Found')
 
 
 def parts(path: str | Path) -> dict[str, Path]:
@@ -62,3 +69,35 @@ def check_digests(path: Path) -> None:
                 f'for: it is damaged, or from another export; export again, or copy all files of one export, or, where '
                 f'it was changed on purpose, delete {DIGESTS_KEY!r} from the certificate'
             )
+
+
+def settled(path: Path, read: Callable[[], _Found]) -> _Found:
+    """What a function reads from the files of an exported detector, all of them from one export.
+
+    It is called again where another process has replaced them meanwhile.
+
+    Args:
+        path: The file.
+        read: Reads them; its errors are raised where they have stayed the same.
+    """
+    for _ in range(_TRIES):
+        before = _stamps(path)
+        try:
+            found = read()
+        except (ValueError, OSError):
+            if _stamps(path) == before:
+                raise
+        else:
+            if _stamps(path) == before:
+                return found
+    return read()
+
+
+def _stamps(path: Path) -> list[tuple[Path, int, int]]:
+    """Which files there are, and since when."""
+    found = []
+    for part in (*parts(path).values(), current(certificate_path(path))):
+        with suppress(OSError):  # not there, or moved in this moment
+            stat = part.stat()
+            found.append((part, stat.st_ino, stat.st_mtime_ns))
+    return found

@@ -121,8 +121,8 @@ def current(path: Path) -> Path:
     Args:
         path: The file, in its own place.
     """
-    for marker in (path.parent / STAGING_NAME).glob(f'*/{_COMPLETE}'):
-        waiting = marker.parent / _FILES / path.name
+    for own in _complete_sets(path.parent / STAGING_NAME):
+        waiting = own / _FILES / path.name
         if waiting.exists():
             return waiting
     return path
@@ -148,7 +148,14 @@ def is_leftover(path: Path) -> bool:
 
     No reader misses it, and the next write to the folder removes it.
     """
-    return path.name == STAGING_NAME and not any(path.glob(f'*/{_COMPLETE}'))
+    return path.name == STAGING_NAME and not _complete_sets(path)
+
+
+def _complete_sets(staging: Path) -> list[Path]:
+    try:
+        return [marker.parent for marker in staging.glob(f'*/{_COMPLETE}')]
+    except FileNotFoundError:  # the process that writes has removed the folder in this moment
+        return []
 
 
 def _put_right(staging: Path) -> None:

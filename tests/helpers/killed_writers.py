@@ -24,6 +24,7 @@ from mbv3zoo.export import openvino as export_openvino
 from mbv3zoo.export.certificate import TOLERANCES, Certificate, read_certificate
 from mbv3zoo.plots.report import write_report
 from mbv3zoo.runtimes.export_info import METADATA_KEY
+from mbv3zoo.runtimes.parts import check_digests, parts
 from mbv3zoo.runtimes.table import FORMATS, format_of
 from mbv3zoo.saving.folder import CARD_NAME, PICTURE_NAME, all_files
 from mbv3zoo.synth import SyntheticConfig, synthesize
@@ -83,6 +84,10 @@ def _write_graph(path, info, version):
         layers = ['MemoryData weights 0 1 weights 0=1', 'BinaryOp add 2 1 in0 weights out0 0=0']
         path.write_text('\n'.join(['7767517', '3 3', 'Input in0 0 1 in0', *layers, '']))
         path.with_suffix('.bin').write_bytes(values[0, 0, 0, :1].tobytes())
+    elif path.suffix == '.mlpackage':
+        (path / 'Data').mkdir(parents=True)
+        for file in (path / 'Manifest.json', path / 'Data' / 'weights'):
+            file.write_text(str(version))
     else:
         torch.jit.save(_Adding.of(version), str(path), _extra_files={METADATA_KEY: metadata})
 
@@ -209,3 +214,23 @@ def read_evaluated(folder):
     names = 'pr_curve.png', 'confusion_matrix.png', 'predictions.png', 'metrics.json'
     *pictures, metrics = (current(Path(folder) / name).read_text() for name in names)
     return {int(picture) for picture in pictures} | {int(json.loads(metrics)['ap'])}
+
+
+def write_package(folder, version):
+    write_export(folder, version, 'coreml')
+
+
+def write_package_warm(folder, version):
+    with tempfile.TemporaryDirectory() as scratch:
+        write_package(scratch, version)
+        for version in range(3):
+            detector_of(version)
+
+
+def read_package(folder):
+    """Core ML itself is on macOS only."""
+    path = Path(folder) / 'model.mlpackage'
+    check_digests(path)
+    (place,) = parts(path).values()
+    files = [place / 'Manifest.json', place / 'Data' / 'weights']
+    return {int(file.read_text()) for file in files} | {int(read_certificate(path).info.class_names[0][-1])}

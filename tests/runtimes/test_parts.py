@@ -8,7 +8,7 @@ from exported_files import RUNNABLE
 
 import mbv3zoo
 from mbv3zoo.runtimes.certificate_data import certificate_path
-from mbv3zoo.runtimes.parts import check_digests, digest_of, digests, parts
+from mbv3zoo.runtimes.parts import check_digests, digest_of, digests, parts, settled
 from mbv3zoo.runtimes.table import FORMATS
 
 
@@ -114,3 +114,21 @@ def test_the_digest_of_a_folder_is_of_its_files_and_not_of_hidden_ones(tmp_path)
     ):
         change()
         assert digest_of(tmp_path / 'one') != digest_of(tmp_path / 'two')
+
+
+def test_files_that_are_replaced_while_they_are_read_are_read_again(tmp_path):
+    path, seen = tmp_path / 'm.onnx', []
+    path.touch()
+
+    def read():
+        seen.append(path.stat().st_ino)
+        if len(seen) < 3:
+            (tmp_path / 'new').touch()
+            (tmp_path / 'new').replace(path)
+        if len(seen) == 1:
+            raise ValueError('half of one, half of the other')
+        return len(seen)
+
+    assert settled(path, read) == 3
+    with pytest.raises(ValueError, match='damaged'):
+        settled(path, lambda: (_ for _ in ()).throw(ValueError('damaged')))
