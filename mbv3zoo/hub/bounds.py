@@ -34,6 +34,7 @@ class _Bounds(NamedTuple):
 
 
 _bounds: ContextVar[_Bounds | None] = ContextVar('bounds of an answer', default=None)
+_end: ContextVar[float | None] = ContextVar('end of requests without a time-out', default=None)
 _open = 0
 _lock = threading.Lock()
 
@@ -71,6 +72,22 @@ def bounded(most_bytes: int | None = None) -> Iterator[None]:
             _open -= 1
 
 
+@contextlib.contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """Context manager: requests that the client gives no time-out, such as for a token of Xet, end after this time.
+
+    By itself the client repeats them, and each may wait for `SILENCE`.
+
+    Args:
+        seconds: From now on, for all of them.
+    """
+    token = _end.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _end.reset(token)
+
+
 def _bounds_of(request: Any) -> _Bounds | None:
     """None where the request is none of ours."""
     # The client uploads in threads of its own.
@@ -81,8 +98,13 @@ def _bounds_of(request: Any) -> _Bounds | None:
 def _give_timeout(request: Any) -> None:
     timeout = request.extensions.get('timeout') or {}
     if _bounds_of(request) is not None:
+        silence, end = float(SILENCE), _end.get()
+        if end is not None and not timeout.get('read'):
+            silence = min(silence, end - time.monotonic())
+            if silence <= 0:
+                raise Excess('no answer in time')
         kinds = ('connect', 'read', 'write', 'pool')
-        request.extensions['timeout'] = {kind: timeout.get(kind) or SILENCE for kind in kinds}
+        request.extensions['timeout'] = {kind: timeout.get(kind) or silence for kind in kinds}
 
 
 def _look_at(response: Any) -> None:

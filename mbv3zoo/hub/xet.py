@@ -19,6 +19,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils import are_progress_bars_disabled, tqdm
 from huggingface_hub.utils._xet import abort_xet_session
 
+from mbv3zoo.hub.bounds import ended_after
 from mbv3zoo.hub.errors import ours
 from mbv3zoo.utils.text import one_line, printable
 
@@ -66,7 +67,7 @@ class Transfers:
         limit = LONGEST_WAIT + (upload or 0) / SLOWEST_UPLOAD
         if self._failure is None:
             try:
-                with _Watch(what, upload is None, limit) as watch:
+                with ended_after(limit), _Watch(what, upload is None, limit) as watch:
                     return call(watch.bars)
             # A panic of the library in Rust is no Exception.
             except BaseException as error:

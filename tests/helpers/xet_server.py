@@ -120,6 +120,7 @@ class XetHubServer(HubServer):
     Attributes:
         cas_url: Where the storage server is that clients are sent to; 'local://folder' for one that works.
         cas_urls: Repository id -> that of this repository, where it has one of its own.
+        token_urls: Repository id -> where its tokens are to be asked for, where that is another server.
         plain: Whether large files are had by plain HTTP too, as they are on the real Hub.
     """
 
@@ -127,6 +128,7 @@ class XetHubServer(HubServer):
         super().__init__()
         self.cas_url, self.plain = cas_url, plain
         self.cas_urls: dict[str, str] = {}
+        self.token_urls: dict[str, str] = {}
         self.hashes: dict[str, str] = {}  # sha256 of what the storage holds -> its Xet hash
 
     def mend(self) -> None:
@@ -162,7 +164,8 @@ class XetHubServer(HubServer):
             sha256 = reply.headers['X-Linked-ETag'].strip('"')
             reply.headers['X-Xet-Hash'] = self.hashes.get(sha256, sha256)
             revision = rest.partition('/')[0]
-            reply.headers['X-Xet-Refresh-Route'] = f'{self.url}/api/models/{repo_id}/xet-read-token/{revision}'
+            route = f'{self.url}/api/models/{repo_id}/xet-read-token/{revision}'
+            reply.headers['X-Xet-Refresh-Route'] = self.token_urls.get(repo_id, route)
         return reply
 
     def _token(self, kind: str, request: Request) -> Reply:

@@ -41,7 +41,7 @@ FAULTS = {
     **{str(code): status(code) for code in (400, 401, 403, 404, 416, 429, 500, 503)},
 }
 TOKEN_FAULTS = {'token-401': 401, 'token-403': 403, 'token-404': 404, 'token-500': 500}
-READS = [*FAULTS, *TOKEN_FAULTS]
+READS = [*FAULTS, *TOKEN_FAULTS, 'token-hang']
 PUSHES = [f'push-{name}' for name in ('refused', 'hang', 'reset', 'empty', '401', '404', '500', 'token-403')]
 WITH_XET = {'HF_HUB_DISABLE_XET': '0'}
 
@@ -90,6 +90,7 @@ def failing_hub(folder):
             storage = stack.enter_context(FailingStorage(answer) if answer else closed_storage())
             url = storage.url if answer else storage
             server.cas_urls[f'org/{name}'] = server.cas_urls[f'org/push-{name}'] = url
+        server.token_urls['org/token-hang'] = stack.enter_context(FailingStorage(hang)).url
         for name, code in TOKEN_FAULTS.items():
             for repo_id in (f'/org/{name}/', f'/org/push-{name}/'):
                 server.fail_next('GET', f'{repo_id}xet-', code, math.inf)
