@@ -18,3 +18,15 @@ def test_a_file_takes_no_options_of_the_hub(tmp_path):
     (tmp_path / 'm.onnx').write_bytes(b'nothing')
     with pytest.raises(ValueError, match='takes no revision'):
         mbv3zoo.load(tmp_path / 'm.onnx', revision='main')
+
+
+@pytest.mark.parametrize('source', [5, None, b'org/name', ['org/name']], ids=repr)
+def test_a_source_of_another_type_is_told(source):
+    with pytest.raises(ValueError, match='expected a name, a path or a Hub repository'):
+        mbv3zoo.load(source)
+
+
+@pytest.mark.parametrize('source', ['a' * 5000, 'org/' + 'n' * 300, '\0', 'org/\0'])
+def test_a_name_that_no_path_can_have_is_told_like_any_other(source):
+    with pytest.raises(ValueError, match='no weights called|neither an existing folder'):
+        mbv3zoo.load(source)

@@ -373,6 +373,60 @@ print(json.dumps(report))
     assert 'not the name of a branch' in found['up'][1]
 
 
+def without_lists_of_hashes(reply):
+    """The list of files says nothing of what is in them."""
+    answer = json.loads(reply.body)
+    for file in answer['siblings']:
+        file.pop('lfs', None), file.pop('blobId', None), file.pop('size', None)
+    return reply._replace(body=json.dumps(answer).encode())
+
+
+def test_answers_that_contradict_each_other(tmp_path):
+    names = ['same-etag', 'same-hash', 'commits', 'etag-alone', 'nothing-stated']
+    with HubServer() as server:
+        older = {name: server.add_repo(f'org/{name}', content(f'old {name}')).branches['main'] for name in names}
+        newer = {name: server.add_commit(f'org/{name}', content(name)) for name in names}
+        server.spoil_next('HEAD', '/org/same-etag/', stale_etag('same'), math.inf)
+        config = server.repos['org/same-hash'].resolve('main').files['config.json'].etag
+        server.spoil_next('HEAD', '/org/same-hash/', stale_etag(config), math.inf)
+        server.spoil_next('HEAD', '/org/commits/resolve/main', with_headers(X_Repo_Commit=older['commits']), 1)
+        for file in (WEIGHTS, HEAD):
+            part = f'/org/commits/resolve/{older["commits"]}/{file}'
+            server.spoil_next('HEAD', part, with_headers(X_Repo_Commit=newer['commits']), math.inf)
+        server.spoil_next('GET', '/api/models/org/etag-alone/', without_lists_of_hashes, math.inf)
+        server.spoil_next('GET', '/api/models/org/nothing-stated/', without_lists_of_hashes, math.inf)
+        server.spoil_next('HEAD', '/org/nothing-stated/', stale_etag('abc-5'), math.inf)
+        code = f"""
+def cached(name):
+    for revision, files in ((None, 'main'), ({older!r}[name], 'older'), ({newer!r}[name], 'newer')):
+        attempt(f'{{name}} cached {{files}}', hub.pull, f'org/{{name}}', revision=revision, local_files_only=True)
+
+for name in {names}:
+    pull(name)
+    cached(name)
+print(json.dumps(report))
+"""
+        report = last_line(run_client(server, PRELUDE + code, tmp_path))
+        server.mend()
+        code = f'for name in {names}:\n    pull(name)\nprint(json.dumps(report))\n'
+        honest = last_line(run_client(server, PRELUDE + code, tmp_path))
+    for name in names:
+        assert honest[name]['result'] == pulled(name)
+        for files, right in (('main', name), ('older', f'old {name}'), ('newer', name)):
+            found = report[f'{name} cached {files}']['result']
+            assert found == pulled(right) or found[0] == 'FileNotFoundError', (name, files)
+    # A name that is no hash is of no account where the list of files has one.
+    assert report['same-etag']['result'] == pulled('same-etag')
+    assert report['etag-alone']['result'] == pulled('etag-alone')
+    for name, kind, message in (
+        ('same-hash', 'ValueError', 'twice it was not what the Hub states'),
+        ('commits', 'ConnectionError', f'its X-Repo-Commit is {newer["commits"]!r}, asked for was {older["commits"]}'),
+        ('nothing-stated', 'ValueError', 'the Hub states no hash of it'),
+    ):
+        found_kind, found = failure(report[name])
+        assert found_kind == kind and message in found, found
+
+
 # Pushing
 
 PUSH_FAULTS = {
