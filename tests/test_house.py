@@ -60,6 +60,7 @@ WHOLE = {
     'test_shipped_weights': 'the weights in the package',
     'test_signatures': 'the arguments of all public calls',
     'test_start_up': 'what is imported when',
+    'test_threads': 'every way to run a detector, from many threads',
     'training/test_damaged_runs': 'runs that were killed between two files, or whose files were damaged',
     'training/test_failing_runs': 'runs whose disk, data or processes fail',
     'training/test_processes': 'runs of several processes',
