@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from mbv3zoo.utils.disk import is_told, sentence, why
 
 
 class TrainingStopped(RuntimeError):
@@ -35,10 +38,18 @@ def naming_the_checkpoint(trainer: Any) -> Iterator[None]:
         if not isinstance(error, OSError) and 'DataLoader worker' not in str(error):
             raise
         # An error in a loader process arrives as the text of a traceback, whose last line is the error.
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        lines = _told(error, trainer.run).strip().splitlines() or [type(error).__name__]
         reason = lines[-1].removeprefix('FileNotFoundError: ')
         if 'DataLoader worker' in reason:
             reason = f'{reason.rstrip(".")}. Was there too little memory? Try fewer workers, or smaller batches'
         saved = trainer.saved_epoch
         kept = f'the checkpoint of epoch {saved} is whole' if saved else 'no epoch was saved'
         raise TrainingStopped(f'{reason}; {kept}, go on with --resume {trainer.run}') from error
+
+
+def _told(error: OSError | RuntimeError, run: Path) -> str:
+    if not isinstance(error, OSError) or isinstance(error, FileNotFoundError):
+        return str(error)
+    # Whoever writes by a descriptor, such as a tracker, says no path.
+    nameless = error.errno is not None and not is_told(error) and error.filename is None
+    return f'could not write to {run}: {why(error, run)}' if nameless else sentence(error)

@@ -102,13 +102,13 @@ class Trainer:
         metrics = None
         if self._finished() and (not self.val_set or is_reported(self.run)):
             return None
-        if self.accelerator.is_main_process:
-            self.run.mkdir(parents=True, exist_ok=True)
-            # Where a finished run is trained further, they are no longer those of its best weights.
-            (self.run / METRICS_NAME).unlink(missing_ok=True)
-        if self.config.tracker:
-            self.accelerator.init_trackers('tracker', self.config.model_dump(mode='json'))
         with naming_the_checkpoint(self):
+            if self.accelerator.is_main_process:
+                self.run.mkdir(parents=True, exist_ok=True)
+                # Where a finished run is trained further, they are no longer those of its best weights.
+                (self.run / METRICS_NAME).unlink(missing_ok=True)
+            if self.config.tracker:
+                self.accelerator.init_trackers('tracker', self.config.model_dump(mode='json'))
             if self.epoch:
                 self._restore_folders()
             elif self.accelerator.is_main_process:
@@ -118,8 +118,8 @@ class Trainer:
             if self.val_set:
                 reported = self._report(self.val_set)
                 metrics = reported if metrics is None else metrics
-        if self.config.tracker:
-            self.accelerator.end_training()
+            if self.config.tracker:
+                self.accelerator.end_training()
         return metrics
 
     def preview(self, path: Path) -> None:

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from mbv3zoo.utils.atomic import is_leftover
-from mbv3zoo.utils.disk import naming_folder
+from mbv3zoo.utils.disk import naming, naming_folder
 
 # In a folder that is being written. A killed process may leave it behind; its lock is gone then.
 LOCK_NAME = '.lock'
@@ -85,7 +85,7 @@ def locked_folder(folder: str | Path, name: str = '') -> Iterator[None]:
 
     file = Path(folder) / LOCK_NAME
     lock = FileLock(file)
-    with naming_folder(Path(folder)):
+    with naming(f'could not write to the folder {folder}', Path(folder)):
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -95,7 +95,8 @@ def locked_folder(folder: str | Path, name: str = '') -> Iterator[None]:
         yield
     finally:
         # While it is locked: whoever opened it before was refused, and the next one makes a new file.
-        file.unlink(missing_ok=True)
+        with suppress(OSError):  # it is no lock without this process, and another error may be on its way
+            file.unlink(missing_ok=True)
         lock.release()
 
 

@@ -1,6 +1,7 @@
 """What goes wrong around a run, and what is left then."""
 
 import csv
+import errno
 import math
 import os
 import shutil
@@ -151,3 +152,55 @@ def test_a_tracker_that_is_not_there(data, tmp_path, name):
     with pytest.raises(ValueError, match=name):
         trainer_of(data, tmp_path / 'run', tracker=name)
     assert not (tmp_path / 'run').exists()
+
+
+class FullDisk:
+    """Counts calls that make or sync something below a folder, and refuses them from one of them on."""
+
+    def __init__(self, monkeypatch, root, code):
+        self.code, self.left, self.calls = code, math.inf, 0
+        for name in ('fsync', 'mkdir'):
+            monkeypatch.setattr(os, name, self.refusing(getattr(os, name), str(root)))
+
+    def refusing(self, real, root):
+        def call(place, *arguments, **options):
+            if isinstance(place, int) or str(place).startswith(root):
+                self.calls += 1
+                if self.calls > self.left:
+                    raise OSError(self.code, os.strerror(self.code), *[str(place)] * (not isinstance(place, int)))
+            return real(place, *arguments, **options)
+
+        return call
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('code', [errno.ENOSPC, errno.EROFS, errno.EFBIG])
+def test_a_disk_that_fails_at_any_moment_is_told_and_the_run_goes_on_when_it_is_back(data, tmp_path, monkeypatch, code):
+    """One sentence, that names the run's folder and no hidden one; nothing of an epoch that was saved is lost."""
+
+    def cheap(run, resume=False):
+        trainer = trainer_of(data, run, resume, epochs=2)
+        trainer.learner.train_epoch = lambda epoch: [0.1, 0.1, 0.1]
+        return trainer
+
+    run, whole = tmp_path / 'run', tmp_path / 'whole'
+    disk = FullDisk(monkeypatch, tmp_path, code)
+    cheap(whole).fit()
+    total = disk.calls
+    assert total > 30
+    # The last calls tidy up, and their errors are nobody's.
+    for left in range(0, total - 8, total // 5):
+        trainer = cheap(run)
+        disk.calls, disk.left = 0, left
+        with pytest.raises(TrainingStopped) as error:
+            trainer.fit()
+        disk.left = math.inf
+        message = str(error.value)
+        assert str(run) in message and '.staging' not in message and '\n' not in message, left
+        assert message.endswith(f'--resume {run}')
+        epoch = load_state(run)['epoch'] if (run / 'state.pt').exists() else 0
+        assert (f'checkpoint of epoch {epoch} is whole' if epoch else 'no epoch was saved') in message
+        if run.exists():
+            cheap(run, resume=True).fit()
+            assert sorted(path.name for path in run.rglob('*')) == sorted(path.name for path in whole.rglob('*'))
+            shutil.rmtree(run)

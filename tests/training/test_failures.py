@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -6,6 +7,7 @@ import torch
 from torch._utils import ExceptionWrapper
 
 from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped, naming_the_checkpoint
+from mbv3zoo.utils.disk import told
 
 RUN = Path('runs') / 'mine'
 
@@ -41,6 +43,22 @@ def test_failures_of_data_and_disk_say_how_to_go_on(error, reason):
     text = stopped(error)
     assert reason in text and 'epoch 3' in text and f'--resume {RUN}' in text
     assert 'memory' not in text
+
+
+@pytest.mark.parametrize(
+    ('error', 'reason'),
+    [
+        (
+            OSError(errno.EROFS, 'Read-only file system', 'runs/mine/report'),
+            'runs/mine/report: the file system is read-only',
+        ),
+        (OSError(errno.ENOSPC, 'No space left on device'), f'could not write to {RUN}: the disk is full'),
+        (told(OSError(errno.ENOSPC, 'full'), 'could not write state.pt: full'), 'could not write state.pt: full;'),
+    ],
+)
+def test_errors_of_the_disk_name_a_path_of_the_run(error, reason):
+    text = stopped(error)
+    assert text.startswith(reason) and text.endswith(f'the checkpoint of epoch 3 is whole, go on with --resume {RUN}')
 
 
 def test_before_the_first_checkpoint():

@@ -1,11 +1,13 @@
+import errno
 import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from mbv3zoo.utils.atomic import atomic_write
-from mbv3zoo.utils.folders import LOCK_NAME, check_new_folder, claimed_folder, locked_folder
+from mbv3zoo.utils.folders import LOCK_NAME, check_new_folder, claimed_folder, locked_folder, move_aside
 
 
 def test_new_and_empty_folders_are_free(tmp_path):
@@ -140,3 +142,31 @@ def test_what_a_killed_process_left_does_not_fill_a_folder_and_a_complete_set_do
     (left.parent / 'complete').touch()
     with pytest.raises(ValueError, match='exists; results are never overwritten'):
         check_new_folder(tmp_path)
+
+
+def test_an_error_of_a_disk_that_has_become_read_only_is_not_replaced_by_that_of_the_lock(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, 'Read-only file system')
+
+    with pytest.raises(RuntimeError, match='the weights could not be written'), locked_folder(tmp_path):
+        monkeypatch.setattr(Path, 'unlink', refuse)
+        raise RuntimeError('the weights could not be written')
+
+
+def test_a_folder_that_takes_no_lock_is_named(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise OSError(errno.EROFS, 'Read-only file system', str(tmp_path / LOCK_NAME))
+
+    monkeypatch.setattr('filelock.FileLock.acquire', refuse)
+    with pytest.raises(OSError, match='could not write to the folder .*: the file system is read-only') as error:
+        locked_folder(tmp_path).__enter__()
+    assert LOCK_NAME not in str(error.value)
+
+
+def test_what_is_damaged_is_moved_aside_under_a_name_that_is_free(tmp_path):
+    for number in (1, 2):
+        (tmp_path / 'results.csv').write_text(f'number {number}')
+        aside = move_aside(tmp_path / 'results.csv')
+        assert aside.name == f'results.csv.damaged-{number}' and aside.read_text() == f'number {number}'
+    (tmp_path / 'best').mkdir()
+    assert move_aside(tmp_path / 'best').is_dir() and not (tmp_path / 'best').exists()
