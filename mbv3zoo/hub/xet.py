@@ -43,10 +43,12 @@ class Transfers:
 
     def __init__(self) -> None:
         self._failure: BaseException | None = None
+        self._reason = ''
 
     def give_up_xet(self, reason: str) -> None:
         """The next transfers go over plain HTTP, whatever the reason."""
-        self._failure = self._failure or ConnectionError(reason)
+        if self._failure is None:
+            self._failure, self._reason = ConnectionError(reason), reason
 
     def run(self, call: Callable[[type[tqdm]], _Result], what: str, failed: str, upload: int | None = None) -> _Result:
         """Moves files, and tells at least every `TELL_EVERY` seconds how far they are.
@@ -74,8 +76,8 @@ class Transfers:
                 if not _is_of_xet(error):
                     raise
                 self._failure = error
-                reason = f'no progress for {limit:.0f} s' if watch.gave_up else _reason(error)
-                _logger.warning('%s: Xet failed (%s), falling back to plain HTTP.', what, reason)
+                self._reason = f'no progress for {limit:.0f} s' if watch.gave_up else _reason(error)
+                _logger.warning('%s: Xet failed (%s), falling back to plain HTTP.', what, self._reason)
         with _plain_http(), _Watch(what, upload is None, None) as watch:
             try:
                 return call(watch.bars)
@@ -86,7 +88,7 @@ class Transfers:
                     raise
                 with ours():
                     raise ConnectionError(
-                        f'{failed}: Xet failed ({_reason(self._failure)}), and so did plain HTTP ({_reason(error)}). '
+                        f'{failed}: Xet failed ({self._reason}), and so did plain HTTP ({_reason(error)}). '
                         'Check the network and try again later.'
                     ) from self._failure
 

@@ -223,6 +223,7 @@ def test_where_plain_http_fails_too_the_error_names_both_and_has_the_cause(witho
         assert cause in ('RuntimeError', 'ConnectionError')
         for part in (*named, 'Xet failed (', 'and so did plain HTTP (', 'try again'):
             assert part in message
+    assert 'Xet failed (no progress for' in report['pull failed']['result'][1]
     assert report['commits'] == 1
 
 
