@@ -10,7 +10,7 @@ from mbv3zoo.data.label_values import LABELS_LIMIT
 from mbv3zoo.utils.text import read_bytes
 
 # Levels of elements; an annotation has four.
-_DEEPEST = 20
+DEEPEST_XML = 20
 
 
 @dataclass
@@ -48,8 +48,8 @@ def read_xml(path: Path) -> VocAnnotation:
     def start(tag: str, attributes: dict[str, str]) -> None:
         if not open_tags and tag != 'annotation':
             raise ValueError(f'the file holds <{tag}>, not the <annotation> of Pascal VOC')
-        if len(open_tags) == _DEEPEST:
-            raise ValueError(f'its elements are nested more than {_DEEPEST} deep')
+        if len(open_tags) == DEEPEST_XML:
+            raise ValueError(f'its elements are nested more than {DEEPEST_XML} deep')
         open_tags.append(tag)
         text.clear()
         if open_tags == ['annotation', 'object']:

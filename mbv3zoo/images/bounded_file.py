@@ -11,9 +11,9 @@ from typing import IO
 MOST_READS = 1_000_000
 # What is read again and again, as tags of a TIFF file may all point to the same bytes.
 _MOST_TIMES = 4
-_MORE_BYTES = 64 * 2**20
+MORE_BYTES = 64 * 2**20
 # Bytes of a file: those of 16-bit RGBA pixels that are not compressed, and what else an image holds.
-_BYTES_OF_PIXEL = 8
+BYTES_OF_PIXEL = 8
 # Scans of a progressive JPEG: each goes over all pixels again, and may be a few bytes long. Encoders write ten.
 MOST_SCANS = 30
 MOST_SCANNED = 4_000_000_000
@@ -36,12 +36,12 @@ class BoundedFile(io.BufferedReader):
 
     def __init__(self, path: str | os.PathLike, max_pixels: int) -> None:
         super().__init__(open(path, 'rb', buffering=0))  # noqa: SIM115
-        size, limit = os.fstat(self.fileno()).st_size, _MORE_BYTES + _BYTES_OF_PIXEL * max_pixels
+        size, limit = os.fstat(self.fileno()).st_size, MORE_BYTES + BYTES_OF_PIXEL * max_pixels
         if size > limit:
             self.close()
             raise Unreadable(f'it has {size} bytes, more than {limit}, which {max_pixels} pixels take')
         self._reads_left = MOST_READS
-        self._bytes_left = _MOST_TIMES * size + _MORE_BYTES
+        self._bytes_left = _MOST_TIMES * size + MORE_BYTES
 
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)

@@ -53,7 +53,7 @@ def test_chunks_behind_the_pixels_count_as_well(tmp_path, monkeypatch):
 
 
 def test_bytes_that_are_read_again_and_again_count_each_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(bounded_file, '_MORE_BYTES', 0)
+    monkeypatch.setattr(bounded_file, 'MORE_BYTES', 0)
     (tmp_path / 'a').write_bytes(b'x' * 100)
     with bounded_file.BoundedFile(tmp_path / 'a', 100) as file:
         for _ in range(4):
