@@ -20,4 +20,4 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     """
     with tracing():
         program = torch.export.export(graph, (graph.example(),), dynamic_shapes=graph.dynamic_shapes())
-    torch.export.save(program, path, extra_files={METADATA_KEY: graph.info.model_dump_json()})
+        torch.export.save(program, path, extra_files={METADATA_KEY: graph.info.model_dump_json()})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from mbv3zoo.models.modes import running
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.runtimes.torch_graph import TorchGraphSession
 
@@ -13,5 +14,7 @@ from mbv3zoo.runtimes.torch_graph import TorchGraphSession
 def open(path: Path, threads: int | None, device: str | None) -> TorchGraphSession:
     """Opens a file; a device is one of torch's, threads are the whole process's."""
     files = {METADATA_KEY: ''}
-    program = torch.export.load(path, extra_files=files)
-    return TorchGraphSession(program.module(), 'torch_export', threads, device, files[METADATA_KEY] or None)
+    # torch reads one file at a time, and makes the module with what it also traces graphs with.
+    with running.changing():
+        module = torch.export.load(path, extra_files=files).module()
+    return TorchGraphSession(module, 'torch_export', threads, device, files[METADATA_KEY] or None)
