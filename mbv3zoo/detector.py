@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,6 +21,7 @@ from mbv3zoo.models.weights import read_weights
 from mbv3zoo.prediction.predict import predict
 from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.saving import folder as saved_folder
+from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.sizes import parse_image_size
 from mbv3zoo.version import __version__
 from mbv3zoo.zoo.resolve import resolve_saved
@@ -273,7 +273,7 @@ class Detector(DetectorNetwork):
             >>> address = detector.push_to_hub('organisation/name')
             >>> detector = mbv3zoo.Detector.from_pretrained('organisation/name')
         """
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             self.save_pretrained(folder, dtype=dtype, card_data={'name': repo_id, 'license': license})
             return publish_folder(folder, repo_id, license=license, allow_licenses=allow_licenses, **options)
 

@@ -6,10 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
+
+from mbv3zoo.utils.disk import temporary_folder
 
 # What JSON can hold.
 Json = str | int | float | None | Sequence['Json']
@@ -32,8 +32,8 @@ def run_in_process(task: str, **job: Json) -> Any:
     Raises:
         ProcessFailed: The process was killed, or ended in an error.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder) / 'job.json', Path(folder) / 'found.json'
+    with temporary_folder() as folder:
+        given, found = folder / 'job.json', folder / 'found.json'
         given.write_text(json.dumps({'task': task, 'job': job}), encoding='utf-8')
         # It finds modules where this process does; -P leaves out files that happen to lie in the working folder.
         command = [sys.executable, '-P', '-m', 'mbv3zoo.benchmark.worker', str(given), str(found)]

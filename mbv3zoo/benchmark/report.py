@@ -12,7 +12,7 @@ from pathlib import Path
 from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
 from mbv3zoo.utils.atomic import staged
-from mbv3zoo.utils.disk import naming_output
+from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.text import aligned, utf8
 from mbv3zoo.version import __version__
@@ -84,9 +84,9 @@ def write_report(rows: Sequence[Row], folder: str | Path, *, threads: int | None
 
     folder = Path(folder)
     check_new_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     text = f'{describe_machine(threads, command)}\n\n{format_rows(rows)}\n'
-    with staged(folder, TABLE_NAME) as place, naming_output(folder / TABLE_NAME, place):
+    with staged(folder, TABLE_NAME) as place:
         write_rows(rows, place / RESULTS_NAME)
         (place / TABLE_NAME).write_bytes(utf8(text))
         draw_latency(rows, place / PICTURE_NAME)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
 from mbv3zoo.benchmark.rows import Row
 from mbv3zoo.runtimes.table import LIVE_FORMATS, SUFFIXES
 from mbv3zoo.utils.atomic import current
+from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.sizes import MOST_THREADS, parse_image_size, whole_number
 
@@ -107,10 +107,10 @@ def _with_memory(row: Row, threads: int | None, device: str | None) -> Row:
         return row
     name, runtime, size, batch = row.model, row.runtime, row.size, row.batch
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             # Another process writes a detector's file, so that its torch does not count.
             if not is_file(name) and runtime in LIVE_FORMATS:
-                name = run_in_process('write', name=name, runtime=runtime, size=size, batch=batch, folder=folder)
+                name = run_in_process('write', name=name, runtime=runtime, size=size, batch=batch, folder=str(folder))
             peak = run_in_process(
                 'memory', name=name, runtime=runtime, size=size, batch=batch, threads=threads, device=device
             )

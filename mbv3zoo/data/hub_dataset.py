@@ -15,6 +15,7 @@ from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.atomic import Content, atomic_write_all
+from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
 
@@ -229,6 +230,6 @@ def _pictures(data: Any, column: str) -> Iterator[Path | None]:
                 paths.append(file)
             row += 1
         if missing:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             atomic_write_all(missing)
         yield from paths

@@ -25,7 +25,7 @@ from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportSettings, Precision
 from mbv3zoo.runtimes.parts import digests
 from mbv3zoo.utils.atomic import staged
-from mbv3zoo.utils.disk import naming_output
+from mbv3zoo.utils.disk import make_folder
 
 
 def export(
@@ -101,8 +101,8 @@ def export(
     split = split or DEFAULT_SPLIT
     if labelled is not None:
         check_classes(detector, labelled)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with staged(path.parent, path.name) as folder, naming_output(path, folder):
+    make_folder(path.parent)
+    with staged(path.parent, path.name) as folder:
         file = folder / path.name
         write_graph(detector, info, file)
         if precision == 'int8' and calibration is not None:

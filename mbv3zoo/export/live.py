@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections import OrderedDict
@@ -18,6 +17,7 @@ from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import LIVE_FORMATS, LIVE_RUNTIMES, RUNTIMES, missing, runtimes_for
+from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.sizes import MOST_IMAGES, MOST_THREADS, parse_image_size, whole_number
 from mbv3zoo.version import __version__
 
@@ -209,8 +209,8 @@ def _open(
     if packages := _missing(runtime):
         install = LIVE_FORMATS[runtime].install
         raise ImportError(f'runtime {runtime!r} needs {", ".join(packages)}; install with: {install}')
-    with tempfile.TemporaryDirectory() as folder:
-        path = write_live(detector, info, runtime, Path(folder))
+    with temporary_folder() as folder:
+        path = write_live(detector, info, runtime, folder)
         session = open_session(path, runtime, threads=threads, device=device)
     return ExportedDetector(session, info, tensors=True)
 

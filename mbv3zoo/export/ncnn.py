@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pnnx
 import torch
 
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.export.torchscript import saved_graph
 from mbv3zoo.export.tracing import tracing
 from mbv3zoo.runtimes.parts import parts
+from mbv3zoo.utils.disk import naming_file, temporary_folder
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -26,16 +26,17 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         ValueError: pnnx cannot convert it.
     """
     example = graph.example()
-    with tempfile.TemporaryDirectory() as folder:
-        traced = Path(folder) / 'graph.pt'
+    with temporary_folder() as folder:
+        traced = folder / 'graph.pt'
         with tracing():
-            torch.jit.save(torch.jit.trace(graph, example), str(traced))
+            traced.write_bytes(saved_graph(torch.jit.trace(graph, example)))
         # pnnx writes a dozen files into its working folder.
         command = [pnnx.EXEC_PATH, traced.name, f'inputshape={str(list(example.shape)).replace(" ", "")}f32', 'fp16=0']
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        made = [Path(folder) / f'graph.ncnn.{end}' for end in ('param', 'bin')]
+        made = [folder / f'graph.ncnn.{end}' for end in ('param', 'bin')]
         if done.returncode or not all(file.is_file() for file in made):
             said = ' '.join((done.stdout + done.stderr).split()[-40:])
             raise ValueError(f'pnnx cannot convert the network to ncnn: {said or f"exit code {done.returncode}"}')
         for file, part in zip(made, parts(path).values(), strict=True):
-            shutil.copyfile(file, part)
+            with naming_file(part):
+                part.write_bytes(file.read_bytes())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import openvino
@@ -12,6 +11,7 @@ from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.runtimes.export_info import METADATA_KEY, ExportInfo
 from mbv3zoo.runtimes.openvino import WEIGHTS_KEY, shared_core
 from mbv3zoo.runtimes.parts import digest_of
+from mbv3zoo.utils.disk import naming_file, temporary_folder
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -21,8 +21,8 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         graph: The graph.
         path: The .xml file.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / 'model.onnx'
+    with temporary_folder() as folder:
+        source = folder / 'model.onnx'
         onnx.write(graph, source)
         model = shared_core().read_model(source)
         save(model, path, graph.info)
@@ -42,4 +42,5 @@ def save(model: openvino.Model, path: Path, info: ExportInfo) -> None:
     model.set_rt_info(unknown, WEIGHTS_KEY)
     openvino.save_model(model, path, compress_to_fp16=info.precision == 'float16')
     digest = digest_of(path.with_suffix('.bin'))
-    path.write_bytes(path.read_bytes().replace(unknown.encode(), digest.encode()))
+    with naming_file(path):
+        path.write_bytes(path.read_bytes().replace(unknown.encode(), digest.encode()))

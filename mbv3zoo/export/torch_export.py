@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
@@ -20,4 +21,7 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     """
     with tracing():
         program = torch.export.export(graph, (graph.example(),), dynamic_shapes=graph.dynamic_shapes())
-        torch.export.save(program, path, extra_files={METADATA_KEY: graph.info.model_dump_json()})
+        # Where torch writes the file itself, a full disk ends the whole process.
+        buffer = io.BytesIO()
+        torch.export.save(program, buffer, extra_files={METADATA_KEY: graph.info.model_dump_json()})
+    path.write_bytes(buffer.getbuffer())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import torch
@@ -20,4 +21,17 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     """
     with tracing():
         traced = torch.jit.freeze(torch.jit.trace(graph, graph.example()))
-        torch.jit.save(traced, str(path), _extra_files={METADATA_KEY: graph.info.model_dump_json()})
+        data = saved_graph(traced, {METADATA_KEY: graph.info.model_dump_json()})
+    path.write_bytes(data)
+
+
+def saved_graph(graph: torch.jit.ScriptModule, more: dict[str, str] | None = None) -> bytes:
+    """The bytes of a .torchscript file. Where torch writes the file itself, a full disk ends the whole process.
+
+    Args:
+        graph: The graph.
+        more: Name -> text of extra files inside.
+    """
+    buffer = io.BytesIO()
+    torch.jit.save(graph, buffer, _extra_files=more)
+    return buffer.getvalue()

@@ -12,7 +12,7 @@ from mbv3zoo.plots.confusion import confusion_matrix, plot_confusion
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.plots.precision_recall import plot_precision_recall
 from mbv3zoo.utils.atomic import atomic_write, staged
-from mbv3zoo.utils.disk import naming_output
+from mbv3zoo.utils.disk import make_folder
 
 METRICS_NAME = 'metrics.json'
 
@@ -31,8 +31,8 @@ def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path)
         folder: Created if it does not exist.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with staged(folder, METRICS_NAME) as place, naming_output(folder / METRICS_NAME, place):
+    make_folder(folder)
+    with staged(folder, METRICS_NAME) as place:
         write_plots(evaluation, data, place)
         write_metrics(evaluation.metrics, place / METRICS_NAME)
 
@@ -40,7 +40,7 @@ def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path)
 def write_plots(evaluation: Evaluation, data: DetectionSet, folder: str | Path) -> None:
     """Writes the plots of `write_report`."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     plot_precision_recall(evaluation.curves, folder / 'pr_curve.png')
     # One class per box, as the others would all count as detections without an object.
     matrix = confusion_matrix(data, [as_predicted(found) for found in evaluation.detections])

@@ -16,6 +16,7 @@ from mbv3zoo.prediction.engine import Engine
 from mbv3zoo.prediction.failures import PredictionStopped, reason, stopped
 from mbv3zoo.prediction.predict import PredictOptions, iter_predict
 from mbv3zoo.prediction.rows_file import RowsFile
+from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.text import printable
@@ -62,7 +63,7 @@ def write_predictions(
     check_new_folder(out)
     items, _ = expand_source(source)
     found = iter_predict(detector, source, **settings)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with (
         RowsFile(out / _NAME) as rows,
         ThreadPoolExecutor(1, 'mbv3zoo-draw') as pool,

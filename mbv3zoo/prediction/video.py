@@ -16,6 +16,7 @@ from mbv3zoo.prediction.frames import Frame, frame_count, iter_frames, read_ahea
 from mbv3zoo.prediction.predict import FrameOptions
 from mbv3zoo.prediction.video_file import VideoWriter
 from mbv3zoo.prediction.video_source import is_file
+from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.sizes import MOST_IMAGES, whole_number
@@ -87,7 +88,7 @@ def write_video_predictions(
     first = next(found, None)
     if first is None:
         raise ValueError(f'{source}: there is no frame in it that can be decoded')
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     size, pixel_aspect = first[0].image.shape[:2], first[0].pixel_aspect
     frames = objects = 0
     with (

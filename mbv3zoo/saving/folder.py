@@ -17,6 +17,7 @@ from mbv3zoo.saving.digests import ACCEPT, DIGESTS, check_mark, head_metadata, r
 from mbv3zoo.saving.settled import settled
 from mbv3zoo.saving.weights_file import NotTogether, read_weights, weights_bytes
 from mbv3zoo.utils.atomic import atomic_write_all, current
+from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
 from mbv3zoo.utils.text import read_text
 
@@ -93,7 +94,7 @@ def save_folder(
     if not (keep_card and (folder / CARD_NAME).exists()):
         contents[folder / CARD_NAME] = card.encode('utf-8')
     contents |= {folder / name: data for name, data in {**(pictures or {}), **weights}.items()}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     atomic_write_all(contents)
     return folder
 

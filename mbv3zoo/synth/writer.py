@@ -16,7 +16,7 @@ import yaml
 from mbv3zoo.synth.config import SyntheticConfig
 from mbv3zoo.synth.scene import Backgrounds, Objects, compose, open_sources
 from mbv3zoo.synth.shifted import SHIFTED_QUALITY, compose_shifted
-from mbv3zoo.utils.disk import naming_file, naming_folder, sentence, told
+from mbv3zoo.utils.disk import make_folder, naming_file, naming_folder, sentence, told
 from mbv3zoo.utils.folders import locked_folder
 from mbv3zoo.version import __version__
 
@@ -61,10 +61,11 @@ def synthesize(
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise ValueError(f'out {str(given)!r} exists and is no empty folder; name a new folder, or empty it')
     objects, backgrounds = open_sources(config)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     if out.is_dir():
         # Now rather than at the end, so that a folder that cannot be replaced, such as a mount, fails at once.
-        out.rmdir()
+        with naming_folder(out):
+            out.rmdir()
     unfinished = out.parent / f'.{out.name}.unfinished'
     with naming_folder(out):
         unfinished.mkdir(exist_ok=True)

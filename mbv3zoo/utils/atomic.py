@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mbv3zoo.utils.disk import naming_file
+from mbv3zoo.utils.disk import naming_file, naming_output
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -91,7 +91,8 @@ def staged(folder: str | Path, last: str = '') -> Iterator[Path]:
         alive.acquire()
     names = []
     try:
-        yield own / _FILES
+        with naming_output(path, own):
+            yield own / _FILES
         for file in sorted((own / _FILES).rglob('*')):
             if file.is_file():
                 with naming_file(Path(folder) / file.relative_to(own / _FILES)):

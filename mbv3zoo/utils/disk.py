@@ -33,7 +33,6 @@ _WORDS = {
     'EIO': ('the disk failed', 'check the disk, or {instead}'),
     'ESTALE': ('the network drive is gone', 'connect it again, or {instead}'),
     'ENOTCONN': ('the network drive is gone', 'connect it again, or {instead}'),
-    'EHOSTDOWN': ('the network drive is gone', 'connect it again, or {instead}'),
     'ENODEV': ('the drive is gone', 'connect it again, or {instead}'),
     'ENXIO': ('the drive is gone', 'connect it again, or {instead}'),
 }  # fmt: skip
@@ -110,6 +109,12 @@ def naming_file(path: Path, needed: int | None = None) -> AbstractContextManager
     return naming(_could_not_write(path), path.parent, needed=needed)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder and its parents where there are none; an OSError names it."""
+    with naming_folder(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def naming_folder(folder: Path) -> AbstractContextManager[None]:
     """Context manager for making a folder: an OSError names it."""
     return naming(f'could not make the folder {folder}', folder)
@@ -174,7 +179,7 @@ def _temporary_told(error: OSError) -> OSError:
 
 def _concerns(error: OSError, folder: Path) -> bool:
     """Whether an error is about a file in a folder, or of writing, which is reported without a path."""
-    if error.errno and error.filename is None and not is_told(error):
+    if error.filename is None and error.errno in _BY_NUMBER and not is_told(error):
         return True
     return str(folder) in str(error.filename or error)
 

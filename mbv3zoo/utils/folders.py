@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from mbv3zoo.utils.atomic import is_leftover
-from mbv3zoo.utils.disk import naming, naming_folder
+from mbv3zoo.utils.disk import make_folder, naming, naming_folder
 
 # In a folder that is being written. A killed process may leave it behind; its lock is gone then.
 LOCK_NAME = '.lock'
@@ -58,8 +58,7 @@ def claimed_folder(folder: str | Path | None, name: str = '') -> Iterator[Path]:
         check_new_folder(path)
         if not path.exists():
             made.insert(0, path)
-        with naming_folder(path):
-            path.mkdir(parents=True, exist_ok=True)
+        make_folder(path)
     try:
         with locked_folder(path):
             check_new_folder(path)  # the process that held the lock before may have written

@@ -283,7 +283,7 @@ def test_shift_bytes_depend_on_neither_workers_nor_the_other_splits_nor_own_back
 
 
 @pytest.mark.parametrize('name', ['000001.jpg', '000000.txt', 'data.yaml', 'train.json', 'synthetic.json'])
-def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, monkeypatch, name):
+def test_a_full_disk_names_the_folder_and_leaves_nothing(tmp_path, monkeypatch, name):
     def full(real):
         def write(self, *args, **options):
             path = args[0] if isinstance(self, Image.Image) else self
