@@ -50,3 +50,10 @@ def test_python_blocks_are_python_with_names_that_are_public():
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'mbv3zoo'
     }
     assert len(names) > 5 and [(page, name) for page, name in names if name not in mbv3zoo.__all__] == []
+
+
+def test_tests_that_pages_name_are_there():
+    named = {found for page in PAGES for found in re.findall(r'`([\w/]+\.py)::(\w+)`', page.read_text())}
+    assert len(named) > 50
+    tests = TOP / 'tests'
+    assert [(file, name) for file, name in named if f'def {name}(' not in (tests / file).read_text()] == []
