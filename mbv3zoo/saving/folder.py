@@ -109,8 +109,11 @@ def saved_files(folder: Path) -> dict[str, Path]:
         raise ValueError(f'there is no folder {str(folder)!r}. Check the path.')
     if not folder.is_dir():
         raise ValueError(f'{str(folder)!r} is a file. Give the folder with {CONFIG_NAME} and {BACKBONE_NAME}.')
-    paths = {name: current(folder / name) for name in LOADED_NAMES}
-    missing = [name for name, path in paths.items() if not path.is_file()]
+    # Another process may just move one to its place: then it is there at the second look.
+    for _ in range(3):
+        paths = {name: current(folder / name) for name in LOADED_NAMES}
+        if not (missing := [name for name, path in paths.items() if not path.is_file()]):
+            break
     if missing:
         raise ValueError(
             f'the folder {str(folder)!r} has no {" and no ".join(missing)}. The folder of a detector holds '

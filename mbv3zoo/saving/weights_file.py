@@ -62,6 +62,7 @@ def read_weights(path: Path, advice: str = '', digest: str | None = None, accept
 
     Raises:
         NotTogether: It has another sha256, or was replaced while it was read.
+        FileNotFoundError: It is not there, or was moved while it was read.
         ValueError: It is corrupt.
     """
     _check_header_size(path, advice)
@@ -72,6 +73,10 @@ def read_weights(path: Path, advice: str = '', digest: str | None = None, accept
             tensors = safetensors.torch.load_file(path) if is_utf8(path) else safetensors.torch.load(path.read_bytes())
         except SafetensorError as error:
             raise ValueError(f'{path} is corrupt: it is not a safetensors file ({error}). {advice}') from error
+        except RuntimeError as error:  # torch opens the file once more, and says so of any trouble
+            if path.exists():
+                raise
+            raise FileNotFoundError(f'{path} was moved while it was read') from error
         found = hashlib.file_digest(file, 'sha256').hexdigest() if digest else None
     if found != digest:
         raise NotTogether(
