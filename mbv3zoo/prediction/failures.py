@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mbv3zoo.utils.disk import is_told
 from mbv3zoo.utils.text import one_line, printable
 
 _LONGEST = 300
@@ -17,9 +18,10 @@ def reason(error: BaseException) -> str:
     """Why something failed, in one line."""
     if isinstance(error, KeyboardInterrupt):
         return 'interrupted'
+    if isinstance(error, OSError) and is_told(error):
+        return one_line(printable(str(error)), _LONGEST)
     if isinstance(error, OSError) and error.strerror:
-        # Our own sentences name the file already.
-        named = '' if error.filename is None or 'could not write' in error.strerror else f': {error.filename}'
+        named = '' if error.filename is None else f': {error.filename}'
         return one_line(printable(f'{error.strerror}{named}'), _LONGEST)
     kind = '' if isinstance(error, (ValueError, ImportError)) else type(error).__name__
     text = printable(one_line(str(error), _LONGEST))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.utils.disk import naming_file
 from mbv3zoo.utils.text import json_text
 
 _OPENING, _CLOSING = b'[\n', b'\n]\n'
@@ -30,7 +31,8 @@ class RowsFile:
     def __init__(self, path: Path) -> None:
         self.path, self.count = path, 0
         # Unbuffered: what was written is there, and nothing is left to be written when it is closed.
-        self._file = open(path, 'xb', buffering=0)  # noqa: SIM115
+        with naming_file(path):
+            self._file = open(path, 'xb', buffering=0)  # noqa: SIM115
         self._end = len(_OPENING)
         try:
             self._write(b'[]\n', 0)
@@ -56,19 +58,18 @@ class RowsFile:
 
     def _write(self, data: bytes, start: int) -> None:
         try:
-            self._file.seek(start)
-            view = memoryview(data)
-            while view:
-                view = view[self._file.write(view) :]
-        except BaseException as error:
+            with naming_file(self.path):
+                self._file.seek(start)
+                view = memoryview(data)
+                while view:
+                    view = view[self._file.write(view) :]
+        except BaseException:
             # The old end goes where it was, which needs no further space; then what follows is cut off.
             old = _CLOSING if self.count else b'[]\n'
-            self._file.seek(self._end if self.count else 0)
-            self._file.write(old)
-            self._file.truncate()
-            if isinstance(error, OSError):
-                message = f'could not write {self.path.name} in the folder {self.path.parent}'
-                raise OSError(error.errno, f'{message}: {error.strerror or error}', os.fspath(self.path)) from error
+            with suppress(OSError):  # a disk that was full from the start has no room for it either
+                self._file.seek(self._end if self.count else 0)
+                self._file.write(old)
+                self._file.truncate()
             raise
 
     def __enter__(self) -> RowsFile:

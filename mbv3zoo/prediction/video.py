@@ -16,7 +16,7 @@ from mbv3zoo.prediction.frames import Frame, frame_count, iter_frames, read_ahea
 from mbv3zoo.prediction.predict import FrameOptions
 from mbv3zoo.prediction.video_file import VideoWriter
 from mbv3zoo.prediction.video_source import is_file
-from mbv3zoo.utils.disk import make_folder
+from mbv3zoo.utils.disk import make_folder, told, why
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.sizes import MOST_IMAGES, whole_number
@@ -139,7 +139,8 @@ class _Lines:
                 line = line[self.file.write(line) :]
         except OSError as error:
             self.file.truncate(end)
-            raise OSError(f'{self.path}: cannot be written: {error.strerror}; the lines before are whole') from error
+            message = f'{self.path}: cannot be written: {why(error, self.path.parent)}; the lines before are whole'
+            raise told(error, message) from error
 
     def __enter__(self) -> _Lines:
         return self

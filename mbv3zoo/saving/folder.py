@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,7 +84,8 @@ def save_folder(
         OSError: The folder cannot be written (full, read-only); the message names it.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
+    # Unlike Path.exists, it takes a name of any length.
+    if os.path.exists(folder) and not folder.is_dir():
         raise ValueError(f'cannot save to {str(folder)!r}: it is a file. Give a folder, new or existing.')
     # Other libraries read the format from here, and refuse a file that does not say it.
     weights = {BACKBONE_NAME: weights_bytes(backbone, {'format': 'pt'})}
@@ -91,7 +93,7 @@ def save_folder(
     weights[HEAD_NAME] = weights_bytes(head, head_metadata(digests[BACKBONE_NAME]))
     digests[HEAD_NAME] = hashlib.sha256(weights[HEAD_NAME]).hexdigest()
     contents: dict[str | Path, bytes] = {folder / CONFIG_NAME: _config_bytes({**config, DIGESTS: digests})}
-    if not (keep_card and (folder / CARD_NAME).exists()):
+    if not (keep_card and os.path.exists(folder / CARD_NAME)):
         contents[folder / CARD_NAME] = card.encode('utf-8')
     contents |= {folder / name: data for name, data in {**(pictures or {}), **weights}.items()}
     make_folder(folder)

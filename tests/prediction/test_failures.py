@@ -1,6 +1,7 @@
 import pytest
 
 from mbv3zoo.prediction.failures import reason
+from mbv3zoo.utils.disk import told
 
 
 @pytest.mark.parametrize(
@@ -9,8 +10,8 @@ from mbv3zoo.prediction.failures import reason
         (OSError(28, 'No space left on device'), 'No space left on device'),
         (OSError(28, 'No space left on device', 'a\nb.jpg'), 'No space left on device: a\\nb.jpg'),
         (
-            OSError(28, 'could not write a.jpg in b: No space left', 'b/a.jpg'),
-            'could not write a.jpg in b: No space left',
+            told(OSError(28, 'No space left'), 'could not write a.jpg in b: the disk is full'),
+            'could not write a.jpg in b: the disk is full',
         ),
         (OSError('cannot write mode'), 'OSError: cannot write mode'),
         (ValueError('a.jpg: no image'), 'a.jpg: no image'),

@@ -191,7 +191,8 @@ def test_a_disk_that_takes_no_more_keeps_the_whole_rows(folder, tmp_path):
     assert lines[-1].startswith(
         f'{out}: stopped after {len(rows)} of 20 images: could not write predictions.json in the'
     )
-    assert lines[-1].endswith(f'File too large; predictions.json has the rows of the {len(rows)}')
+    assert '(File too large); ' in lines[-1]
+    assert lines[-1].endswith(f'; predictions.json has the rows of the {len(rows)}')
     assert all('File too large' in row['draw_error'] for row in rows)
     assert [path.name for path in out.iterdir()] == ['predictions.json']
 

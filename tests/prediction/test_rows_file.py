@@ -55,3 +55,13 @@ def test_a_row_that_does_not_fit_leaves_those_before(tmp_path, first, error):
         file._file.size = 1000
         file.add({'c': 2})
         assert json.loads(path.read_bytes()) == [*before, {'c': 2}]
+
+
+def test_a_disk_that_is_full_from_the_start_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        return Disk(open(*arguments, **options), 0, OSError(28, 'No space left on device'))
+
+    monkeypatch.setattr('mbv3zoo.prediction.rows_file.open', full, raising=False)
+    with pytest.raises(OSError, match=r'could not write rows\.json in the folder .*: the disk is full'):
+        RowsFile(tmp_path / 'rows.json')
+    assert not list(tmp_path.iterdir())

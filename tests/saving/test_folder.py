@@ -304,3 +304,8 @@ def test_a_folder_whose_name_is_no_utf8_is_read_too(tmp_path):
     (folder / 'model.safetensors').write_bytes((folder / 'model.safetensors').read_bytes()[:-9])
     with pytest.raises(ValueError, match='corrupt'):
         Detector.from_pretrained(saved)
+
+
+def test_a_name_that_is_too_long_is_told_in_one_sentence(tmp_path):
+    with pytest.raises(OSError, match='could not make the folder .*: its name is too long .*; give it a shorter one'):
+        save(tmp_path / ('n' * 300))
