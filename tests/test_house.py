@@ -53,6 +53,7 @@ WHOLE = {
     'hub/test_publishing_licenses': 'licences from a config to the card on the Hub',
     'data/test_fuzz': 'random datasets of every format',
     'test_doctests': 'the examples of all public calls',
+    'test_full_disks': 'every command that writes, on a disk that is full or read-only',
     'test_house': 'this file',
     'test_ignored_options': 'options without effect, of all calls and commands',
     'test_kills': 'every writer, killed at every boundary',
