@@ -50,7 +50,7 @@ def check_token(token: Any) -> None:
     if token is None or isinstance(token, bool):
         return
     if not isinstance(token, str):
-        raise ValueError(f'token is a {type(token).__name__}; expected a string, or True, False or None.')
+        raise ValueError(f'token is of type {type(token).__name__}; expected a string, or True, False or None.')
     if not token:
         raise ValueError('token is an empty string; leave it out to use the stored one, or pass False to use none.')
     if not token.isascii() or not token.isprintable() or ' ' in token:

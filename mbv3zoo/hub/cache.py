@@ -15,7 +15,6 @@ import contextlib
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +23,7 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import are_symlinks_supported, repo_folder_name
 
 from mbv3zoo.hub.integrity import Stated
-from mbv3zoo.utils.atomic import atomic_write
-
-_STAGING = '.mbv3zoo-'
-# Seconds after which nobody still writes to a folder of that kind.
-_DEAD = 24 * 3600
+from mbv3zoo.utils.atomic import atomic_write, temporary_in
 
 
 def is_commit(text: str | None) -> bool:
@@ -85,12 +80,8 @@ class RepositoryCache:
     def staging(self) -> Iterator[Path]:
         """Context manager: an empty folder on the cache's file system, removed in the end with what is left in it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for left in self.folder.glob(f'{_STAGING}*'):
-            with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > _DEAD:
-                    shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=_STAGING, ignore_cleanup_errors=True) as folder:
-            yield Path(folder)
+        with temporary_in(self.folder) as folder:
+            yield folder
 
     def keep(self, file: Path, hash: str, commit: str, name: str) -> Path:
         """Takes in a file that was checked.

@@ -81,7 +81,7 @@ def read_weights(path: Path, advice: str = '', digest: str | None = None, accept
     if found != digest:
         raise NotTogether(
             f'{path} is not the file that was saved with its config.json (its sha256 is {found}, expected '
-            f'{digest}). {advice} {accept}'
+            f'{digest}). {" ".join(filter(None, (advice, accept)))}'
         )
     if identity(path) != opened:
         raise NotTogether(f'{path} was replaced while it was read. Load it again.')

@@ -82,33 +82,47 @@ def staged(folder: str | Path, last: str = '') -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be written; the message names `last` and the folder.
     """
-    staging, path = Path(folder) / STAGING_NAME, Path(folder) / last
+    path = Path(folder) / last
+    with temporary_in(folder, last) as files:
+        own = files.parent
+        with naming_output(path, own):
+            yield files
+        for file in sorted(files.rglob('*')):
+            if file.is_file():
+                with naming_file(Path(folder) / file.relative_to(files)):
+                    _sync(file)
+        with naming_file(path), _locked(own.parent):
+            _put_right(own.parent)
+            _check_replaceable(own)
+            _commit(own, last)
+
+
+@contextmanager
+def temporary_in(folder: str | Path, name: str = '') -> Iterator[Path]:
+    """Context manager: a hidden folder on the file system of another, removed at the end.
+
+    If the process is killed, the next call for the same folder removes it.
+
+    Args:
+        folder: The other one; it must exist.
+        name: What is written, for messages.
+
+    Raises:
+        OSError: The folder cannot be written; the message names `name` and the folder.
+    """
+    staging = Path(folder) / STAGING_NAME
     own = staging / uuid.uuid4().hex
-    with naming_file(path), _locked(staging):
+    with naming_file(Path(folder) / name), _locked(staging):
         _put_right(staging)
         (own / _FILES).mkdir(parents=True)
         alive = _lock(own / _LOCK)
         alive.acquire()
-    names = []
     try:
-        with naming_output(path, own):
-            yield own / _FILES
-        for file in sorted((own / _FILES).rglob('*')):
-            if file.is_file():
-                with naming_file(Path(folder) / file.relative_to(own / _FILES)):
-                    _sync(file)
-        with naming_file(path), _locked(staging):
-            _put_right(staging)
-            _check_replaceable(own)
-            names = os.listdir(own / _FILES)
-            (own / _COMPLETE).touch()
-            _put_in_place(own, last)
+        yield own / _FILES
     finally:
         alive.release()
         with suppress(OSError), _locked(staging):
-            if own.exists() and len(os.listdir(own / _FILES)) == len(names) and not (own / _OLD).exists():
-                # Nothing was moved. What was moved in part stays, for the next write.
-                (own / _COMPLETE).unlink(missing_ok=True)
+            # A set that was moved in part stays, for the next write.
             if not (own / _COMPLETE).exists():
                 shutil.rmtree(own, ignore_errors=True)
 
@@ -174,6 +188,19 @@ def _check_replaceable(own: Path) -> None:
         target = own.parents[1] / source.name
         if source.is_file() and target.is_dir():
             raise IsADirectoryError(errno.EISDIR, 'a folder of this name is in the way')
+
+
+def _commit(own: Path, last: str) -> None:
+    """Decides that a set counts from now on, and moves its files."""
+    count = len(os.listdir(own / _FILES))
+    (own / _COMPLETE).touch()
+    try:
+        _put_in_place(own, last)
+    except BaseException:
+        if len(os.listdir(own / _FILES)) == count and not (own / _OLD).exists():
+            # Nothing was moved.
+            (own / _COMPLETE).unlink()
+        raise
 
 
 def _put_in_place(own: Path, last: str = '') -> None:

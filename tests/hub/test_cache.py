@@ -8,6 +8,7 @@ from huggingface_hub import scan_cache_dir
 from mbv3zoo.hub import cache
 from mbv3zoo.hub.cache import RepositoryCache
 from mbv3zoo.hub.integrity import Stated
+from mbv3zoo.utils.atomic import STAGING_NAME
 
 COMMIT, HASH = 'c' * 40, hashlib.sha256(b'weights').hexdigest()
 
@@ -25,7 +26,7 @@ def test_a_file_is_kept_in_the_layout_of_the_client(repository, tmp_path, monkey
         path = repository.keep(staging / 'file', HASH, COMMIT, 'model.safetensors')
     assert path == tmp_path / f'models--org--name/snapshots/{COMMIT}/model.safetensors'
     assert path.read_bytes() == b'weights' and path.is_symlink() == links
-    assert not list(repository.folder.glob('.mbv3zoo-*'))
+    assert not (repository.folder / STAGING_NAME).exists()
     assert repository.blob(HASH).is_file() == links
     if links:
         again = repository.keep(repository.blob(HASH), HASH, 'd' * 40, 'model.safetensors')
@@ -92,11 +93,10 @@ def test_a_commit_stands_for_itself_whatever_is_noted_of_it(repository):
     assert repository.commit(COMMIT) == COMMIT
 
 
-def test_folders_of_dead_downloads_are_removed_after_a_day(repository):
-    for name in ('.mbv3zoo-old', '.mbv3zoo-new'):
-        (repository.folder / name).mkdir(parents=True)
-        (repository.folder / name / 'part').touch()
-    os.utime(repository.folder / '.mbv3zoo-old', (0, 0))
-    with repository.staging():
-        assert not (repository.folder / '.mbv3zoo-old').exists()
-    assert (repository.folder / '.mbv3zoo-new').exists()
+def test_folders_of_dead_downloads_are_removed_by_the_next(repository):
+    dead = repository.folder / STAGING_NAME / 'dead' / 'files'
+    dead.mkdir(parents=True)
+    (dead / 'part').touch()
+    with repository.staging() as staging, repository.staging() as other:
+        assert not dead.exists() and staging.is_dir() and other.is_dir()
+    assert not (repository.folder / STAGING_NAME).exists()
