@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
+from operator import is_
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -62,7 +63,7 @@ def evaluation_twin(network: nn.Module) -> nn.Module:
 
 
 def _rebound(value: Any, twins: dict[nn.Module, nn.Module]) -> Any:
-    """The value of an attribute with twins in place of modules; containers are copied."""
+    """The value of an attribute with twins in place of modules, in containers too."""
     if isinstance(value, nn.Module):
         return twins.get(value, value)
     if isinstance(value, MethodType):
@@ -70,12 +71,15 @@ def _rebound(value: Any, twins: dict[nn.Module, nn.Module]) -> Any:
     if isinstance(value, partial):
         args, options = (_rebound(part, twins) for part in (value.args, value.keywords))
         return partial(_rebound(value.func, twins), *args, **options)
+    # Containers without modules are shared: what a module keeps in them is kept.
     if type(value) in (list, tuple, set):
-        return type(value)([_rebound(part, twins) for part in copy(value)])
+        parts = [_rebound(part, twins) for part in copy(value)]
+        return value if all(map(is_, parts, value)) else type(value)(parts)
     if isinstance(value, dict):
-        made = copy(value)
-        made.update({key: _rebound(part, twins) for key, part in made.items()})
-        return made
+        changed = {key: made for key, part in copy(value).items() if (made := _rebound(part, twins)) is not part}
+        if changed:
+            value = copy(value)
+            value.update(changed)
     return value
 
 

@@ -104,8 +104,7 @@ def served(tmp_path_factory):
     for seed, name in enumerate(['push-healthy', *PUSHES]):
         save(folder / name, seed)
     with failing_hub(folder / 'cas') as server:
-        server.cas_urls['org/interrupted'] = server.cas_urls['org/hang']
-        for name in [*READS, 'healthy', 'interrupted']:
+        for name in [*READS, 'healthy']:
             server.add_repo(f'org/{name}', content(name))
         server.store(content('healthy')[WEIGHTS], server.cas_url)
         for path in (folder / 'push-healthy').iterdir():
@@ -118,10 +117,6 @@ for name in {READS}:
     attempt(name, hub.pull, 'org/' + name, ('config.json', {WEIGHTS!r}))
 for name in {PUSHES}:
     attempt(name, hub.push_folder, name, 'org/' + name)
-import os, signal, threading
-xet.LONGEST_WAIT = 60
-threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
-attempt('interrupted', hub.pull, 'org/interrupted', ({WEIGHTS!r},))
 report['left'] = [str(path) for path in Path('hf_home').rglob('*.incomplete')]
 print(json.dumps(report))
 """
@@ -147,9 +142,18 @@ def test_a_read_that_waits_says_so(served, name):
     assert [line for line in said if ': no progress for' in line and 'falling back to plain HTTP after' in line]
 
 
-def test_a_read_that_waits_can_be_interrupted(served):
-    assert served[1]['interrupted']['result'][0] == 'KeyboardInterrupt'
-    assert served[1]['interrupted']['seconds'] < 10
+def test_a_read_that_waits_can_be_interrupted(tmp_path):
+    code = f"""
+import os, signal, threading
+threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+attempt('interrupted', hub.pull, 'org/hang', ({WEIGHTS!r},))
+print(json.dumps(report))
+"""
+    with failing_hub(tmp_path / 'cas') as server:
+        server.add_repo('org/hang', content('hang'))
+        report = json.loads(run_client(server, PRELUDE + code, tmp_path, WITH_XET).stdout.splitlines()[-1])
+    assert report['interrupted']['result'][0] == 'KeyboardInterrupt', report['interrupted']['said']
+    assert report['interrupted']['seconds'] < 10
 
 
 def test_a_failed_read_leaves_no_partial_file(served):
@@ -302,10 +306,10 @@ def test_a_transfer_that_moves_is_told_and_never_stopped(quick, caplog, monkeypa
 
     with caplog.at_level(logging.INFO, 'mbv3zoo.hub'):
         run(call)
-    assert len(caplog.records) >= 3
-    assert {record.levelname for record in caplog.records} == {'INFO'}
-    assert caplog.records[-1].getMessage().startswith('Downloading it: ')
-    assert ' MB in ' in caplog.records[-1].getMessage()
+    # On a busy machine a wait may be so long that it is warned of.
+    told = [record.getMessage() for record in caplog.records if record.levelname == 'INFO']
+    assert len(told) >= 2
+    assert all(line.startswith('Downloading it: ') and ' MB in ' in line for line in told)
 
 
 def test_a_few_bytes_are_no_progress(quick, caplog, monkeypatch):
