@@ -12,7 +12,7 @@ from mbv3zoo.cards.bounds import CARD_LIMIT, METADATA_LIMIT, check_card
 from mbv3zoo.convert.inert_pickle import MAX_OPCODES, read_pickle
 from mbv3zoo.convert.torch_file import MAX_PICKLE_BYTES
 from mbv3zoo.data.coco_json import COCO_LIMIT, read_coco
-from mbv3zoo.data.label_values import LABELS_LIMIT, LIST_LIMIT
+from mbv3zoo.data.label_values import LABELS_LIMIT, LIST_LIMIT, MOST_LISTED
 from mbv3zoo.data.records import LabelProblems
 from mbv3zoo.data.voc_xml import DEEPEST_XML, read_xml
 from mbv3zoo.data.yolo import load_yolo
@@ -42,7 +42,7 @@ BOUNDS = {
     'COCO JSON': ([COCO_LIMIT], []),
     'Pascal VOC XML': ([LABELS_LIMIT], [DEEPEST_XML]),
     'YOLO labels': ([LABELS_LIMIT], []),
-    'lists of paths': ([LIST_LIMIT], []),
+    'lists of paths': ([LIST_LIMIT], [MOST_LISTED]),
     'CSV': ([CSV_LIMIT], []),
     'model card': ([CARD_LIMIT, METADATA_LIMIT], [DEEPEST]),
     'safetensors': ([HEADER_LIMIT], []),

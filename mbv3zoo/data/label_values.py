@@ -5,15 +5,29 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mbv3zoo.config.types import class_name
-from mbv3zoo.utils.text import shown
+from mbv3zoo.utils.text import read_text, shown
 
-# Bytes of one image's label file, and of a text file of paths or names: two million of a hundred letters.
+# Bytes of one image's label file; bytes and lines of a text file of paths or names.
 LABELS_LIMIT = 4 * 2**20
 LIST_LIMIT = 200 * 2**20
+MOST_LISTED = 2_000_000
 _FLAGS = {'0': False, 'false': False, '': False, 'none': False, '1': True, 'true': True}
+
+
+def read_list(path: Path) -> list[str]:
+    """The lines of a text file of paths or names that are not empty.
+
+    Raises:
+        ValueError: It has more bytes than `LIST_LIMIT`, more lines than `MOST_LISTED`, or is not text in UTF-8.
+    """
+    text = read_text(path, LIST_LIMIT, 'paths')
+    if (count := text.count('\n') + 1) > MOST_LISTED:
+        raise ValueError(f'{path}: has {count} lines, expected at most {MOST_LISTED}; split it into several files')
+    return [row for row in text.split('\n') if row.strip()]
 
 
 def as_number(value: Any) -> float:

@@ -7,14 +7,13 @@ from pathlib import Path
 from unicodedata import normalize
 
 from mbv3zoo.data.files import files_by_stem
-from mbv3zoo.data.label_values import LIST_LIMIT, is_class_name
+from mbv3zoo.data.label_values import is_class_name, read_list
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
 from mbv3zoo.data.voc_xml import VocAnnotation, read_xml
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
-from mbv3zoo.utils.json import SETTINGS_LIMIT
 from mbv3zoo.utils.sizes import MAX_PIXELS
-from mbv3zoo.utils.text import read_text, shown
+from mbv3zoo.utils.text import shown
 
 _NAME_FILES = ('classes.txt', 'labels.txt')
 _XML = frozenset(['.xml'])
@@ -143,8 +142,8 @@ def _listed(folder: Path, split: str) -> list[str]:
     if key is None:
         raise ValueError(f'{folder}: has no split {split!r}; {main} lists {[k for k in known if "_" not in k]}')
     # In the Unicode form of the names of `files_by_stem`.
-    rows = normalize('NFC', read_text(known[key], LIST_LIMIT, 'names')).split('\n')
-    return [row.strip().replace('\\', '/') for row in rows if row.strip()]
+    rows = read_list(known[key])
+    return [normalize('NFC', row).strip().replace('\\', '/') for row in rows]
 
 
 def _split_folders(folder: Path) -> list[Path]:
@@ -168,7 +167,7 @@ def _by_name(folder: Path, suffixes: Collection[str]) -> _Files:
 def _listed_classes(folder: Path) -> tuple[str, ...]:
     for file in (folder / name for name in _NAME_FILES):
         if file.is_file():
-            names = [row.strip() for row in read_text(file, SETTINGS_LIMIT, 'class names').split('\n') if row.strip()]
+            names = [row.strip() for row in read_list(file)]
             if not names or len(set(names)) < len(names) or not all(map(is_class_name, names)):
                 raise ValueError(f'{file}: expected names of classes, one a line, each once; given {names[:20]}')
             return tuple(names)

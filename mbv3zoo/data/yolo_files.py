@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 
 from mbv3zoo.data.files import FileLookup
-from mbv3zoo.data.label_values import LIST_LIMIT
+from mbv3zoo.data.label_values import read_list
 from mbv3zoo.data.records import LabelProblems
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.files import find_files
-from mbv3zoo.utils.text import read_text
 
 
 def slashes(path: str) -> str:
@@ -83,7 +82,7 @@ class YoloFiles:
         file = self._lookup.find(self.root / source)
         if file is None or file.suffix.lower() != '.txt':
             raise ValueError(f'{self.data_yaml}: {self.root / source} is neither a folder nor a text file of paths')
-        rows = [slashes(row) for row in read_text(file, LIST_LIMIT, 'paths').split('\n') if row.strip()]
+        rows = [slashes(row) for row in read_list(file)]
         paths = [(file.parent if row.startswith('.') else self.root) / row for row in rows]
         return [self._lookup.find(path) or path for path in paths]
 

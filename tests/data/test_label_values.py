@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from mbv3zoo.data import label_values
 from mbv3zoo.data.label_values import (
     as_area,
     as_box,
@@ -11,6 +12,7 @@ from mbv3zoo.data.label_values import (
     as_side,
     check_class_names,
     is_class_name,
+    read_list,
     shown,
 )
 
@@ -101,3 +103,11 @@ def test_long_and_deep_values_are_shortened():
     for value in ('x' * 1000, list(range(1000)), 10**4000, dict.fromkeys(range(1000)), deep):
         assert len(shown(value)) < 100
     assert shown([1.5, 2, 'a', None]) == "[1.5, 2, 'a', None]" and shown('\ud800') == "'\\ud800'"
+
+
+def test_a_list_of_more_lines_than_any_dataset_is_refused(tmp_path, monkeypatch):
+    (tmp_path / 'train.txt').write_text('a.jpg\n\nb.jpg\n')
+    assert read_list(tmp_path / 'train.txt') == ['a.jpg', 'b.jpg']
+    monkeypatch.setattr(label_values, 'MOST_LISTED', 3)
+    with pytest.raises(ValueError, match='train.txt: has 4 lines, expected at most 3; split it into several files'):
+        read_list(tmp_path / 'train.txt')
