@@ -17,9 +17,9 @@ def test_a_sample_of_the_answers(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ('samples', 'fields'), [({'pull': 1}, 0), ({'pull': 3}, 40), ({'push': 1}, 0), ({'push': 7}, 40)]
+    ('samples', 'fields'), [({'pull': 1}, 0), ({'pull': 3}, 40), ({'push': 3}, 0), ({'push': 7}, 40)]
 )
-def test_all_answers(tmp_path, samples, fields):
+def test_many_answers(tmp_path, samples, fields):
     assert len(answers(fields)) > 180
     assert unexpected(run_hostile(tmp_path, samples, fields=fields, timeout=1200)) == {}
 
