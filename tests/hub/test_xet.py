@@ -145,6 +145,7 @@ def test_a_read_that_waits_says_so(served, name):
 def test_a_read_that_waits_can_be_interrupted(tmp_path):
     code = f"""
 import os, signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
 attempt('interrupted', hub.pull, 'org/hang', ({WEIGHTS!r},))
 print(json.dumps(report))
