@@ -10,8 +10,8 @@ import torch
 import mbv3zoo
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.run import run_evaluation as evaluate
-from mbv3zoo.saving.weights_file import file_digest
 from mbv3zoo.synth import CLASS_NAMES, SyntheticConfig, synthesize
+from mbv3zoo.utils.files import file_digest
 from mbv3zoo.zoo.configs import named_weights
 
 NAMES = ['mbv3_yolo_large.synth', 'mbv3_yolo_small.synth']

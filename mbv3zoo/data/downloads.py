@@ -14,6 +14,8 @@ from typing import Any
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
+from mbv3zoo.utils.files import file_digest
+
 # Seconds by which the clock of a network drive may be behind.
 _SKEW = 60
 
@@ -91,9 +93,9 @@ def remove_prepared(splits: Iterable[Any]) -> None:
 
 
 def _is_whole(blob: Path) -> bool:
+    if len(blob.name) == 64:
+        return file_digest(blob) == blob.name
     with open(blob, 'rb') as file:
-        if len(blob.name) == 64:
-            return hashlib.file_digest(file, 'sha256').hexdigest() == blob.name
         # As git hashes it, or mirrors that are no git repositories underneath.
         head = b'blob %d\0' % blob.stat().st_size
         hashes = [hashlib.sha1(head), hashlib.sha1()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
 from mbv3zoo.hub.integrity import is_same, stated_files
 from mbv3zoo.hub.xet import Transfers
 from mbv3zoo.saving.folder import CARD_NAME, all_files, no_card
+from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.text import read_bytes
 from mbv3zoo.version import __version__
 
@@ -175,6 +175,6 @@ def _commit(
 
 def _read_card(api: HfApi, repo_id: str, commit: str) -> str:
     # Not by the usual cache: the client would hide behind it that the Hub failed.
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = api.hf_hub_download(repo_id, CARD_NAME, revision=commit, cache_dir=folder)
         return read_bytes(Path(path), CARD_LIMIT, 'a card').decode('utf-8-sig')

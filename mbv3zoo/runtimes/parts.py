@@ -14,6 +14,7 @@ from typing import TypeVar
 from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data
 from mbv3zoo.runtimes.table import format_of
 from mbv3zoo.utils.atomic import current
+from mbv3zoo.utils.files import file_digest
 
 # In a certificate: end of a file's name -> its SHA-256.
 DIGESTS_KEY = 'sha256'
@@ -41,8 +42,7 @@ def digests(path: str | Path) -> dict[str, str]:
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes; of a folder, of its files' names and bytes, without hidden files."""
     if not path.is_dir():
-        with open(path, 'rb') as file:
-            return hashlib.file_digest(file, 'sha256').hexdigest()
+        return file_digest(path)
     every = hashlib.sha256()
     for each in sorted(path.rglob('*')):
         if each.is_file() and not each.name.startswith('.'):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mbv3zoo.saving.weights_file import NotTogether, file_digest, read_metadata
+from mbv3zoo.saving.weights_file import NotTogether, read_metadata
+from mbv3zoo.utils.files import file_digest
 from mbv3zoo.utils.text import shown
 
 # The entry of config.json: name of a file -> its sha256 in hexadecimal.

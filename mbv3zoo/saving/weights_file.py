@@ -95,12 +95,6 @@ def read_metadata(path: Path) -> dict[str, str]:
     return json.loads(header).get('__metadata__') or {}
 
 
-def file_digest(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
 def identity(file: Path | int) -> tuple[int, ...]:
     """What a file, or an open one by its descriptor, has no more when it was replaced or written since."""
     status = os.stat(file)

@@ -1,13 +1,20 @@
-"""Finds files below a folder."""
+"""Files: found below a folder, and known by their SHA-256."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection
 from pathlib import Path
 
 # Copies and thumbnails that programs keep beside files; others are hidden, as `.ipynb_checkpoints` and `._a.jpg`.
 _NOT_DATA = frozenset(['__MACOSX', '@eaDir', '$RECYCLE.BIN'])
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal; it is read piece by piece."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:

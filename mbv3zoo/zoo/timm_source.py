@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import fields
@@ -29,6 +28,7 @@ from mbv3zoo.saving.digests import ACCEPT, accept_on_hub, read_digests
 from mbv3zoo.saving.settled import settled
 from mbv3zoo.saving.weights_file import identity, read_weights
 from mbv3zoo.utils.atomic import current
+from mbv3zoo.utils.files import file_digest
 from mbv3zoo.zoo.source import Source
 
 PREFIXES = ('hf-hub:', 'local-dir:')
@@ -165,10 +165,8 @@ def _fetched(name: str, place: str | tuple[str, str]) -> str:
     stated = re.search('-([0-9a-f]{8,})[.]', file)
     failed = f'cannot load the weights of {name!r} from {url}'
     with disk_errors(failed, path.parent):
-        if stated and path.is_file():
-            with open(path, 'rb') as opened:
-                if not hashlib.file_digest(opened, 'sha256').hexdigest().startswith(stated[1]):
-                    path.unlink()
+        if stated and path.is_file() and not file_digest(path).startswith(stated[1]):
+            path.unlink()
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             try:

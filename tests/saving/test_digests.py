@@ -1,7 +1,8 @@
 import pytest
 
 from mbv3zoo.saving.digests import check_mark, head_metadata, read_digests
-from mbv3zoo.saving.weights_file import NotTogether, file_digest, weights_bytes
+from mbv3zoo.saving.weights_file import NotTogether, weights_bytes
+from mbv3zoo.utils.files import file_digest
 
 NAMES = ('model.safetensors', 'detector.safetensors')
 

@@ -9,11 +9,11 @@ import torch
 from mbv3zoo.saving.weights_file import (
     HEADER_LIMIT,
     NotTogether,
-    file_digest,
     read_metadata,
     read_weights,
     weights_bytes,
 )
+from mbv3zoo.utils.files import file_digest
 
 WEIGHTS = 'model.safetensors'
 
