@@ -19,8 +19,8 @@ import mbv3zoo
 from mbv3zoo import Detections, Detector, DetectorConfig, create_detector, list_detectors
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.dense import decode
-from mbv3zoo.saving.weights_file import file_digest
 from mbv3zoo.utils.atomic import STAGING_NAME
+from mbv3zoo.utils.files import file_digest
 from mbv3zoo.zoo import configs as config_loader
 from mbv3zoo.zoo.resolve import copy_saved
 
