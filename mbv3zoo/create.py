@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.detector import Detector
 from mbv3zoo.licenses import check_allowed
+from mbv3zoo.models.anchors import out_of_order
 from mbv3zoo.models.weights import check_finite
 from mbv3zoo.zoo.registry import detector_names, known_weights
 from mbv3zoo.zoo.resolve import resolve
@@ -67,6 +68,10 @@ def create_detector(
     config = _override(source, given, pretrained)
     check_allowed(config.licenses, allow_licenses)
     detector = _build(source, config, pretrained, given.build_args)
+    # A saved detector's are those that it was trained with.
+    kept_as_trained = source.is_saved and 'anchors' not in given.fields
+    if not kept_as_trained and (warning := out_of_order(detector.config.anchors, detector.strides)):
+        _logger.warning(warning)
     if source.is_saved and not pretrained and detector.mean.device.type != 'meta':
         _logger.warning('%s is built with random weights; pretrained=True loads those that are saved', source.name)
     if pretrained:

@@ -64,7 +64,8 @@ class DetectorConfig(Config):
         Annotated[int, Field(ge=1, le=64, strict=True), Tag('number')] | Annotated[LevelAnchors, Tag('levels')],
         Discriminator(lambda value: 'number' if isinstance(value, (int, float)) else 'levels'),
     ] = DEFAULT_ANCHORS
-    """Per stride a list of (width, height) in input pixels; or an int: that many default anchors per stride."""
+    """Per stride, finest first, a list of (width, height) in input pixels; or an int: that many default anchors per
+    stride. They are kept in this order, and a warning says where a coarser stride has smaller ones than a finer."""
     neck: Annotated[
         Annotated[LayerRows, Tag('rows')] | Annotated[NeckName, Tag('name')],
         Discriminator(lambda value: 'name' if isinstance(value, str) else 'rows'),

@@ -46,8 +46,9 @@ class Checkpoint:
         modules: Module name ('model.0', 'model.0.conv', ...) -> its class and plain attributes, parents first.
         num_classes: At least 1.
         class_names: One name per class. Missing names are the class numbers; names beyond `num_classes` are dropped.
-        anchors: [levels][A] (width, height) in pixels, positive. Those of the layer list if the model's are equal up to
-            rounding to float16, so that a checkpoint saved in float16 loses nothing.
+        anchors: [levels][A] (width, height) in pixels, positive, as trained. Those of the layer list, in its order of
+            levels or in reverse, if the model's are equal up to rounding to float16, so that a checkpoint saved in
+            float16 loses nothing.
         strides: Stride of each level, in input pixels per cell.
         image_size: The side that it was trained at, in pixels, if recorded.
         data: Name of the dataset's file without folder and suffix ('coco'), or ''.
@@ -200,11 +201,12 @@ def _anchors(
         )
     stride = torch.tensor(strides, dtype=torch.float64)[:, None, None]
     written = _written_anchors(layers.get('anchors'), stored.shape)
-    if written is not None:
-        exact = written / stride
+    # YOLOv5 reverses a list that has the coarsest stride first, and stores what it trains with.
+    for given in () if written is None else (written, written.flip(0)):
+        exact = given / stride
         same = (stored - exact).abs() <= 1e-6 * exact
         if (same | (stored == exact.float().half().double())).all():
-            return _pairs(written)
+            return _pairs(given)
     return _pairs(stored * stride)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list
 from mbv3zoo.layer_lists.to_config import to_config
+from mbv3zoo.models.anchors import turned
 from mbv3zoo.utils.yaml import read_mapping
+
+_logger = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -38,6 +42,9 @@ def is_config_file(name: Any) -> bool:
 def load_config(path: str | Path, **scaling: Any) -> DetectorConfig:
     """Reads a detector's YAML file: settings, or a layer list of YOLOv5's.
 
+    Settings give anchors per stride, finest first, and they are kept so. Of a layer list that gives those of the
+    coarsest stride first the order is reversed, as YOLOv5 does, and this is logged.
+
     Args:
         path: The file.
         **scaling: `depth_multiple`, `width_multiple`, `activation` to read a layer list with instead of its own.
@@ -50,5 +57,15 @@ def load_config(path: str | Path, **scaling: Any) -> DetectorConfig:
         raise ValueError(f'{path}: no such configuration file; named detectors: {", ".join(named_configs())}')
     data = read_mapping(path)
     if is_layer_list(data):
-        return to_config(parse_layer_list({**data, **scaling}, path), path)
+        return _in_order(to_config(parse_layer_list({**data, **scaling}, path), path), path)
     return DetectorConfig.parse(data, path)
+
+
+def _in_order(config: DetectorConfig, path: Path) -> DetectorConfig:
+    """The config of a layer list with the anchors of the finest stride first."""
+    if isinstance(config.anchors, int) or turned(config.anchors) == config.anchors:
+        return config
+    _logger.warning(
+        '%s: its anchors are given for the coarsest stride first; they are taken in reverse order, as YOLOv5 does', path
+    )
+    return config.model_copy(update={'anchors': turned(config.anchors)})

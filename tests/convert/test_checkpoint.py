@@ -102,6 +102,24 @@ def test_the_written_anchors_undo_the_rounding_of_half_precision(half, path):
     assert read_checkpoint(path).anchors == [[(10, 13), (16, 30)], [(373, 326), (59, 1003)]]
 
 
+@pytest.mark.parametrize('half', [False, True])
+@pytest.mark.parametrize('first', ['coarsest', 'finest'])
+def test_the_order_of_anchors_is_that_of_training_not_of_the_layer_list(half, first, path):
+    """YOLOv5 reverses a list with the coarsest stride first before it trains, and stores the list as it was."""
+    rows = [[10, 13, 16, 30], [373, 326, 59, 1003]]
+
+    def listed(model):
+        model.yaml = layers | {'anchors': rows[::-1] if first == 'coarsest' else rows}
+
+    layers = TINY_LAYERS | {'anchors': rows}
+    yolov5_checkpoint(path, layers, half=half, change=listed)
+    assert read_checkpoint(path).anchors == [[(10, 13), (16, 30)], [(373, 326), (59, 1003)]]
+    # A tree that trained against the order of the strides has them so.
+    layers = TINY_LAYERS | {'anchors': rows[::-1]}
+    yolov5_checkpoint(path, layers, half=half, change=listed)
+    assert read_checkpoint(path).anchors == [[(373, 326), (59, 1003)], [(10, 13), (16, 30)]]
+
+
 def test_anchors_fitted_to_the_data_are_kept(path):
     def change(model):
         model.model[-1].anchors[0, 0] = torch.tensor([1.125, 1.25])

@@ -2,7 +2,7 @@ import pytest
 import torch
 import yaml
 from detector_logits import logits_of
-from yolov5_yamls import P2, P6, official, patched
+from yolov5_yamls import ANCHORS, P2, P6, official, patched
 
 from mbv3zoo.config.detector import DEFAULT_ANCHORS
 from mbv3zoo.detector import Detector
@@ -107,3 +107,31 @@ def test_settings_come_before_the_file(build):
     assert other.config.backbone == 'yolov5_layers'
     assert len(other.backbone.model.model.graph.layers['6'].blocks) == round(9 * 0.7)
     assert len(other.neck.layers['13'].blocks) == 2
+
+
+REVERSED = """anchors:
+  - [116,90, 156,198, 373,326]
+  - [30,61, 62,45, 59,119]
+  - [10,13, 16,30, 33,23]
+"""
+P6_ANCHORS = P6[P6.index('anchors') : P6.index('backbone')]
+P6_REVERSED = '\n'.join(['anchors:', *reversed(P6_ANCHORS.splitlines()[1:])]) + '\n'
+IN_DETECT = '[[116,90, 156,198, 373,326], [30,61, 62,45, 59,119], [10,13, 16,30, 33,23]]'
+
+
+@pytest.mark.parametrize(
+    ('text', 'change'),
+    [
+        (official('n'), (ANCHORS, REVERSED)),
+        (official('n'), ('Detect, [nc, anchors]', f'Detect, [nc, {IN_DETECT}]')),
+        (patched(), (ANCHORS, REVERSED)),
+        (P6, (P6_ANCHORS, P6_REVERSED)),
+    ],
+    ids=['official', 'in Detect', 'patched', 'P6'],
+)
+def test_anchors_of_the_coarsest_stride_first(build, text, change, caplog):
+    expected = build(text).config
+    assert not caplog.records and change[0] in text
+    assert build(text.replace(*change)).config == expected
+    (said,) = [record.message for record in caplog.records]
+    assert 'my.yaml: its anchors' in said and 'in reverse order, as YOLOv5 does' in said

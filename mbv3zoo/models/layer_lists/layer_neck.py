@@ -50,5 +50,6 @@ class LayerNeck(LayerGraph):
         self.strides = [self.stride(number, image_size) for number in rows.outputs]
         if self.strides != sorted(set(self.strides)):
             raise ValueError(
-                f'Detect takes rows {list(rows.outputs)} of strides {self.strides}; expected each once, finest first'
+                f'Detect takes rows {list(rows.outputs)} of strides {self.strides}; expected each once, finest first; '
+                'reorder the rows that it takes'
             )
