@@ -1,8 +1,15 @@
-"""Arguments of timm.create_model that a config file may not set."""
+"""Arguments of timm.create_model in a config: plain values, and those that a config file may not set."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+
+from mbv3zoo.utils.text import shown
 
 # Prefixes of arguments that a config file may not set: they read files, choose what is built, or are the caller's.
 _REFUSED_ARGS = (
@@ -12,6 +19,8 @@ _REFUSED_ARGS = (
 # Bounds on numbers, far beyond any model.
 _DEEPEST = 512
 _WIDEST = 16384
+# Lists within lists.
+_DEEPEST_VALUE = 8
 
 
 def check_backbone_args(args: dict[str, Any], source: Any) -> None:
@@ -31,3 +40,40 @@ def check_backbone_args(args: dict[str, Any], source: Any) -> None:
         numbers = value if isinstance(value, (list, tuple)) else [value]
         if any(isinstance(number, (int, float)) and not abs(number) <= most for number in numbers):
             raise ValueError(f'{source} sets {key}={value!r} for the backbone, expected at most {most}')
+
+
+def plain_args(args: Mapping[Any, Any]) -> dict[str, Any]:
+    """Arguments as config.json holds them, so that a detector is built from the very values that are saved with it.
+
+    Args:
+        args: Arguments of `timm.create_model`. Numbers may be NumPy's; tuples become lists.
+
+    Raises:
+        ValueError: One is something else, such as a class or a function.
+    """
+    if odd := [name for name in args if not isinstance(name, str)]:
+        raise ValueError(f'the names of arguments must be strings, given {shown(odd[0])}')
+    return {name: _plain(name, value) for name, value in args.items()}
+
+
+def _plain(name: str, value: Any, depth: int = 0) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real) and math.isfinite(value):
+        return float(value)
+    if depth < _DEEPEST_VALUE:
+        if isinstance(value, (list, tuple)):
+            return [_plain(name, part, depth + 1) for part in value]
+        if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+            return {key: _plain(name, part, depth + 1) for key, part in value.items()}
+    given = f'the class {value.__name__}' if isinstance(value, type) else f'a {type(value).__name__}, {shown(value)}'
+    raise ValueError(
+        f'{name} is {given}, which config.json cannot hold; give a finite number, text, true or false, or a list or '
+        "mapping of these: timm takes layers by their names, such as norm_layer='batchnorm2d' or act_layer='relu'"
+    )

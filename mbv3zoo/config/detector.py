@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from mbv3zoo.config.backbone_args import plain_args
 from mbv3zoo.config.base import Config
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
@@ -50,7 +51,10 @@ class DetectorConfig(Config):
     # weights are looked at.
     backbone: str
     """A timm model name, with or without a pretrained tag."""
-    backbone_args: dict[str, Any] = {}
+    backbone_args: Annotated[
+        dict[str, Any],
+        BeforeValidator(lambda value: plain_args(value) if isinstance(value, Mapping) else value),
+    ] = {}
     """Further arguments of timm.create_model, plain JSON values."""
     num_classes: Annotated[int, Field(ge=1, le=MOST_CLASSES, strict=True)] = 80
     """Number of classes K; follows from class_names if those are given."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.models.dtypes import dtype_name, parse_dtype
 from mbv3zoo.models.head_transfer import kept_classes, transfer_head
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_repository import stock_names
@@ -29,24 +30,39 @@ class SavedWeights(NamedTuple):
     head: Mapping[str, Tensor]
 
 
-def read_weights(network: DetectorNetwork, dtype: torch.dtype | None = None) -> SavedWeights:
+def read_weights(network: DetectorNetwork, dtype: torch.dtype | str | None = None) -> SavedWeights:
     """The weights of a network as they are saved.
 
     Args:
         network: The network.
-        dtype: Type of the floating point tensors; None keeps theirs.
+        dtype: Type of the floating point tensors, one of `mbv3zoo.models.dtypes.DTYPES`; None keeps theirs.
 
     Raises:
-        ValueError: There is NaN or infinity among them, or would be in `dtype`.
+        ValueError: `dtype` is another type; or there is NaN or infinity among them, or would be in `dtype`.
     """
     own = _own_weights(network)
-    stored = {name: t.to(dtype) if dtype and t.is_floating_point() else t for name, t in own.items()}
-    check_finite(network, f'the detector cannot be saved{f" in {dtype}" if dtype else ""}', stored)
+    check_finite(network, 'the detector cannot be saved', own)
+    stored = own if dtype is None else _cast(own, parse_dtype(dtype))
     stock = _stock_names(network)
     return SavedWeights(
         {stock[name]: tensor for name, tensor in stored.items() if name in stock},
         {name: tensor for name, tensor in stored.items() if name not in stock},
     )
+
+
+def _cast(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights with floating point tensors in another type; ValueError where a number has none there."""
+    cast = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    lost = [name for name, tensor in cast.items() if not bool((tensor.isfinite() | ~weights[name].isfinite()).all())]
+    if lost:
+        name, kind, most = lost[0], dtype_name(dtype), torch.finfo(dtype).max
+        raise ValueError(
+            f'the detector cannot be saved in {kind}: NaN or infinity in {len(lost)} '
+            f'{"tensor" if len(lost) == 1 else "tensors"} of the weights, {name} first, whose largest number is '
+            f'{weights[name].double().abs().max():g} where {kind} ends at {most:g}; save in bfloat16, which has the '
+            'range of float32, or leave dtype out'
+        )
+    return cast
 
 
 def load_saved(network: DetectorNetwork, saved: SavedWeights, class_names: Sequence[str], source: Any) -> None:

@@ -12,6 +12,8 @@ from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.hub import PullOptions
 from mbv3zoo.layer_lists.parse import SCALING
+from mbv3zoo.models.dtypes import parse_dtype
+from mbv3zoo.utils.text import shown
 
 # Arguments of timm.create_model that say where weights come from or where the model is put: true of one build only.
 _BUILD_ARGS = {'cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype'}
@@ -55,8 +57,8 @@ class DetectorSettings(PullOptions, total=False):
     """A file of weights for the backbone."""
     device: str | torch.device
     """Device that the detector is put on; 'meta' gives it no storage."""
-    dtype: torch.dtype
-    """Type of the detector's weights."""
+    dtype: torch.dtype | str
+    """Type of the detector's weights, one of `mbv3zoo.models.dtypes.DTYPES`, or its name such as 'float16'."""
 
 
 class Given(NamedTuple):
@@ -80,14 +82,21 @@ class Given(NamedTuple):
 
         Args:
             settings: Name -> value.
+
+        Raises:
+            ValueError: `device` or `dtype` is none that a detector can have.
         """
         fields = DetectorConfig.model_fields.keys()
+        if isinstance(args := settings.get('backbone_args'), Mapping):
+            # They may be given there too.
+            built = {key: args[key] for key in _BUILD_ARGS & args.keys()}
+            settings = {**built, **settings, 'backbone_args': {k: v for k, v in args.items() if k not in built}}
         options = PullOptions.__optional_keys__
         return cls(
             # None, the way callers pass on what was not given, leaves a field as it is.
             {key: value for key, value in settings.items() if key in fields and value is not None},
             {key: value for key, value in settings.items() if key not in fields | options | _BUILD_ARGS},
-            {key: value for key, value in settings.items() if key in _BUILD_ARGS},
+            _build_args({key: value for key, value in settings.items() if key in _BUILD_ARGS}),
             cast(PullOptions, {key: value for key, value in settings.items() if key in options}),
         )
 
@@ -113,5 +122,22 @@ class Given(NamedTuple):
         if 'in_chans' in self.fields and self.fields['in_chans'] != base.in_chans:
             data['mean'] = data['std'] = None
         data.update(self.fields)
-        data['backbone_args'] = {**data['backbone_args'], **self.backbone_args}
+        if self.backbone_args and isinstance(data['backbone_args'], Mapping):
+            data['backbone_args'] = {**data['backbone_args'], **self.backbone_args}
         return DetectorConfig.parse(data)
+
+
+def _build_args(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments for one build, checked as far as timm does not; None for device or type is as if left out."""
+    given = {key: value for key, value in given.items() if value is not None or key not in ('device', 'dtype')}
+    if 'dtype' in given:
+        given['dtype'] = parse_dtype(given['dtype'])
+    if 'device' in given:
+        try:
+            # 'meta:0' is the same device.
+            given['device'] = 'meta' if torch.device(given['device']).type == 'meta' else given['device']
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"device must be one of torch's, such as 'cpu', 'cuda:0' or 'meta'; given {shown(given['device'])}"
+            ) from error
+    return given

@@ -33,6 +33,28 @@ def test_weights_are_read_by_timms_names_and_loaded_again(trained):
     assert {tensor.dtype for tensor in half.head.values()} <= {torch.float16, torch.int64}
 
 
+@pytest.mark.parametrize('dtype', [torch.int8, 'int8', torch.bool, torch.float8_e4m3fn, torch.complex64, '', 16])
+def test_weights_are_stored_in_types_that_hold_them(trained, dtype):
+    with pytest.raises(ValueError, match='^dtype must be one of float16, bfloat16, float32, float64'):
+        read_weights(trained, dtype)
+
+
+@pytest.mark.parametrize('name', ['backbone.model.bn1.running_var', 'head.convs.0.bias', 'bounds'])
+def test_a_number_that_a_type_does_not_reach_is_told_with_its_tensor(name):
+    network = DetectorNetwork(CONFIG)
+    network.register_buffer('bounds', torch.tensor([torch.inf, 0]))
+    read_weights(network, 'float16')
+    with torch.no_grad():
+        network.state_dict()[name][-1] = 70000
+    assert read_weights(network, 'bfloat16').head['bounds'].dtype == torch.bfloat16
+    with pytest.raises(
+        ValueError,
+        match=rf'^the detector cannot be saved in float16: NaN or infinity in 1 tensor of the weights, {name} first, '
+        'whose largest number is .* where float16 ends at 65504; save in bfloat16',
+    ):
+        read_weights(network, 'half')
+
+
 def test_other_classes_keep_those_of_the_same_name_and_the_log_says_which(trained, caplog):
     network = DetectorNetwork(CONFIG.model_copy(update={'class_names': ('dog', 'owl', 'cat'), 'num_classes': 3}))
     load_saved(network, read_weights(trained), CONFIG.class_names, 'here')

@@ -5,6 +5,7 @@ import inspect
 from itertools import pairwise
 
 import pytest
+import torch
 
 from mbv3zoo import DetectorConfig
 from mbv3zoo.hub import PullOptions
@@ -50,3 +51,18 @@ def test_settings_override_a_config():
     assert args == {'a': 1, 'b': 2}
     with pytest.raises(ValueError, match='num_classes'):
         Given.of({'num_classes': 0}).override(BASE)
+    with pytest.raises(ValueError, match='backbone_args: expected a mapping'):
+        Given.of({'backbone_args': [1], 'b': 2}).override(BASE)
+
+
+def test_arguments_for_one_build_are_checked_wherever_they_are_given():
+    given = Given.of({'backbone_args': {'dtype': 'torch.float16', 'device': 'meta:0', 'a': 1}, 'checkpoint_path': None})
+    assert given.build_args == {'dtype': torch.float16, 'device': 'meta', 'checkpoint_path': None}
+    assert given.override(BASE).backbone_args == {'a': 1}
+    assert Given.of({'dtype': None, 'device': None}).build_args == {}
+    for dtype in (torch.int8, 'int8', torch.float8_e4m3fn, torch.complex64, 'x', 16):
+        with pytest.raises(ValueError, match='^dtype must be one of float16, bfloat16'):
+            Given.of({'dtype': dtype})
+    for device in ('gpu', 'cuda:x', '', -1, 3.5):
+        with pytest.raises(ValueError, match="^device must be one of torch's, such as 'cpu'"):
+            Given.of({'device': device})
