@@ -26,20 +26,18 @@ def push(
 ) -> None:
     """Publish a saved detector to the Hugging Face Hub, in one commit."""
     from mbv3zoo.hub.publish import publish_folder, published_card
-    from mbv3zoo.zoo.registry import known_weights
+    from mbv3zoo.zoo.resolve import saved_in_folder
 
-    folder = known_weights().get(model, model)
-    if not isinstance(folder, (str, Path)):
-        raise ValueError(f'{model} is on the Hub already, in {folder.repo_id}; pull it first to push it elsewhere')
     options: dict[str, Any] = {'revision': revision, 'create_pr': create_pr, 'commit_message': message}
     options |= {'license': license, 'allow_licenses': allow_license or (), 'dry_run': dry_run}
-    pushed = publish_folder(folder, repo_id, private=private or None, **options)
-    if isinstance(pushed, str):
-        typer.echo(pushed)
-        return
-    for file in pushed:
-        typer.echo(f'{file.size:>12,}  {file.name}')
-    typer.echo('\n' + published_card(Path(folder), repo_id, license, allow_license or ()))
+    with saved_in_folder(model) as folder:
+        pushed = publish_folder(folder, repo_id, private=private or None, **options)
+        if isinstance(pushed, str):
+            typer.echo(pushed)
+            return
+        for file in pushed:
+            typer.echo(f'{file.size:>12,}  {file.name}')
+        typer.echo('\n' + published_card(folder, repo_id, license, allow_license or ()))
 
 
 def pull(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
 
@@ -10,8 +12,9 @@ from timm.models import is_model
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.hub import PullOptions
-from mbv3zoo.saving.folder import read_contents
+from mbv3zoo.saving.folder import CARD_NAME, read_contents
 from mbv3zoo.utils.atomic import atomic_write_all
+from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.folders import claimed_folder
 from mbv3zoo.zoo.config_source import ConfigSource
 from mbv3zoo.zoo.configs import is_config_file
@@ -84,8 +87,33 @@ def copy_saved(name: str | Path, folder: str | Path, **options: Unpack[PullOptio
         ValueError: There is no detector, or the folder is in use.
     """
     with claimed_folder(folder) as claimed:
-        source = resolve_saved(name, **options)
-        # What is copied is a detector, and whole.
-        source.read_config(pretrained=True)
-        atomic_write_all({claimed / name: data for name, data in read_contents(source.all_files).items()})
+        _copy(resolve_saved(name, **options), claimed)
     return claimed
+
+
+@contextmanager
+def saved_in_folder(name: str | Path) -> Iterator[Path]:
+    """Context manager: the folder of a saved detector with its card; that of a repository is a temporary one.
+
+    Args:
+        name: As for `Detector.from_pretrained`.
+
+    Raises:
+        ValueError: There is no detector, or its repository has no card.
+    """
+    source = resolve(name)
+    if not isinstance(source, HubSource):
+        yield source.folder if isinstance(source, FolderSource) else Path(name)
+        return
+    with temporary_folder() as folder:
+        if CARD_NAME not in _copy(source, folder):
+            raise ValueError(f'{name} has no {CARD_NAME}, and nothing is published without a card; add one to it first')
+        yield folder
+
+
+def _copy(source: SavedSource, folder: Path) -> dict[str, bytes]:
+    # What is copied is a detector, and whole.
+    source.read_config(pretrained=True)
+    contents = read_contents(source.all_files)
+    atomic_write_all({folder / name: data for name, data in contents.items()})
+    return contents

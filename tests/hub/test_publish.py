@@ -2,6 +2,8 @@
 
 from hub_server import HubServer, run_client
 
+import mbv3zoo
+
 
 def test_a_detector_is_pushed_and_pulled_by_library_and_program(tmp_path):
     with HubServer() as server:
@@ -55,3 +57,44 @@ def test_a_detector_is_pushed_and_pulled_by_library_and_program(tmp_path):
             files = set(server.repos[name].files()) - {'.gitattributes'}
             assert files == {'config.json', 'model.safetensors', 'detector.safetensors', 'README.md'}
         assert b"from_pretrained('me/first')" in server.repos['me/first'].files()['README.md']
+
+
+def test_a_repository_is_pushed_to_another_one_and_what_is_missing_is_named(tmp_path):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
+    folder = detector.save_pretrained(tmp_path / 'saved')
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with HubServer() as server:
+        server.add_repo('org/zoo', files)
+        server.add_repo('org/bare', {name: data for name, data in files.items() if name != 'README.md'})
+        server.add_repo('org/empty')
+        run_client(
+            server,
+            """
+            import mbv3zoo
+            from mbv3zoo.cli.main import app
+            from typer.testing import CliRunner
+
+            def push(name, *options):
+                result = CliRunner().invoke(app, ['push', name, 'org/copy', *options])
+                return result.output if result.exit_code == 0 else str(result.exception)
+
+            assert 'model.safetensors' in push('org/zoo', '--dry-run')
+            assert push('org/zoo').startswith('http')
+            assert "'org/none' on the Hub: there is no such repository" in push('org/none')
+            assert push('org/bare').startswith('org/bare has no README.md')
+            assert "cannot load config.json from 'org/empty'" in push('org/empty')
+            assert push('runs/train-1/best').startswith("there is no folder 'runs/train-1/best'")
+
+            config = mbv3zoo.DetectorConfig(backbone='mbv3_yolo_small_050')
+            mbv3zoo.register_detector('acme', config=config, weights={'there': 'org/zoo'})
+            assert push('acme.there').startswith('http')
+            assert 'acme.there' in push('acme.here')
+            """,
+            tmp_path,
+        )
+        copy = server.repos['org/copy'].files()
+        loaded = {'config.json', 'model.safetensors', 'detector.safetensors'}
+        assert all(copy[name] == files[name] for name in loaded)
+        assert b"from_pretrained('org/copy')" in copy['README.md']
+        # The second push had nothing new.
+        assert len(server.repos['org/copy'].history()) == 2
