@@ -10,7 +10,8 @@ import torch
 
 from mbv3zoo.cards.render import render_card
 from mbv3zoo.detections import Detections
-from mbv3zoo.export.live import check_options, kept_live
+from mbv3zoo.export.kept import kept_live
+from mbv3zoo.export.live import check_options
 from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.licenses import check_allowed
@@ -86,7 +87,8 @@ class Detector(DetectorNetwork):
             max_pixels: Most pixels (width x height) of an image file, 100 million by default. A file of more is not
                 decoded, as a small one may take all memory; images in memory may have more.
             runtime: 'eager', 'compile', 'onnxruntime', 'openvino' or 'auto'; see `mbv3zoo.export.live.open_live`. It is
-                built at the first call and kept while the weights stay the same. None runs the network as it is.
+                built at the first call and kept while the detector stays the same, which is looked up at each call; the
+                last four runtimes and sizes are kept. None runs the network as it is.
             threads: Threads that a call of the runtime may use.
             device: Device of the runtime, as it names it.
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import OrderedDict
-from copy import deepcopy
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -24,31 +20,9 @@ from mbv3zoo.version import __version__
 if TYPE_CHECKING:
     from mbv3zoo.models.network import DetectorNetwork
 
-# What a detector's graph depends on, each with its version.
-_State = list[tuple[object, int]]
-
 # 'auto' leaves out 'compile', which takes a minute to build.
 _TRIED = ('eager', *LIVE_FORMATS)
 _ROUNDS, _CALLS = 5, 3
-
-# Graphs kept per detector, for threads that use several at once.
-_MOST_KEPT = 4
-# How often weights are copied that change meanwhile.
-_COPIES = 10
-
-
-class _Kept:
-    """A graph that was built for one state of a detector."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.state: _State = []
-        self.built: ExportedDetector | None = None
-
-
-# Kept outside the detectors, which can be copied and saved; runtimes cannot. By arguments, the last used at the end.
-_kept: WeakKeyDictionary[DetectorNetwork, OrderedDict[tuple, _Kept]] = WeakKeyDictionary()
-_kept_lock = threading.Lock()
 
 
 def open_live(
@@ -120,36 +94,6 @@ def write_live(detector: DetectorNetwork, info: ExportInfo, runtime: str, folder
     return path
 
 
-def kept_live(
-    detector: DetectorNetwork,
-    runtime: str,
-    *,
-    image_size: tuple[int, int] | None = None,
-    threads: int | None = None,
-    device: str | None = None,
-) -> ExportedDetector:
-    """As `open_live`, but gives what it built for this detector again while weights and arguments stay the same.
-
-    Of threads that ask at once, one builds and the others wait.
-
-    Raises:
-        ValueError: As `open_live`; or another thread changes the weights all the time.
-    """
-    arguments = (runtime, image_size, threads, device)
-    with _kept_lock:
-        graphs = _kept.setdefault(detector, OrderedDict())
-        kept = graphs.setdefault(arguments, _Kept())
-        graphs.move_to_end(arguments)
-        if len(graphs) > _MOST_KEPT:
-            graphs.popitem(last=False)
-    with kept.lock:
-        if kept.built is None or not _same(kept.state, _state(detector)):
-            state, copied = _copy(detector)
-            kept.built = open_live(copied, runtime, image_size=image_size, threads=threads, device=device)
-            kept.state = state
-        return kept.built
-
-
 def open_file(
     path: str | Path, runtime: str | None = None, *, threads: int | None = None, device: str | None = None
 ) -> ExportedDetector:
@@ -213,30 +157,6 @@ def _open(
         path = write_live(detector, info, runtime, folder)
         session = open_session(path, runtime, threads=threads, device=device)
     return ExportedDetector(session, info, tensors=True)
-
-
-def _state(detector: DetectorNetwork) -> _State:
-    """What a graph is built from. In-place changes count up a tensor's version."""
-    tensors = (*detector.parameters(), *detector.buffers())
-    return [(detector.config, 0), *((tensor, tensor._version) for tensor in tensors)]
-
-
-def _same(state: _State, other: _State) -> bool:
-    # The objects themselves, as a freed one's id may be another's.
-    return len(state) == len(other) and all(a is b and x == y for (a, x), (b, y) in zip(state, other, strict=True))
-
-
-def _copy(detector: DetectorNetwork) -> tuple[_State, DetectorNetwork]:
-    """A state of a detector, and a copy of its weights in that state, whatever other threads do to them."""
-    for _ in range(_COPIES):
-        state = _state(detector)
-        copied = deepcopy(detector)
-        if _same(state, _state(detector)):
-            return state, copied
-    raise ValueError(
-        'the weights change all the time, so that no graph can be built from them; leave runtime out while another '
-        'thread trains the detector'
-    )
 
 
 def check_options(threads: int | None, device: str | None) -> None:
