@@ -72,6 +72,18 @@ def test_an_exported_file_predicts_without_torch(exported_file, scene):
     assert set(loaded(f'{code}{str(exported_file.parent / "out")!r}], standalone_mode=False)')) & set(HEAVY) == set()
 
 
+@pytest.mark.parametrize('call', ['files', 'read_config()'])
+def test_which_detector_a_name_stands_for_is_told_without_torch(call):
+    assert (
+        loaded(
+            'from mbv3zoo.zoo.resolve import resolve_saved\n'
+            f'assert resolve_saved("mbv3_yolo_small.synth").{call}\n'
+            f'assert resolve_saved({str(Path(mbv3zoo.__file__).parent / "weights/mbv3_yolo_small.synth")!r}).{call}'
+        )
+        == []
+    )
+
+
 @pytest.fixture(scope='module')
 def exported_file(tmp_path_factory):
     pytest.importorskip('onnxruntime')

@@ -10,9 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mbv3zoo.saving.digests import ACCEPT, DIGESTS, check_mark, head_metadata, read_digests
 from mbv3zoo.saving.settled import settled
@@ -21,6 +19,9 @@ from mbv3zoo.utils.atomic import atomic_write_all, current
 from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
 from mbv3zoo.utils.text import read_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CONFIG_NAME = 'config.json'
 # The backbone alone, under timm's names: what timm itself looks for in a repository.

@@ -7,13 +7,13 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-
-import safetensors
-import safetensors.torch
-from safetensors import SafetensorError
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mbv3zoo.utils.text import is_utf8
+
+if TYPE_CHECKING:
+    # At run time in the functions: which files belong together is told without torch.
+    from torch import Tensor
 
 # Bytes; the header of a thousand tensors takes a tenth of a megabyte.
 HEADER_LIMIT = 8 * 2**20
@@ -33,6 +33,9 @@ def weights_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) ->
     Raises:
         ValueError: One is no tensor, or two share memory.
     """
+    import safetensors.torch
+    from torch import Tensor
+
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise ValueError(
@@ -65,6 +68,9 @@ def read_weights(path: Path, advice: str = '', digest: str | None = None, accept
         FileNotFoundError: It is not there, or was moved while it was read.
         ValueError: It is corrupt.
     """
+    import safetensors.torch
+    from safetensors import SafetensorError
+
     _check_header_size(path, advice)
     with open(path, 'rb') as file:
         opened = identity(file.fileno())

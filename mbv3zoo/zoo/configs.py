@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list
-from mbv3zoo.layer_lists.to_config import to_config
 from mbv3zoo.models.anchors import turned
 from mbv3zoo.utils.yaml import read_mapping
 
@@ -55,6 +53,10 @@ def load_config(path: str | Path, **scaling: Any) -> DetectorConfig:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f'{path}: no such configuration file; named detectors: {", ".join(named_configs())}')
+    # Here, as they ask timm; a detector is found by its name without it.
+    from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list
+    from mbv3zoo.layer_lists.to_config import to_config
+
     data = read_mapping(path)
     if is_layer_list(data):
         return _in_order(to_config(parse_layer_list({**data, **scaling}, path), path), path)

@@ -11,14 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
-import timm
-from timm.models import is_model
-
-import mbv3zoo.backbones  # noqa: F401  registers our own models with timm
 from mbv3zoo import hub
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.saving.folder import LOADED_NAMES, saved_files
 from mbv3zoo.zoo import configs as config_loader
+from mbv3zoo.zoo.timm_names import is_timm_name
 
 # The organisation on the Hub that has weights of our detectors which are not in the package.
 ORG_VARIABLE = 'MBV3ZOO_ORG'
@@ -89,7 +86,7 @@ def register_detector(
                 'Choose another name.'
             )
         return
-    if is_model(name) and config.backbone.split('.')[0] != name:
+    if is_timm_name(name) and config.backbone.split('.')[0] != name:
         raise ValueError(
             f'cannot register a detector as {name!r}: that is a timm model, and not the backbone of this detector, '
             f'which is {config.backbone!r}. Choose another name.'
@@ -135,6 +132,8 @@ def find_weights(name: str) -> Path | HubWeights | None:
     detector, dot, tag = name.partition('.')
     if not dot or '/' in name or tag in ('yaml', 'yml') or detector not in detector_names():
         return None
+    import timm  # slow to import, and not needed for most names
+
     backbone_weights = timm.list_pretrained(detector)
     if name in backbone_weights:
         return None

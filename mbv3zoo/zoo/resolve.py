@@ -8,20 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
 
-from timm.models import is_model
-
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.hub import PullOptions
+from mbv3zoo.hub.options import PullOptions
 from mbv3zoo.saving.folder import CARD_NAME, read_contents
 from mbv3zoo.utils.atomic import atomic_write_all
 from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.folders import claimed_folder
-from mbv3zoo.zoo.config_source import ConfigSource
 from mbv3zoo.zoo.configs import is_config_file
 from mbv3zoo.zoo.registry import detector_names, find_weights, known_weights
 from mbv3zoo.zoo.saved import FolderSource, HubSource, SavedSource
-from mbv3zoo.zoo.source import Source
-from mbv3zoo.zoo.timm_source import PREFIXES, TimmSource
+from mbv3zoo.zoo.source import TIMM_PREFIXES, Source
+from mbv3zoo.zoo.timm_names import is_timm_name
 
 
 def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -> Source:
@@ -42,9 +39,11 @@ def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -
             'Settings of the detector go to create_detector(..., pretrained=True, class_names=...)'
         )
     if isinstance(name, DetectorConfig):
-        return ConfigSource(name, options)
+        return _config_source(name, options)
     text = str(name)
-    if isinstance(name, str) and name.startswith(PREFIXES):
+    if isinstance(name, str) and name.startswith(TIMM_PREFIXES):
+        from mbv3zoo.zoo.timm_source import TimmSource  # with timm, which is slow to import
+
         return TimmSource(name, options)
     weights = find_weights(text)
     if isinstance(weights, Path):
@@ -52,12 +51,12 @@ def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -
     if weights is not None:
         return HubSource(text, options, weights)
     # A folder that happens to be called like a model does not stand in its way; './name' is the folder.
-    if os.path.isdir(text) and not (text in detector_names() or is_model(text)):
+    if os.path.isdir(text) and not (text in detector_names() or is_timm_name(text)):
         return FolderSource(name, options, Path(text))
     is_repository = isinstance(name, str) and text.count('/') == 1 and ':' not in text and not is_config_file(text)
     if text.endswith('.pt') and (os.path.isfile(text) or not is_repository):
         raise ValueError(f'{text}: a YOLOv5 checkpoint is converted first: mbv3zoo convert {text} FOLDER')
-    return HubSource(name, options, text) if is_repository else ConfigSource(name, options)
+    return HubSource(name, options, text) if is_repository else _config_source(name, options)
 
 
 def resolve_saved(name: str | Path, **options: Unpack[PullOptions]) -> SavedSource:
@@ -117,3 +116,9 @@ def _copy(source: SavedSource, folder: Path) -> dict[str, bytes]:
     contents = read_contents(source.all_files)
     atomic_write_all({folder / name: data for name, data in contents.items()})
     return contents
+
+
+def _config_source(name: str | Path | DetectorConfig, options: PullOptions) -> Source:
+    from mbv3zoo.zoo.config_source import ConfigSource  # with timm, which is slow to import
+
+    return ConfigSource(name, options)

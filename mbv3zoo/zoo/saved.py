@@ -6,23 +6,22 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from huggingface_hub.errors import EntryNotFoundError
+from typing import TYPE_CHECKING, Any
 
 from mbv3zoo import hub
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.licenses import fresh_record
-from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.sizes import takes
-from mbv3zoo.models.timm_model import make_plan
-from mbv3zoo.models.weights import SavedWeights, check_size, load_saved
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import parse_config
 from mbv3zoo.saving.digests import ACCEPT, accept_on_hub
 from mbv3zoo.zoo.registry import HubWeights, pull_weights
 from mbv3zoo.zoo.source import Source
+
+if TYPE_CHECKING:
+    # At run time in the methods: which detector is saved is told without torch.
+    from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.models.weights import SavedWeights
 
 
 class SavedSource(Source):
@@ -52,6 +51,8 @@ class SavedSource(Source):
         """As `Source.read_config`."""
         with self.named():
             if pretrained:
+                from mbv3zoo.models.weights import check_size
+
                 # Read together: another process may save just now.
                 self._config = parse_config(self._saved.config, self.place)
                 check_size(self._config, self.read_weights(), self.name)
@@ -61,6 +62,9 @@ class SavedSource(Source):
         """As `Source.at_size`: the backbone is built for the size that its weights were trained at."""
         if not pretrained:
             return _with_args(config, {k: v for k, v in config.backbone_args.items() if k != 'img_size'})
+        from mbv3zoo.models.sizes import takes
+        from mbv3zoo.models.timm_model import make_plan
+
         # Position embeddings have that size. timm resamples them in each forward pass, in the families that can.
         plan = make_plan(base.backbone, base.image_size, base.in_chans, **base.backbone_args)
         if 'img_size' not in plan.build_args:
@@ -83,6 +87,8 @@ class SavedSource(Source):
 
     def load(self, network: DetectorNetwork) -> None:
         """As `Source.load`, all weights; for other classes those of the same name are kept."""
+        from mbv3zoo.models.weights import load_saved
+
         with self.named():
             load_saved(network, self.read_weights(), self._config.class_names, self.name)
 
@@ -92,6 +98,8 @@ class SavedSource(Source):
         Raises:
             ValueError: A file is damaged, or they come from two saves.
         """
+        from mbv3zoo.models.weights import SavedWeights
+
         with self.named():
             return SavedWeights(self._saved.backbone, self._saved.head)
 
@@ -151,6 +159,8 @@ class HubSource(SavedSource):
 
     def all_files(self) -> dict[str, Path]:
         """As `SavedSource.all_files`."""
+        from huggingface_hub.errors import EntryNotFoundError
+
         files = dict(self.files)
         options: hub.PullOptions = {**self.options, 'revision': files[saved_folder.CONFIG_NAME].parent.name}
         for name in (saved_folder.CARD_NAME, saved_folder.PICTURE_NAME):

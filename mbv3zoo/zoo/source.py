@@ -6,14 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
-from mbv3zoo.hub import PullOptions
+from mbv3zoo.hub.options import PullOptions
 from mbv3zoo.licenses import fresh_record
-from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.out_of_memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    # Not at run time: a saved detector whose graph is kept is opened without torch.
+    from mbv3zoo.models.network import DetectorNetwork
+
+# What the names of backbones in repositories of timm's begin with.
+TIMM_PREFIXES = ('hf-hub:', 'local-dir:')
 
 
 class Source(ABC):

@@ -29,9 +29,7 @@ from mbv3zoo.saving.settled import settled
 from mbv3zoo.saving.weights_file import identity, read_weights
 from mbv3zoo.utils.atomic import current
 from mbv3zoo.utils.files import file_digest
-from mbv3zoo.zoo.source import Source
-
-PREFIXES = ('hf-hub:', 'local-dir:')
+from mbv3zoo.zoo.source import TIMM_PREFIXES, Source
 
 # A repository describes its own weights; where weights come from is for the caller to say.
 _SOURCES = ('url', 'file', 'hf_hub_id', 'hf_hub_filename', 'source', 'state_dict', 'custom_load', 'label_offset')
@@ -106,7 +104,7 @@ class TimmSource(Source):
         # Of another library's config.json nothing is known.
         ours = config.get('library_name') == 'mbv3zoo'
         digests = read_digests(config, saved_folder.WEIGHT_NAMES, self.name) if ours else None
-        accept = accept_on_hub(self.place.partition('@')[0]) if self.name.startswith(PREFIXES[0]) else ACCEPT
+        accept = accept_on_hub(self.place.partition('@')[0]) if self.name.startswith(TIMM_PREFIXES[0]) else ACCEPT
         digest = (digests or {}).get(saved_folder.BACKBONE_NAME)
         return config, _Weights(path, opened, read_weights(path, digest=digest, accept=accept))
 
@@ -119,7 +117,7 @@ class TimmSource(Source):
         return _record(self.name, self._config)
 
     def _find(self, *names: str) -> dict[str, Path]:
-        if self.name.startswith(PREFIXES[0]):
+        if self.name.startswith(TIMM_PREFIXES[0]):
             repo_id, _, revision = self.place.partition('@')
             return hub.pull(repo_id, names, **_at(revision, self.options))
         files = {name: current(Path(self.place) / name) for name in names}
