@@ -64,6 +64,9 @@ def create_detector(
         (2, (8, 16, 32))
     """
     given = Given.of(settings)
+    if given.build_args.get('device') == 'meta' and (pretrained or given.build_args.get('checkpoint_path')):
+        told = 'pretrained=True' if pretrained else 'checkpoint_path'
+        raise ValueError(f"device='meta' holds no weights, and {told} loads some; leave one of them out")
     source = resolve(name, **given.options)
     config = _override(source, given, pretrained)
     check_allowed(config.licenses, allow_licenses)

@@ -20,6 +20,7 @@ from mbv3zoo.export.request import (
 )
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportSettings, Precision
@@ -82,6 +83,7 @@ def export(
             difference exceeds the tolerance.
         ImportError: A package that the format needs is not installed.
     """
+    check_has_weights(detector, 'exported')
     path = Path(path)
     row = requested_format(path, format)
     settings: ExportSettings = {

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mbv3zoo.export.live import open_live
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.structure import describe
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
@@ -76,6 +77,7 @@ def kept_live(
     Raises:
         ValueError: As `open_live`; or another thread changes the weights all the time.
     """
+    check_has_weights(detector, 'run')
     arguments = (runtime, image_size, threads, device)
     with _kept_lock:
         graphs = _kept.setdefault(detector, OrderedDict())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.session import open_session
@@ -49,6 +50,7 @@ def open_live(
         ValueError: There is no such runtime or device, or the graph cannot have this size.
         ImportError: The runtime is not installed.
     """
+    check_has_weights(detector, 'run')
     if threads is not None:
         whole_number(threads, 'threads', 1, MOST_THREADS)
     names = [name for name in _TRIED if not _missing(name)] if runtime == 'auto' else [runtime]

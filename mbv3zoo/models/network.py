@@ -19,6 +19,7 @@ from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.neck_table import make_neck
+from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
@@ -113,11 +114,15 @@ class DetectorNetwork(nn.Module):
     def fuse(self) -> DetectorNetwork:
         """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self.
 
+        Raises:
+            ValueError: The detector is on the meta device.
+
         Example:
             >>> detector = mbv3zoo.load('mbv3_yolo_small.synth').fuse()
             >>> detector.fused
             True
         """
+        check_has_weights(self, 'fused')
         height, width = self.config.image_size
         fuse_batch_norms(self, self.mean.new_zeros(1, self.config.in_chans, height, width))
         self.fused = True

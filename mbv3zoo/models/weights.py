@@ -13,6 +13,7 @@ from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.dtypes import dtype_name, parse_dtype
 from mbv3zoo.models.head_transfer import kept_classes, transfer_head
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.timm_repository import stock_names
 
 _logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def read_weights(network: DetectorNetwork, dtype: torch.dtype | str | None = Non
     Raises:
         ValueError: `dtype` is another type; or there is NaN or infinity among them, or would be in `dtype`.
     """
+    check_has_weights(network, 'saved')
     own = _own_weights(network)
     check_finite(network, 'the detector cannot be saved', own)
     stored = own if dtype is None else _cast(own, parse_dtype(dtype))

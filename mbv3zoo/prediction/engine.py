@@ -76,12 +76,19 @@ class TorchEngine:
         detector: Has a `config` and `postprocess`, as `mbv3zoo.models.network.DetectorNetwork`. It runs on the device
             and in the type of its weights, without gradients and in evaluation mode, which its training flags do not
             show (`mbv3zoo.models.modes.evaluating`). Any number of threads may call it, and train it meanwhile.
+
+    Raises:
+        ValueError: The detector is on the meta device.
     """
 
     thresholds = PREDICTION
     tensors = True
 
     def __init__(self, detector: Any) -> None:
+        if any(part.is_meta for part in chain(detector.parameters(), detector.buffers())):
+            from mbv3zoo.models.no_weights import check_has_weights
+
+            check_has_weights(detector, 'run')
         self.detector = detector
         self.info: EngineInfo = detector.config
 
