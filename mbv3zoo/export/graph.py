@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
@@ -18,6 +19,14 @@ from mbv3zoo.models.postprocess.decoding import CLASS_OFFSET
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.runtimes.export_info import ExportInfo
 
+# Mean difference of the logits between the graph and the detector, as a share of their standard deviation. Folding
+# makes some 1e-6.
+_TOLERANCE = 1e-3
+_NOT_TAKEN_OVER = (
+    'the graph would not give what the detector itself gives: a graph takes over its backbone, neck and head, not '
+    'hooks or a forward of the detector, its neck or its head; remove them, or leave runtime and export out'
+)
+
 
 class DeployedNetwork(nn.Module):
     """A detector's network, fused, on pixels in 0..255.
@@ -27,6 +36,9 @@ class DeployedNetwork(nn.Module):
     Args:
         detector: The detector.
         info: What the graph takes and gives; see `ExportInfo`.
+
+    Raises:
+        ValueError: It does not give what the detector gives, as that has hooks or a `forward` of its own.
     """
 
     anchors: torch.Tensor
@@ -38,7 +50,11 @@ class DeployedNetwork(nn.Module):
     def __init__(self, detector: DetectorNetwork, info: ExportInfo) -> None:
         super().__init__()
         self.info = info
+        if any('forward' in vars(part) for part in (detector, detector.neck, detector.head)):
+            raise ValueError(_NOT_TAKEN_OVER)
         detector = deepcopy(detector).cpu().float().eval().requires_grad_(False)
+        noise = torch.rand(1, info.in_chans, *info.image_size, generator=torch.Generator().manual_seed(0))
+        expected = detector(noise)
         if not detector.fused:
             detector.fuse()
         if info.dynamic:
@@ -46,7 +62,8 @@ class DeployedNetwork(nn.Module):
         self.backbone, self.convs = detector.backbone, detector.head.convs
         self.neck = deployed_neck(detector.neck)
         self.num_outputs = detector.head.num_outputs
-        self.register_buffer('anchors', detector.anchors)
+        # Not the buffer, which is rounded where the detector is in half precision.
+        self.register_buffer('anchors', torch.tensor(detector.config.anchors, dtype=torch.float32))
         # Normalises 0..255 in one step: the difference first, so that zero padding inside the network means the mean.
         self.register_buffer('mean', detector.mean * 255)
         self.register_buffer('scale', 1 / (detector.std * 255))
@@ -56,13 +73,11 @@ class DeployedNetwork(nn.Module):
             with torch.no_grad():
                 stem.weight.mul_(self.scale)
         self.eval()
+        _check_same(self._maps(noise * 255), expected)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...] | torch.Tensor:
         """uint8 or float [B, C, H, W] in 0..255 -> raw maps or detections, see `info.outputs`."""
-        x = images.to(self.mean.dtype) - self.mean
-        if not self.scale_in_stem:
-            x = x * self.scale
-        maps = tuple(conv(level) for conv, level in zip(self.convs, self.neck(self.backbone(x)), strict=True))
+        maps = self._maps(images)
         return maps if self.info.outputs == 'maps' else self._keep(maps)
 
     def example(self) -> torch.Tensor:
@@ -78,6 +93,12 @@ class DeployedNetwork(nn.Module):
     def output_names(self) -> list[str]:
         """Names of the outputs."""
         return ['detections'] if self.info.outputs == 'detections' else [f'map{stride}' for stride in self.info.strides]
+
+    def _maps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x = images.to(self.mean.dtype) - self.mean
+        if not self.scale_in_stem:
+            x = x * self.scale
+        return tuple(conv(level) for conv, level in zip(self.convs, self.neck(self.backbone(x)), strict=True))
 
     def _keep(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Decoding and NMS inside the graph, as in `postprocess`: [N, 7] image index, box, score, label."""
@@ -97,3 +118,11 @@ class DeployedNetwork(nn.Module):
         own = (rows[:, 0] == torch.arange(maps[0].shape[0], device=rows.device).unsqueeze(1)).int()
         rows = rows[(own.cumsum(1) * own).sum(0) <= info.max_detections]
         return rows[(2 * rows[:, 0] - rows[:, 5]).argsort()]
+
+
+def _check_same(maps: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> None:
+    """Refuses maps that are not the detector's logits: what a graph takes over is its weights and layers alone."""
+    for found, level in zip(maps, expected, strict=True):
+        wanted = level.permute(0, 1, 4, 2, 3).reshape(found.shape)
+        if not (found - wanted).abs().mean() <= _TOLERANCE * wanted.std().clamp(min=1e-3):
+            raise ValueError(_NOT_TAKEN_OVER)

@@ -91,3 +91,54 @@ def test_same_padding_is_a_constant_where_sizes_are_open():
             expected = [x.permute(0, 1, 4, 2, 3).flatten(1, 2) for x in detector(pixels / 255)]
             for own, other in zip(graph(pixels), expected, strict=True):
                 torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-4 * other.std().item())
+
+
+def by_a_hook(detector):
+    detector.register_forward_hook(lambda module, images, maps: [level * 2 for level in maps])
+
+
+def by_a_hook_of_the_head(detector):
+    detector.head.register_forward_pre_hook(lambda module, maps: ([level * 2 for level in maps[0]],))
+
+
+def by_a_forward_of_the_neck(detector):
+    forward = detector.neck.forward
+    detector.neck.forward = lambda maps: [level + 1 for level in forward(maps)]
+
+
+def by_a_derived_class(detector):
+    class Mine(type(detector)):
+        def forward(self, images):
+            return super().forward(images.flip(3))
+
+    detector.__class__ = Mine
+
+
+@pytest.mark.parametrize(
+    'change',
+    [by_a_hook, by_a_hook_of_the_head, by_a_forward_of_the_neck, by_a_derived_class],
+    ids=lambda change: change.__name__,
+)
+def test_what_a_graph_does_not_take_over_is_refused(change):
+    detector = unlike_itself(create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64))
+    deployed(detector)
+    change(detector)
+    with pytest.raises(ValueError, match='would not give what the detector itself gives.*hooks or a forward'):
+        deployed(detector)
+
+
+@pytest.mark.parametrize('what', ['hook', 'forward'])
+def test_what_is_changed_within_a_part_is_taken_over(what):
+    detector = unlike_itself(create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64))
+    layer = next(module for module in detector.neck.modules() if isinstance(module, nn.SiLU))
+    if what == 'hook':
+        layer.register_forward_hook(lambda module, inputs, output: output * 3 + 1)
+    else:
+        layer.forward = lambda x: x * 3 + 1
+    deployed(detector)
+
+
+def test_a_detector_in_half_precision_has_anchors_that_are_not_rounded():
+    anchors = [[[9.001, 13.377], [16, 30], [33, 23]]] * 3
+    detector = create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64, anchors=anchors).half()
+    assert torch.equal(deployed(detector).anchors, torch.tensor(anchors))
