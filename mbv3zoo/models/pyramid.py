@@ -16,6 +16,7 @@ from torch import nn
 import mbv3zoo.models.layer_lists.layer_backbone  # noqa: F401  registers yolov5_layers with timm
 from mbv3zoo.backbones.timm_private import FeatureGetterNet
 from mbv3zoo.config.detector import STRIDES
+from mbv3zoo.models.attention_biases import always_compute_biases
 from mbv3zoo.models.feature_hooks import collect_by_thread
 from mbv3zoo.models.freezing import batch_norms, freeze, keep_frozen_in_evaluation
 from mbv3zoo.models.layer_groups import LayerGroups
@@ -25,6 +26,8 @@ from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.prune import prune_unused
 from mbv3zoo.models.timm_model import check_name, create_on_meta, make_plan, seen_size
 from mbv3zoo.utils.text import one_line
+
+always_compute_biases()
 
 # How torch tells which tensor does not fit.
 _MISMATCH = re.compile(
