@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 import torch
 from torch import nn
@@ -15,6 +14,7 @@ from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.plain_weights import check_finite, make_plain, whole_copy
 from mbv3zoo.models.postprocess.decoding import CLASS_OFFSET
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.runtimes.export_info import ExportInfo
@@ -52,9 +52,11 @@ class DeployedNetwork(nn.Module):
         self.info = info
         if any('forward' in vars(part) for part in (detector, detector.neck, detector.head)):
             raise ValueError(_NOT_TAKEN_OVER)
-        detector = deepcopy(detector).cpu().float().eval().requires_grad_(False)
+        check_finite(detector)
+        detector = whole_copy(detector).cpu().float().eval().requires_grad_(False)
         noise = torch.rand(1, info.in_chans, *info.image_size, generator=torch.Generator().manual_seed(0))
         expected = detector(noise)
+        make_plain(detector)
         if not detector.fused:
             detector.fuse()
         if info.dynamic:

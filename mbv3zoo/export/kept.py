@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from copy import deepcopy
 from itertools import chain
 from weakref import WeakKeyDictionary
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from mbv3zoo.export.live import open_live
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights
+from mbv3zoo.models.plain_weights import whole_copy
 from mbv3zoo.models.structure import describe
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
@@ -34,7 +34,7 @@ class _Moment:
     """
 
     def __init__(self, detector: DetectorNetwork) -> None:
-        self.copied = deepcopy(detector)
+        self.copied = whole_copy(detector)
         self._parts = describe(self.copied)
         self._tensors = _tensors(self.copied)
 

@@ -20,6 +20,7 @@ from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.neck_table import make_neck
 from mbv3zoo.models.no_weights import check_has_weights
+from mbv3zoo.models.plain_weights import make_plain
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
@@ -114,8 +115,11 @@ class DetectorNetwork(nn.Module):
     def fuse(self) -> DetectorNetwork:
         """Folds every BatchNorm into the convolution before it, in place, for inference. Returns self.
 
+        Pruning (`torch.nn.utils.prune`), weight norms and other parametrisations are made permanent.
+
         Raises:
-            ValueError: The detector is on the meta device.
+            ValueError: The detector is on the meta device, or a weight is computed anew at each call, by something that
+                torch cannot make permanent.
 
         Example:
             >>> detector = mbv3zoo.load('mbv3_yolo_small.synth').fuse()
@@ -124,6 +128,7 @@ class DetectorNetwork(nn.Module):
         """
         check_has_weights(self, 'fused')
         height, width = self.config.image_size
+        make_plain(self)
         fuse_batch_norms(self, self.mean.new_zeros(1, self.config.in_chans, height, width))
         self.fused = True
         return self

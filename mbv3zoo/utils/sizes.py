@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
@@ -18,6 +19,9 @@ MOST_PIXELS = MOST_SIDE * MOST_SIDE
 MOST_IMAGES = MOST_PIXELS // LEAST_SIDE**2
 # Processes that load data, threads of a runtime.
 MOST_WORKERS = MOST_THREADS = 1024
+
+# Boxes of an image; runtimes count them in 32 bits.
+MOST_BOXES = 2**31 - 1
 
 EXPECTED_SIZE = f'expected a side, or (height, width), of {LEAST_SIDE} to {MOST_SIDE} pixels'
 
@@ -56,6 +60,29 @@ def whole_number(value: Any, name: str, least: int, most: int) -> int:
     else:
         return number
     raise ValueError(f'{name} is {shown(value)}; expected {expected}')
+
+
+def share(value: Any, name: str) -> float:
+    """A number in 0..1, as a float.
+
+    Raises:
+        ValueError: It is something else; the sentence begins with `name`.
+    """
+    number = finite_number(value)
+    if number is None or not 0 <= number <= 1:
+        raise ValueError(f'{name} is {shown(value)}; expected a number in 0..1')
+    return number
+
+
+def finite_number(value: Any) -> float | None:
+    """A number as a float; None where it is something else, or not finite."""
+    if isinstance(value, (bool, str, bytes)):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def images_per_batch(batch_size: Any, image_size: tuple[int, int]) -> int:

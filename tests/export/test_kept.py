@@ -226,7 +226,7 @@ def test_detectors_and_runtimes_of_several_threads_do_not_disturb_each_other(sma
 
 
 def test_a_graph_has_the_weights_of_one_moment_though_they_change_while_it_is_built(small, monkeypatch):
-    copies, real = [], keeping.deepcopy
+    copies, real = [], keeping.whole_copy
 
     def train_meanwhile(detector):
         copies.append(real(detector))
@@ -236,14 +236,14 @@ def test_a_graph_has_the_weights_of_one_moment_though_they_change_while_it_is_bu
                     conv.bias.fill_(100 * len(copies))
         return copies[-1]
 
-    monkeypatch.setattr(keeping, 'deepcopy', train_meanwhile)
+    monkeypatch.setattr(keeping, 'whole_copy', train_meanwhile)
     exported = kept(small)
     assert len(copies) == 3 and exported.run(np.zeros((1, 3, 64, 64), np.uint8))[0].min() > 150
     assert kept(small) is exported
 
 
 def test_weights_that_never_rest_are_no_graph(small, monkeypatch):
-    real = keeping.deepcopy
+    real = keeping.whole_copy
 
     def train_meanwhile(detector):
         copied = real(detector)
@@ -251,7 +251,7 @@ def test_weights_that_never_rest_are_no_graph(small, monkeypatch):
             detector.head.convs[0].bias.add_(1)
         return copied
 
-    monkeypatch.setattr(keeping, 'deepcopy', train_meanwhile)
+    monkeypatch.setattr(keeping, 'whole_copy', train_meanwhile)
     with pytest.raises(ValueError, match='the weights change all the time.*leave runtime out'):
         kept(small)
 

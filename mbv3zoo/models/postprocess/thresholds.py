@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TypedDict, cast
 
+from mbv3zoo.utils.sizes import MOST_BOXES, share, whole_number
+
 
 class ThresholdOptions(TypedDict, total=False):
     """The fields of `Thresholds` as keyword arguments; those left out have its defaults."""
@@ -33,7 +35,7 @@ class Thresholds:
         classes: Labels to keep; None keeps all. Others are dropped before NMS.
 
     Raises:
-        ValueError: A threshold is not in 0..1, or a maximum is below 1.
+        ValueError: A threshold is no number in 0..1, or a maximum no whole number of at least 1.
     """
 
     score_thresh: float = 0.25
@@ -46,11 +48,9 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for name in ('score_thresh', 'iou_thresh'):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f'{name} is {getattr(self, name)}; expected a number in 0..1')
+            object.__setattr__(self, name, share(getattr(self, name), name))
         for name in ('max_detections', 'max_candidates'):
-            if getattr(self, name) < 1:
-                raise ValueError(f'{name} is {getattr(self, name)}; expected at least 1')
+            object.__setattr__(self, name, whole_number(getattr(self, name), name, 1, MOST_BOXES))
 
     def options(self) -> ThresholdOptions:
         """The fields that are not at their defaults, as keyword arguments."""

@@ -4,6 +4,7 @@ import ast
 import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -94,11 +95,21 @@ def test_options_are_what_differs():
         {'iou_thresh': 1.1},
         {'max_detections': 0},
         {'max_candidates': -1},
+        *({'score_thresh': value} for value in (25, float('inf'), '0.3', '', None, True, [0.3])),
+        *({'iou_thresh': value} for value in (3, float('nan'), '0.5', None, False)),
+        *({'max_detections': value} for value in (2.5, '300', True, None, 2**31, float('nan'))),
     ],
 )
 def test_out_of_range(wrong):
     with pytest.raises(ValueError, match=f'{next(iter(wrong))} is .*; expected'):
         Thresholds(**wrong)
+
+
+def test_numbers_of_other_libraries_are_taken():
+    taken = Thresholds(np.float32(0.5), torch.tensor(0.25), np.int64(7))
+    assert taken == Thresholds(0.5, 0.25, 7) and all(
+        type(x) in (float, int) for x in (taken.score_thresh, taken.max_detections)
+    )
 
 
 # Classes
