@@ -27,6 +27,9 @@ from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
 
 _logger = logging.getLogger(__name__)
 
+# Buffers that are not in the state dict: the config holds them.
+_STATED = ('mean', 'std', 'anchors')
+
 
 class DetectorNetwork(nn.Module):
     """Backbone, neck and head from a config.
@@ -230,6 +233,26 @@ class DetectorNetwork(nn.Module):
             ['backbone.model.model.cls_token', 'backbone.model.model.pos_embed']
         """
         return {f'backbone.model.{name}' for name in self.backbone.layer_groups().no_weight_decay()}
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Casts and moves: what the config holds is not rounded for good by `half()`, nor lost by `to_empty`."""
+        exact = [name for name in _STATED if self._is_stated(name)]
+        super()._apply(fn, recurse)
+        for name in exact:
+            buffer = getattr(self, name)
+            if not buffer.is_meta:
+                buffer.copy_(self._stated(name).view_as(buffer))
+        return self
+
+    def _is_stated(self, name: str) -> bool:
+        """Whether a buffer is what the config says, as far as its type has digits."""
+        buffer, stated = getattr(self, name), self._stated(name)
+        return stated.numel() == buffer.numel() and (
+            buffer.is_meta or torch.equal(buffer, stated.view_as(buffer).to(buffer))
+        )
+
+    def _stated(self, name: str) -> torch.Tensor:
+        return torch.tensor(getattr(self.config, name), dtype=torch.float32)
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
         return (images - self.mean) / self.std

@@ -39,12 +39,14 @@ def read_weights(network: DetectorNetwork, dtype: torch.dtype | str | None = Non
         dtype: Type of the floating point tensors, one of `mbv3zoo.models.dtypes.DTYPES`; None keeps theirs.
 
     Raises:
-        ValueError: `dtype` is another type; or there is NaN or infinity among them, or would be in `dtype`.
+        ValueError: `dtype` is another type; or there is NaN or infinity among them, or would be in `dtype`; or float64
+            has more digits than the float32 that they are loaded in.
     """
     check_has_weights(network, 'saved')
     own = _own_weights(network)
     check_finite(network, 'the detector cannot be saved', own)
     stored = own if dtype is None else _cast(own, parse_dtype(dtype))
+    _check_digits(stored)
     stock = _stock_names(network)
     return SavedWeights(
         {stock[name]: tensor for name, tensor in stored.items() if name in stock},
@@ -65,6 +67,18 @@ def _cast(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor
             'range of float32, or leave dtype out'
         )
     return cast
+
+
+def _check_digits(weights: Mapping[str, Tensor]) -> None:
+    """Refuses weights in float64 that a detector, which is built in float32, would not have when they are loaded."""
+    doubles = {name: tensor for name, tensor in weights.items() if tensor.dtype == torch.float64}
+    rounded = [name for name, tensor in doubles.items() if not torch.equal(tensor.float().double(), tensor)]
+    if rounded:
+        raise ValueError(
+            f'the detector cannot be saved in float64: it would be loaded in float32, which rounds {len(rounded)} '
+            f'{"tensor" if len(rounded) == 1 else "tensors"} of the weights, {rounded[0]} first; save with '
+            "dtype='float32' to round them now"
+        )
 
 
 def load_saved(network: DetectorNetwork, saved: SavedWeights, class_names: Sequence[str], source: Any) -> None:

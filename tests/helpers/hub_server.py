@@ -4,7 +4,8 @@ It speaks what huggingface_hub's client asks for: repositories, branches, tags, 
 commits and downloads. Storage has an origin (a port) of its own, as on the real Hub, so that a token that is
 sent there is noticed.
 
-The client reads its environment when it is imported: run code that uses it in a new process, by `run_client`.
+The client reads its environment when it is imported: run code that uses it in a new process, by `run_client`; or, where
+that takes too long, within `in_process`.
 """
 
 import base64
@@ -18,7 +19,7 @@ import struct
 import subprocess
 import textwrap
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -316,6 +317,12 @@ class HubServer:
 
     def requests(self, method: str, path_part: str = '') -> list[LogEntry]:
         return [entry for entry in self.log if entry.method == method and path_part in entry.path]
+
+    def clear(self) -> None:
+        """Forgets all repositories."""
+        self.repos.clear()
+        self.log.clear()
+        self._storage.clear()
 
     # What the listeners call.
 
@@ -710,6 +717,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """Silent: tests look at `HubServer.log`."""
+
+
+@contextlib.contextmanager
+def in_process(server: HubServer, cache: Path) -> Iterator[None]:
+    """Context manager: the Hub of this process is `server`, for tests that cannot start a new process."""
+    from huggingface_hub import constants
+
+    changed = {
+        'ENDPOINT': server.url,
+        'HUGGINGFACE_CO_URL_TEMPLATE': server.url + '/{repo_id}/resolve/{revision}/{filename}',
+        'HF_HUB_CACHE': str(cache),
+        'HF_HUB_DISABLE_XET': True,
+        'HF_HUB_DISABLE_PROGRESS_BARS': True,
+    }
+    before = {name: getattr(constants, name) for name in changed}
+    for name, value in changed.items():
+        setattr(constants, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(constants, name, value)
 
 
 def run_client(

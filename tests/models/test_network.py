@@ -302,6 +302,22 @@ def test_set_anchors_keeps_type_and_device(network):
     assert double.set_anchors([[list(pair) for pair in level] for level in OTHER]).config.anchors == OTHER
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_a_cast_and_back_leaves_what_the_config_holds(network, dtype):
+    ours = copy.deepcopy(network).set_anchors([[(10.3, 13.1)] * 3, [(30.7, 61.3)] * 3, [(116.1, 90.9)] * 3])
+    kept = {name: getattr(ours, name).clone() for name in ('mean', 'std', 'anchors')}
+    cast = ours.to(dtype)
+    assert all(getattr(cast, name).dtype == dtype for name in kept)
+    assert all(torch.equal(getattr(cast.float(), name), tensor) for name, tensor in kept.items())
+    # Also where there was no storage at all.
+    empty = DetectorNetwork(ours.config, device='meta').to_empty(device='cpu')
+    assert all(torch.equal(getattr(empty, name), tensor) for name, tensor in kept.items())
+    # What somebody has changed by hand is theirs.
+    ours.mean.add_(0.25)
+    changed = ours.mean.clone()
+    assert torch.equal(ours.double().float().mean, changed)
+
+
 @pytest.mark.parametrize(
     ('anchors', 'words'),
     [

@@ -55,6 +55,18 @@ def test_a_number_that_a_type_does_not_reach_is_told_with_its_tensor(name):
         read_weights(network, 'half')
 
 
+@pytest.mark.parametrize('dtype', [None, 'float64'])
+def test_float64_is_stored_where_it_is_loaded_again_as_it_is(trained, dtype):
+    network = DetectorNetwork(CONFIG).double()
+    assert read_weights(network, dtype).head['head.convs.0.bias'].dtype == torch.float64
+    network.head.convs[0].bias.data[0] = 0.1
+    with pytest.raises(
+        ValueError, match="rounds 1 tensor of the weights, head.convs.0.bias first; save with dtype='fl"
+    ):
+        read_weights(network, dtype)
+    assert read_weights(network, 'float32').head['head.convs.0.bias'][0] == torch.tensor(0.1)
+
+
 def test_other_classes_keep_those_of_the_same_name_and_the_log_says_which(trained, caplog):
     network = DetectorNetwork(CONFIG.model_copy(update={'class_names': ('dog', 'owl', 'cat'), 'num_classes': 3}))
     load_saved(network, read_weights(trained), CONFIG.class_names, 'here')
