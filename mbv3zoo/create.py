@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.detector import Detector
 from mbv3zoo.licenses import check_allowed
-from mbv3zoo.models.anchors import out_of_order
+from mbv3zoo.models.activations import activation_layer
+from mbv3zoo.models.anchors import doubt
 from mbv3zoo.models.weights import check_finite
+from mbv3zoo.utils.text import one_line
 from mbv3zoo.zoo.registry import detector_names, known_weights
 from mbv3zoo.zoo.resolve import resolve
 from mbv3zoo.zoo.settings import DetectorSettings, Given
 from mbv3zoo.zoo.source import Source
 
 _logger = logging.getLogger(__name__)
+
+# Arguments of timm.create_model for the size of images, to which weights are adapted.
+_SIZES = {'img_size', 'dynamic_img_size', 'strict_img_size'}
 
 
 def create_detector(
@@ -64,23 +69,16 @@ def create_detector(
         (2, (8, 16, 32))
     """
     given = Given.of(settings)
-    if given.build_args.get('device') == 'meta' and (pretrained or given.build_args.get('checkpoint_path')):
-        told = 'pretrained=True' if pretrained else 'checkpoint_path'
-        raise ValueError(f"device='meta' holds no weights, and {told} loads some; leave one of them out")
-    source = resolve(name, **given.options)
+    source = _source(name, given, pretrained)
     config = _override(source, given, pretrained)
     check_allowed(config.licenses, allow_licenses)
     detector = _build(source, config, pretrained, given.build_args)
-    # A saved detector's are those that it was trained with.
-    kept_as_trained = source.is_saved and 'anchors' not in given.fields
-    if not kept_as_trained and (warning := out_of_order(detector.config.anchors, detector.strides)):
-        _logger.warning(warning)
-    if source.is_saved and not pretrained and detector.mean.device.type != 'meta':
-        _logger.warning('%s is built with random weights; pretrained=True loads those that are saved', source.name)
     if pretrained:
         source.load(detector)
         if source.is_saved:
             detector.eval()
+    for warning in _doubts(detector, source, given, pretrained):
+        _logger.warning(warning)
     if freeze_backbone:
         detector.freeze_backbone(freeze_backbone)
     if freeze_norm:
@@ -105,6 +103,22 @@ def list_detectors(filter: str = '', pretrained: bool = False) -> list[str]:
     return [name for name in names if fnmatch.fnmatch(name, filter or '*')]
 
 
+def _source(name: str | Path | DetectorConfig, given: Given, pretrained: bool) -> Source:
+    """Where a detector comes from, with settings that have an effect there."""
+    if not isinstance(pretrained, bool):
+        raise ValueError(
+            f'pretrained must be True or False, given {pretrained!r}; which weights is said by the name, as in '
+            "'mbv3_yolo_small.synth' or 'resnet18.a1_in1k'"
+        )
+    if given.build_args.get('device') == 'meta' and (pretrained or given.build_args.get('checkpoint_path')):
+        told = 'pretrained=True' if pretrained else 'checkpoint_path'
+        raise ValueError(f"device='meta' holds no weights, and {told} loads some; leave one of them out")
+    source = resolve(name, **given.options)
+    if sentence := source.without_effect(given, pretrained):
+        raise ValueError(sentence)
+    return source
+
+
 def _override(source: Source, given: Given, pretrained: bool) -> DetectorConfig:
     """The config of what a source has, with the settings that were given."""
     base = source.read_config(pretrained, given.scaling)
@@ -126,3 +140,37 @@ def _build(source: Source, config: DetectorConfig, pretrained: bool, given: Mapp
     if dtype := given.get('dtype'):
         detector.to(dtype)
     return detector
+
+
+def _doubts(detector: Detector, source: Source, given: Given, pretrained: bool) -> Iterator[str]:
+    """Settings that are taken, and that are rarely meant so, each in a sentence."""
+    config = detector.config
+    # A saved detector's anchors are those that it was trained with.
+    own_anchors = source.is_saved and 'anchors' not in given.fields
+    if not own_anchors and (sentence := doubt(config.anchors, detector.strides, config.image_size)):
+        yield sentence
+    if {'mean', 'std'} & given.fields.keys() and max(*config.mean or (0,), *config.std or (0,)) > 1:
+        yield f'mean {config.mean} and std {config.std} are for images in 0..1: divide those for 0..255 by 255'
+    if not source.is_saved:
+        return
+    if not pretrained:
+        if detector.mean.device.type != 'meta':
+            yield f'{source.name} is built with random weights; pretrained=True loads those that are saved'
+        return
+    base = source.read_config()
+    for name in ('activation', 'anchors', 'mean', 'std', 'backbone_args'):
+        trained, now = (getattr(one, name) for one in (base, config))
+        if _computed(trained) != _computed(now) and (name in given.fields or name == 'backbone_args'):
+            yield (
+                f'{source.name}: the weights were trained with {name} {one_line(str(trained), 200)}, and are used with '
+                f'{one_line(str(now), 200)}: they give other results until they are trained further'
+            )
+
+
+def _computed(value: Any) -> Any:
+    """A setting without what leaves a forward pass in evaluation mode as it is."""
+    if isinstance(value, str):
+        return activation_layer(value)
+    if not isinstance(value, dict):
+        return value
+    return {key: part for key, part in value.items() if not key.startswith('drop') and key not in _SIZES}

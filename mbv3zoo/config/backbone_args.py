@@ -16,6 +16,10 @@ _REFUSED_ARGS = (
     'checkpoint', 'cache_', 'pretrained', 'features_only', 'out_indices', 'feature_c', 'device', 'dtype', 'in_chans',
     'name', 'image_size', 'map_strides',
 )  # fmt: skip
+# Arguments that the detector passes to timm itself, from its own settings.
+_OF_THE_DETECTOR = {'pretrained', 'image_size', 'in_chans', 'num_classes'}
+_CHOSEN = {'name', 'map_strides'}
+_RATES = ('drop_rate', 'drop_path_rate')
 # Bounds on numbers, far beyond any model.
 _DEEPEST = 512
 _WIDEST = 16384
@@ -49,11 +53,23 @@ def plain_args(args: Mapping[Any, Any]) -> dict[str, Any]:
         args: Arguments of `timm.create_model`. Numbers may be NumPy's; tuples become lists.
 
     Raises:
-        ValueError: One is something else, such as a class or a function.
+        ValueError: One is something else, such as a class or a function; is a rate out of range; or is a setting of
+            the detector, which would then have two.
     """
     if odd := [name for name in args if not isinstance(name, str)]:
         raise ValueError(f'the names of arguments must be strings, given {shown(odd[0])}')
-    return {name: _plain(name, value) for name, value in args.items()}
+    if twice := sorted(_OF_THE_DETECTOR & args.keys()):
+        raise ValueError(
+            f'{", ".join(twice)}: not to be set for the backbone alone; give it to create_detector or DetectorConfig '
+            'itself'
+        )
+    if chosen := sorted(_CHOSEN & args.keys()):
+        raise ValueError(f'{", ".join(chosen)}: not to be set, a detector chooses it itself')
+    plain = {name: _plain(name, value) for name, value in args.items()}
+    for name in _RATES:
+        if isinstance(rate := plain.get(name), (int, float)) and not 0 <= rate < 1:
+            raise ValueError(f'{name} is {rate!r}, expected a share from 0 to below 1')
+    return plain
 
 
 def _plain(name: str, value: Any, depth: int = 0) -> Any:

@@ -15,6 +15,8 @@ _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict = 4, 10, 10, 10
 _SHORT.maxstring = _SHORT.maxother = 200
 
+# Most faults that one message names: a list of wrong values has one for each.
+_MOST_FAULTS = 8
 
 # Kinds of pydantic's errors by the start of their names -> what was expected.
 _EXPECTED = {
@@ -80,7 +82,7 @@ class Config(BaseModel, metaclass=_Checked):
             source: Name used in error messages.
 
         Raises:
-            ValueError: A key is unknown or a value does not fit; all of them are named.
+            ValueError: A key is unknown or a value does not fit; all of them are named, up to eight.
 
         Example:
             >>> mbv3zoo.TrainConfig.parse({'epochs': 10, 'lr': 0.01}, 'train.yaml').epochs
@@ -96,13 +98,15 @@ class Config(BaseModel, metaclass=_Checked):
 
 
 def _sentence(error: ValidationError) -> str:
-    """What does not fit, all of it, on one line."""
+    """What does not fit, the first of it, on one line."""
     parts = []
-    for item in error.errors(include_url=False):
+    found = error.errors(include_url=False)
+    for item in found[:_MOST_FAULTS]:
         place = ''.join(f'{part}.' for part in item['loc'])[:-1]
         given = '' if isinstance(item['input'], Mapping) else f' (given: {_SHORT.repr(item["input"])})'
         kind = next((kind for kind in _EXPECTED if item['type'].startswith(kind)), None)
         own = item['msg'].removeprefix('Value error, ').replace('Input should be', 'expected', 1)
         text = own if kind is None else _EXPECTED[kind].format(**item.get('ctx', {}))
         parts.append((f'{place}: ' if place else '') + text + given)
-    return '; '.join(parts)
+    more = len(found) - len(parts)
+    return '; '.join(parts) + (f'; and {more} more' if more else '')

@@ -32,7 +32,7 @@ DEFAULT_ANCHORS = (
 STRIDES = (8, 16, 32)
 MOST_CLASSES = 65536
 
-Multiple = Annotated[float, Field(gt=0, le=4)]
+Multiple = Annotated[float, Field(gt=0, le=4, strict=True)]
 # `mbv3zoo.models.neck_table` has their classes.
 NeckName = Literal['pan', 'light']
 
@@ -60,7 +60,7 @@ class DetectorConfig(Config):
     """Number of classes K; follows from class_names if those are given."""
     class_names: ClassNames = ()
     """One unique name per class; ('0', '1', ...) if only num_classes is given."""
-    in_chans: Annotated[int, Field(ge=1, le=1024)] = 3
+    in_chans: Annotated[int, Field(ge=1, le=1024, strict=True)] = 3
     """Number of channels of the input image."""
     image_size: ImageSize = (640, 640)
     """(height, width) in pixels that images are letterboxed to, multiples of 32; an int means a square."""
@@ -68,8 +68,7 @@ class DetectorConfig(Config):
         Annotated[int, Field(ge=1, le=64, strict=True), Tag('number')] | Annotated[LevelAnchors, Tag('levels')],
         Discriminator(lambda value: 'number' if isinstance(value, (int, float)) else 'levels'),
     ] = DEFAULT_ANCHORS
-    """Per stride, finest first, a list of (width, height) in input pixels; or an int: that many default anchors per
-    stride. They are kept in this order, and a warning says where a coarser stride has smaller ones than a finer."""
+    """Per stride, finest first, (width, height) in input pixels; or an int: that many default anchors per stride."""
     neck: Annotated[
         Annotated[LayerRows, Tag('rows')] | Annotated[NeckName, Tag('name')],
         Discriminator(lambda value: 'name' if isinstance(value, str) else 'rows'),
@@ -100,9 +99,11 @@ class DetectorConfig(Config):
         if not isinstance(data, Mapping):
             return data
         data = dict(data)
-        names = data.get('class_names') or ()
+        names = () if data.get('class_names') is None else data['class_names']
         if not isinstance(names, (list, tuple)):
             raise ValueError(f'class_names must be a list of names, given {names!r}')
+        if not names and data.get('class_names') is not None and 'num_classes' not in data:
+            raise ValueError('class_names must hold one name at least, or num_classes be given')
         if names:
             data.setdefault('num_classes', len(names))
             if data['num_classes'] != len(names):

@@ -36,24 +36,34 @@ def turned(anchors: LevelAnchors) -> LevelAnchors:
     return anchors[::-1] if areas[-1] < areas[0] else anchors
 
 
-def out_of_order(anchors: LevelAnchors | int, strides: Sequence[int]) -> str | None:
-    """A sentence where a coarser level has smaller anchors than the finer one before it, which is rarely meant.
+def doubt(anchors: LevelAnchors | int, strides: Sequence[int], image_size: tuple[int, int]) -> str | None:
+    """A sentence about anchors that are taken as they are given and are rarely meant so; None for others.
 
     Args:
-        anchors: Per level (width, height) in pixels; a number of default anchors is always in order.
+        anchors: Per level (width, height) in pixels; a number of default anchors is always right.
         strides: Stride of each level, finest first, in input pixels per cell.
+        image_size: (height, width) of the network's input in pixels.
     """
-    if isinstance(anchors, int):
+    if isinstance(anchors, int) or anchors == DEFAULT_ANCHORS:
         return None
     levels = pairwise(zip(_areas(anchors), strides, strict=True))
-    found = next((pair for pair in levels if pair[1][0] < pair[0][0]), None)
-    if found is None:
-        return None
-    (_, finer), (_, coarser) = found
-    return (
-        f'the anchors at stride {coarser} are smaller than those at stride {finer}; they are kept as given, one list '
-        f'for each of the strides {", ".join(map(str, strides))}, in this order'
-    )
+    if pair := next((pair for pair in levels if pair[1][0] < pair[0][0]), None):
+        return (
+            f'the anchors at stride {pair[1][1]} are smaller than those at stride {pair[0][1]}; one list is taken for '
+            f'each of the strides {", ".join(map(str, strides))}, in this order'
+        )
+    longest = max(max(pair) for pair in anchors[-1])
+    if longest < strides[-1] / 2:
+        return (
+            f'the anchors at stride {strides[-1]} have at most {longest:g} pixels, less than half a cell; anchors are '
+            "given in pixels of the network's input, not in cells"
+        )
+    if (shorter := max(min(pair) for pair in anchors[-1])) > 4 * max(image_size):
+        return (
+            f'the anchors at stride {strides[-1]} have up to {shorter:g} pixels on a side, where images have '
+            f"{image_size[0]} x {image_size[1]}; anchors are given in pixels of the network's input"
+        )
+    return None
 
 
 def _areas(anchors: LevelAnchors) -> list[float]:

@@ -13,7 +13,7 @@ from torch import nn
 from mbv3zoo.config.detector import STRIDES, DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.types import LevelAnchors
-from mbv3zoo.models.anchors import default_anchors, out_of_order
+from mbv3zoo.models.anchors import default_anchors, doubt
 from mbv3zoo.models.backbone import Backbone
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
@@ -151,8 +151,8 @@ class DetectorNetwork(nn.Module):
         """Gives the head other anchors; its weights stay, and mean other boxes from now on. Returns self.
 
         Args:
-            anchors: For each stride, finest first, a list of (width, height) in pixels, as many as now. They are kept
-                in this order; where a coarser stride has smaller anchors than a finer one, a warning says so.
+            anchors: For each stride, finest first, a list of (width, height) in pixels, as many as now. A warning
+                says where a coarser stride has smaller ones than a finer, or they seem to be given in cells.
 
         Raises:
             ValueError: There are more or fewer, or one is not positive.
@@ -166,7 +166,7 @@ class DetectorNetwork(nn.Module):
         levels = _level_anchors(config, self.strides)
         if len(levels[0]) != self.head.num_anchors:
             raise ValueError(f'the head has {self.head.num_anchors} anchors a level, given {len(levels[0])}')
-        if levels != self.config.anchors and (warning := out_of_order(levels, self.strides)):
+        if levels != self.config.anchors and (warning := doubt(levels, self.strides, config.image_size)):
             _logger.warning(warning)
         self.config = config.model_copy(update={'anchors': levels})
         self.anchors = self.anchors.new_tensor(levels)

@@ -25,7 +25,7 @@ from mbv3zoo.models.modes import running
 from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.prune import prune_unused
 from mbv3zoo.models.timm_model import check_name, create_on_meta, make_plan, seen_size
-from mbv3zoo.utils.text import one_line
+from mbv3zoo.utils.text import one_line, shown
 
 always_compute_biases()
 
@@ -140,8 +140,10 @@ class PyramidBackbone(nn.Module):
         """
         ids = self.layer_groups().ids(coarse=True)
         last = max(ids.values())
-        if not 0 <= stages <= last:
-            raise ValueError(f'freeze_backbone must be 0..{last}, the stages of backbone {self.name!r}; given {stages}')
+        if type(stages) is not int or not 0 <= stages <= last:
+            raise ValueError(
+                f'freeze_backbone must be 0..{last}, the stages of backbone {self.name!r}; given {shown(stages)}'
+            )
         if stages:
             freeze(p for name, p in self.model.named_parameters() if ids[name] <= stages)
             self.train(self.training)

@@ -15,9 +15,10 @@ from mbv3zoo.hub import PullOptions
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_model import default_image_size
 from mbv3zoo.models.weights import check_finite
-from mbv3zoo.utils.text import nearest
+from mbv3zoo.utils.text import nearest, shown
 from mbv3zoo.zoo import registry as zoo
 from mbv3zoo.zoo.configs import is_config_file, load_config
+from mbv3zoo.zoo.settings import Given
 from mbv3zoo.zoo.source import Source
 from mbv3zoo.zoo.timm_source import checked_weights
 
@@ -32,6 +33,15 @@ class ConfigSource(Source):
         super().__init__(name, options)
         if not isinstance(name, DetectorConfig) and is_config_file(name):
             self.path = Path(name)
+
+    def without_effect(self, given: Given, pretrained: bool) -> str | None:
+        """As `Source.without_effect`: without weights nothing is fetched."""
+        if self.options.get('revision') is not None and (not pretrained or _PLACES & given.build_args.keys()):
+            return (
+                f'revision={self.options["revision"]!r} was given for {shown(self.name)}, of which nothing is fetched '
+                'from the Hub: leave it out'
+            )
+        return None
 
     def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
         """As `Source.read_config`.

@@ -16,6 +16,7 @@ from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import parse_config
 from mbv3zoo.saving.digests import ACCEPT, accept_on_hub
 from mbv3zoo.zoo.registry import HubWeights, pull_weights
+from mbv3zoo.zoo.settings import Given
 from mbv3zoo.zoo.source import Source
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ class SavedSource(Source):
     @abstractmethod
     def all_files(self) -> dict[str, Path]:
         """Name -> path of all files, card and image too, all of one save."""
+
+    def without_effect(self, given: Given, pretrained: bool) -> str | None:
+        """As `Source.without_effect`: all weights and their statistics are those that were saved."""
+        useless = {'pretrained_cfg', 'pretrained_cfg_overlay', *(['checkpoint_path'] if pretrained else [])}
+        if found := sorted(key for key in useless if given.build_args.get(key) is not None):
+            return (
+                f'{self.name}: {", ".join(found)} has no effect on a saved detector, which has its own weights: leave '
+                'it out'
+            )
+        return None
 
     def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
         """As `Source.read_config`."""

@@ -17,6 +17,7 @@ from mbv3zoo.models.out_of_memory import is_out_of_memory
 if TYPE_CHECKING:
     # Not at run time: a saved detector whose graph is kept is opened without torch.
     from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.zoo.settings import Given
 
 # What the names of backbones in repositories of timm's begin with.
 TIMM_PREFIXES = ('hf-hub:', 'local-dir:')
@@ -42,6 +43,15 @@ class Source(ABC):
         self.name = name
         self.options = options
         self.path: Path | None = None
+
+    def without_effect(self, given: Given, pretrained: bool) -> str | None:
+        """A sentence about settings that would have no effect here; None if all have one.
+
+        Args:
+            given: What the user gave.
+            pretrained: The weights will be loaded.
+        """
+        return None
 
     @abstractmethod
     def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:

@@ -29,6 +29,7 @@ from mbv3zoo.saving.settled import settled
 from mbv3zoo.saving.weights_file import identity, read_weights
 from mbv3zoo.utils.atomic import current
 from mbv3zoo.utils.files import file_digest
+from mbv3zoo.zoo.settings import Given
 from mbv3zoo.zoo.source import TIMM_PREFIXES, Source
 
 # A repository describes its own weights; where weights come from is for the caller to say.
@@ -56,6 +57,15 @@ class TimmSource(Source):
     def __init__(self, name: str, options: hub.PullOptions) -> None:
         super().__init__(name, options)
         self.place = name.partition(':')[2]
+
+    def without_effect(self, given: Given, pretrained: bool) -> str | None:
+        """As `Source.without_effect`: a folder has no revisions."""
+        if self.options.get('revision') is not None and not self.name.startswith(TIMM_PREFIXES[0]):
+            return (
+                f'revision={self.options["revision"]!r} was given for {self.name!r}, but only repositories on the Hub '
+                'have revisions: leave it out'
+            )
+        return None
 
     def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
         """As `Source.read_config`: a detector on the repository's backbone.

@@ -3,7 +3,7 @@ import torch
 
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, DetectorConfig
 from mbv3zoo.create import create_detector
-from mbv3zoo.models.anchors import default_anchors, out_of_order, turned
+from mbv3zoo.models.anchors import default_anchors, doubt, turned
 
 SMALL, MEDIUM, LARGE = DEFAULT_ANCHORS
 
@@ -43,18 +43,21 @@ def test_anchors_of_a_layer_list_are_turned_as_yolov5_does(given, expected):
 
 
 @pytest.mark.parametrize(
-    ('anchors', 'strides'),
+    ('anchors', 'words'),
     [
-        ((LARGE, MEDIUM, SMALL), 'at stride 16 are smaller than those at stride 8'),
+        ((LARGE, MEDIUM, SMALL), 'at stride 16 are smaller than those at stride 8; one list is taken for each'),
         ((SMALL, LARGE, MEDIUM), 'at stride 32 are smaller than those at stride 16'),
         ((SMALL, SMALL, SMALL), None),
         (DEFAULT_ANCHORS, None),
         (3, None),
+        # YOLOv5's in cells, and multiplied by their stride once more.
+        ((((1.25, 1.625),), ((1.875, 3.8125),), ((11.65625, 10.1875),)), '11.6562 pixels, less than half a cell'),
+        ((((80, 104),), ((480, 976),), ((3712, 2880),)), 'up to 2880 pixels on a side, where images have 640 x 640'),
     ],
 )
-def test_explicit_anchors_are_kept_and_told_where_their_order_is_odd(anchors, strides, caplog):
-    said = out_of_order(anchors, (8, 16, 32))
-    assert (said is None) if strides is None else strides in said
+def test_explicit_anchors_are_kept_and_a_doubt_is_told(anchors, words, caplog):
+    said = doubt(anchors, (8, 16, 32), (640, 640))
+    assert (said is None) if words is None else words in said
     detector = create_detector('mbv3_yolo_small', anchors=anchors, device='meta')
     assert detector.config.anchors == (DEFAULT_ANCHORS if anchors == 3 else anchors)
     assert [record.message for record in caplog.records] == [said] * bool(said)
