@@ -16,13 +16,13 @@ from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import parse_config
 from mbv3zoo.saving.digests import ACCEPT, accept_on_hub
 from mbv3zoo.zoo.registry import HubWeights, pull_weights
-from mbv3zoo.zoo.settings import Given
 from mbv3zoo.zoo.source import Source
 
 if TYPE_CHECKING:
     # At run time in the methods: which detector is saved is told without torch.
     from mbv3zoo.models.network import DetectorNetwork
     from mbv3zoo.models.weights import SavedWeights
+    from mbv3zoo.zoo.settings import Given
 
 
 class SavedSource(Source):
