@@ -26,6 +26,7 @@ from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.sizes import parse_image_size
 from mbv3zoo.version import __version__
 from mbv3zoo.zoo.resolve import resolve_saved
+from mbv3zoo.zoo.saved import SavedSource
 
 
 class Detector(DetectorNetwork):
@@ -302,7 +303,16 @@ class Detector(DetectorNetwork):
             >>> detector.config.num_classes
             16
         """
-        saved = resolve_saved(source, **options)
+        return cls.from_saved(resolve_saved(source, **options), allow_licenses)
+
+    @classmethod
+    def from_saved(cls, saved: SavedSource, allow_licenses: Iterable[str] | None = None) -> Detector:
+        """As `from_pretrained`, of what `mbv3zoo.zoo.resolve.resolve_saved` has found.
+
+        Example:
+            >>> from mbv3zoo.zoo.resolve import resolve_saved
+            >>> detector = mbv3zoo.Detector.from_saved(resolve_saved('mbv3_yolo_small.synth'))
+        """
         config = saved.read_config(pretrained=True)
         check_allowed(config.licenses, allow_licenses)
         with saved.named():

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from mbv3zoo.export.live import check_options, open_file, open_live
-from mbv3zoo.runtimes.table import find_format
+from mbv3zoo.licenses import check_allowed
+from mbv3zoo.runtimes.graph_cache import KeptGraphs
+from mbv3zoo.runtimes.table import LIVE_FORMATS, find_format
 from mbv3zoo.utils.sizes import parse_image_size
 from mbv3zoo.utils.text import shown
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from mbv3zoo.detector import Detector
     from mbv3zoo.hub import PullOptions
     from mbv3zoo.runtimes.exported_detector import ExportedDetector
+    from mbv3zoo.zoo.saved import SavedSource
 
 
 def load(
@@ -24,6 +27,7 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     threads: int | None = None,
     device: str | None = None,
+    cache: bool = True,
     allow_licenses: Iterable[str] | None = None,
     **options: Unpack[PullOptions],
 ) -> Detector | ExportedDetector:
@@ -39,12 +43,15 @@ def load(
             the detector's own. An exported file keeps its own, and a `Detector` takes it in `predict`.
         threads: Threads per call.
         device: As the runtime names it.
+        cache: Whether the graph for 'onnxruntime' and 'openvino' is taken from the user's cache, and kept there for the
+            next start (docs/export.md); that is found by the weights, and then neither torch nor timm is imported.
         allow_licenses: Refuse weights that were made from something under another licence than these; see
             `Detector.from_pretrained`. A file is checked by the record in it.
         **options: Of the Hub, for other sources than files: `revision`, `token`, ...; see `mbv3zoo.hub.PullOptions`.
 
     Returns:
-        An `ExportedDetector` for a file or where a runtime is named, else a `Detector`. Both have `predict`.
+        An `ExportedDetector` for a file or where a runtime is named, else a `Detector`. Both have `predict`. Detections
+        hold numpy arrays for a file and for the runtimes 'onnxruntime' and 'openvino', else torch tensors.
 
     Raises:
         ValueError: There is no detector there, the runtime does not open it, an argument does not apply to it, or a
@@ -63,21 +70,50 @@ def load(
     path = Path(source)
     if image_size is not None and (runtime is None or find_format(path)):
         raise ValueError(f'{source}: image_size is for a detector in a named runtime; give it to predict() instead')
+    if not cache and (runtime is None or find_format(path)):
+        raise ValueError(f'{source}: cache is for a detector in a named runtime; leave it out')
     if find_format(path):
         if options:
             raise ValueError(f'{source}: an exported file takes no {", ".join(options)}')
         opened = open_file(path, runtime, threads=threads, device=device)
         if allow_licenses is not None:
-            from mbv3zoo.licenses import check_allowed
-
             check_allowed(opened.info.licenses, allow_licenses)
         return opened
+    if runtime is not None:
+        from mbv3zoo.zoo.resolve import resolve_saved
+
+        size = None if image_size is None else parse_image_size(image_size)
+        saved = resolve_saved(source, **options)
+        return _open_saved(saved, runtime, size, threads, device, cache, allow_licenses)
+    check_options(threads, device)
     from mbv3zoo.detector import Detector
 
-    if runtime is None:
-        check_options(threads, device)
-    detector = Detector.from_pretrained(source, allow_licenses=allow_licenses, **options)
-    if runtime is not None:
-        size = None if image_size is None else parse_image_size(image_size)
-        return open_live(detector, runtime, image_size=size, threads=threads, device=device)
-    return detector
+    return Detector.from_pretrained(source, allow_licenses=allow_licenses, **options)
+
+
+def _open_saved(
+    saved: SavedSource,
+    runtime: str,
+    image_size: tuple[int, int] | None,
+    threads: int | None,
+    device: str | None,
+    cache: bool,
+    allow_licenses: Iterable[str] | None,
+) -> ExportedDetector:
+    """A saved detector in a runtime: its graph from the cache without torch, or written from its weights."""
+    identity, kept, is_file = saved.identity() if cache else None, None, runtime in LIVE_FORMATS
+    if identity is not None:
+        config, digests = identity
+        kept = KeptGraphs(str(saved.name), config.model_dump(mode='json'), digests)
+        check_allowed(config.licenses, allow_licenses)
+        size = image_size or config.image_size
+        if is_file and (opened := kept.open(runtime, size, threads=threads, device=device)):
+            return opened
+    from mbv3zoo.detector import Detector
+
+    detector = Detector.from_saved(saved, allow_licenses)
+    if kept is not None and saved.identity() != identity:
+        kept = None  # others were saved meanwhile, and which of them these are is not known
+    return open_live(
+        detector, runtime, image_size=image_size, threads=threads, device=device, tensors=not is_file, kept=kept
+    )

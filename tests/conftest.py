@@ -10,6 +10,14 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 
+@pytest.fixture(scope='session', autouse=True)
+def own_cache(tmp_path_factory):
+    """Nothing is taken from the user's cache, nor kept there; also by programs that tests start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('MBV3ZOO_CACHE', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
 @pytest.fixture(scope='session')
 def exported(tmp_path_factory):
     """Name of a format -> a small detector's file in it, written once for all processes of the run.

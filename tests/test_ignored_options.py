@@ -70,10 +70,12 @@ def test_an_export_refuses_what_it_would_ignore(tmp_path, detector, options, mes
         (lambda detector: detector.predict('a.jpg', device='cpu'), 'device needs a runtime'),
         (lambda detector: mbv3zoo.load(NAME, threads=2), 'threads needs a runtime'),
         (lambda detector: mbv3zoo.load(NAME, image_size=320), 'image_size is for a detector in a named runtime'),
+        (lambda detector: mbv3zoo.load(NAME, cache=False), 'cache is for a detector in a named runtime'),
+        (lambda detector: mbv3zoo.load('model.onnx', cache=False), 'cache is for a detector in a named runtime'),
         (lambda detector: mbv3zoo.load('model.onnx', revision='main'), 'an exported file takes no revision'),
         (lambda detector: mbv3zoo.load(NAME, revision='main'), 'only repositories on the Hub have revisions'),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_a_detector_refuses_what_it_would_ignore(detector, call, message):
     with pytest.raises(ValueError, match=message):
@@ -87,6 +89,8 @@ def test_a_detector_refuses_what_it_would_ignore(detector, call, message):
         (['val', NAME, '--data', 'yolo', '--images', 'pictures'], 'is for COCO files'),
         (['val', NAME, '--data', 'yolo', '--threads', 2], 'threads needs a runtime'),
         (['predict', NAME, 'a.jpg', '--device', 'cpu'], 'device needs a runtime'),
+        (['predict', NAME, 'a.jpg', '--no-cache'], 'cache is for a detector in a named runtime'),
+        (['val', 'model.onnx', '--data', 'yolo', '--no-cache'], 'cache is for a detector in a named runtime'),
         (['train', '--data', 'yolo', '--images', 'pictures'], 'is for COCO files'),
         (['train', '--data', 'yolo', '--val-images', 'pictures'], 'is for COCO files'),
         (['train', '--data', 'yolo', '--lr', 1, '--set', 'lr=2'], 'lr is given twice'),

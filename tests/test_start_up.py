@@ -1,6 +1,7 @@
 """What is imported when: in processes of their own, since pytest has imported everything."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from warm_python import run_code
 
 import mbv3zoo
+from mbv3zoo.runtimes.graph_cache import KeptGraphs
+from mbv3zoo.zoo.resolve import resolve_saved
 
 HEAVY = 'torch', 'torchvision', 'timm', 'matplotlib', 'huggingface_hub'
 
@@ -82,6 +85,30 @@ def test_which_detector_a_name_stands_for_is_told_without_torch(call):
         )
         == []
     )
+
+
+@pytest.mark.parametrize('kind', ['name', 'folder', 'folder called by a word'])
+def test_a_saved_detector_whose_graph_is_kept_predicts_without_torch(kept_graph, kind, scene, tmp_path):
+    source = kept_graph
+    if kind != 'name':
+        folder = tmp_path / ('saved' if kind == 'folder called by a word' else 'runs/train-1')
+        shutil.copytree(Path(mbv3zoo.__file__).parent / 'weights' / kept_graph, folder)
+        source = 'saved' if kind == 'folder called by a word' else str(folder)
+    go = f'import os\nos.chdir({str(tmp_path)!r})\n'
+    code = f'{go}import mbv3zoo\nd = mbv3zoo.load({source!r}, runtime="onnxruntime", allow_licenses=["apache-2.0"])\n'
+    assert loaded(f'{code}assert len(d.predict({str(scene)!r}).boxes) >= 3 and d.runtime == "onnxruntime"') == []
+    words = ['predict', source, str(scene), '--runtime', 'onnxruntime', '--out', 'found']
+    code = f'{go}from mbv3zoo.cli.main import app\napp({words!r}, standalone_mode=False)'
+    assert set(loaded(code)) & {*HEAVY} == set()
+
+
+@pytest.fixture(scope='module')
+def kept_graph(exported_file):
+    """Name of a detector whose graph is kept: the exported one, as if an earlier start had written it."""
+    saved = resolve_saved('mbv3_yolo_small.synth')
+    config, digests = saved.identity()
+    KeptGraphs('a', config.model_dump(mode='json'), digests).keep('onnxruntime', config.image_size, 1, exported_file)
+    return 'mbv3_yolo_small.synth'
 
 
 @pytest.fixture(scope='module')

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.opened import open_detector
-from mbv3zoo.cli.options import AnyModel, Data, Device, Images, ImageSize, MaxPixels, Runtime, Threads
+from mbv3zoo.cli.options import AnyModel, Data, Device, Images, ImageSize, MaxPixels, NoCache, Runtime, Threads
 from mbv3zoo.utils.folders import claimed_folder
 
 
@@ -25,6 +25,7 @@ def val(
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
+    no_cache: NoCache = False,
     out: Annotated[Path | None, typer.Option(help='Folder of the report; by default the next runs/val-N.')] = None,
     save_json: Annotated[
         bool, typer.Option('--save-json', help='Also write predictions.json, in the format of COCO results.')
@@ -41,7 +42,9 @@ def val(
     from mbv3zoo.utils.progress import bar
 
     with claimed_folder(out, 'val') as folder:
-        detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
+        detector = open_detector(
+            model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
+        )
         labelled = load_split(data, split, images, max_pixels)
         with bar(len(labelled), 'evaluate') as progress:
             evaluation = run_evaluation(

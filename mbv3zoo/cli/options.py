@@ -20,6 +20,9 @@ Runtime = Annotated[
     str | None, typer.Option(help='eager, compile, onnxruntime, openvino, or auto: the fastest that is installed.')
 ]
 Threads = Annotated[int | None, typer.Option(help='Threads of the runtime.')]
+NoCache = Annotated[
+    bool, typer.Option('--no-cache', help="Neither take the runtime's graph from the cache nor keep it there.")
+]
 Device = Annotated[str | None, typer.Option(help='Device of the runtime, such as cpu, cuda or GPU.')]
 Images = Annotated[str | None, typer.Option(help='Image folder of a COCO file.')]
 MaxPixels = Annotated[

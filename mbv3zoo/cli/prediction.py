@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.opened import open_detector
-from mbv3zoo.cli.options import AnyModel, Device, ImageSize, MaxPixels, Runtime, Threads, given
+from mbv3zoo.cli.options import AnyModel, Device, ImageSize, MaxPixels, NoCache, Runtime, Threads, given
 from mbv3zoo.cli.output import tell_lines
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import claimed_folder
@@ -38,6 +38,7 @@ def predict(
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
+    no_cache: NoCache = False,
     draw: Annotated[bool, typer.Option(help='Also write each image, or the video, with its boxes.')] = True,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
@@ -47,7 +48,9 @@ def predict(
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
     options |= {'draw': draw, 'progress': sys.stderr.isatty()}
     with claimed_folder(out, 'predict') as folder:
-        detector = open_detector(model, runtime=runtime, image_size=image_size, threads=threads, device=device)
+        detector = open_detector(
+            model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
+        )
         if is_video(source):
             from mbv3zoo.prediction.video import write_video_predictions
 

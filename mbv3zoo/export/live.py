@@ -12,6 +12,7 @@ import numpy as np
 from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.graph_cache import KeptGraphs
 from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import LIVE_FORMATS, LIVE_RUNTIMES, RUNTIMES, missing, runtimes_for
 from mbv3zoo.utils.disk import temporary_folder
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # 'auto' leaves out 'compile', which takes a minute to build.
 _TRIED = ('eager', *LIVE_FORMATS)
 _ROUNDS, _CALLS = 5, 3
+# Packages whose versions kept graphs are found by.
+_KNOWN_CODE = {'mbv3zoo', 'timm', 'torch', 'torchvision'}
 
 
 def open_live(
@@ -34,6 +37,8 @@ def open_live(
     batch_size: int = 1,
     threads: int | None = None,
     device: str | None = None,
+    tensors: bool = True,
+    kept: KeptGraphs | None = None,
 ) -> ExportedDetector:
     """Opens a detector in a runtime, with a copy of its present weights.
 
@@ -45,6 +50,8 @@ def open_live(
         batch_size: Images per call. More images are run in several calls.
         threads: Threads per call; for 'eager' and 'compile' those of the whole process, as torch has one setting.
         device: As for `mbv3zoo.runtimes.session.open_session`; for 'eager' and 'compile' one of torch's.
+        tensors: Whether detections hold torch tensors; else numpy arrays.
+        kept: Where graphs of this detector, as it is now, are kept and taken from; None for nowhere.
 
     Raises:
         ValueError: There is no such runtime or device, or the graph cannot have this size.
@@ -54,7 +61,10 @@ def open_live(
     if threads is not None:
         whole_number(threads, 'threads', 1, MOST_THREADS)
     names = [name for name in _TRIED if not _missing(name)] if runtime == 'auto' else [runtime]
-    return fastest([_open(detector, name, image_size, batch_size, threads, device) for name in names])
+    infos = {name: live_info(detector, name, image_size, batch_size) for name in names}
+    if kept is not None and not _is_of_known_code(detector):
+        kept = None
+    return fastest([_open(detector, name, info, threads, device, tensors, kept) for name, info in infos.items()])
 
 
 def live_info(
@@ -140,25 +150,40 @@ def _missing(runtime: str) -> list[str]:
 def _open(
     detector: DetectorNetwork,
     runtime: str,
-    image_size: tuple[int, int] | None,
-    batch_size: int,
+    info: ExportInfo,
     threads: int | None,
     device: str | None,
+    tensors: bool,
+    kept: KeptGraphs | None,
 ) -> ExportedDetector:
-    info = live_info(detector, runtime, image_size, batch_size)
     if runtime not in LIVE_FORMATS:
         from mbv3zoo.export.graph import DeployedNetwork
         from mbv3zoo.runtimes.torch_graph import TorchGraphSession
 
         graph = DeployedNetwork(detector, info)
-        return ExportedDetector(TorchGraphSession(graph, runtime, threads, device), info, tensors=True)
+        return ExportedDetector(TorchGraphSession(graph, runtime, threads, device), info, tensors)
+    made_for = (runtime, info.image_size, info.batch_size)
+    if kept and (opened := kept.open(*made_for, threads=threads, device=device, tensors=tensors)):
+        return opened
     if packages := _missing(runtime):
         install = LIVE_FORMATS[runtime].install
         raise ImportError(f'runtime {runtime!r} needs {", ".join(packages)}; install with: {install}')
     with temporary_folder() as folder:
         path = write_live(detector, info, runtime, folder)
         session = open_session(path, runtime, threads=threads, device=device)
-    return ExportedDetector(session, info, tensors=True)
+        if kept:
+            kept.keep(*made_for, path)
+    return ExportedDetector(session, info, tensors)
+
+
+def _is_of_known_code(detector: DetectorNetwork) -> bool:
+    """Whether all of a detector's code is of libraries whose versions kept graphs are found by, not other packages."""
+    from timm.models import is_model, model_entrypoint
+
+    modules = {type(module).__module__ for module in detector.modules()}
+    if is_model(name := detector.config.backbone):
+        modules.add(model_entrypoint(name.partition('.')[0]).__module__)
+    return {module.partition('.')[0] for module in modules} <= _KNOWN_CODE
 
 
 def check_options(threads: int | None, device: str | None) -> None:

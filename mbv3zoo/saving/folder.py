@@ -17,6 +17,7 @@ from mbv3zoo.saving.settled import settled
 from mbv3zoo.saving.weights_file import NotTogether, read_weights, weights_bytes
 from mbv3zoo.utils.atomic import atomic_write_all, current
 from mbv3zoo.utils.disk import make_folder
+from mbv3zoo.utils.files import file_digest
 from mbv3zoo.utils.json import SETTINGS_LIMIT, parse_settings
 from mbv3zoo.utils.text import read_text
 
@@ -179,6 +180,33 @@ def _read_once(files: Mapping[str, Path], advice: str, accept: str) -> SavedFile
     if digests is None:
         check_mark(files[BACKBONE_NAME], files[HEAD_NAME], advice)
     return SavedFiles(config, backbone, head)
+
+
+def read_identity(find: Callable[[], Mapping[str, Path]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What says which detector is saved, without reading its tensors: neither torch nor safetensors is imported.
+
+    Args:
+        find: Gives name -> path of the files.
+
+    Returns:
+        What stands in config.json; and name -> SHA-256 of each file of weights, as it is on the disk.
+
+    Raises:
+        ValueError: As `read_saved`, as far as that is seen without the tensors.
+    """
+    return settled(find, _identity_once)
+
+
+def _identity_once(files: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, str]]:
+    config = read_config(files[CONFIG_NAME])
+    found = {name: file_digest(files[name]) for name in WEIGHT_NAMES}
+    stated = read_digests(config, WEIGHT_NAMES, files[CONFIG_NAME])
+    if stated is None:
+        check_mark(files[BACKBONE_NAME], files[HEAD_NAME], '')
+    for name, digest in (stated or {}).items():
+        if found[name] != digest:
+            raise NotTogether(f'{files[name]} is not the file that was saved with its config.json')
+    return config, found
 
 
 def no_card(folder: Path) -> ValueError:

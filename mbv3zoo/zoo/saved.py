@@ -69,6 +69,22 @@ class SavedSource(Source):
                 check_size(self._config, self.read_weights(), self.name)
             return self._config
 
+    def identity(self) -> tuple[DetectorConfig, dict[str, str]] | None:
+        """Its config, and the SHA-256 of each of its files of weights, without reading the tensors and without torch.
+
+        None where something is wrong with its files, which loading tells.
+
+        Raises:
+            ValueError, OSError: There are no files, or they cannot be fetched.
+        """
+        files = self.files
+        try:
+            with self.named():
+                data, digests = saved_folder.read_identity(lambda: files)
+                return parse_config(data, self.place), digests
+        except (ValueError, OSError):
+            return None
+
     def at_size(self, base: DetectorConfig, config: DetectorConfig, pretrained: bool) -> DetectorConfig:
         """As `Source.at_size`: the backbone is built for the size that its weights were trained at."""
         if not pretrained:
