@@ -39,8 +39,17 @@ def fuse_batch_norms(model: nn.Module, example: torch.Tensor) -> None:
 
     Which convolution feeds which norm is recorded in a forward pass of `example`, not guessed from the order or names
     of modules, so any timm backbone can be folded. timm's norm-and-activation layers keep their activation.
+
+    Raises:
+        ValueError: A BatchNorm, or the convolution before it, has hooks or a `forward` of its own. Nothing was changed.
     """
     producers = _producers(model, example)
+    for name, module in model.named_modules():
+        if (isinstance(module, _BatchNorm) or module in producers.values()) and _is_changed(module):
+            raise ValueError(
+                f'{name} ({type(module).__name__}) has hooks or a forward of its own, which folding BatchNorms would '
+                'lose; remove them first'
+            )
     replacements: dict[_BatchNorm, nn.Module] = {}
     # One norm may be registered under several names.
     for name, norm in list(model.named_modules(remove_duplicate=False)):
@@ -74,6 +83,10 @@ def first_convolution(model: nn.Module, example: torch.Tensor) -> nn.Conv2d | No
             handle.remove()
     alone = len(takers) == 1 == uses.counts[id(example)]
     return takers[0] if alone and takers[0].groups == 1 and not isinstance(takers[0], _STANDARDISED) else None
+
+
+def _is_changed(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks or 'forward' in vars(module))
 
 
 def _replacement(norm: _BatchNorm, conv: nn.Conv2d | None) -> nn.Module:

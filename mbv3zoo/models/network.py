@@ -19,7 +19,6 @@ from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.neck_table import make_neck
-from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.plain_weights import make_plain
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
@@ -121,15 +120,14 @@ class DetectorNetwork(nn.Module):
         Pruning (`torch.nn.utils.prune`), weight norms and other parametrisations are made permanent.
 
         Raises:
-            ValueError: The detector is on the meta device, or a weight is computed anew at each call, by something that
-                torch cannot make permanent.
+            ValueError: A weight is computed anew at each call by something that torch cannot make permanent, or a layer
+                that is folded has hooks or a `forward` of its own.
 
         Example:
             >>> detector = mbv3zoo.load('mbv3_yolo_small.synth').fuse()
             >>> detector.fused
             True
         """
-        check_has_weights(self, 'fused')
         height, width = self.config.image_size
         make_plain(self)
         fuse_batch_norms(self, self.mean.new_zeros(1, self.config.in_chans, height, width))

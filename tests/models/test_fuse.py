@@ -274,3 +274,29 @@ def test_an_input_that_is_used_twice_has_no_first_convolution():
             return self.conv(x) + x
 
     assert first_convolution(Twice(), torch.zeros(1, 3, 8, 8)) is None
+
+
+@pytest.mark.parametrize('place', [0, 1])
+@pytest.mark.parametrize('what', ['hook', 'pre-hook', 'forward'])
+def test_layers_with_hooks_are_not_folded(place, what):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU())
+    layer, before = model[place], copy.deepcopy(model.state_dict())
+    if what == 'hook':
+        layer.register_forward_hook(lambda module, inputs, output: output + 1)
+    elif what == 'pre-hook':
+        layer.register_forward_pre_hook(lambda module, inputs: (inputs[0] + 1,))
+    else:
+        forward = layer.forward
+        layer.forward = lambda x: forward(x) + 1
+    with pytest.raises(ValueError, match=f'^{place} .*has hooks or a forward of its own, which folding'):
+        fuse_batch_norms(model, torch.rand(1, 3, 4, 4))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_hooks_of_other_layers_stay():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    model[2].register_forward_hook(lambda module, inputs, output: output + 1)
+    images = torch.rand(1, 3, 4, 4)
+    expected = model(images)
+    fuse_batch_norms(model, images)
+    assert torch.allclose(model(images), expected, atol=1e-6) and not norms(model)
