@@ -15,6 +15,7 @@ from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.types import LevelAnchors
 from mbv3zoo.models.anchors import default_anchors, doubt
 from mbv3zoo.models.backbone import Backbone
+from mbv3zoo.models.config_fit import check_config
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.modes import running
@@ -80,7 +81,7 @@ class DetectorNetwork(nn.Module):
 
         Raises:
             ValueError: The images have another shape or are not floating point, or the backbone does not take their
-                size; it says which it takes.
+                size; it says which it takes. Or `config` was replaced by that of another network.
 
         Example:
             >>> import torch
@@ -256,6 +257,8 @@ class DetectorNetwork(nn.Module):
         return (images - self.mean) / self.std
 
     def _check(self, images: torch.Tensor) -> None:
+        levels = [self.head.num_anchors] * len(self.strides)
+        check_config(self.config, self.mean.shape[1], self.head.num_outputs - 5, levels)
         if images.dim() != 4 or images.shape[1] != self.config.in_chans:
             raise ValueError(
                 f'images must be [batch, {self.config.in_chans}, height, width], given {list(images.shape)}'
