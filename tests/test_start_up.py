@@ -1,12 +1,14 @@
 """What is imported when: in processes of their own, since pytest has imported everything."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hub_server import HubServer
 from warm_python import run_code
 
 import mbv3zoo
@@ -26,9 +28,11 @@ def run(code):
     return output(run_code(code))
 
 
-def loaded(code):
+def loaded(code, **env):
     code = f'{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])'
-    return output(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False))
+    return output(
+        subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False, env=os.environ | env)
+    )
 
 
 def test_importing_the_package_imports_nothing_heavy():
@@ -100,6 +104,19 @@ def test_a_saved_detector_whose_graph_is_kept_predicts_without_torch(kept_graph,
     words = ['predict', source, str(scene), '--runtime', 'onnxruntime', '--out', 'found']
     code = f'{go}from mbv3zoo.cli.main import app\napp({words!r}, standalone_mode=False)'
     assert set(loaded(code)) & {*HEAVY} == set()
+
+
+@pytest.mark.parametrize('source', ['org/mbv3_yolo_small.toys', 'mbv3_yolo_small.toys'])
+def test_a_detector_on_the_hub_whose_graph_is_kept_predicts_without_torch(kept_graph, source, scene, tmp_path):
+    saved = Path(mbv3zoo.__file__).parent / 'weights' / kept_graph
+    files = {path.name: path.read_bytes() for path in saved.iterdir() if path.is_file()}
+    code = f'import mbv3zoo\nd = mbv3zoo.load({source!r}, runtime="onnxruntime")\nassert d.predict({str(scene)!r})'
+    with HubServer() as server:
+        server.add_repo('org/mbv3_yolo_small.toys', files)
+        hub = {'HF_ENDPOINT': server.url, 'HF_HOME': str(tmp_path), 'HF_HUB_DISABLE_XET': '1', 'MBV3ZOO_ORG': 'org'}
+        assert loaded(code, **hub) == ['huggingface_hub']
+    # From the Hub's cache.
+    assert loaded(code, **hub, HF_HUB_OFFLINE='1') == ['huggingface_hub']
 
 
 @pytest.fixture(scope='module')

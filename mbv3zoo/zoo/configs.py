@@ -8,7 +8,6 @@ from typing import Any
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.anchors import turned
-from mbv3zoo.utils.yaml import read_mapping
 
 _logger = logging.getLogger(__name__)
 
@@ -53,9 +52,10 @@ def load_config(path: str | Path, **scaling: Any) -> DetectorConfig:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f'{path}: no such configuration file; named detectors: {", ".join(named_configs())}')
-    # Here, as they ask timm; a detector is found by its name without it.
+    # Here, as they are slow to import, with timm; a saved detector is found by its name without them.
     from mbv3zoo.layer_lists.parse import is_layer_list, parse_layer_list
     from mbv3zoo.layer_lists.to_config import to_config
+    from mbv3zoo.utils.yaml import read_mapping
 
     data = read_mapping(path)
     if is_layer_list(data):

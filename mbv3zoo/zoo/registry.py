@@ -15,7 +15,7 @@ from mbv3zoo import hub
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.saving.folder import LOADED_NAMES, saved_files
 from mbv3zoo.zoo import configs as config_loader
-from mbv3zoo.zoo.timm_names import is_timm_name
+from mbv3zoo.zoo.timm_names import is_timm_name, may_be_own_tag
 
 # The organisation on the Hub that has weights of our detectors which are not in the package.
 ORG_VARIABLE = 'MBV3ZOO_ORG'
@@ -132,19 +132,22 @@ def find_weights(name: str) -> Path | HubWeights | None:
     detector, dot, tag = name.partition('.')
     if not dot or '/' in name or tag in ('yaml', 'yml') or detector not in detector_names():
         return None
+    org = os.environ.get(ORG_VARIABLE)
+    hosted = org if _TAG.fullmatch(tag) and detector in config_loader.named_configs() else None
+    if hosted and not may_be_own_tag(tag):
+        return HubWeights(_repository_of(hosted, name))
     import timm  # slow to import, and not needed for most names
 
     backbone_weights = timm.list_pretrained(detector)
     if name in backbone_weights:
         return None
-    org = os.environ.get(ORG_VARIABLE)
-    if org and _TAG.fullmatch(tag) and detector in config_loader.named_configs():
-        return HubWeights(_repository_of(org, name))
+    if hosted:
+        return HubWeights(_repository_of(hosted, name))
     tagged = sorted({*backbone_weights, *(f'{detector}.{tag}' for tag in _tags(detector))})
     hint = f'{detector!r} has the weights {", ".join(tagged)}' if tagged else f'{detector!r} has no weights'
-    elsewhere = f'; more may be on the Hub: set {ORG_VARIABLE} to the organisation that has them'
+    more = f'; more may be on the Hub: set {ORG_VARIABLE} to the organisation that has them'
     raise ValueError(
-        f'unknown detector or backbone {name!r}; {hint}' + (elsewhere if detector not in _registered else '') + '.'
+        f'unknown detector or backbone {name!r}; {hint}' + (more if detector not in _registered else '') + '.'
     )
 
 

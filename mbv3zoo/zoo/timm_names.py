@@ -26,6 +26,12 @@ def is_timm_name(name: str) -> bool:
     return is_model(name)
 
 
+def may_be_own_tag(tag: str) -> bool:
+    """Whether one of this package's backbones may have weights of a tag, told without importing timm."""
+    ending = f"{tag}'".encode()
+    return any(ending in file.read_bytes() for file in _OURS.glob('*.py'))
+
+
 def _may_be_model(name: str) -> bool:
     if not re.fullmatch(r'\w+', name, re.ASCII):
         return False

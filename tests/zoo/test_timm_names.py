@@ -9,7 +9,7 @@ from timm.models import is_model
 
 import mbv3zoo  # noqa: F401  registers our own models with timm
 from mbv3zoo.zoo import timm_names
-from mbv3zoo.zoo.timm_names import is_timm_name
+from mbv3zoo.zoo.timm_names import is_timm_name, may_be_own_tag
 
 
 def test_no_models_name_is_missed_where_only_sources_are_searched():
@@ -32,6 +32,12 @@ def test_timm_is_imported_for_names_that_may_be_a_models_only():
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_tags_of_backbones_are_told_from_others_without_timm():
+    tags = {name.partition('.')[2] for name in timm.list_pretrained('mbv3*')}
+    assert tags and all(map(may_be_own_tag, tags))
+    assert not may_be_own_tag('coco') and not may_be_own_tag('synth')
 
 
 def test_where_timms_source_is_not_found_timm_is_asked(monkeypatch):
