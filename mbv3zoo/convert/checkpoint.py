@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -21,7 +22,10 @@ from mbv3zoo.convert.module_tree import (
     read_tensors,
     walk_modules,
 )
+from mbv3zoo.convert.stored_anchors import stored_anchors
 from mbv3zoo.convert.torch_file import TorchFile, is_tensor
+
+_logger = logging.getLogger(__name__)
 
 _EXPECTED = "expected a checkpoint of YOLOv5's detection model, as its train.py saves it"
 _OTHER_MODELS = {
@@ -91,6 +95,7 @@ def _read(file: TorchFile) -> Checkpoint:
     layers = plain_copy(model.attributes['yaml'])
     modules = {name: module_info(module) for name, module in walk_modules(model) if name}
     _check_not_fused(model)
+    _check_as_its_class(model)
     num_classes = _num_classes(detect, layers)
     strides = _strides(file, detect, model)
     options = as_mapping(saved.get('opt'))
@@ -100,7 +105,7 @@ def _read(file: TorchFile) -> Checkpoint:
         modules=modules,
         num_classes=num_classes,
         class_names=_class_names(model.attributes.get('names'), num_classes),
-        anchors=_anchors(file, detect, layers, strides),
+        anchors=stored_anchors(file, detect, layers.get('anchors'), strides),
         strides=strides,
         image_size=_image_size(options),
         data=_file_stem(options.get('data')),
@@ -112,6 +117,8 @@ def _find_model(saved: dict[Any, Any]) -> tuple[Literal['ema', 'model'], Record]
     """The detection model in what was saved, unwrapped from DataParallel."""
     source: Literal['ema', 'model'] = 'ema' if is_module(saved.get('ema')) else 'model'
     model = saved.get(source)
+    if source == 'model' and is_module(model) and saved.get('ema'):
+        _logger.warning("its running average ('ema') is no model and is left out; the weights are those of 'model'")
     if not isinstance(model, Record) or not is_module(model):
         inner = next((as_mapping(saved[key]) for key in ('model', 'state_dict') if key in saved), saved)
         if any(map(is_tensor, inner.values())):
@@ -160,6 +167,22 @@ def _check_not_fused(model: Record) -> None:
             )
 
 
+def _check_as_its_class(model: Record) -> None:
+    """Refuses a module that runs other code than that of its class, which alone is known here."""
+    for name, module in walk_modules(model):
+        hooks = [module.attributes.get(key) for key in ('_forward_hooks', '_forward_pre_hooks')]
+        if any(map(as_mapping, hooks)):
+            raise ValueError(
+                f'{name or "its model"} has a hook that runs with it, as pruned and reparametrised layers have; remove '
+                'it (torch.nn.utils.prune.remove, remove_weight_norm), and save the model again'
+            )
+        if 'forward' in module.attributes:
+            raise ValueError(
+                f'{name or "its model"} has a forward of its own in place of that of its class, {module.class_name}; '
+                'save the model without it'
+            )
+
+
 def _num_classes(detect: Record, layers: dict[str, Any]) -> int:
     found = [value for value in (detect.attributes.get('nc'), layers.get('nc')) if value is not None]
     if not found or any(type(value) is not int or value < 1 for value in found) or len(set(found)) > 1:
@@ -172,7 +195,18 @@ def _num_classes(detect: Record, layers: dict[str, Any]) -> int:
 def _class_names(names: Any, num_classes: int) -> tuple[str, ...]:
     found = dict(enumerate(names)) if isinstance(names, (list, tuple)) else as_mapping(names)
     plain = {str(key): str(name) for key, name in found.items() if isinstance(name, (str, int))}
+    own = [str(number) for number in range(num_classes)]
+    missing, beyond = [key for key in own if not plain.get(key)], sorted(plain.keys() - set(own))
+    if plain and (missing or beyond):
+        _logger.warning(
+            'its names are not those of its %d classes: %d have no name and are called by their number%s; %d names are '
+            'left out%s', num_classes, len(missing), _first(missing), len(beyond), _first([plain[k] for k in beyond]),
+        )  # fmt: skip
     return tuple(plain.get(str(number)) or str(number) for number in range(num_classes))
+
+
+def _first(names: list[str]) -> str:
+    return f' ({", ".join(name[:40] for name in names[:5])}{", ..." if len(names) > 5 else ""})' if names else ''
 
 
 def _strides(file: TorchFile, detect: Record, model: Record) -> tuple[int, ...]:
@@ -182,46 +216,6 @@ def _strides(file: TorchFile, detect: Record, model: Record) -> tuple[int, ...]:
     if not values or not all(math.isfinite(value) and value >= 1 and value == int(value) for value in values):
         raise ValueError(f'the strides are not positive whole numbers: {values}')
     return tuple(map(int, values))
-
-
-def _anchors(
-    file: TorchFile, detect: Record, layers: dict[str, Any], strides: tuple[int, ...]
-) -> list[list[tuple[float, float]]]:
-    # Stored in units of the level's stride, [levels, A, 2].
-    stored = file.tensor(as_mapping(detect.attributes['_buffers'])['anchors'])
-    if stored.ndim != 3 or stored.shape[0] != len(strides) or stored.shape[1] < 1 or stored.shape[2] != 2:
-        raise ValueError(
-            f'the anchors are of shape {tuple(stored.shape)}; expected ({len(strides)}, anchors per cell, 2)'
-        )
-    stored = stored.double()
-    if not (stored.isfinite() & (stored > 0)).all():
-        raise ValueError(
-            'it has an anchor without a positive, finite width and height, as an untrained model has whose layer list '
-            'gives the number of anchors only; give a trained checkpoint'
-        )
-    stride = torch.tensor(strides, dtype=torch.float64)[:, None, None]
-    written = _written_anchors(layers.get('anchors'), stored.shape)
-    # YOLOv5 reverses a list that has the coarsest stride first, and stores what it trains with.
-    for given in () if written is None else (written, written.flip(0)):
-        exact = given / stride
-        same = (stored - exact).abs() <= 1e-6 * exact
-        if (same | (stored == exact.float().half().double())).all():
-            return _pairs(given)
-    return _pairs(stored * stride)
-
-
-def _written_anchors(rows: Any, shape: torch.Size) -> torch.Tensor | None:
-    """The layer list's anchors, [levels, A, 2] pixels; None if it only gives their number."""
-    if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-        return None
-    numbers = [number for row in rows for number in row]
-    if not all(type(number) in (int, float) for number in numbers) or len(numbers) != shape.numel():
-        return None
-    return torch.tensor(numbers, dtype=torch.float64).reshape(shape)
-
-
-def _pairs(anchors: torch.Tensor) -> list[list[tuple[float, float]]]:
-    return [[(width, height) for width, height in level] for level in anchors.tolist()]
 
 
 def _image_size(options: dict[Any, Any]) -> int | None:

@@ -21,8 +21,10 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.layer_lists.parse import KEYS, LayerList, parse_layer_list
 from mbv3zoo.layer_lists.to_config import to_config
 from mbv3zoo.licenses import NO_WEIGHTS
+from mbv3zoo.models.anchors import doubt
 from mbv3zoo.models.layer_lists.blocks import block_names
 from mbv3zoo.models.layer_lists.layer_graph import LayerGraph
+from mbv3zoo.models.layers import NORM_LAYER
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.weights import SavedWeights, check_size, load_weights
 from mbv3zoo.utils.folders import claimed_folder
@@ -84,6 +86,8 @@ def load_yolov5(path: str | Path, license: str = YOLOV5_LICENSE) -> Converted:
             found = f'{list(detector.strides)}, but its Detect has {list(checkpoint.strides)}'
             raise ValueError(f'its layer list makes the strides {found}')
         _check_modules(checkpoint, layers, detector, path)
+        if sentence := doubt(detector.config.anchors, detector.strides, detector.config.image_size):
+            _logger.warning('%s: %s', path, sentence)
         state, eps = _make_state(checkpoint, layers, detector)
         _adapt_eps(detector, state, eps)
         load_weights(detector, state, path)
@@ -158,6 +162,7 @@ def _check_modules(checkpoint: Checkpoint, layers: LayerList, detector: Detector
     else:
         backbone: Any = rows.backbone.model
         built |= {int(number): layer for number, layer in backbone.model.graph.layers.items()}
+    built[layers.first + len(layers.rows)] = rows.head.convs
     check_rows(checkpoint.modules, layers, built)
 
 
@@ -173,6 +178,11 @@ def _make_state(
     eps = {norm['eps'] for norm in rest}
     if len(eps) > 1:
         raise ValueError(f'its BatchNorms have several eps, {sorted(eps)}; expected one')
+    if others := sorted({norm['momentum'] for norm in rest} - {NORM_LAYER.keywords['momentum']}):
+        _logger.warning(
+            'its BatchNorms have the momentum %s, and here %s, if it is trained further',
+            ', '.join(map(str, others)), NORM_LAYER.keywords['momentum'],
+        )  # fmt: skip
     own = dict.fromkeys(norms, *eps) if eps else {}
     if layers.network:
         matched = match_network(_first_layer(checkpoint), detector.backbone.model)

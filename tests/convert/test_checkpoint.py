@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 from yolov5_tree import (
     ANCHORS,
     MULTIPLES,
@@ -17,6 +18,7 @@ from yolov5_tree import (
     TINY_LAYERS,
     DetectionModel,
     assert_read,
+    fill_tree,
     save_tree,
     tree_imported,
     yolov5_checkpoint,
@@ -69,9 +71,43 @@ def test_the_running_average_is_preferred(path):
         ([], ('0', '1', '2')),
     ],
 )
-def test_each_class_has_a_name(names, expected, path):
+def test_each_class_has_a_name(names, expected, path, caplog):
     yolov5_checkpoint(path, TINY_LAYERS, names)
     assert read_checkpoint(path).class_names == expected
+    told = names in (['cat'], ['cat', 'dog', 'cow', 'hen'], [0, 1, 7]) or names == {2: 'cow', 0: 'cat'}
+    assert bool(caplog.records) == (told and names != [0, 1, 7])
+
+
+def test_names_that_are_of_other_classes_are_told(path, caplog):
+    yolov5_checkpoint(path, TINY_LAYERS, {1: 'cat', 2: 'dog', 3: 'cow'})
+    assert read_checkpoint(path).class_names == ('0', 'cat', 'dog')
+    assert '3 classes: 1 have no name and are called by their number (0); 1 names are left out (cow)' in caplog.text
+
+
+def test_a_running_average_that_is_no_model_is_told(path, caplog):
+    model = fill_tree(DetectionModel(TINY_LAYERS))
+    save_tree(path, model, ema=model.state_dict())
+    assert read_checkpoint(path).source == 'model' and 'the weights are those of' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (
+            lambda model: setattr(model.model[0], 'forward', print),
+            'model.0 has a forward of its own .* models.common.Conv',
+        ),
+        (lambda model: nn.utils.weight_norm(model.model[0].conv), 'model.0.conv has a hook that runs with it'),
+        (lambda model: prune.l1_unstructured(model.model[0].conv, 'weight', 0.5), 'model.0.conv has a hook'),
+    ],
+)
+@pytest.mark.filterwarnings('ignore:.*weight_norm. is deprecated')
+def test_a_module_that_runs_other_code_than_its_class(change, words, path):
+    model = fill_tree(DetectionModel(TINY_LAYERS))
+    change(model)
+    save_tree(path, model)
+    with pytest.raises(ValueError, match=words):
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -90,44 +126,6 @@ def test_the_settings_are_read_where_they_make_sense(entries, expected, path):
     yolov5_checkpoint(path, TINY_LAYERS, **entries)
     found = read_checkpoint(path)
     assert (found.image_size, found.data) == expected
-
-
-@pytest.mark.parametrize('half', [False, True])
-def test_the_written_anchors_undo_the_rounding_of_half_precision(half, path):
-    layers = TINY_LAYERS | {'anchors': [[10, 13, 16, 30], [373, 326, 59, 1003]]}
-    yolov5_checkpoint(path, layers, half=half)
-    assert read_checkpoint(path).anchors == [[(10, 13), (16, 30)], [(373, 326), (59, 1003)]]
-    # Rounded once and saved in full precision, as by a run that was resumed.
-    yolov5_checkpoint(path, layers, half=True, change=lambda model: model.float())
-    assert read_checkpoint(path).anchors == [[(10, 13), (16, 30)], [(373, 326), (59, 1003)]]
-
-
-@pytest.mark.parametrize('half', [False, True])
-@pytest.mark.parametrize('first', ['coarsest', 'finest'])
-def test_the_order_of_anchors_is_that_of_training_not_of_the_layer_list(half, first, path):
-    """YOLOv5 reverses a list with the coarsest stride first before it trains, and stores the list as it was."""
-    rows = [[10, 13, 16, 30], [373, 326, 59, 1003]]
-
-    def listed(model):
-        model.yaml = layers | {'anchors': rows[::-1] if first == 'coarsest' else rows}
-
-    layers = TINY_LAYERS | {'anchors': rows}
-    yolov5_checkpoint(path, layers, half=half, change=listed)
-    assert read_checkpoint(path).anchors == [[(10, 13), (16, 30)], [(373, 326), (59, 1003)]]
-    # A tree that trained against the order of the strides has them so.
-    layers = TINY_LAYERS | {'anchors': rows[::-1]}
-    yolov5_checkpoint(path, layers, half=half, change=listed)
-    assert read_checkpoint(path).anchors == [[(373, 326), (59, 1003)], [(10, 13), (16, 30)]]
-
-
-def test_anchors_fitted_to_the_data_are_kept(path):
-    def change(model):
-        model.model[-1].anchors[0, 0] = torch.tensor([1.125, 1.25])
-
-    yolov5_checkpoint(path, TINY_LAYERS, change=change)
-    assert read_checkpoint(path).anchors == [[(9.0, 10.0), TINY_ANCHORS[0][1]], TINY_ANCHORS[1]]
-    yolov5_checkpoint(path, TINY_LAYERS, change=lambda model: model.yaml.update(anchors=2))
-    assert read_checkpoint(path).anchors == TINY_ANCHORS
 
 
 def test_a_model_saved_alone_or_in_a_wrapper_is_read(path):

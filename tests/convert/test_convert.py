@@ -168,7 +168,7 @@ def with_own_block(model):
     layers, added = list(model.model), nn.Module()
     added.cv1 = nn.Conv2d(128, 128, 1)
     rows = [*SMALL['head'][:-1], [17, 1, 'Scale', []], [[24, 20, 23], 1, 'Detect', ['nc', 'anchors']]]
-    added.cv1 = nn.Conv2d(64, 64, 1)
+    added.cv1, added.f, layers[-1].f = nn.Conv2d(64, 64, 1), 17, [24, 20, 23]
     model.yaml = {**SMALL, 'head': rows}
     model.model = nn.Sequential(*layers[:-1], added, layers[-1])
 
