@@ -40,8 +40,14 @@ def same(found, expected):
     assert len(found) == len(expected) == 3
     for own, other in zip(found, expected, strict=True):
         assert isinstance(own, Kept) and len(own.scores) == len(other.scores) > 3
-        for part, wanted in zip(own, other, strict=True):
-            np.testing.assert_allclose(np.asarray(part), np.asarray(wanted), rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(np.asarray(own.scores), np.asarray(other.scores), rtol=1e-4)
+        np.testing.assert_allclose(rows(own), rows(other), rtol=1e-4, atol=1e-3)
+
+
+def rows(kept):
+    """Labels and boxes, in an order that does not hang on the last digit of a score."""
+    table = np.column_stack([np.asarray(kept.labels), np.asarray(kept.boxes), np.asarray(kept.scores)])
+    return table[np.lexsort(table.round(1).T[:5])]
 
 
 def test_a_torch_detector_and_an_exported_one_find_the_same(detector, images):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mbv3zoo.models.postprocess.decoding import CLASS_OFFSET, Kept, decode_boxes, least_logit
+from mbv3zoo.models.postprocess.decoding import Kept, decode_boxes, least_logit
 from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
 
 
@@ -40,7 +40,7 @@ def postprocess(
         probability = _sigmoid(rows)
         index, scores, labels = _candidates(probability[:, 4:5] * probability[:, 5:], thresholds)
         boxes = decode_boxes(probability[index, :4], cells[index], sizes[index], steps[index])
-        stays = _suppress(boxes, labels, thresholds)
+        stays = suppress(boxes, labels, thresholds)
         kept.append(Kept(boxes[stays], scores[stays], labels[stays]))
     return kept
 
@@ -73,27 +73,41 @@ def _candidates(scores: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarray,
     return index[order], best[order], labels[order]
 
 
-def _suppress(boxes: np.ndarray, labels: np.ndarray, thresholds: Thresholds) -> np.ndarray:
-    """Indices of the boxes [N, 4], best first, that stay; at most `max_detections`, in their order."""
-    if not thresholds.class_agnostic and len(boxes):
-        # Boxes may be larger where the image is. The sum is rounded as YOLOv5's: see `suppress` in `tensors.py`.
-        offset = max(boxes.max() - boxes.min(), np.float32(CLASS_OFFSET))
-        boxes = boxes + (labels[:, None] * offset).astype(np.float32)
-    x1, y1, x2, y2 = boxes.T.copy()
-    areas = (x2 - x1) * (y2 - y1)
-    left = np.arange(len(boxes))
-    keep: list[np.int64] = []
-    while len(left) and len(keep) < thresholds.max_detections:
-        best, left = left[0], left[1:]
-        keep.append(best)
-        width = np.minimum(x2[best], x2[left]) - np.maximum(x1[best], x1[left])
-        height = np.minimum(y2[best], y2[left]) - np.maximum(y1[best], y1[left])
-        shared = np.maximum(width, 0) * np.maximum(height, 0)
-        # Two boxes without an area overlap with nothing: 0 / 0 is not above the threshold.
-        with np.errstate(invalid='ignore'):
-            iou = shared / (areas[best] + areas[left] - shared)
-        # Against the double, as torchvision does; its nearest float may lie on the other side of an IoU.
-        left = left[~(iou > np.float64(thresholds.iou_thresh))]
+def suppress(boxes: np.ndarray, labels: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+    """Greedy NMS of each class by itself, with IoUs in float64, whatever the number of classes is.
+
+    Args:
+        boxes: [N, 4] xyxy, best first.
+        labels: [N] int64.
+        thresholds: `iou_thresh`, `class_agnostic` and `max_detections`.
+
+    Returns:
+        Indices of the boxes that stay, best first, at most `max_detections`.
+    """
+    if thresholds.class_agnostic:
+        labels = np.zeros_like(labels)
+    # The boxes of each class in a row, best first, so that what a box may suppress is one slice.
+    order = np.argsort(labels, kind='stable')
+    labels = labels[order]
+    ends = np.searchsorted(labels, labels, 'right').tolist()
+    x1, y1, x2, y2 = boxes[order].astype(np.float64).T.copy()
+    # Infinite sides, and two boxes without an area, give an IoU that is no number and so not above the threshold.
+    with np.errstate(invalid='ignore', over='ignore'):
+        areas = (x2 - x1) * (y2 - y1)
+        stays = np.ones(len(boxes), bool)
+        keep: list[int] = []
+        for index, place in enumerate(np.argsort(order).tolist()):
+            if not stays[place]:
+                continue
+            keep.append(index)
+            if len(keep) == thresholds.max_detections:
+                break
+            rest = slice(place + 1, ends[place])
+            width = np.minimum(x2[place], x2[rest]) - np.maximum(x1[place], x1[rest])
+            height = np.minimum(y2[place], y2[rest]) - np.maximum(y1[place], y1[rest])
+            shared = np.maximum(width, 0) * np.maximum(height, 0)
+            iou = shared / (areas[place] + areas[rest] - shared)
+            stays[rest] &= ~(iou > thresholds.iou_thresh)
     return np.array(keep, np.int64)
 
 

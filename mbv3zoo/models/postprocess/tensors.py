@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from mbv3zoo.models.postprocess.decoding import CLASS_OFFSET, Kept, decode_boxes, least_logit
+from mbv3zoo.models.postprocess import arrays
+from mbv3zoo.models.postprocess.decoding import Kept, decode_boxes, least_logit
 from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
 
-# Up to this number of boxes NMS runs once for all classes.
-_FEW = 2000
+# Up to this number of boxes torchvision's NMS is the faster one.
+_FEW = 1000
 
 
 def postprocess(
@@ -60,19 +61,39 @@ def candidates(scores: Tensor, thresholds: Thresholds) -> tuple[Tensor, Tensor, 
     if thresholds.classes is not None:
         wanted = torch.isin(labels, labels.new_tensor(thresholds.classes))
         index, best, labels = index[wanted], best[wanted], labels[wanted]
-    # The plain sort, as in YOLOv5: which of two equal scores stands first is not promised.
-    order = best.argsort(descending=True)[: thresholds.max_candidates]
+    # Of equal scores the earlier cell first, as in NumPy and in exported graphs.
+    order = best.argsort(descending=True, stable=True)[: thresholds.max_candidates]
     return index[order], best[order], labels[order]
 
 
 def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, thresholds: Thresholds) -> Tensor:
     """Indices of the candidates that stay, best first; boxes [M, 4], scores and labels [M], best first.
 
-    YOLOv5 moves the boxes of each class by 7,680 pixels more than those of the one before. That rounds the boxes of
-    the last of 80 classes to a sixteenth of a pixel, and which of two boxes is suppressed depends on it: torchvision's
-    `batched_nms`, which keeps classes apart in another way, would keep others.
+    Greedy NMS of each class by itself, with IoUs in float64: what is kept of a class depends neither on its label nor
+    on what other classes there are.
     """
-    return _nms(boxes, scores, labels, thresholds)[: thresholds.max_detections]
+    boxes = boxes.detach()
+    if len(boxes) <= _FEW:
+        apart = _apart(boxes.double(), torch.zeros_like(labels) if thresholds.class_agnostic else labels)
+        if apart is not None:
+            return nms(apart, scores.double(), thresholds.iou_thresh)[: thresholds.max_detections]
+    # The time of `nms` grows with the square of the number; this one stops at the last detection that is asked for.
+    keep = arrays.suppress(boxes.cpu().numpy(), labels.cpu().numpy(), thresholds)
+    return torch.from_numpy(keep).to(boxes.device)
+
+
+def _apart(boxes: Tensor, labels: Tensor) -> Tensor | None:
+    """Boxes [M, 4], float64, moved so far that those of different classes do not overlap; None where that rounds any.
+
+    Sides and so IoUs stay what they are, to the last bit.
+    """
+    if not len(boxes):
+        return boxes
+    # Moved by powers of two, numbers lose the fewest digits.
+    step = torch.exp2(torch.log2(boxes.max() - boxes.min()).floor() + 1)
+    shift = (labels.unique(return_inverse=True)[1] * step).unsqueeze(1)
+    moved = boxes + shift
+    return moved if torch.equal(moved - shift, boxes) else None
 
 
 def _live_cells(level: Tensor, anchors: Tensor, stride: int, least: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -82,19 +103,3 @@ def _live_cells(level: Tensor, anchors: Tensor, stride: int, least: float) -> tu
     rows = level[anchor, y, x].float()
     cells = torch.stack([x, y], 1).to(rows.dtype)
     return rows, cells, anchors[anchor], rows.new_full((len(rows), 1), stride)
-
-
-def _nms(boxes: Tensor, scores: Tensor, labels: Tensor, thresholds: Thresholds) -> Tensor:
-    if thresholds.class_agnostic or not len(boxes):
-        return nms(boxes, scores, thresholds.iou_thresh)
-    # Boxes may be larger where the image is.
-    offset = (boxes.max() - boxes.min()).clamp(min=CLASS_OFFSET)
-    boxes = boxes + labels[:, None] * offset
-    if len(boxes) <= _FEW:
-        return nms(boxes, scores, thresholds.iou_thresh)
-    # The time grows with the square of the number: one class at a time is faster and keeps the same.
-    stays = torch.zeros_like(labels, dtype=torch.bool)
-    for label in labels.unique():
-        own = (labels == label).nonzero(as_tuple=True)[0]
-        stays[own[nms(boxes[own], scores[own], thresholds.iou_thresh)]] = True
-    return stays.nonzero(as_tuple=True)[0]

@@ -3,39 +3,14 @@ import itertools
 import pytest
 import torch
 from dense_nms import postprocess
+from slow_nms import iou, slow_nms
 
-from mbv3zoo.models.postprocess import tensors
+from mbv3zoo.models.postprocess import arrays, tensors
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 
 THRESHOLDS = {'score_thresh': 0.25, 'iou_thresh': 0.4512}
-
-
-def iou(a, b):
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0) * max(height, 0)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return shared / union if union else 0.0
-
-
-def slow_nms(
-    boxes, scores, score_thresh, iou_thresh, max_detections=300, max_candidates=30_000, multi_label=False,
-    class_agnostic=False,
-):  # fmt: skip
-    """One picture, in Python loops: rows of (box, score, label), best first; of equal scores the earlier first."""
-    candidates = []
-    for box, row in zip(boxes.tolist(), scores.tolist(), strict=True):
-        labels = range(len(row)) if multi_label else [row.index(max(row))]
-        candidates += [(box, row[label], label) for label in labels if row[label] > score_thresh]
-    candidates = sorted(candidates, key=lambda candidate: -candidate[1])[:max_candidates]
-    kept = []
-    for box, score, label in candidates:
-        rivals = [other for other, _, other_label in kept if class_agnostic or other_label == label]
-        if all(iou(box, other) <= iou_thresh for other in rivals):
-            kept.append((box, score, label))
-    return kept[:max_detections]
 
 
 def random_scene(seed, number, num_classes, low=0, high=120, side=60, batch=2):
@@ -81,14 +56,86 @@ def test_many_boxes():
 
 
 @pytest.mark.parametrize('few', [0, 10_000])
-def test_one_class_at_a_time_or_all_together(few, monkeypatch):
-    """What is kept does not depend on the number of boxes, which decides the way it is found."""
+@pytest.mark.parametrize('num_classes', [6, 8000])
+def test_the_number_of_boxes_decides_how_and_not_what(num_classes, few, monkeypatch):
     monkeypatch.setattr('mbv3zoo.models.postprocess.tensors._FEW', few)
-    boxes, scores = random_scene(2, 150, 6)
-    assert check(boxes, scores, multi_label=True) > 100
+    boxes, scores = random_scene(2, 15 if num_classes > 6 else 150, num_classes)
+    assert check(boxes, scores, multi_label=True, score_thresh=0.9 if num_classes == 6 else 0.99) > 100
 
 
-def test_boxes_further_apart_than_yolov5_moves_the_classes():
+def scene_of_labels(seed, number, spread=200.0):
+    """Boxes of few sizes in one place, best first, that suppress each other: [N, 4] and scores [N]."""
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(number, 2, generator=generator) * spread
+    sides = torch.rand(number, 2, generator=generator) * 60 + 20
+    return torch.cat([corner, corner + sides], 1), torch.linspace(1, 0.5, number)
+
+
+@pytest.mark.parametrize('number', [500, 1500])
+def test_what_is_kept_does_not_depend_on_the_label(number):
+    """The same boxes under any label, alone or beside others, in torch and in NumPy, as IoUs in float64 say."""
+    boxes, scores = scene_of_labels(0, number)
+    thresholds = Thresholds(iou_thresh=0.45, max_detections=10_000)
+    rows = slow_nms(boxes, scores[:, None], 0.1, 0.45, max_detections=10_000)
+    found = {score: index for index, score in enumerate(scores.tolist())}
+    expected = [found[score] for _, score, _ in rows]
+    assert 50 < len(expected) < number
+    for label in (0, 1, 79, 1202, 7999, 65535):
+        labels = torch.full((number,), label)
+        assert tensors.suppress(boxes, scores, labels, thresholds).tolist() == expected
+        assert arrays.suppress(boxes.numpy(), labels.numpy(), thresholds).tolist() == expected
+    labels = torch.tensor([0, 7999, 65535, 12]).repeat(number)
+    several = boxes.repeat_interleave(4, 0), scores.repeat_interleave(4), labels
+    expected = [4 * index + k for index in expected for k in range(4)]
+    assert tensors.suppress(*several, thresholds).tolist() == expected
+    assert arrays.suppress(several[0].numpy(), labels.numpy(), thresholds).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    'boxes',
+    [
+        [[0.0, 0, 10, 10], [0, 0, 10, 10], [1e30, 1e30, 2e30, 2e30], [1e30, 1e30, 2e30, 2e30]],
+        [[-1e7, -1e7, -9e6, -9e6], [-1e7, -1e7, -9e6, -9e6], [0, 0, 1e-15, 1e-15], [0, 0, 1e-15, 1e-15]],
+        [[3e38, 0, 3.1e38, 1], [3e38, 0, 3.1e38, 1], [-3e38, 0, 3e38, 1], [-3e38, 0, 3e38, 1]],
+        [[8191.0, 8191, 8192, 8192], [8191, 8191, 8192, 8192], [0, 0, 0.001, 0.001], [0, 0, 0.001, 0.001]],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize('few', [0, 1000])
+def test_huge_and_tiny_coordinates(boxes, few, monkeypatch):
+    """Of two equal boxes one stays, in each class; those elsewhere stay."""
+    monkeypatch.setattr('mbv3zoo.models.postprocess.tensors._FEW', few)
+    boxes, scores = torch.tensor(boxes).repeat_interleave(2, 0), torch.linspace(1, 0.5, 8)
+    labels = torch.tensor([7999, 65535] * 4)
+    for found in (tensors.suppress(boxes, scores, labels, Thresholds()), _suppress_arrays(boxes, labels)):
+        assert found.tolist() == [0, 1, 4, 5]
+
+
+@pytest.mark.parametrize('few', [0, 1000])
+def test_infinite_and_flat_boxes_suppress_nothing(few, monkeypatch):
+    monkeypatch.setattr('mbv3zoo.models.postprocess.tensors._FEW', few)
+    inf = float('inf')
+    boxes = torch.tensor(
+        [[-inf, -inf, inf, inf], [0, 0, inf, 10], [5, 5, 5, 9], [5, 5, 5, 9], [0, 0, 9, 9], [0, 0, 9, 9]]
+    )
+    labels, scores = torch.tensor([0, 3, 8000, 8000, 3, 3]), torch.linspace(1, 0.5, 6)
+    for found in (tensors.suppress(boxes, scores, labels, Thresholds()), _suppress_arrays(boxes, labels)):
+        assert found.tolist() == [0, 1, 2, 3, 4]
+    points = torch.full((6, 4), 7.0)
+    assert len(tensors.suppress(points, scores, labels, Thresholds())) == len(_suppress_arrays(points, labels)) == 6
+
+
+def _suppress_arrays(boxes, labels):
+    return arrays.suppress(boxes.numpy(), labels.numpy(), Thresholds())
+
+
+def test_boxes_with_a_gradient_are_suppressed():
+    boxes, scores = scene_of_labels(1, 20)
+    labels = torch.zeros(20, dtype=torch.int64)
+    kept = tensors.suppress(boxes, scores, labels, Thresholds())
+    assert torch.equal(tensors.suppress(boxes.requires_grad_(), scores, labels, Thresholds()), kept)
+
+
+def test_classes_far_apart_and_near():
     boxes = torch.tensor([[[7680.0, 7680, 7800, 7800], [0, 0, 120, 120]]])
     assert len(postprocess(boxes, torch.tensor([[[0.9, 0.0], [0.0, 0.8]]]))[0].boxes) == 2
 
