@@ -7,15 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.export import Dim
-from torchvision.ops import nms
 
 from mbv3zoo.export.deployed_neck import deployed_neck
 from mbv3zoo.export.fixed_padding import fix_same_padding
+from mbv3zoo.export.suppression import keep
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.plain_weights import check_finite, make_plain, whole_copy
-from mbv3zoo.models.postprocess.decoding import CLASS_OFFSET
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.runtimes.export_info import ExportInfo
 
@@ -105,21 +104,11 @@ class DeployedNetwork(nn.Module):
     def _keep(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Decoding and NMS inside the graph, as in `postprocess`: [N, 7] image index, box, score, label."""
         info, num_anchors = self.info, self.anchors.shape[1]
-        assert info.score_thresh is not None and info.max_detections is not None
+        assert info.score_thresh is not None and info.iou_thresh is not None and info.max_detections is not None
         logits = [x.view(x.shape[0], num_anchors, self.num_outputs, *x.shape[2:]).permute(0, 1, 3, 4, 2) for x in maps]
         boxes, scores = decode(logits, self.anchors, info.strides)
         best, labels = scores.max(2)
-        image, cell = (best > info.score_thresh).nonzero(as_tuple=True)
-        boxes, best, labels = boxes[image, cell], best[image, cell], labels[image, cell]
-        # Boxes of other classes are moved far to the right and those of other images far down, so that one NMS does for
-        # all.
-        shift = torch.stack([labels, image, labels, image], 1).to(boxes.dtype) * CLASS_OFFSET
-        keep = nms(boxes + shift, best, info.iou_thresh)
-        rows = torch.cat([image.unsqueeze(1), boxes, best.unsqueeze(1), labels.unsqueeze(1)], 1)[keep]
-        # NMS sorts by score: each row's rank among those of its image.
-        own = (rows[:, 0] == torch.arange(maps[0].shape[0], device=rows.device).unsqueeze(1)).int()
-        rows = rows[(own.cumsum(1) * own).sum(0) <= info.max_detections]
-        return rows[(2 * rows[:, 0] - rows[:, 5]).argsort()]
+        return keep(boxes, best, labels, info.score_thresh, info.iou_thresh, info.max_detections)
 
 
 def _check_same(maps: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> None:

@@ -6,13 +6,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
+from onnxscript import opset18
 
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.export.suppression import one_operator
 from mbv3zoo.export.tracing import tracing
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.utils.quiet import without_warnings
@@ -25,7 +28,7 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         graph: The graph.
         path: The file.
     """
-    with tracing(), _quiet():
+    with tracing(), _quiet(), one_operator():
         program = torch.onnx.export(
             graph,
             (graph.example(),),
@@ -34,6 +37,10 @@ def write(graph: DeployedNetwork, path: Path) -> None:
             input_names=['images'],
             output_names=graph.output_names(),
             dynamic_shapes=graph.dynamic_shapes(),
+            custom_translation_table={
+                torch.ops.mbv3zoo.non_max_suppression.default: _non_max_suppression,
+                torch.ops.aten.sort.stable: _stable_sort,
+            },
         )
     assert program is not None  # with dynamo=True
     model = program.model_proto
@@ -41,6 +48,18 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     model.metadata_props.append(onnx.StringStringEntryProto(key=METADATA_KEY, value=graph.info.model_dump_json()))
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def _non_max_suppression(boxes: Any, scores: Any, iou_thresh: float, most: int) -> Any:
+    """`mbv3zoo.export.suppression.non_max_suppression` in ONNX."""
+    limits: list[Any] = [opset18.Constant(value_ints=[most])]
+    limits += [opset18.Constant(value_floats=[limit]) for limit in (iou_thresh, 0.0)]
+    return opset18.NonMaxSuppression(boxes, scores, *limits)
+
+
+def _stable_sort(values: Any, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+    """Sorting of a vector: of equal values TopK takes the one with the lower index first."""
+    return opset18.TopK(values, opset18.Shape(values), axis=dim, largest=int(descending), sorted=1)
 
 
 def _pool_globally(model: onnx.ModelProto) -> None:

@@ -25,6 +25,10 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         source = folder / 'model.onnx'
         onnx.write(graph, source)
         model = shared_core().read_model(source)
+        for node in model.get_ops():
+            if node.get_type_name() == 'TopK':
+                # As ONNX says: of equal numbers that with the lower index first.
+                node.set_attribute('stable', True)
         save(model, path, graph.info)
 
 

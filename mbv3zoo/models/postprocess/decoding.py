@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 Array = TypeVar('Array', np.ndarray, 'Tensor')
 
-# Per-class NMS shifts the boxes of each class by at least this many pixels more than the class before (YOLOv5).
-CLASS_OFFSET = 7680.0
-
 
 class Kept(NamedTuple, Generic[Array]):
     """What is kept of one image, best first: boxes [N, 4] xyxy pixels, scores [N] in 0..1, labels [N] int64."""
