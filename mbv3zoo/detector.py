@@ -15,10 +15,11 @@ from mbv3zoo.export.live import check_options
 from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.licenses import check_allowed
+from mbv3zoo.models.dtypes import dtype_name
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.models.stored import read_network
 from mbv3zoo.models.timm_repository import stock_architecture, timm_config
-from mbv3zoo.models.weights import read_weights
 from mbv3zoo.prediction.predict import predict
 from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.saving import folder as saved_folder
@@ -231,20 +232,23 @@ class Detector(DetectorNetwork):
         """
         if self.fused:
             raise ValueError('a fused detector cannot be saved; save it first, then call fuse()')
-        backbone, head = read_weights(self, dtype)
-        config = {
-            **timm_config(self.backbone, self.config),
+        stored = read_network(self, dtype)
+        config = stored.config
+        data = {
+            **timm_config(self.backbone, config),
             'library_name': 'mbv3zoo',
             'library_version': __version__,
-            'detector': self.config.model_dump(mode='json'),
+            'detector': config.model_dump(mode='json'),
         }
+        if stored.dtype != torch.float32:
+            data['dtype'] = dtype_name(stored.dtype)
         facts: dict[str, Any] = {
-            'stock': stock_architecture(self.config.backbone, self.config.backbone_args) is not None,
+            'stock': stock_architecture(config.backbone, config.backbone_args) is not None,
             'picture': picture is not None,
         }
-        card = render_card(self.config, sum(p.numel() for p in self.parameters()), **facts, **(card_data or {}))
+        card = render_card(config, sum(p.numel() for p in self.parameters()), **facts, **(card_data or {}))
         pictures = {saved_folder.PICTURE_NAME: picture} if picture else {}
-        return saved_folder.save_folder(folder, config, backbone, head, card, pictures=pictures, keep_card=keep_card)
+        return saved_folder.save_folder(folder, data, *stored.weights, card, pictures=pictures, keep_card=keep_card)
 
     def push_to_hub(
         self,
@@ -317,5 +321,6 @@ class Detector(DetectorNetwork):
         check_allowed(config.licenses, allow_licenses)
         with saved.named():
             detector = cls(config)
-        saved.load(detector)
+        # Before they are loaded: those in double precision would be rounded.
+        saved.load(detector.to(saved.dtype))
         return detector.eval()

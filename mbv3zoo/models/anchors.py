@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES, DetectorConfig
 from mbv3zoo.config.types import LevelAnchors
 
 
@@ -24,6 +24,11 @@ def default_anchors(strides: Sequence[int], count: int) -> LevelAnchors:
         return DEFAULT_ANCHORS
     sides = [2 * 3 ** ((i + 0.5) / count) for i in range(count)]
     return tuple(tuple((round(side * stride, 1),) * 2 for side in sides) for stride in strides)
+
+
+def level_anchors(config: DetectorConfig, strides: Sequence[int]) -> LevelAnchors:
+    """A config's anchors, the default ones where it says only how many; for levels at `strides`."""
+    return default_anchors(strides, config.anchors) if isinstance(config.anchors, int) else config.anchors
 
 
 def turned(anchors: LevelAnchors) -> LevelAnchors:

@@ -12,8 +12,7 @@ from torch import nn
 
 from mbv3zoo.config.detector import STRIDES, DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
-from mbv3zoo.config.types import LevelAnchors
-from mbv3zoo.models.anchors import default_anchors, doubt
+from mbv3zoo.models.anchors import doubt, level_anchors
 from mbv3zoo.models.backbone import Backbone
 from mbv3zoo.models.config_fit import check_config
 from mbv3zoo.models.fuse import fuse_batch_norms
@@ -59,7 +58,7 @@ class DetectorNetwork(nn.Module):
         with torch.device('meta') if str(backbone_args.get('device')) == 'meta' else nullcontext():
             self.neck = make_neck(self.backbone, config)
             self.strides = tuple(self.neck.strides)
-            anchors = _level_anchors(config, self.strides)
+            anchors = level_anchors(config, self.strides)
             self.head = DetectHead(self.neck.out_channels, config.num_classes, len(anchors[0]), self.strides)
 
         mean = config.mean or _for_channels(self.backbone.mean, config.in_chans)
@@ -162,7 +161,7 @@ class DetectorNetwork(nn.Module):
             (((10.0, 10.0),), ((60.0, 60.0),), ((200.0, 200.0),))
         """
         config = DetectorConfig.parse(self.config.model_dump() | {'anchors': anchors})
-        levels = _level_anchors(config, self.strides)
+        levels = level_anchors(config, self.strides)
         if len(levels[0]) != self.head.num_anchors:
             raise ValueError(f'the head has {self.head.num_anchors} anchors a level, given {len(levels[0])}')
         if levels != self.config.anchors and (warning := doubt(levels, self.strides, config.image_size)):
@@ -245,6 +244,8 @@ class DetectorNetwork(nn.Module):
 
     def _is_stated(self, name: str) -> bool:
         """Whether a buffer is what the config says, as far as its type has digits."""
+        if getattr(self.config, name, None) is None:  # a user gave it another
+            return False
         buffer, stated = getattr(self, name), self._stated(name)
         return stated.numel() == buffer.numel() and (
             buffer.is_meta or torch.equal(buffer, stated.view_as(buffer).to(buffer))
@@ -273,10 +274,6 @@ class DetectorNetwork(nn.Module):
                 f'height and width must be multiples of {unit}, given {height} x {width}; '
                 f'pad to {fit[0]} x {fit[1]}, or use predict(), which does'
             )
-
-
-def _level_anchors(config: DetectorConfig, strides: tuple[int, ...]) -> LevelAnchors:
-    return default_anchors(strides, config.anchors) if isinstance(config.anchors, int) else config.anchors
 
 
 def _for_channels(values: tuple[float, ...], in_chans: int) -> tuple[float, ...]:

@@ -37,10 +37,12 @@ _SAME_CLASS = {
     FrozenBatchNormAct2d: BatchNormAct2d,
     SyncBatchNormAct: BatchNormAct2d,
 }
-# They matter in training alone, or to speed and memory, or say where a network came from.
+# They matter in training alone, or to speed and memory, or say where a network came from; a backbone's mean and std are
+# its proposal for those of the detector.
 _WITHOUT_EFFECT = frozenset({
     'momentum', 'p', 'drop_prob', 'drop_rate', 'scale_by_keep', 'inplace', 'grad_checkpointing', 'frozen_norms',
-    'fused_attn', 'config', 'name', 'build_args', '_built', 'pretrained_cfg', 'pretrained_model_args', 'default_cfg',
+    'fused_attn', 'config', 'name', 'build_args', '_built', '_model_args', 'pretrained_cfg', 'pretrained_model_args',
+    'default_cfg', 'mean', 'std',
 })  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def check_built(network: DetectorNetwork) -> None:
     Raises:
         ValueError: A module was replaced, added, removed or set otherwise; the first is named.
     """
-    expected = _built(network.config.model_dump_json())
+    expected = _built_parts(network.config.model_dump_json(warnings=False))
     if found := difference(describe(network), expected):
         raise ValueError(
             f'the detector is not the one that its config builds, and would be loaded as another: {found}; undo the '
@@ -107,17 +109,35 @@ def difference(found: Mapping[str, Part], expected: Mapping[str, Part]) -> str |
     return None if missing is None else f'{missing} ({expected[missing].kind.__name__}) is missing'
 
 
+def built_network(config: DetectorConfig) -> DetectorNetwork:
+    """The network that a config builds, on the meta device; not to be changed, as it is kept."""
+    return _built(config.model_dump_json(warnings=False))
+
+
+def has_other_hooks(network: DetectorNetwork) -> bool:
+    """Whether a module has hooks on `forward` that its config does not give it."""
+    expected = _built_parts(network.config.model_dump_json(warnings=False))
+    return any(part.hooks != expected[name].hooks for name, part in describe(network).items())
+
+
 @lru_cache(maxsize=8)
-def _built(config: str) -> dict[str, Part]:
-    """What a config, as JSON, builds."""
-    return describe(DetectorNetwork(DetectorConfig.model_validate_json(config), device='meta'))
+def _built(config: str) -> DetectorNetwork:
+    return DetectorNetwork(DetectorConfig.model_validate_json(config), device='meta')
+
+
+@lru_cache(maxsize=8)
+def _built_parts(config: str) -> dict[str, Part]:
+    return describe(_built(config))
 
 
 def _part_difference(found: Part, expected: Part, is_root: bool) -> str | None:
     kind = _SAME_CLASS.get(found.kind, found.kind)
     # A detector may be of a class that a user derived.
     if kind is not expected.kind and not (is_root and issubclass(kind, expected.kind)):
-        return f'is {found.kind.__name__}, expected {expected.kind.__name__}'
+        # torch's own quantised and traced modules have the names of those that they replace.
+        same_name = kind.__name__ == expected.kind.__name__
+        told = f'{kind.__module__}.{kind.__qualname__}' if same_name else found.kind.__name__
+        return f'is {told}, expected {expected.kind.__name__}'
     if names := [name for name in found.tensors if name not in expected.tensors]:
         return f'has {names[0]}, which is not in the config'
     # A frozen BatchNorm counts no batches.

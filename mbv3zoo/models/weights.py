@@ -1,4 +1,4 @@
-"""A detector's weights by name: read off a network, and loaded into one, where they must all fit."""
+"""A detector's weights by name, and how they are loaded into a network, where they must all fit."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.models.dtypes import dtype_name, parse_dtype
 from mbv3zoo.models.head_transfer import kept_classes, transfer_head
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.timm_repository import stock_names
 
 _logger = logging.getLogger(__name__)
@@ -31,56 +29,6 @@ class SavedWeights(NamedTuple):
     head: Mapping[str, Tensor]
 
 
-def read_weights(network: DetectorNetwork, dtype: torch.dtype | str | None = None) -> SavedWeights:
-    """The weights of a network as they are saved.
-
-    Args:
-        network: The network.
-        dtype: Type of the floating point tensors, one of `mbv3zoo.models.dtypes.DTYPES`; None keeps theirs.
-
-    Raises:
-        ValueError: `dtype` is another type; or there is NaN or infinity among them, or would be in `dtype`; or float64
-            has more digits than the float32 that they are loaded in.
-    """
-    check_has_weights(network, 'saved')
-    own = _own_weights(network)
-    check_finite(network, 'the detector cannot be saved', own)
-    stored = own if dtype is None else _cast(own, parse_dtype(dtype))
-    _check_digits(stored)
-    stock = _stock_names(network)
-    return SavedWeights(
-        {stock[name]: tensor for name, tensor in stored.items() if name in stock},
-        {name: tensor for name, tensor in stored.items() if name not in stock},
-    )
-
-
-def _cast(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
-    """Weights with floating point tensors in another type; ValueError where a number has none there."""
-    cast = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-    lost = [name for name, tensor in cast.items() if not bool((tensor.isfinite() | ~weights[name].isfinite()).all())]
-    if lost:
-        name, kind, most = lost[0], dtype_name(dtype), torch.finfo(dtype).max
-        raise ValueError(
-            f'the detector cannot be saved in {kind}: NaN or infinity in {len(lost)} '
-            f'{"tensor" if len(lost) == 1 else "tensors"} of the weights, {name} first, whose largest number is '
-            f'{weights[name].double().abs().max():g} where {kind} ends at {most:g}; save in bfloat16, which has the '
-            'range of float32, or leave dtype out'
-        )
-    return cast
-
-
-def _check_digits(weights: Mapping[str, Tensor]) -> None:
-    """Refuses weights in float64 that a detector, which is built in float32, would not have when they are loaded."""
-    doubles = {name: tensor for name, tensor in weights.items() if tensor.dtype == torch.float64}
-    rounded = [name for name, tensor in doubles.items() if not torch.equal(tensor.float().double(), tensor)]
-    if rounded:
-        raise ValueError(
-            f'the detector cannot be saved in float64: it would be loaded in float32, which rounds {len(rounded)} '
-            f'{"tensor" if len(rounded) == 1 else "tensors"} of the weights, {rounded[0]} first; save with '
-            "dtype='float32' to round them now"
-        )
-
-
 def load_saved(network: DetectorNetwork, saved: SavedWeights, class_names: Sequence[str], source: Any) -> None:
     """Loads saved weights. Where the network has other classes, those of the same name are kept; the rest is logged.
 
@@ -93,7 +41,7 @@ def load_saved(network: DetectorNetwork, saved: SavedWeights, class_names: Seque
     Raises:
         ValueError: Some do not fit, or are missing. Nothing was loaded.
     """
-    own = {stock: name for name, stock in _stock_names(network).items()}
+    own = {stock: name for name, stock in stock_tensor_names(network).items()}
     state = {own.get(name, f'backbone ({name})'): tensor for name, tensor in saved.backbone.items()}
     load_weights(network, _adapt_head(network, state | dict(saved.head), tuple(class_names), source), source)
 
@@ -109,7 +57,7 @@ def load_weights(network: DetectorNetwork, state: Mapping[str, Tensor], source: 
     Raises:
         ValueError: Some do not fit, are missing, unknown, or not finite; the first are named. Nothing was loaded.
     """
-    own = _own_weights(network)
+    own = own_weights(network)
     missing = sorted(own.keys() - state.keys())
     unknown = sorted(state.keys() - network.state_dict().keys())
     rows = [
@@ -142,7 +90,7 @@ def check_finite(network: DetectorNetwork, source: Any, weights: Mapping[str, Te
     masks = {name for name, _ in network.named_buffers() if not name.endswith(('running_mean', 'running_var'))}
     found = {
         name: tensor
-        for name, tensor in (_own_weights(network) if weights is None else weights).items()
+        for name, tensor in (own_weights(network) if weights is None else weights).items()
         if not tensor.is_meta and tensor.is_floating_point() and not _is_finite(tensor, name in masks)
     }
     if found:
@@ -219,9 +167,9 @@ def check_loaded(network: DetectorNetwork, stored: Mapping[str, Tensor], source:
 
 def stock_weights(network: DetectorNetwork) -> dict[str, Tensor]:
     """The backbone's weights and statistics by timm's names: what model.safetensors has to hold."""
-    stock = _stock_names(network)
+    stock = stock_tensor_names(network)
     # Older files lack the counters, which only matter to a BatchNorm without momentum.
-    own = _own_weights(network).items()
+    own = own_weights(network).items()
     return {stock[name]: tensor for name, tensor in own if name in stock and not name.endswith('num_batches_tracked')}
 
 
@@ -234,12 +182,12 @@ def _wrong_types(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> lis
     ]
 
 
-def _stock_names(network: DetectorNetwork) -> dict[str, str]:
+def stock_tensor_names(network: DetectorNetwork) -> dict[str, str]:
     """Names in the state dict -> timm's, of the backbone."""
     return {f'backbone.{own}': name for own, name in stock_names(network.backbone).items()}
 
 
-def _own_weights(network: DetectorNetwork) -> dict[str, Tensor]:
+def own_weights(network: DetectorNetwork) -> dict[str, Tensor]:
     """The state dict, with a tensor that layers share (as CoaT's do) once, under its first name."""
     state = network.state_dict(keep_vars=True)
     first = {id(tensor): name for name, tensor in reversed(state.items())}
@@ -255,7 +203,7 @@ def _adapt_head(
         return state
     check_finite(network, source, state)
     head = {}
-    for name, fresh in _own_weights(network).items():
+    for name, fresh in own_weights(network).items():
         # What is of another type or number of channels is told by `load_weights`, with all others that do not fit.
         stored = state.get(name)
         if not name.startswith('head.') or stored is None or not stored.is_floating_point():

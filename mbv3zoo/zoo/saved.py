@@ -20,6 +20,8 @@ from mbv3zoo.zoo.source import Source
 
 if TYPE_CHECKING:
     # At run time in the methods: which detector is saved is told without torch.
+    import torch
+
     from mbv3zoo.models.network import DetectorNetwork
     from mbv3zoo.models.weights import SavedWeights
     from mbv3zoo.zoo.settings import Given
@@ -129,6 +131,17 @@ class SavedSource(Source):
 
         with self.named():
             return SavedWeights(self._saved.backbone, self._saved.head)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that the weights had in memory when they were saved.
+
+        Raises:
+            ValueError: It is none that weights can have.
+        """
+        from mbv3zoo.models.dtypes import parse_dtype
+
+        return parse_dtype(self._saved.config.get('dtype', 'float32'), f'{self.place}: dtype in config.json')
 
     @cached_property
     def _saved(self) -> saved_folder.SavedFiles:

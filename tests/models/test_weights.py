@@ -3,13 +3,13 @@ import torch
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.stored import read_network
 from mbv3zoo.models.weights import (
     SavedWeights,
     check_finite,
     check_size,
     load_saved,
     load_weights,
-    read_weights,
     stock_weights,
 )
 
@@ -22,54 +22,20 @@ def trained():
 
 
 def test_weights_are_read_by_timms_names_and_loaded_again(trained):
-    saved = read_weights(trained)
+    saved = read_network(trained).weights
     assert set(stock_weights(trained)) <= saved.backbone.keys()
     assert not any(name.startswith('backbone.') for name in saved.head)
     network = DetectorNetwork(CONFIG)
     load_saved(network, saved, CONFIG.class_names, 'here')
     state = network.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in trained.state_dict().items())
-    half = read_weights(trained, torch.float16)
+    half = read_network(trained, torch.float16).weights
     assert {tensor.dtype for tensor in half.head.values()} <= {torch.float16, torch.int64}
-
-
-@pytest.mark.parametrize('dtype', [torch.int8, 'int8', torch.bool, torch.float8_e4m3fn, torch.complex64, '', 16])
-def test_weights_are_stored_in_types_that_hold_them(trained, dtype):
-    with pytest.raises(ValueError, match='^dtype must be one of float16, bfloat16, float32, float64'):
-        read_weights(trained, dtype)
-
-
-@pytest.mark.parametrize('name', ['backbone.model.bn1.running_var', 'head.convs.0.bias', 'bounds'])
-def test_a_number_that_a_type_does_not_reach_is_told_with_its_tensor(name):
-    network = DetectorNetwork(CONFIG)
-    network.register_buffer('bounds', torch.tensor([torch.inf, 0]))
-    read_weights(network, 'float16')
-    with torch.no_grad():
-        network.state_dict()[name][-1] = 70000
-    assert read_weights(network, 'bfloat16').head['bounds'].dtype == torch.bfloat16
-    with pytest.raises(
-        ValueError,
-        match=rf'^the detector cannot be saved in float16: NaN or infinity in 1 tensor of the weights, {name} first, '
-        'whose largest number is .* where float16 ends at 65504; save in bfloat16',
-    ):
-        read_weights(network, 'half')
-
-
-@pytest.mark.parametrize('dtype', [None, 'float64'])
-def test_float64_is_stored_where_it_is_loaded_again_as_it_is(trained, dtype):
-    network = DetectorNetwork(CONFIG).double()
-    assert read_weights(network, dtype).head['head.convs.0.bias'].dtype == torch.float64
-    network.head.convs[0].bias.data[0] = 0.1
-    with pytest.raises(
-        ValueError, match="rounds 1 tensor of the weights, head.convs.0.bias first; save with dtype='fl"
-    ):
-        read_weights(network, dtype)
-    assert read_weights(network, 'float32').head['head.convs.0.bias'][0] == torch.tensor(0.1)
 
 
 def test_other_classes_keep_those_of_the_same_name_and_the_log_says_which(trained, caplog):
     network = DetectorNetwork(CONFIG.model_copy(update={'class_names': ('dog', 'owl', 'cat'), 'num_classes': 3}))
-    load_saved(network, read_weights(trained), CONFIG.class_names, 'here')
+    load_saved(network, read_network(trained).weights, CONFIG.class_names, 'here')
     before, after = (n.head.convs[0].bias.detach().view(3, -1) for n in (trained, network))
     assert torch.equal(after[:, [0, 1, 2, 3, 4, 7, 5]], before)
     assert caplog.messages == ['here: kept all but the classes; of these 1 start anew: owl']
@@ -89,7 +55,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded(trained):
 def test_a_config_far_larger_than_its_weights_is_refused_unbuilt(trained):
     check_size(CONFIG, SavedWeights({}, {}), 'here')
     wide = CONFIG.model_copy(update={'neck': 'light'})
-    check_size(wide, read_weights(trained), 'here')
+    check_size(wide, read_network(trained).weights, 'here')
     with pytest.raises(ValueError, match='here: the weights do not fit: .* and 0 are stored'):
         check_size(wide, SavedWeights({}, {}), 'here')
 

@@ -1,0 +1,168 @@
+"""What of a network is saved: that from which `load_saved` makes the same network again, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from pydantic_core import PydanticSerializationError
+from torch import Tensor
+
+from mbv3zoo.config.backbone_args import check_backbone_args
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.models.dtypes import DTYPES, dtype_name, parse_dtype
+from mbv3zoo.models.modes import evaluating
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.no_weights import check_has_weights
+from mbv3zoo.models.structure import built_network, check_built, has_other_hooks
+from mbv3zoo.models.weights import SavedWeights, check_finite, own_weights, stock_tensor_names
+
+# Largest difference of logits that the order of additions may make, in units of the largest one's last place.
+_LAST_PLACES = 8
+_ADVICE = 'undo the change, or make it after loading'
+
+
+class Stored(NamedTuple):
+    """A network as it is saved.
+
+    Attributes:
+        config: Its config, which builds it.
+        weights: Its weights; they lie on the network's device.
+        dtype: Type of its weights in memory, whatever they are stored in.
+    """
+
+    config: DetectorConfig
+    weights: SavedWeights
+    dtype: torch.dtype
+
+
+def read_network(network: DetectorNetwork, dtype: torch.dtype | str | None = None) -> Stored:
+    """What is saved of a network: loaded, it has the same weights and gives the same logits.
+
+    Frozen and synchronised BatchNorms are saved as the BatchNorms of the same numbers, tensors that layers share as one
+    for each.
+
+    Args:
+        network: The network; not fused.
+        dtype: Type that floating point tensors are stored in, one of `mbv3zoo.models.dtypes.DTYPES`; None keeps theirs.
+
+    Raises:
+        ValueError: Its config does not build it, it has no weights or some that are not finite, or `dtype` is another
+            type or does not reach a number.
+    """
+    dtype = None if dtype is None else parse_dtype(dtype)
+    check_has_weights(network, 'saved')
+    config = _checked_config(network)
+    check_built(network)
+    expected = built_network(config)
+    own = _weights(network, expected)
+    check_finite(network, 'the detector cannot be saved', own)
+    if has_other_hooks(network):
+        _check_hooks(network, config, own)
+    in_memory = next(tensor.dtype for tensor in own.values() if tensor.is_floating_point())
+    stored = own if dtype is None else _cast(own, dtype)
+    stock = stock_tensor_names(expected)
+    weights = SavedWeights(
+        {stock[name]: tensor for name, tensor in stored.items() if name in stock},
+        {name: tensor for name, tensor in stored.items() if name not in stock},
+    )
+    return Stored(config, weights, in_memory)
+
+
+def _checked_config(network: DetectorNetwork) -> DetectorConfig:
+    """The config as it is read from config.json; `detector.config` can be replaced by anything."""
+    config = network.config
+    failed = 'the detector cannot be saved with the config that it has: detector.config'
+    if not isinstance(config, DetectorConfig):
+        raise ValueError(f'{failed} is of type {type(config).__name__}, expected a DetectorConfig')
+    try:
+        read = DetectorConfig.parse(config.model_dump(mode='json', warnings=False))
+        check_backbone_args(read.backbone_args, 'it')
+    except PydanticSerializationError as error:
+        raise ValueError(f'{failed} holds a value that JSON has no form for') from error
+    except ValueError as error:
+        raise ValueError(f'{failed} would not be read again: {error}') from error
+    if missing := [name for name in ('mean', 'std') if getattr(read, name) is None]:
+        raise ValueError(
+            f'{failed} has no {missing[0]}; change fields of it by model_copy(update=...), which keeps others'
+        )
+    return read
+
+
+def _weights(network: DetectorNetwork, expected: DetectorNetwork) -> dict[str, Tensor]:
+    """The weights by the names that the network has as its config builds it."""
+    state = {name: tensor.detach() for name, tensor in network.state_dict(keep_vars=True).items()}
+    known, wanted = expected.state_dict(), own_weights(expected)
+    for name in known.keys() - state.keys():
+        # A frozen BatchNorm counts no batches.
+        if name.endswith('num_batches_tracked'):
+            state[name] = torch.zeros_like(known[name], device='cpu')
+    rows = (
+        [f'{name} is not in the config' for name in state.keys() - known.keys()]
+        + [f'{name} is missing' for name in wanted.keys() - state.keys()]
+        + [f'{name} is not dense' for name, tensor in state.items() if not _dense(tensor)]
+    ) or _of_other_types(state, known)
+    if rows:
+        raise ValueError(f'the detector cannot be saved, as it would be loaded as another: {min(rows)}; {_ADVICE}')
+    return _without_shared_memory({name: state[name] for name in wanted})
+
+
+def _dense(tensor: Tensor) -> bool:
+    return isinstance(tensor, Tensor) and tensor.layout == torch.strided and not tensor.is_quantized
+
+
+def _of_other_types(state: Mapping[str, Tensor], known: Mapping[str, Tensor]) -> list[str]:
+    """Tensors whose type is not that of the config's network; all floating ones may have another in common."""
+    types = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    rows = [
+        f'{name} is of type {dtype_name(tensor.dtype)}, expected {dtype_name(known[name].dtype)}'
+        for name, tensor in state.items()
+        if tensor.dtype != known[name].dtype and not (tensor.is_floating_point() and known[name].is_floating_point())
+    ]
+    if not rows and (len(types) > 1 or not types <= set(DTYPES)):
+        names, able = (', '.join(sorted(map(dtype_name, kinds))) for kinds in (types, DTYPES))
+        rows = [f'its floating point tensors are of {names}, expected one of {able}, as float() makes them']
+    return rows
+
+
+def _without_shared_memory(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    seen: set[int] = set()
+    for name, tensor in weights.items():
+        place = tensor.untyped_storage().data_ptr()
+        if place in seen:
+            weights[name] = tensor.clone()
+        seen.add(place)
+    return weights
+
+
+def _cast(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Weights with floating point tensors in another type; ValueError where a number has none there."""
+    cast = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    lost = [name for name, tensor in cast.items() if not bool((tensor.isfinite() | ~weights[name].isfinite()).all())]
+    if lost:
+        name, kind, most = lost[0], dtype_name(dtype), torch.finfo(dtype).max
+        raise ValueError(
+            f'the detector cannot be saved in {kind}: NaN or infinity in {len(lost)} '
+            f'{"tensor" if len(lost) == 1 else "tensors"} of the weights, {name} first, whose largest number is '
+            f'{weights[name].double().abs().max():g} where {kind} ends at {most:g}; save in bfloat16, which has the '
+            'range of float32, or leave dtype out'
+        )
+    return cast
+
+
+def _check_hooks(network: DetectorNetwork, config: DetectorConfig, weights: Mapping[str, Tensor]) -> None:
+    """Refuses hooks that change what the network gives: they are not saved. Those that only look may stay."""
+    plain = DetectorNetwork(config).to(network.mean.device, network.mean.dtype)
+    # The tensors themselves, as memory layouts round otherwise.
+    plain.load_state_dict(weights, strict=False, assign=True)
+    noise = torch.rand(1, config.in_chans, *config.image_size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), evaluating(network) as found, evaluating(plain) as wanted:
+        pairs = list(zip(found(noise.to(network.mean)), wanted(noise.to(network.mean)), strict=True))
+    bounds = [_LAST_PLACES * torch.finfo(y.dtype).eps * y.abs().max() for _, y in pairs]
+    if all(bool((x - y).abs().max() <= bound) for (x, y), bound in zip(pairs, bounds, strict=True)):
+        return
+    raise ValueError(
+        'the detector cannot be saved, as it would be loaded as another: a forward hook changes what it gives, and '
+        f'hooks are not saved; {_ADVICE}'
+    )
