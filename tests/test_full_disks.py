@@ -55,6 +55,21 @@ def everything(folder):
     return {path.relative_to(folder): path.is_file() and path.read_bytes() for path in folder.rglob('*')}
 
 
+@pytest.mark.parametrize('fault', ['full', 'read-only'])
+def test_a_cache_that_cannot_be_written_is_told_and_no_error(tmp_path, data, monkeypatch, caplog, fault):
+    pytest.importorskip('onnxruntime')
+    with mounted(tmp_path / 'disk', '128k') as disk:
+        if fault == 'read-only':
+            subprocess.run(['mount', '-o', 'remount,ro', disk], check=True)
+        monkeypatch.setenv('MBV3ZOO_CACHE', str(disk / 'cache'))
+        run('predict', data['OWN'], SCENE, '--runtime', 'onnxruntime', '--out', tmp_path / 'out')
+        assert (tmp_path / 'out' / 'predictions.json').is_file()
+        (record,) = [record for record in caplog.records if record.levelname == 'WARNING']
+        assert f'nothing is kept in the cache {disk}/cache/graphs: ' in record.getMessage()
+        assert ('the file system is read-only' if fault == 'read-only' else 'the disk is full') in record.getMessage()
+        assert not [path for path in disk.rglob('*') if path.is_file()]
+
+
 @pytest.mark.parametrize('fault', ['little room', 'no room', 'read-only'])
 @pytest.mark.parametrize('name', COMMANDS)
 def test_a_command_ends_in_one_sentence_and_leaves_what_was_there(tmp_path, data, name, fault):

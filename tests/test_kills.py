@@ -11,6 +11,7 @@ from exported_files import needs
 from killed_writers import (
     read_evaluated,
     read_export,
+    read_kept,
     read_new,
     read_package,
     read_save,
@@ -18,6 +19,7 @@ from killed_writers import (
     write_converted,
     write_evaluated,
     write_export,
+    write_kept,
     write_package,
     write_pulled,
     write_save,
@@ -98,6 +100,13 @@ def test_a_dataset_that_is_killed_anywhere(tmp_path):
 @pytest.mark.slow
 def test_a_report_that_is_killed_leaves_the_old_figures_or_the_new(tmp_path):
     assert both(KilledWriter(write_evaluated, read_evaluated, tmp_path).check())
+
+
+@pytest.mark.parametrize('which', ['some', pytest.param('all', marks=pytest.mark.slow)])
+def test_a_graph_that_is_kept_while_the_process_is_killed_is_whole_or_not_there(which, tmp_path):
+    killed = KilledWriter(write_kept, read_kept, tmp_path, old=False)
+    assert any('remove' in words and 'entry.json' in words for words in killed.boundaries)
+    assert both(killed.check(lambda words: which == 'all' or is_decisive(words)))
 
 
 @pytest.mark.parametrize('name', ['openvino', 'ncnn'])

@@ -29,6 +29,7 @@ from mbv3zoo.runtimes.table import FORMATS, format_of
 from mbv3zoo.saving.folder import CARD_NAME, PICTURE_NAME, all_files
 from mbv3zoo.synth import SyntheticConfig, synthesize
 from mbv3zoo.utils.atomic import atomic_write, current
+from mbv3zoo.utils.store import Store
 from mbv3zoo.zoo.resolve import copy_saved
 
 
@@ -234,3 +235,26 @@ def read_package(folder):
     (place,) = parts(path).values()
     files = [place / 'Manifest.json', place / 'Data' / 'weights']
     return {int(file.read_text()) for file in files} | {int(read_certificate(path).info.class_names[0][-1])}
+
+
+def _store(folder):
+    """A store with room for one entry."""
+    with patch.dict('os.environ', MBV3ZOO_CACHE=str(folder)):
+        store = Store('graphs')
+    store.most_bytes = 2000
+    return store
+
+
+def write_kept(folder, version):
+    with tempfile.TemporaryDirectory() as scratch:
+        files = {name: Path(scratch) / name for name in ('model.xml', 'model.bin')}
+        for file in files.values():
+            file.write_bytes(bytes([version]) * 600)
+        # The first one makes room for the second.
+        for key in ('a' * 64, 'b' * 64):
+            assert _store(folder).keep(key, files, {})
+
+
+def read_kept(folder):
+    entry = _store(folder).find('b' * 64)
+    return {data for name in ('model.xml', 'model.bin') for data in (entry / name).read_bytes()} if entry else {None}
