@@ -121,8 +121,11 @@ def cache_folder() -> Path:
         return Path(os.path.expanduser(own)).absolute()
     shared = os.environ.get('XDG_CACHE_HOME', '')
     # As its specification says, a relative path is ignored.
-    root = Path(shared) if os.path.isabs(shared) else Path(os.path.expanduser('~')).absolute() / '.cache'
-    return root / 'mbv3zoo'
+    if os.path.isabs(shared):
+        return Path(shared, 'mbv3zoo')
+    home = os.path.expanduser('~')
+    # A user without a home has no cache either: nothing can be below a device.
+    return Path(home, '.cache', 'mbv3zoo') if os.path.isabs(home) else Path(os.devnull, 'mbv3zoo')
 
 
 def _most_bytes() -> int:

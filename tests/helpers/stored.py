@@ -11,7 +11,7 @@ def keep_many(folder, seed):
     chosen, store = random.Random(seed), Store('graphs')
     store.most_bytes = 3000
     source = Path(folder) / f'source-{seed}'
-    for _ in range(25):
+    for _ in range(10):
         key = chosen.choice('abcd')
         source.write_bytes(key.encode() * 1000)
         assert store.keep(key * 64, {'model': source}, {'seed': seed})
