@@ -21,8 +21,9 @@ from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
 # Boxes of cells that are surer than this of an object are compared: others are in nobody's results.
 _LIVE = 0.01
-# Two detections are the same one where they have one label and overlap more than this.
-_SAME = 0.9
+# Two detections are the same one where they have one label and overlap more than this; or, as boxes thinner than a
+# pixel hardly overlap, where no side is further apart than this, in pixels.
+_SAME, _CLOSE = 0.9, 0.05
 
 
 def compare(detector: DetectorNetwork, exported: ExportedDetector, image: Any, thresholds: Thresholds) -> PictureParity:
@@ -81,7 +82,10 @@ def _compare_maps(
 
 def _compare_kept(kept: Sequence[torch.Tensor], own: Sequence[torch.Tensor]) -> dict[str, float]:
     (boxes, scores, labels), (own_boxes, own_scores, own_labels) = kept, own
-    same = box_iou(boxes, own_boxes) * (labels[:, None] == own_labels[None, :])
+    distance = torch.cdist(boxes, own_boxes, p=torch.inf)
+    # Of several, the nearest; a box without an area overlaps nothing, in torchvision by NaN.
+    overlap = torch.where(distance < _CLOSE, 2 - distance, box_iou(boxes, own_boxes).nan_to_num(0))
+    same = overlap * (labels[:, None] == own_labels[None, :])
     apart, box_apart, score_apart = 0, 0.0, 0.0
     taken = torch.zeros(len(own_boxes), dtype=torch.bool)
     for index in range(len(boxes)):

@@ -5,7 +5,7 @@ from exported_files import SCENE
 
 import mbv3zoo
 from mbv3zoo.export.live import open_live
-from mbv3zoo.export.parity import compare
+from mbv3zoo.export.parity import _compare_kept, compare
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 
 LOW = Thresholds(score_thresh=0.05)
@@ -36,3 +36,16 @@ def test_nothing_to_see(detector):
     blank = np.zeros((50, 80, 3), np.uint8)
     parity = compare(detector, open_live(detector, 'eager'), blank, Thresholds(score_thresh=1))
     assert parity.size == (50, 80) and (parity.kept, parity.kept_apart, parity.kept_boxes_max) == (0, 0, 0)
+
+
+def test_boxes_thinner_than_a_pixel_are_the_same_where_they_lie():
+    flat = [[31.65, 71.9, 31.65, 71.9], [20.0, 18.39, 20.2, 18.39], [20.0, 18.41, 20.2, 18.41], [5.0, 5.0, 25.0, 25.0]]
+    boxes, scores, labels = torch.tensor(flat), torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([0, 1, 1, 0])
+    # In another order, which is told by the scores.
+    own = (boxes.flip(0) + 0.003, scores.flip(0), labels.flip(0))
+    found = _compare_kept((boxes, scores, labels), own)
+    assert (found['kept'], found['kept_apart'], found['kept_scores_max']) == (4, 0, 0)
+    moved = _compare_kept((boxes, scores, labels), (boxes + 0.3, scores, labels))
+    assert moved['kept_apart'] == 6  # but for the one with an area
+    relabelled = _compare_kept((boxes, scores, labels), (boxes, scores, 1 - labels))
+    assert relabelled['kept_apart'] == 8
