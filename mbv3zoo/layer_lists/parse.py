@@ -102,6 +102,8 @@ def parse_layer_list(data: Mapping[str, Any], source: Any) -> LayerList:
     args = (*detect.args, *(data['nc'], anchors)[len(detect.args) :])
     if len(args) != 2:
         raise ValueError(f'{source}: Detect takes [nc, anchors], given {list(detect.args)}')
+    if args[0] != data['nc']:
+        raise ValueError(f'{source}: nc is {data["nc"]!r}, and Detect has {args[0]!r} classes; give the same, or nc')
     activation = 'silu' if data.get('activation') is None else data['activation']
     return LayerList(
         num_classes=args[0],
@@ -145,6 +147,8 @@ class _Reader:
             raise ValueError(f'{place}: from {row[0]!r} is before the picture')
         values = [self.value(arg, place) for arg in args]
         if block in ('Detect', 'Segment'):
+            if repeats != 1:
+                raise ValueError(f'{place}: number must be 1, given {repeats}')
             # Anchors have other bounds than arguments; the config checks them.
             return LayerRow.model_construct(sources=tuple(sources), repeats=1, block=block, args=tuple(values))
         return LayerRow.parse({'sources': sources, 'repeats': repeats, 'block': block, 'args': values}, place)

@@ -272,7 +272,7 @@ class DetectorNetwork(nn.Module):
             fit = [max(-(-side // unit), 1) * unit for side in (height, width)]
             raise ValueError(
                 f'height and width must be multiples of {unit}, given {height} x {width}; '
-                f'pad to {fit[0]} x {fit[1]}, or use predict(), which does'
+                f'pad to {fit[0]} x {fit[1]}, or call predict() with image_size=({fit[0]}, {fit[1]}), which pads'
             )
 
 

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -135,3 +136,33 @@ def test_anchors_of_the_coarsest_stride_first(build, text, change, caplog):
     assert build(text.replace(*change)).config == expected
     (said,) = [record.message for record in caplog.records]
     assert 'my.yaml: its anchors' in said and 'in reverse order, as YOLOv5 does' in said
+
+
+def test_an_image_size_that_does_is_named(build):
+    detector = build(P6, device='cpu').eval()
+    with pytest.raises(ValueError, match=r'multiples of 64, given 96 x 96; .* image_size=\(128, 128\), which pads'):
+        detector.predict(np.zeros((90, 90, 3), np.uint8), image_size=96)
+    detector.predict(np.zeros((90, 90, 3), np.uint8), image_size=128)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (('[nc, anchors]', '[3, anchors]'), 'nc is 80, and Detect has 3 classes'),
+        (('[[17, 20, 23], 1, Detect', '[[17, 20, 23], 2, Detect'), r'row 24 \(Detect\): number must be 1, given 2'),
+        (('[[17, 20, 23], 1', '[[23, 20, 17], 1'), r'strides \[32, 16, 8\]; expected each once, finest first; reorder'),
+        (('[[17, 20, 23], 1', '[[17, 20, 20], 1'), r'strides \[8, 16, 16\]; expected each once'),
+        ((ANCHORS, 'anchors: [[10,13], [116,90]]\n'), 'anchors must hold 3 lists of equal length'),
+    ],
+)
+def test_a_detect_row_that_does_not_fit(build, change, words):
+    assert change[0] in official()
+    with pytest.raises(ValueError, match=f'my.yaml: .*{words}'):
+        build(official().replace(*change))
+
+
+def test_a_list_of_two_levels_with_the_coarsest_first(build, caplog):
+    text = official().replace(ANCHORS, 'anchors: [[60,40], [12,12]]\n').replace('[[17, 20, 23], 1', '[[20, 23], 1')
+    detector = build(text)
+    assert detector.strides == (16, 32) and detector.config.anchors == (((12, 12),), ((60, 40),))
+    assert 'in reverse order' in caplog.text

@@ -112,7 +112,7 @@ def test_shapes_with_other_anchors_and_classes():
         (torch.rand(1, 64, 64, 3), 'given [1, 64, 64, 3]'),
         (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), 'divide by 255'),
         (torch.zeros(1, 3, 64, 64, dtype=torch.int64), 'torch.int64'),
-        (torch.rand(1, 3, 65, 64), 'given 65 x 64; pad to 96 x 64'),
+        (torch.rand(1, 3, 65, 64), 'given 65 x 64; pad to 96 x 64, or call predict() with image_size=(96, 64)'),
         (torch.rand(1, 3, 100, 20), 'given 100 x 20; pad to 128 x 32'),
         (torch.rand(1, 3, 0, 64), 'given 0 x 64; pad to 32 x 64'),
         (torch.rand(2, 3, 0, 0), 'given 0 x 0; pad to 32 x 32'),
