@@ -8,13 +8,15 @@ from typing import Any, Unpack
 
 import torch
 
+from mbv3zoo.cards.folder import renew_card
+from mbv3zoo.cards.mark import detector_mark
 from mbv3zoo.cards.render import render_card
 from mbv3zoo.detections import Detections
 from mbv3zoo.export.kept import kept_live
 from mbv3zoo.export.live import check_options
 from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
-from mbv3zoo.licenses import check_allowed
+from mbv3zoo.licenses import check_allowed, license_id, under_license
 from mbv3zoo.models.dtypes import dtype_name
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
@@ -219,7 +221,8 @@ class Detector(DetectorNetwork):
             dtype: Type that floating point weights are stored in; None keeps theirs. `torch.float16` halves the file.
             card_data: Facts for the model card; see `mbv3zoo.cards.render.render_card`.
             picture: A PNG of predictions, which the card shows.
-            keep_card: Whether a README.md that is there stays: people edit their cards.
+            keep_card: Whether what people wrote into a README.md that is there stays. What the library wrote there is
+                renewed with the weights; its figures and picture stay only where these are the same weights.
 
         Raises:
             ValueError: The detector is fused: its weights no longer fit its config.
@@ -233,7 +236,16 @@ class Detector(DetectorNetwork):
         if self.fused:
             raise ValueError('a fused detector cannot be saved; save it first, then call fuse()')
         stored = read_network(self, dtype)
-        config = stored.config
+        facts: dict[str, Any] = {
+            'stock': stock_architecture(stored.config.backbone, stored.config.backbone_args) is not None,
+            'picture': picture is not None,
+            'mark': detector_mark(stored.config, *stored.weights),
+            **(card_data or {}),
+        }
+        config, license = stored.config, facts.get('license')
+        if license is not None:
+            facts['license'] = license = license_id(license)
+            config = config.model_copy(update={'licenses': under_license(config.licenses, license)})
         data = {
             **timm_config(self.backbone, config),
             'library_name': 'mbv3zoo',
@@ -242,13 +254,12 @@ class Detector(DetectorNetwork):
         }
         if stored.dtype != torch.float32:
             data['dtype'] = dtype_name(stored.dtype)
-        facts: dict[str, Any] = {
-            'stock': stock_architecture(config.backbone, config.backbone_args) is not None,
-            'picture': picture is not None,
-        }
-        card = render_card(config, sum(p.numel() for p in self.parameters()), **facts, **(card_data or {}))
-        pictures = {saved_folder.PICTURE_NAME: picture} if picture else {}
-        return saved_folder.save_folder(folder, data, *stored.weights, card, pictures=pictures, keep_card=keep_card)
+        card = render_card(config, sum(p.numel() for p in self.parameters()), **facts)
+        renewed = renew_card(Path(folder), card, keep=keep_card, license=license)
+        more = {**({saved_folder.PICTURE_NAME: picture} if picture else {}), **renewed.aside}
+        return saved_folder.save_folder(
+            folder, data, *stored.weights, renewed.text, more=more, outdated=renewed.outdated
+        )
 
     def push_to_hub(
         self,
@@ -264,7 +275,8 @@ class Detector(DetectorNetwork):
         Args:
             repo_id: 'organisation/name'.
             dtype: As in `save_pretrained`.
-            license: The licence to publish the weights under, by default what their record asks for.
+            license: The licence to publish the weights under, whatever the repository's card says; by default the one
+                that a person wrote there, or what the weights' record asks for.
             allow_licenses: Licences in the record that are not to be asked about; see `mbv3zoo.licenses.check_push`.
             **options: `token`, `private`, `revision`, `commit_message`, `create_pr`; see
                 `mbv3zoo.hub.PushOptions`.

@@ -150,7 +150,7 @@ def fresh_record(
     if pretrained or build_args.get('checkpoint_path'):
         part = _stricter(part, declared.backbone)
     imported = NO_WEIGHTS if declared.imported == LicensedPart() else declared.imported
-    return LicenseRecord(backbone=part, imported=imported, data=declared.data)
+    return LicenseRecord(backbone=part, imported=imported, data=declared.data, weights=declared.weights)
 
 
 def _stricter(known: LicensedPart, declared: LicensedPart) -> LicensedPart:
@@ -181,7 +181,12 @@ def trained_on(record: LicenseRecord, dataset: str, license: str | None = None) 
 
 
 def weights_license(record: LicenseRecord) -> str:
-    """The licence of the detector's weights: the most restrictive one that counts (see the module).
+    """The licence of the detector's weights: the one that somebody named, else the one that follows from the parts."""
+    return record.weights or derived_license(record)
+
+
+def derived_license(record: LicenseRecord) -> str:
+    """The licence that follows from the parts: the most restrictive one that counts (see the module).
 
     Returns:
         A licence id; apache-2.0 if no part is more restrictive; 'unknown' if that of the backbone's or of imported
@@ -191,6 +196,20 @@ def weights_license(record: LicenseRecord) -> str:
     if UNKNOWN in found:
         return UNKNOWN
     return max([DEFAULT_LICENSE, *found], key=_rank)
+
+
+def under_license(record: LicenseRecord, license: str) -> LicenseRecord:
+    """The record of weights that are given under a licence; it is recorded where it does not follow from the parts.
+
+    Args:
+        record: The record before.
+        license: A licence id.
+
+    Raises:
+        ValueError: It is not a licence id.
+    """
+    license = license_id(license)
+    return record.model_copy(update={'weights': None if license == derived_license(record) else license})
 
 
 def check_push(record: LicenseRecord, declared: str | None = None, allow: Iterable[str] = ()) -> None:
@@ -204,7 +223,7 @@ def check_push(record: LicenseRecord, declared: str | None = None, allow: Iterab
     Raises:
         ValueError: A part may not be redistributed, not under `declared`, or its licence is unknown.
     """
-    declared = _id(declared or DEFAULT_LICENSE)
+    declared = license_id(declared or DEFAULT_LICENSE)
     allowed = _ids(allow)
     reasons = [
         f'{label} ({_shown(part)}) {reason}'
@@ -228,9 +247,10 @@ def check_allowed(record: LicenseRecord, allow_licenses: Iterable[str] | None) -
     if allow_licenses is None:
         return
     allowed = _ids(allow_licenses)
-    refused = [
-        f'{label} ({_shown(part)})' for label, part, _ in _counting(record) if not {part.license, 'any'} & allowed
-    ]
+    # A licence that was named for the whole is asked about too.
+    named = [('the weights', LicensedPart(license=record.weights))] if record.weights else []
+    parts = [*named, *((label, part) for label, part, _ in _counting(record))]
+    refused = [f'{label} ({_shown(part)})' for label, part in parts if not {part.license, 'any'} & allowed]
     if refused:
         raise ValueError(
             f'the licence of {" and ".join(refused)} is not in allow_licenses={sorted(allowed)}; add it, or take other '
@@ -303,9 +323,14 @@ def _part(license: Any, source: Any) -> LicensedPart:
         return LicensedPart(source=source)
 
 
-def _id(license: str) -> str:
+def license_id(license: str) -> str:
+    """A licence id as it is recorded: 'apache-2.0' for 'Apache 2.0'.
+
+    Raises:
+        ValueError: It is none.
+    """
     return LicensedPart.parse({'license': license}, 'not a licence id').license
 
 
 def _ids(licenses: Iterable[str]) -> set[str]:
-    return {_id(name) for name in ([licenses] if isinstance(licenses, str) else licenses)}
+    return {license_id(name) for name in ([licenses] if isinstance(licenses, str) else licenses)}

@@ -9,10 +9,12 @@ from mbv3zoo.licenses import (
     backbone_license,
     check_allowed,
     check_push,
+    derived_license,
     fresh_record,
     hub_license,
     license_rows,
     trained_on,
+    under_license,
     weights_license,
 )
 
@@ -240,6 +242,21 @@ def test_allowed_licences():
         check_allowed(LicenseRecord(), ['apache-2.0'])
     with pytest.raises(ValueError, match='the data'):
         check_allowed(record(data='cc-by-nc-4.0'), ['apache-2.0'])
+
+
+def test_a_licence_that_was_named_for_the_whole():
+    ours = record()
+    named = under_license(ours, 'AGPL 3.0')
+    assert named.weights == weights_license(named) == 'agpl-3.0' and derived_license(named) == 'apache-2.0'
+    assert under_license(named, 'apache-2.0') == ours and under_license(named, 'mit').weights == 'mit'
+    assert trained_on(named, 'cats').weights == 'agpl-3.0'
+    # Whoever opens it is asked about it; whoever publishes it again may name another one.
+    check_allowed(named, ['agpl-3.0'])
+    with pytest.raises(ValueError, match=r'the weights \(agpl-3.0\) is not in'):
+        check_allowed(named, ['apache-2.0'])
+    check_push(named, 'mit')
+    with pytest.raises(ValueError, match='not a licence id'):
+        under_license(ours, 'a|b')
 
 
 def test_rows():

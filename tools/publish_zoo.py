@@ -212,10 +212,11 @@ def differing(api: HfApi, item: Item, found: ModelInfo | None, card: str | None)
     contents: dict[str, Path | bytes] = dict(item.files())
     if card is not None:
         contents[CARD_NAME] = card.encode('utf-8')
+    outdated: tuple[str, ...] = ()
     if found and card is not None:
         # What people wrote into the card on the Hub stays there when the detector is pushed, and is no difference.
-        contents = merge_with_hub(api, contents, found)
-    return [name for name, content in contents.items() if not is_same(content, stated.get(name))]
+        contents, outdated = merge_with_hub(api, contents, found)
+    return [*(name for name, content in contents.items() if not is_same(content, stated.get(name))), *outdated]
 
 
 def write_table(path: Path, org: str | None) -> None:

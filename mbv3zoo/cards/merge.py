@@ -1,56 +1,109 @@
-"""Updating a published model card: the library's part is replaced, what people wrote stays."""
+"""Updating a model card: what the library wrote is renewed with the weights, what people wrote stays."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import yaml
 from huggingface_hub import RepoCard
 
 from mbv3zoo.cards.bounds import check_card
+from mbv3zoo.cards.license import license_of, state_license
+from mbv3zoo.cards.mark import find_mark, mark_line
+from mbv3zoo.cards.metadata import explicit_license, merge_metadata
+from mbv3zoo.cards.sources import HEADING, metadata_of, written_metadata
+from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.saving.folder import PICTURE_NAME
 
 BEGIN = '<!-- mbv3zoo:begin -->'
 END = '<!-- mbv3zoo:end -->'
 
-# True of the weights that are pushed, whatever stood there before. All other values are the repository's once it has
-# them: people correct a licence or add a language there.
-_OWNED = ('library_name', 'pipeline_tag', 'model-index')
-# These two say more about `license`, so they come with it.
-_LICENSE_DETAILS = ('license_name', 'license_link')
+_FIGURES = 'model-index'
+# How the card shows the picture of predictions.
+PICTURE = f'({PICTURE_NAME})'
+_CLASSES = re.compile(r'^An object detector for .*$', re.MULTILINE)
+# The section about what a detector was made from.
+_SOURCES = re.compile(rf'(?s)^{HEADING}\n.*?(?=\nMade with `)', re.MULTILINE)
 
 
-def merge_card(old: str, new: str) -> str:
-    """Replaces the library's part of a card.
+def merge_card(
+    old: str,
+    new: str,
+    *,
+    same_weights: bool | None = None,
+    before: LicenseRecord | None = None,
+    license: str | None = None,
+) -> str:
+    """Renews what the library wrote in a card.
 
     The library's text is between the lines `BEGIN` and `END`; all other text was written by people and stays.
     Paragraphs that people wrote into `new` are appended, unless `old` has them. A card without the two lines was
     written entirely by hand: of an old one only the metadata is updated, a new one replaces the library's part.
-    Metadata: `library_name`, `pipeline_tag` and `model-index` are taken from `new`, `tags` are joined, all other keys
-    keep their value in `old`.
+    If both are about the same weights, the figures and the text of `old` stay, unless `new` has its own.
+    The metadata that the library writes are taken from `new`, except where a person corrected them; `tags` are joined,
+    and all other keys keep their value in `old`.
 
     Args:
-        old: README.md in the repository.
-        new: README.md to publish. Merging it again changes nothing.
+        old: README.md that is there.
+        new: README.md for the weights. Merging it again changes nothing.
+        same_weights: Whether both are about the same weights; None compares the digests in their text.
+        before: The record of the weights that `old` is about, by which the library's metadata are known in a card that
+            was written by hand.
+        license: A licence that was given explicitly: it counts, whatever stands in `old`.
 
     Returns:
-        The card to publish.
+        The card to write.
 
     Raises:
         ValueError: The metadata of one of them cannot be read.
     """
     old_card, new_card = _parse(old, 'the repository'), _parse(new, 'the folder')
     old_data, new_data = old_card.data.to_dict(), new_card.data.to_dict()
-    data = _merge_data(old_data, new_data)
-    text = _merge_text(old_card.text, new_card.text)
+    old_part, new_part = library_part(old_card.text), library_part(new_card.text)
+    if same_weights is None:
+        mark = find_mark(old_part)
+        same_weights = mark is not None and mark == find_mark(new_part)
+    new_text = new_card.text
+    if same_weights and _says_less(new_data, new_part, old_data):
+        new_data = {**new_data, _FIGURES: old_data.get(_FIGURES)}
+        if old_part and new_part:
+            kept = _with_sources(old_part, new_part)
+            new_text = new_text.replace(new_part, kept)
+            # Its dataset is the one that the figures were measured on.
+            new_data['datasets'] = written_metadata(kept).get('datasets')
+    written = written_metadata(old_part) if old_part else metadata_of(before) if before else {}
+    data = merge_metadata(old_data, new_data, written, license)
+    text = _stating(data, _merge_text(old_card.text, new_text))
     if data == old_data:
         # As it was written: with its comments and its order.
         return old.removesuffix(old_card.text) + text
-    old_card.data.__dict__.clear()
-    old_card.data.__dict__.update(data)
-    old_card.text = text
-    return str(old_card)
+    return _with_data(old_card, data, text)
+
+
+def with_license(card: str, license: str | None = None) -> str:
+    """A card under a licence: in its metadata, and in the library's part of its text.
+
+    Args:
+        card: README.md.
+        license: A licence id; None states the one in the metadata in the text as well.
+
+    Raises:
+        ValueError: The metadata cannot be read.
+    """
+    parsed = _parse(card, 'the folder')
+    old = parsed.data.to_dict()
+    given = {} if license is None else explicit_license(old, license)
+    data = {key: value for key, value in {**old, **given}.items() if value is not None}
+    text = _stating(data, parsed.text)
+    return card.removesuffix(parsed.text) + text if data == old else _with_data(parsed, data, text)
+
+
+def library_part(text: str) -> str:
+    """The library's part of a card, with its two lines; '' where it was written entirely by hand."""
+    parts = _split(text)
+    return '' if parts is None else parts[1]
 
 
 def edit_library_part(card: str, edit: Callable[[str], str]) -> str:
@@ -69,19 +122,35 @@ def _parse(content: str, whose: str) -> RepoCard:
         ) from error
 
 
-def _merge_data(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    data = {key: new.get(key) if key in _OWNED else value for key, value in old.items()}
-    added = {key: value for key, value in new.items() if key not in data}
-    if 'license' in old:
-        added = {key: value for key, value in added.items() if key not in _LICENSE_DETAILS}
-    data |= added
-    if 'tags' in old and 'tags' in new:
-        data['tags'] = list(dict.fromkeys([*_listed(old['tags']), *_listed(new['tags'])]))
-    return {key: value for key, value in data.items() if value is not None}
+def _with_data(card: RepoCard, data: Mapping[str, Any], text: str) -> str:
+    card.data.__dict__.clear()
+    card.data.__dict__.update(data)
+    card.text = text
+    return str(card)
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+def _stating(data: Mapping[str, Any], text: str) -> str:
+    license = license_of(data)
+    return text if license is None else edit_library_part(text, lambda part: state_license(part, license))
+
+
+def _says_less(new_data: Mapping[str, Any], new_part: str, old_data: Mapping[str, Any]) -> bool:
+    """Whether a card has no figures where the old one of the same weights has some, or nothing about their making."""
+    if new_data.get(_FIGURES):
+        return False
+    return bool(old_data.get(_FIGURES)) or not ('\n## Training\n' in new_part or PICTURE in new_part)
+
+
+def _with_sources(old_part: str, new_part: str) -> str:
+    """The library's part as it was, with what the weights were made from by the new one."""
+    sources, mark = _SOURCES.search(new_part), find_mark(new_part)
+    plain = old_part.replace('\r\n', '\n')
+    part = plain if sources is None else _SOURCES.sub(lambda _: sources[0], plain)
+    if PICTURE in new_part and PICTURE not in part:
+        part = _CLASSES.sub(lambda line: f'{line[0]}\n\n![predictions]{PICTURE}', part, count=1)
+    if mark is not None and find_mark(part) is None:
+        part = part.replace(END, f'{mark_line(mark)}\n{END}')
+    return old_part if part == plain else part
 
 
 def _merge_text(old: str, new: str) -> str:

@@ -7,14 +7,16 @@ import re
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 
+from mbv3zoo.cards.license import license_sentence
+from mbv3zoo.cards.mark import mark_line
 from mbv3zoo.cards.merge import BEGIN, END
+from mbv3zoo.cards.sources import HEADING, base_models, datasets, is_hub_id, is_repo_name
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
+from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.training import TrainConfig
-from mbv3zoo.licenses import NO_WEIGHTS, UNKNOWN, hub_license, license_rows, weights_license
+from mbv3zoo.licenses import hub_license, license_rows, weights_license
 from mbv3zoo.models.neck_table import NECKS
 from mbv3zoo.saving.folder import PICTURE_NAME
 
@@ -40,7 +42,7 @@ _TEMPLATE = """---
 {{ begin }}
 # {{ title }}
 
-An object detector for {{ config.num_classes }} classes: {{ classes }}.
+{{ classes }}
 {%- if picture %}
 
 ![predictions]({{ picture }})
@@ -95,16 +97,14 @@ COCO average precision on {{ measured_on }}.
 - {{ limit }}
 {%- endfor %}
 
-## Licences
-| part | licence | source |
-|---|---|---|
-{%- for part, license, from_where in licenses %}
-| {{ part }} | {{ license }} | {{ from_where }} |
-{%- endfor %}
+{{ licenses }}
 
-The weights as a whole: {{ license }}.{{ license_note }}
+{{ license }}
 
 Made with `{{ command }}`.
+{%- if mark %}
+{{ mark }}
+{%- endif %}
 {{ end }}
 """
 
@@ -122,6 +122,7 @@ def render_card(
     stock: bool = True,
     license: str | None = None,
     command: str = 'mbv3zoo.create_detector',
+    mark: str = '',
 ) -> str:
     """README.md with the Hub's metadata.
 
@@ -135,8 +136,9 @@ def render_card(
         train: How it was trained.
         picture: Show `predictions.png`, to be saved beside the card.
         stock: Whether timm has the architecture of the backbone, so that it can load it from the repository.
-        license: Licence id of the weights; None derives it from `config.licenses`.
+        license: Licence id of the weights; None takes that of `config.licenses`.
         command: What made the detector.
+        mark: Which weights it is about (`mbv3zoo.cards.mark.detector_mark`).
     """
     title = _text(name) or f'{config.backbone} detector'
     license = license or weights_license(config.licenses)
@@ -148,13 +150,14 @@ def render_card(
         library_name='mbv3zoo',
         pipeline_tag='object-detection',
         tags=['object-detection', 'mbv3zoo', 'timm'],
-        base_model=_base_models(config) or None,
-        datasets=_datasets(config, dataset) or None,
-        model_name=title,
+        base_model=base_models(config.licenses) or None,
+        datasets=datasets(config.licenses, dataset) or None,
+        # Of `model-index` only.
+        model_name=title if figures else None,
         eval_results=[
             EvalResult(
                 task_type='object-detection',
-                dataset_type=dataset if _is_hub_id(dataset) else _slug(dataset),
+                dataset_type=dataset if is_hub_id(dataset) else _slug(dataset),
                 dataset_name=dataset or 'custom',
                 dataset_split=split or None,
                 metric_type=metric_type,
@@ -174,23 +177,34 @@ def render_card(
         title=title,
         config=config,
         neck=_neck(config),
-        classes=_text(_some(config.class_names, 30)),
+        classes=classes_line(config),
         picture=PICTURE_NAME if picture else '',
         parameters=parameters,
         data=_cell(dataset) or 'not recorded',
-        source=repr(name if _is_repo_name(name) else 'organisation/name'),
+        source=repr(name if is_repo_name(name) else 'organisation/name'),
         stock=stock,
-        timm_source=repr(f'hf-hub:{name if _is_hub_id(name) else "organisation/name"}'),
+        timm_source=repr(f'hf-hub:{name if is_hub_id(name) else "organisation/name"}'),
         figures=figures,
         measured_on=measured_on,
         train=_settings(train),
         limits=_limits(config, metrics, measured_on if figures else ''),
-        licenses=[tuple(map(_cell, row)) for row in license_rows(config.licenses)],
-        license=_text(license),
-        license_note=_license_note(license),
+        licenses=license_table(config.licenses),
+        license=license_sentence(_text(license)),
         command=_text(command),
+        mark=mark_line(mark) if mark else '',
     )
     return str(card)
+
+
+def classes_line(config: DetectorConfig) -> str:
+    """The sentence of a card that names the classes."""
+    return f'An object detector for {config.num_classes} classes: {_text(_some(config.class_names, 30))}.'
+
+
+def license_table(record: LicenseRecord) -> str:
+    """The section of a card about what a detector was made from, without the licence of the whole."""
+    rows = ['| ' + ' | '.join(map(_cell, row)) + ' |' for row in license_rows(record)]
+    return '\n'.join([HEADING, '| part | licence | source |', '|---|---|---|', *rows])
 
 
 def _figures(metrics: Any) -> list[tuple[str, str, float]]:
@@ -239,34 +253,6 @@ def _limits(config: DetectorConfig, metrics: Any, measured_on: str) -> list[str]
         worst = min(known, key=known.__getitem__)
         limits.append(f'The weakest class is {_text(worst)}, with an AP of {known[worst]:.2f}.')
     return limits
-
-
-def _license_note(license: str) -> str:
-    if license != UNKNOWN:
-        return ''
-    return ' Ask whoever made them before you pass them on, or use them commercially.'
-
-
-def _base_models(config: DetectorConfig) -> list[str]:
-    parts = (config.licenses.backbone, config.licenses.imported)
-    return [part.source for part in parts if part.license != NO_WEIGHTS.license and _is_hub_id(part.source)]
-
-
-def _datasets(config: DetectorConfig, dataset: str) -> list[str]:
-    names = dict.fromkeys([*(part.source for part in config.licenses.data), dataset])
-    return [name for name in names if _is_hub_id(name)]
-
-
-def _is_repo_name(name: str) -> bool:
-    try:
-        validate_repo_id(name)
-    except HFValidationError:
-        return False
-    return True
-
-
-def _is_hub_id(name: str) -> bool:
-    return name.count('/') == 1 and _is_repo_name(name)
 
 
 def _slug(name: str) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from mbv3zoo.config.base import Config
 from mbv3zoo.config.types import one_line
@@ -49,3 +56,10 @@ class LicenseRecord(Config):
     """Weights converted from another library, such as 'agpl-3.0' for YOLOv5's; 'none' if there are none."""
     data: Annotated[tuple[LicensedPart, ...], BeforeValidator(_one_or_many), Field(max_length=100)] = ()
     """Datasets it was trained on, in order; empty if none was recorded."""
+    weights: LicenseId | None = None
+    """Licence that somebody named for the weights as a whole (`license=`); None if it follows from the parts."""
+
+    @model_serializer(mode='wrap')
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files without such a licence are those of earlier versions, which would refuse the key."""
+        return {key: value for key, value in write(self).items() if (key, value) != ('weights', None)}

@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Unpack, overload
 
-from huggingface_hub import ModelCard
-from yaml import YAMLError
-
 from mbv3zoo import hub
-from mbv3zoo.cards.bounds import CARD_LIMIT, check_card
-from mbv3zoo.cards.merge import edit_library_part
-from mbv3zoo.licenses import check_push, hub_license
+from mbv3zoo.cards.bounds import CARD_LIMIT
+from mbv3zoo.cards.folder import folder_mark, names_same_classes
+from mbv3zoo.cards.license import card_license
+from mbv3zoo.cards.mark import find_mark
+from mbv3zoo.cards.merge import edit_library_part, library_part, merge_card, with_license
+from mbv3zoo.cards.render import license_table, render_card
+from mbv3zoo.licenses import check_push, license_id
+from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.timm_repository import stock_architecture
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.utils.text import read_bytes
@@ -53,7 +56,8 @@ def publish_folder(
     Args:
         folder: The folder; it is not changed.
         repo_id: 'organisation/name'.
-        license: The licence to publish the weights under; by default the one that the folder's card names.
+        license: The licence to publish the weights under, whatever the cards say; by default the one that a person
+            wrote into the repository's card, or that the folder's card names.
         allow_licenses: Licences of what the weights were made from that are not to be asked about, or 'any'.
         dry_run: Do not use the network; only tell what would be pushed.
         **options: `token`, `private`, `revision`, `commit_message`, `create_pr`; see `mbv3zoo.hub.PushOptions`.
@@ -67,6 +71,7 @@ def publish_folder(
         ConnectionError: The Hub cannot be reached, or failed to answer. Publishing again is safe.
     """
     folder, allowed = Path(folder), tuple(allow_licenses)
+    license = None if license is None else license_id(license)
     licenses = read_folder_config(folder).licenses
     card = published_card(folder, repo_id, license, allowed)
 
@@ -76,7 +81,9 @@ def publish_folder(
         except ValueError as error:
             raise ValueError(f'{repo_id} has a card that keeps its licence: {error}. Correct the card there') from error
 
-    return hub.push_folder(folder, repo_id, card=card, check_card=check_merged, dry_run=dry_run, **options)
+    return hub.push_folder(
+        folder, repo_id, card=card, license=license, check_card=check_merged, dry_run=dry_run, **options
+    )
 
 
 def published_card(folder: Path, repo_id: str, license: str | None = None, allow_licenses: Iterable[str] = ()) -> str:
@@ -92,31 +99,27 @@ def published_card(folder: Path, repo_id: str, license: str | None = None, allow
     if not path.is_file():
         raise saved_folder.no_card(folder)
     text = read_bytes(path, CARD_LIMIT, 'a card').decode('utf-8-sig')
-    if license and license != card_license(text):
-        card = ModelCard(text, ignore_metadata_errors=True)
-        card.data['license'], card.data['license_name'] = hub_license(license)
-        text = str(card)
+    card_license(text)  # in bounds, before it is parsed
+    text = with_license(_of_these_weights(folder, text), None if license is None else license_id(license))
     check_push(read_folder_config(folder).licenses, card_license(text), allow_licenses)
     return edit_library_part(text, lambda part: _name_repository(part, repo_id))
 
 
-def card_license(card: str) -> str | None:
-    """The licence that a card's metadata name, or None.
-
-    Args:
-        card: Its text.
-
-    Raises:
-        ValueError: The metadata cannot be read, or are larger than those of any card.
-    """
-    try:
-        check_card(card)
-    except (ValueError, YAMLError) as error:
-        raise ValueError(f'{saved_folder.CARD_NAME}: {error}') from error
-    data = ModelCard(card, ignore_metadata_errors=True).data
-    license = data.get('license')
-    name = data.get('license_name') if license == 'other' else None
-    return name or (license if isinstance(license, str) else None)
+def _of_these_weights(folder: Path, text: str) -> str:
+    """The card of a folder, with what the library wrote renewed where it is about others than the weights beside it."""
+    part = library_part(text)
+    if not part:
+        return text
+    config, mark = folder_mark(folder)
+    known = find_mark(part)
+    if known == mark and license_table(config.licenses) in part:
+        return text
+    parameters = sum(p.numel() for p in DetectorNetwork(config, device='meta').parameters())
+    stock = stock_architecture(config.backbone, config.backbone_args) is not None
+    card = render_card(config, parameters, stock=stock, mark=mark)
+    # An older version did not say which weights it is about.
+    same = known == mark or (known is None and names_same_classes(part, library_part(card)))
+    return merge_card(text, card, same_weights=same)
 
 
 def _name_repository(text: str, repo_id: str) -> str:

@@ -6,18 +6,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import CommitOperationAdd, HfApi, constants
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from huggingface_hub.hf_api import ModelInfo
 
 from mbv3zoo.cards.bounds import CARD_LIMIT
-from mbv3zoo.cards.merge import merge_card
+from mbv3zoo.cards.folder import names_same_classes, outdated_files
+from mbv3zoo.cards.license import card_license, config_under
+from mbv3zoo.cards.mark import find_mark
+from mbv3zoo.cards.merge import library_part, merge_card
+from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.hub.arguments import check_repo_id, check_revision, check_token
 from mbv3zoo.hub.download import LIBRARY
 from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
-from mbv3zoo.hub.integrity import is_same, stated_files
+from mbv3zoo.hub.integrity import Stated, is_same, stated_files
 from mbv3zoo.hub.xet import Transfers
-from mbv3zoo.saving.folder import CARD_NAME, all_files, no_card
+from mbv3zoo.saving.config import parse_config
+from mbv3zoo.saving.folder import CARD_NAME, CONFIG_LIMIT, CONFIG_NAME, WEIGHT_NAMES, all_files, no_card
 from mbv3zoo.utils.disk import temporary_folder
+from mbv3zoo.utils.json import parse_settings
 from mbv3zoo.utils.text import read_bytes
 from mbv3zoo.version import __version__
 
@@ -40,12 +46,14 @@ def push_folder(
     create_pr: bool = False,
     dry_run: bool = False,
     card: str | None = None,
+    license: str | None = None,
     check_card: Callable[[str], None] | None = None,
 ) -> str | list[PushedFile]:
     """Publishes a folder written by `save_folder`: its files, and no others, in one commit or not at all.
 
     The repository and the branch `revision` are made when missing. What people wrote into the repository's card stays
-    (`mbv3zoo.cards.merge`). Pushing the same files again makes no commit.
+    (`mbv3zoo.cards.merge`); config.json records the licence that the card then names, and a picture that the card shows
+    no longer is removed. Pushing the same files again makes no commit.
 
     Args:
         folder: A folder that holds `config.json`, `model.safetensors`, `detector.safetensors` and `README.md`, and may
@@ -58,6 +66,7 @@ def push_folder(
         create_pr: Open a pull request instead of committing to the branch.
         dry_run: Do not use the network; only tell what would be pushed.
         card: Text of the card, instead of the folder's README.md.
+        license: A licence that was given explicitly: it counts, whatever the repository's card says.
         check_card: Called with the card that is about to be committed, merged with the repository's; may refuse it.
 
     Returns:
@@ -84,7 +93,7 @@ def push_folder(
         contents[CARD_NAME] = card.encode('utf-8')
     if CARD_NAME not in contents:
         raise no_card(folder)
-    files = [PushedFile(name, _size(content)) for name, content in contents.items()]
+    files = [PushedFile(name, _size(content)) for name, content in _recording(contents).items()]
     if dry_run:
         return files
     api = HfApi(token=token, **LIBRARY)
@@ -104,7 +113,7 @@ def push_folder(
         if revision is not None:
             ask(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), failed, repo_id)
         return ask(
-            lambda: _commit(api, repo_id, contents, revision, message, create_pr, check_card, send),
+            lambda: _commit(api, repo_id, contents, revision, message, create_pr, license, check_card, send),
             failed,
             repo_id,
             # When the answer is lost nothing tells us whether the pull request was opened, so no second one is.
@@ -113,21 +122,56 @@ def push_folder(
         )
 
 
-def merge_with_hub(api: HfApi, contents: Mapping[str, Path | bytes], info: ModelInfo) -> dict[str, Path | bytes]:
+class Merged(NamedTuple):
+    """What is to be committed.
+
+    Attributes:
+        contents: Name -> file.
+        outdated: Names of files of the repository that are removed.
+    """
+
+    contents: dict[str, Path | bytes]
+    outdated: tuple[str, ...]
+
+
+def merge_with_hub(
+    api: HfApi, contents: Mapping[str, Path | bytes], info: ModelInfo, license: str | None = None
+) -> Merged:
     """What is to be published, with the card merged with that of the repository, where it has one.
 
     Args:
         api: The client.
         contents: Name -> file to publish.
         info: The repository's newest commit, with its files.
+        license: A licence that was given explicitly.
     """
-    if not info.sha or CARD_NAME not in stated_files(info):
-        return dict(contents)
-    card = contents[CARD_NAME]
-    text = (card if isinstance(card, bytes) else read_bytes(card, CARD_LIMIT, 'a card')).decode('utf-8-sig')
-    old = _read_card(api, info.id, info.sha)
+    stated = stated_files(info)
+    if not info.sha or CARD_NAME not in stated:
+        return Merged(_recording(contents), ())
+    text, old = _text(contents[CARD_NAME]), _text(_fetch(api, info.id, info.sha, CARD_NAME, CARD_LIMIT))
+    part, same, before = library_part(old), None, None
+    if find_mark(part) is None and all(is_same(contents[name], stated.get(name)) for name in WEIGHT_NAMES):
+        # An older version wrote it, or a person.
+        same = names_same_classes(part, library_part(text))
+    if not part:
+        before = _record(api, info.id, info.sha, stated)
     with ours():
-        return {**contents, CARD_NAME: merge_card(old, text).encode('utf-8')}
+        card = merge_card(old, text, same_weights=same, before=before, license=license)
+        merged = _recording({**contents, CARD_NAME: card.encode('utf-8')})
+    outdated = [name for name in outdated_files(old, card) if name in stated and name not in merged]
+    return Merged(merged, tuple(outdated))
+
+
+def _recording(contents: Mapping[str, Path | bytes]) -> dict[str, Path | bytes]:
+    """The same files, with the licence that the card names in config.json."""
+    config = contents[CONFIG_NAME]
+    data = config if isinstance(config, bytes) else read_bytes(config, CONFIG_LIMIT, 'settings')
+    recorded = config_under(data, card_license(_text(contents[CARD_NAME])))
+    return dict(contents) if recorded == data else {**contents, CONFIG_NAME: recorded}
+
+
+def _text(card: Path | bytes) -> str:
+    return (card if isinstance(card, bytes) else read_bytes(card, CARD_LIMIT, 'a card')).decode('utf-8-sig')
 
 
 def _size(content: Path | bytes) -> int:
@@ -141,6 +185,7 @@ def _commit(
     revision: str | None,
     message: str,
     create_pr: bool,
+    license: str | None,
     check_card: Callable[[str], None] | None,
     send: Callable[[list[CommitOperationAdd]], None],
 ) -> str:
@@ -148,14 +193,13 @@ def _commit(
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     info = api.model_info(repo_id, revision=revision, files_metadata=True, timeout=timeout)
     stated = stated_files(info)
-    merged = merge_with_hub(api, contents, info)
-    merged_card = merged[CARD_NAME]
-    if check_card is not None and isinstance(merged_card, bytes):
+    merged, outdated = merge_with_hub(api, contents, info, license)
+    if check_card is not None:
         with ours():
-            check_card(merged_card.decode('utf-8'))
+            check_card(_text(merged[CARD_NAME]))
     # The client looks as well, but only if the Hub tells it the hashes once more. It matters where a commit was made
     # and only the answer was lost.
-    if all(is_same(content, stated.get(name)) for name, content in merged.items()):
+    if not outdated and all(is_same(content, stated.get(name)) for name, content in merged.items()):
         return f'{constants.ENDPOINT}/{repo_id}/commit/{info.sha}'
     # upload_folder may split what it uploads into several commits; create_commit never does.
     operations = [CommitOperationAdd(path_in_repo=name, path_or_fileobj=content) for name, content in merged.items()]
@@ -163,7 +207,7 @@ def _commit(
     send(operations)
     commit = api.create_commit(
         repo_id,
-        operations,
+        [*operations, *map(CommitOperationDelete, outdated)],
         commit_message=message,
         revision=revision,
         create_pr=create_pr,
@@ -173,8 +217,18 @@ def _commit(
     return commit.pr_url or commit.commit_url
 
 
-def _read_card(api: HfApi, repo_id: str, commit: str) -> str:
+def _record(api: HfApi, repo_id: str, commit: str, stated: Mapping[str, Stated]) -> LicenseRecord | None:
+    """The licence record of the repository's detector; None where it holds none, or one that cannot be read."""
+    if CONFIG_NAME not in stated or not (stated[CONFIG_NAME].size or 0) <= CONFIG_LIMIT:
+        return None
+    data = _fetch(api, repo_id, commit, CONFIG_NAME, CONFIG_LIMIT)
+    try:
+        return parse_config(parse_settings(data.decode('utf-8')), repo_id).licenses
+    except ValueError:
+        return None
+
+
+def _fetch(api: HfApi, repo_id: str, commit: str, name: str, limit: int) -> bytes:
     # Not by the usual cache: the client would hide behind it that the Hub failed.
     with temporary_folder() as folder:
-        path = api.hf_hub_download(repo_id, CARD_NAME, revision=commit, cache_dir=folder)
-        return read_bytes(Path(path), CARD_LIMIT, 'a card').decode('utf-8-sig')
+        return read_bytes(Path(api.hf_hub_download(repo_id, name, revision=commit, cache_dir=folder)), limit)

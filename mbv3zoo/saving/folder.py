@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -61,8 +62,8 @@ def save_folder(
     head: Mapping[str, Tensor],
     card: str,
     *,
-    pictures: Mapping[str, bytes] | None = None,
-    keep_card: bool = True,
+    more: Mapping[str, bytes] | None = None,
+    outdated: Iterable[str] = (),
 ) -> Path:
     """Writes `config.json`, `model.safetensors`, `detector.safetensors` and `README.md`: a folder ready to be pushed.
 
@@ -75,8 +76,8 @@ def save_folder(
         backbone: Tensors of model.safetensors, of any device and memory layout; no two may share memory.
         head: Tensors of detector.safetensors, likewise.
         card: Text of the model card.
-        pictures: Further files, by name, that the card shows.
-        keep_card: Whether an existing README.md stays: people edit their cards.
+        more: Further files, by name, such as the picture that the card shows.
+        outdated: Names of files to remove, which the card shows no longer.
 
     Returns:
         The folder.
@@ -94,12 +95,13 @@ def save_folder(
     digests = {BACKBONE_NAME: hashlib.sha256(weights[BACKBONE_NAME]).hexdigest()}
     weights[HEAD_NAME] = weights_bytes(head, head_metadata(digests[BACKBONE_NAME]))
     digests[HEAD_NAME] = hashlib.sha256(weights[HEAD_NAME]).hexdigest()
-    contents: dict[str | Path, bytes] = {folder / CONFIG_NAME: _config_bytes({**config, DIGESTS: digests})}
-    if not (keep_card and os.path.exists(folder / CARD_NAME)):
-        contents[folder / CARD_NAME] = card.encode('utf-8')
-    contents |= {folder / name: data for name, data in {**(pictures or {}), **weights}.items()}
+    contents: dict[str | Path, bytes] = {folder / CONFIG_NAME: config_bytes({**config, DIGESTS: digests})}
+    contents |= {folder / name: data for name, data in {CARD_NAME: card.encode(), **(more or {}), **weights}.items()}
     make_folder(folder)
     atomic_write_all(contents)
+    for name in {*outdated} - {*(more or {})}:
+        with suppress(OSError):
+            (folder / name).unlink()
     return folder
 
 
@@ -247,7 +249,12 @@ def check_config_size(size: int, failed: str) -> None:
         )
 
 
-def _config_bytes(config: Mapping[str, Any]) -> bytes:
+def config_bytes(config: Mapping[str, Any]) -> bytes:
+    """A configuration as the bytes of config.json.
+
+    Raises:
+        ValueError: JSON cannot express it.
+    """
     try:
         text = json.dumps(dict(config), indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -190,7 +190,7 @@ class Trainer:
             write_plots(evaluation, val_set, self.run / 'report')
             picture = (self.run / 'report' / PICTURE_NAME).read_bytes()
             card = self.card_data | {'metrics': evaluation.metrics}
-            best.save_pretrained(self.run / 'best', card_data=card, picture=picture, keep_card=False)
+            best.save_pretrained(self.run / 'best', card_data=card, picture=picture)
             write_metrics(evaluation.metrics, self.run / METRICS_NAME)
         # So that every process can read them from here on.
         self.accelerator.wait_for_everyone()
@@ -224,7 +224,7 @@ class Trainer:
 
     def _save(self, folder: Path, metrics: Metrics | None) -> None:
         card = self.card_data | ({'metrics': metrics} if metrics else {})
-        self.learner.kept.save_pretrained(folder, card_data=card, keep_card=False)
+        self.learner.kept.save_pretrained(folder, card_data=card)
 
     def _save_state(self) -> None:
         own = {

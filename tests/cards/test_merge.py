@@ -1,7 +1,12 @@
 import pytest
 import yaml
 
-from mbv3zoo.cards.merge import BEGIN, END, merge_card
+from mbv3zoo.cards.mark import mark_line
+from mbv3zoo.cards.merge import BEGIN, END, library_part, merge_card, with_license
+from mbv3zoo.cards.render import render_card
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.evaluation.metrics import Metrics
 
 
 def card(text, **metadata):
@@ -89,3 +94,86 @@ def test_metadata_that_cannot_be_read(content):
         merge_card(content, card('text', license='mit'))
     with pytest.raises(ValueError, match=r'Invalid metadata in README\.md of the folder'):
         merge_card(card('text', license='mit'), content)
+
+
+CONFIG = DetectorConfig(
+    backbone='resnet18', class_names=['cat', 'dog'], licenses={'backbone': 'none', 'imported': 'none'}
+)
+MEASURED = {'metrics': Metrics(*[0.6125] * 6, {'cat': 0.6, 'dog': 0.7}, 5, 9), 'dataset': 'me/cats', 'split': 'val'}
+ONE, OTHER = '1' * 64, '2' * 64
+PERSON = '\n## Notes\n\nMine.\n'
+SOURCE = {'license': 'agpl-3.0', 'source': 'them/theirs'}
+
+
+def rendered(mark=ONE, config=CONFIG, **facts):
+    return render_card(config, 1, mark=mark, **facts)
+
+
+def of(**licenses):
+    return CONFIG.model_copy(
+        update={'licenses': LicenseRecord.parse({'imported': 'none', 'backbone': 'none'} | licenses)}
+    )
+
+
+def test_of_the_same_weights_the_card_stays_as_it_is():
+    old = rendered(**MEASURED, picture=True, name='me/det', command='mbv3zoo train') + PERSON
+    assert merge_card(old, rendered()) == old
+    windows = old.replace('\n', '\r\n')
+    assert merge_card(windows, rendered()) == windows
+    # Unless there are new figures.
+    newer = rendered(**MEASURED, name='me/other')
+    assert merge_card(old, newer) == newer.rstrip('\n') + PERSON
+
+
+def test_of_other_weights_figures_and_picture_go_and_notes_stay():
+    old = rendered(**MEASURED, picture=True) + PERSON
+    merged = merge_card(old, rendered(OTHER))
+    assert metadata_of(merged) == metadata_of(rendered(OTHER)) and library_part(merged) == library_part(rendered(OTHER))
+    assert (
+        merged.endswith(PERSON) and '0.61' not in merged and 'predictions.png' not in merged and 'me/cats' not in merged
+    )
+
+
+def test_of_the_same_weights_what_they_were_made_from_is_renewed():
+    old = rendered(**MEASURED, picture=True)
+    merged = merge_card(old, rendered(config=of(imported=SOURCE)))
+    data = metadata_of(merged)
+    assert data['base_model'] == ['them/theirs'] and data['license'] == 'agpl-3.0' and data['datasets'] == ['me/cats']
+    assert data['model-index'] == metadata_of(old)['model-index'] and 'predictions.png' in merged
+    assert '| imported weights | agpl-3.0 | them/theirs |' in merged and 'The weights as a whole: agpl-3.0.' in merged
+    again = merge_card(merged, rendered())
+    assert again == old
+
+
+def test_a_picture_of_the_same_weights_is_shown_in_their_card():
+    merged = merge_card(rendered(**MEASURED), rendered(picture=True))
+    assert merged == rendered(**MEASURED, picture=True)
+
+
+def test_a_card_of_an_older_version_gets_a_mark_where_it_is_about_the_same_weights():
+    old = rendered('', **MEASURED)
+    assert merge_card(old, rendered()) == rendered(config=CONFIG)
+    assert merge_card(old, rendered(), same_weights=True) == old.replace(END, f'{mark_line(ONE)}\n{END}')
+
+
+@pytest.mark.parametrize('known', [True, False])
+def test_metadata_of_the_library_under_a_text_by_hand(known):
+    data = metadata_of(rendered(config=of(imported=SOURCE), **MEASURED))
+    merged = merge_card(
+        card('By hand.\n', **data), rendered(OTHER), before=of(imported=SOURCE).licenses if known else None
+    )
+    assert merged.endswith('---\nBy hand.\n') and 'model-index' not in metadata_of(merged)
+    assert ('base_model' in metadata_of(merged)) != known
+    assert metadata_of(merged)['license'] == ('apache-2.0' if known else 'agpl-3.0')
+
+
+def test_the_text_names_the_licence_of_the_metadata():
+    by_hand = rendered().replace('license: apache-2.0', 'license: mit')
+    for merged in (merge_card(by_hand, rendered(OTHER)), with_license(by_hand)):
+        assert metadata_of(merged)['license'] == 'mit' and 'as a whole: mit.' in merged
+    given = with_license(by_hand + PERSON, 'dinov3-license')
+    assert metadata_of(given)['license_name'] == 'dinov3-license' and 'as a whole: dinov3-license.' in given
+    assert given.endswith(PERSON) and with_license(given, 'dinov3-license') == with_license(given) == given
+    for license in ('gpl-3.0', 'apache-2.0'):
+        merged = merge_card(by_hand, rendered(OTHER), license=license)
+        assert metadata_of(merged)['license'] == license and f'as a whole: {license}.' in merged

@@ -52,3 +52,13 @@ def test_a_bad_record_is_refused(given, place):
     with pytest.raises(ValueError) as caught:
         DetectorConfig.parse({'backbone': 'resnet18', 'licenses': given})
     assert place in str(caught.value)
+
+
+def test_a_licence_that_was_named_for_the_whole_is_written_only_where_there_is_one():
+    # Earlier versions refuse a key that they do not know.
+    assert 'weights' not in SCRATCH.model_dump(mode='json') and 'weights' not in SCRATCH.model_dump()
+    named = LicenseRecord.parse({'backbone': 'none', 'imported': 'none', 'weights': 'AGPL 3.0'})
+    assert named.weights == 'agpl-3.0' and LicenseRecord.parse(named.model_dump(mode='json')) == named
+    assert weights_license(named) == 'agpl-3.0'
+    with pytest.raises(ValueError, match='weights'):
+        LicenseRecord.parse({'weights': 'a|b'})

@@ -22,7 +22,7 @@ def keywords(function):
 
 def test_each_option_is_one_of_the_function_that_takes_it_at_last():
     assert hub.PullOptions.__optional_keys__ == keywords(hub.pull)
-    assert keywords(hub.push_folder) == hub.PushOptions.__optional_keys__ | {'dry_run', 'card', 'check_card'}
+    assert keywords(hub.push_folder) == hub.PushOptions.__optional_keys__ | {'dry_run', 'card', 'license', 'check_card'}
 
 
 @pytest.mark.parametrize('options', [hub.PullOptions, hub.PushOptions])

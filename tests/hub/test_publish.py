@@ -98,3 +98,72 @@ def test_a_repository_is_pushed_to_another_one_and_what_is_missing_is_named(tmp_
         assert b"from_pretrained('org/copy')" in copy['README.md']
         # The second push had nothing new.
         assert len(server.repos['org/copy'].history()) == 2
+
+
+def test_the_card_of_a_repository_is_about_the_weights_that_are_pushed(tmp_path):
+    with HubServer() as server:
+        run_client(
+            server,
+            """
+            from pathlib import Path
+
+            import mbv3zoo
+            from huggingface_hub import HfApi, hf_hub_download, metadata_load
+            from mbv3zoo.config.license_record import LicenseRecord
+            from mbv3zoo.hub.publish import publish_folder
+            from mbv3zoo.zoo.resolve import copy_saved
+
+            SCRATCH = {'backbone': 'none', 'imported': 'none'}
+            SOURCES = {'imported': {'license': 'mit', 'source': 'them/theirs'}, 'data': {'source': 'me/cats'}}
+
+            def published(repo='org/w'):
+                card = Path(hf_hub_download(repo, 'README.md'))
+                data, text = metadata_load(card), card.read_text()
+                shown = 'predictions.png' in text
+                assert shown == ('predictions.png' in HfApi().list_repo_files(repo)) == ('model-index' in data)
+                assert shown == ('0.555' in text)
+                return shown, text, data
+
+            def edit(repo, old, new):
+                text = Path(hf_hub_download(repo, 'README.md')).read_text()
+                assert old in text
+                data = text.replace(old, new).encode()
+                HfApi().upload_file(path_or_fileobj=data, path_in_repo='README.md', repo_id=repo)
+
+            copy_saved('mbv3_yolo_small.synth', 'W')
+            publish_folder('W', 'org/w')
+            edit('org/w', '<!-- mbv3zoo:begin', 'Mine.\\n\\n<!-- mbv3zoo:begin')
+            edit('org/w', 'license: apache-2.0', 'license: apache-2.0\\nlanguage: de')
+            detector = mbv3zoo.load('W')
+            for push in (lambda: detector.push_to_hub('org/w'), lambda: publish_folder('W', 'org/w')):
+                push()
+                shown, text, data = published()
+                assert shown and '16 classes' in text and 'Mine.' in text and data['language'] == 'de'
+            commits = len(HfApi().list_repo_commits('org/w'))
+            publish_folder('W', 'org/w')
+            assert len(HfApi().list_repo_commits('org/w')) == commits
+
+            # Of other classes, from a folder that had another card.
+            mbv3zoo.create_detector('W', pretrained=True, class_names=['cat', 'dog']).save_pretrained('W')
+            publish_folder('W', 'org/w')
+            shown, text, data = published()
+            assert not shown and '2 classes: cat, dog.' in text and 'Mine.' in text and data['language'] == 'de'
+
+            # What it was made from comes and goes with it, also under a text by hand.
+            def push(**record):
+                licenses = LicenseRecord.parse({**SCRATCH, **record})
+                detector.config = detector.config.model_copy(update={'licenses': licenses})
+                detector.push_to_hub('org/b', allow_licenses='any')
+                return metadata_load(hf_hub_download('org/b', 'README.md'))
+
+            for by_hand in (False, True):
+                data = push(**SOURCES)
+                assert data['base_model'] == ['them/theirs'] and data['datasets'] == ['me/cats']
+                if by_hand:
+                    edit('org/b', 'mbv3zoo:begin', 'gone')
+                detector.head.convs[0].bias.data += 1
+                data = push()
+                assert 'base_model' not in data and 'datasets' not in data and data['license'] == 'apache-2.0'
+            """,
+            tmp_path,
+        )

@@ -155,14 +155,16 @@ def test_a_card_on_the_hub_does_not_relabel_what_is_pushed(tmp_path):
             from pathlib import Path
             from mbv3zoo.hub.publish import publish_folder
 
-            publish_folder('ours', 'me/first')
+            publish_folder('ours', 'me/first', license='mit')
             try:
                 publish_folder('agpl', 'me/first')
             except ValueError as error:
                 assert 'me/first has a card that keeps its licence' in str(error), error
-                assert 'apache-2.0' in str(error) and 'agpl-3.0' in str(error), error
+                assert 'mit' in str(error) and 'agpl-3.0' in str(error), error
             else:
                 raise AssertionError('published')
+            # What the library derived from the weights before is renewed with them.
+            publish_folder('ours', 'me/second')
             publish_folder('agpl', 'me/second')
             publish_folder('ours', 'me/third', license='mit')
             # The folder stays as it is.
@@ -180,3 +182,57 @@ def test_the_dry_run_shows_what_the_push_would_write():
     result = CliRunner().invoke(app, ['push', 'mbv3_yolo_small.synth', 'me/small', *options])
     assert result.exit_code == 0 and 'license: mit' in result.output
     assert "from_pretrained('me/small')" in result.output and "'hf-hub:me/small'" in result.output
+
+
+def test_an_explicit_licence_counts_in_card_record_and_refusals(tmp_path):
+    ours = {'backbone': LicensedPart(license='none'), 'imported': LicensedPart(license='none')}
+    make(LicenseRecord(**ours)).save_pretrained(tmp_path / 'ours')
+    make(AGPL).save_pretrained(tmp_path / 'agpl')
+    with HubServer() as server:
+        run_client(
+            server,
+            """
+            import mbv3zoo
+            from huggingface_hub import ModelCard, hf_hub_download
+            from mbv3zoo.cli.main import app
+            from typer.testing import CliRunner
+
+            def push(folder, *options, ok=True):
+                result = CliRunner().invoke(app, ['push', folder, 'org/l', *options])
+                assert (result.exit_code == 0) == ok, (result.output, result.exception)
+                return str(result.exception)
+
+            def published():
+                card = ModelCard.load(hf_hub_download('org/l', 'README.md'))
+                named = card.data.get('license_name') or card.data.license
+                assert f'The weights as a whole: {named}.' in card.text, card.text
+                loaded = mbv3zoo.Detector.from_pretrained('org/l', allow_licenses=[named, 'agpl-3.0'])
+                assert loaded.config.licenses.weights in (named, None)
+                return card.data.license, card.data.get('license_name'), loaded.config.licenses.weights
+
+            push('ours')
+            assert published() == ('apache-2.0', None, None)
+            push('ours', '--license', 'AGPL-3.0')
+            assert published() == ('agpl-3.0', None, 'agpl-3.0')
+            push('ours')
+            assert published() == ('agpl-3.0', None, 'agpl-3.0')
+            detector = mbv3zoo.Detector.from_pretrained('org/l')
+            detector.push_to_hub('org/l2')
+            assert mbv3zoo.Detector.from_pretrained('org/l2').config.licenses.weights == 'agpl-3.0'
+            detector.push_to_hub('org/l', license='their-own')
+            assert published() == ('other', 'their-own', 'their-own')
+            detector.push_to_hub('org/l', license='apache-2.0')
+            assert published() == ('apache-2.0', None, None)
+
+            # What is published at last must be allowed by what the weights were made from.
+            assert 'not to be published under mit' in push('agpl', '--license', 'mit', ok=False)
+            push('agpl', '--license', 'mit', '--allow-license', 'agpl-3.0')
+            assert published() == ('mit', None, 'mit')
+            assert 'org/l has a card that keeps its licence' in push('agpl', ok=False)
+            push('agpl', '--license', 'agpl-3.0')
+            assert published() == ('agpl-3.0', None, None)
+            assert 'not a licence id' in push('ours', '--license', 'a|b', ok=False)
+            """,
+            tmp_path,
+        )
+        assert len(server.repos['org/l'].history()) == 7

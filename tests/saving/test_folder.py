@@ -78,7 +78,7 @@ def test_save_and_load_round_trip(tmp_path, as_type):
 
 
 def test_pictures_are_saved_with_the_rest(tmp_path):
-    save(tmp_path, pictures={'predictions.png': b'picture'})
+    save(tmp_path, more={'predictions.png': b'picture'})
     assert listing(tmp_path).keys() == {*NAMES, 'predictions.png'}
     assert (tmp_path / 'predictions.png').read_bytes() == b'picture'
 
@@ -102,17 +102,17 @@ def test_any_memory_layout_is_saved_and_the_input_left_alone(tmp_path):
     assert state['parameter'].requires_grad
 
 
-def test_an_edited_card_survives_the_next_save_unless_told_otherwise(tmp_path):
-    save(tmp_path)
-    (tmp_path / 'README.md').write_text('by hand')
-    save(tmp_path, 1, {'new': True})
-    assert (tmp_path / 'README.md').read_text() == 'by hand'
+def test_the_next_save_replaces_all_and_removes_what_is_outdated(tmp_path):
+    save(tmp_path, more={'predictions.png': b'picture', 'other.png': b'a'})
+    (tmp_path / 'README.md').write_text('another')
+    save(tmp_path, 1, {'new': True}, outdated=['predictions.png', 'never-there.png'])
+    assert listing(tmp_path).keys() == {*NAMES, 'other.png'} and (tmp_path / 'README.md').read_text() == CARD
     config, backbone, head = load(tmp_path)
     assert config == {'new': True}
     assert_same(backbone, make_state(1))
     assert_same(head, {'bias': torch.ones(3)})
-    save(tmp_path, keep_card=False)
-    assert (tmp_path / 'README.md').read_text() == CARD
+    save(tmp_path, more={'other.png': b'b'}, outdated=['other.png'])
+    assert (tmp_path / 'other.png').read_bytes() == b'b'
 
 
 def test_loaded_weights_stay_when_the_folder_is_saved_again(tmp_path):
@@ -169,7 +169,9 @@ def fail_at_nth_fsync(monkeypatch, n):
     return calls
 
 
-@pytest.mark.parametrize(('n', 'name'), [(1, 'config.json'), (2, 'detector.safetensors'), (3, WEIGHTS)])
+@pytest.mark.parametrize(
+    ('n', 'name'), [(1, 'README.md'), (2, 'config.json'), (3, 'detector.safetensors'), (4, WEIGHTS)]
+)
 def test_full_disk_leaves_the_earlier_save_whole(tmp_path, monkeypatch, n, name):
     save(tmp_path, 0)
     before = listing(tmp_path)
