@@ -15,6 +15,11 @@ METADATA_LIMIT = 2**16
 _METADATA = re.compile(r'\s*---(?:\r\n|\r|\n)(.*?)(?:\r\n|\r|\n)---', re.DOTALL)
 
 
+def has_metadata(text: str) -> bool:
+    """Whether metadata stand at the top of a card."""
+    return _METADATA.match(text) is not None
+
+
 def check_card(text: str) -> None:
     """Raises ValueError where a card or its metadata are larger than any; the message goes behind the card's name."""
     if len(text) > CARD_LIMIT:

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from mbv3zoo.cards.bounds import CARD_LIMIT
+from mbv3zoo.cards.bounds import CARD_LIMIT, has_metadata
 from mbv3zoo.cards.mark import detector_mark, find_mark
 from mbv3zoo.cards.merge import PICTURE, library_part, merge_card
 from mbv3zoo.config.detector import DetectorConfig
@@ -78,6 +78,9 @@ def folder_mark(folder: Path) -> tuple[DetectorConfig, str]:
 
 def _renewed(folder: Path, old: str, card: str, license: str | None) -> str:
     part, same, before = library_part(old), None, None
+    if not part and license is None and not has_metadata(old):
+        # Nothing in it is the library's; metadata are added when it is published.
+        return old
     if find_mark(part) is None:
         # A person wrote it, or an older version.
         with suppress(ValueError, OSError):

@@ -112,7 +112,11 @@ def test_by_hand_or_anew(folder, detector):
     path = folder / 'README.md'
     path.write_text('By hand.\n')
     detector.save_pretrained(folder)
-    assert read(folder)[0].endswith('\nBy hand.\n') and (folder / 'predictions.png').exists()
+    assert path.read_text() == 'By hand.\n' and (folder / 'predictions.png').exists()
+    detector.save_pretrained(folder, card_data={'license': 'mit'})
+    assert read(folder)[0].endswith('---\nBy hand.\n') and read(folder)[1]['license'] == 'mit'
+    detector.save_pretrained(folder)
+    assert read(folder)[0].endswith('---\nBy hand.\n') and read(folder)[1]['license'] == 'mit'
     detector.save_pretrained(folder, keep_card=False)
     assert 'By hand' not in read(folder)[0] and 'language' not in read(folder)[1]
 
