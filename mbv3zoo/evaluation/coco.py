@@ -31,26 +31,32 @@ def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
     ]
     truth = COCO(_to_coco(data, ids))
     run = COCOeval_faster(truth, truth.loadRes(rows), 'bbox')
+    counts = _objects_per_class(data)
+    # Classes without objects have no figures; the tables of 8,000 classes would take gigabytes.
+    known = [label for label, count in enumerate(counts) if count] or [0]
+    run.params.catIds = [label + 1 for label in known]
     run.evaluate()
     run.accumulate()
     run.summarize()
     # [IoU, recall, class, area, detections]; -1 if a class has no object
     precision = run.eval['precision'][..., -1]
-    counts = _objects_per_class(data)
+    own = dict(zip(known, np.moveaxis(precision, 2, 0), strict=True))
+    nothing = np.full_like(precision[:, :, 0], -1)
     classes = tuple(
-        ClassMetrics(name=name, objects=count, **_figures(precision[:, :, i]))
-        for i, (name, count) in enumerate(zip(data.class_names, counts, strict=True))
+        ClassMetrics(name=name, objects=count, **_figures(own.get(label, nothing)))
+        for label, (name, count) in enumerate(zip(data.class_names, counts, strict=True))
     )
     # COCO's summary has twelve figures; what this program adds to them is left out.
     figures = {name: float(v) if v >= 0 else math.nan for name, v in zip(_SUMMARY, run.stats, strict=False)}
     metrics = Metrics(
-        per_class={own.name: own.ap for own in classes},
+        per_class={row.name: row.ap for row in classes},
         images=len(data),
         objects=sum(counts),
         classes=classes,
         **figures,
     )
-    at_50 = precision[0, :, :, 0].T
+    at_50 = np.full((len(classes), precision.shape[1]), -1.0)
+    at_50[known] = precision[0, :, :, 0].T
     curves = PrecisionRecall(
         data.class_names,
         np.array(run.params.recThrs),

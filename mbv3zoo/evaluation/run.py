@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch.utils.data import DataLoader, Dataset, Subset
-from torchvision.ops import batched_nms, nms
+from torchvision.ops import nms
 
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.records import DetectionSet
@@ -17,7 +18,8 @@ from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.coco import score
 from mbv3zoo.evaluation.metrics import Evaluation, Metrics
 from mbv3zoo.images.letterbox import Letterbox
-from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION
+from mbv3zoo.models.postprocess.arrays import suppress
+from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION, Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine, input_size
 from mbv3zoo.utils.sizes import MOST_WORKERS, images_per_batch, whole_number
 
@@ -102,7 +104,8 @@ def check_classes(detector: DetectorNetwork | Engine, data: DetectionSet) -> Non
     """Raises ValueError where a detector's classes are not a set's."""
     own, given = as_engine(detector).info.class_names, data.class_names
     if own != given:
-        only = [name for name in given if name not in own][:5]
+        known = set(own)
+        only = [name for name in given if name not in known][:5]
         hint = f'; unknown to the detector: {only}' if only else '; the order differs' if len(own) == len(given) else ''
         raise ValueError(f'the detector has {len(own)} classes, the data set {len(given)}{hint}')
 
@@ -127,7 +130,7 @@ def collect(
     """
     engine = as_engine(detector)
     size = input_size(engine, image_size)
-    batch_size = images_per_batch(batch_size, size)
+    batch_size = images_per_batch(batch_size, size, len(data.class_names))
     workers = whole_number(workers, 'workers', 0, MOST_WORKERS)
     thresholds = replace(COCO_EVALUATION, max_detections=max_detections)
     samples: Dataset = EvalSamples(data, size, engine.info.in_chans)
@@ -153,4 +156,5 @@ def as_predicted(
     found = found[found.scores >= score_thresh]
     # A box that is reported under several classes is the same in each.
     found = found[nms(found.boxes, found.scores, 0.999)]
-    return found[batched_nms(found.boxes, found.scores, found.labels, iou_thresh)]
+    thresholds = Thresholds(iou_thresh=iou_thresh, max_detections=max(1, len(found)))
+    return found[suppress(np.asarray(found.boxes), np.asarray(found.labels), thresholds)]

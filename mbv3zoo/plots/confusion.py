@@ -19,6 +19,8 @@ IOU_THRESH = 0.5
 # Most classes for which numbers are written in the cells, and for which every class is named at the axes.
 _MOST_WRITTEN = 20
 _MOST_NAMED = 120
+# Most classes of a plot; with more of them, the rarer ones are one row.
+MOST_CLASSES = 1000
 
 
 def confusion_matrix(
@@ -27,6 +29,7 @@ def confusion_matrix(
     *,
     score_thresh: float = PREDICTION.score_thresh,
     iou_thresh: float = IOU_THRESH,
+    groups: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Counts predicted classes per true class.
 
@@ -38,18 +41,46 @@ def confusion_matrix(
         detections: One per record.
         score_thresh: Detections with a lower score are left out, 0..1.
         iou_thresh: Least IoU with an object, 0..1.
+        groups: int64 [K], for each class the row and column that count it, 0 to G - 1; by default its label.
 
     Returns:
-        int64 [K + 1, K + 1]: rows are true classes, columns predicted ones; the last column counts missed objects,
-        the last row detections without an object.
+        int64 [G + 1, G + 1], where G is K without `groups`: rows are true classes, columns predicted ones; the last
+        column counts missed objects, the last row detections without an object.
     """
-    side = len(data.class_names) + 1
-    matrix = torch.zeros(side, side, dtype=torch.int64)
+    if groups is None:
+        groups = torch.arange(len(data.class_names))
+    side = int(groups.max()) + 2
+    # The background, which has the label after the last.
+    places = torch.cat([groups, groups.new_tensor([side - 1])])
+    counted = [groups.new_zeros(0)]
     for record, found in zip(data.records, detections, strict=True):
         found = found[found.scores >= score_thresh]
-        truth, predicted = _pairs(record, found, iou_thresh, background=side - 1)
-        matrix += torch.bincount(truth * side + predicted, minlength=side * side).view(side, side)
-    return matrix
+        truth, predicted = _pairs(record, found, iou_thresh, background=len(groups))
+        counted.append(places[truth] * side + places[predicted])
+    return torch.bincount(torch.cat(counted), minlength=side * side).view(side, side)
+
+
+def most_frequent(data: DetectionSet, most: int = MOST_CLASSES) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Groups for a confusion matrix of thousands of classes, which nobody could read.
+
+    Args:
+        data: The labelled set, of K classes.
+        most: Most groups.
+
+    Returns:
+        groups: int64 [K], 0 to G - 1: each class by itself, or, where there are more than `most`, those with the most
+            objects, in their order, and all others in the last one.
+        names: The name of each group.
+    """
+    count = len(data.class_names)
+    if count <= most:
+        return torch.arange(count), data.class_names
+    labels = torch.cat([torch.zeros(0, dtype=torch.int64), *(record.labels for record in data.records)])
+    objects = torch.bincount(labels, minlength=count)
+    chosen = objects.argsort(descending=True, stable=True)[: most - 1].sort().values
+    groups = torch.full((count,), most - 1)
+    groups[chosen] = torch.arange(most - 1)
+    return groups, (*(data.class_names[label] for label in chosen.tolist()), f'{count - most + 1} other classes')
 
 
 def plot_confusion(matrix: torch.Tensor, class_names: tuple[str, ...], path: str | Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.metrics import Evaluation, Metrics
 from mbv3zoo.evaluation.run import as_predicted
-from mbv3zoo.plots.confusion import confusion_matrix, plot_confusion
+from mbv3zoo.plots.confusion import confusion_matrix, most_frequent, plot_confusion
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.plots.precision_recall import plot_precision_recall
 from mbv3zoo.utils.atomic import atomic_write, staged
@@ -43,8 +43,9 @@ def write_plots(evaluation: Evaluation, data: DetectionSet, folder: str | Path) 
     make_folder(folder)
     plot_precision_recall(evaluation.curves, folder / 'pr_curve.png')
     # One class per box, as the others would all count as detections without an object.
-    matrix = confusion_matrix(data, [as_predicted(found) for found in evaluation.detections])
-    plot_confusion(matrix, data.class_names, folder / 'confusion_matrix.png')
+    groups, names = most_frequent(data)
+    matrix = confusion_matrix(data, [as_predicted(found) for found in evaluation.detections], groups=groups)
+    plot_confusion(matrix, names, folder / 'confusion_matrix.png')
     plot_predictions(data, evaluation.detections, folder / 'predictions.png')
 
 

@@ -77,7 +77,7 @@ def predict(
         classes: names or indices of the classes to find, or one of them; all by default. Others are dropped before
             `max_detections` is applied.
         batch_size: images per batch, 1..65536; fewer run at once where they would have more than 8192 x 8192 pixels in
-            all, which makes no difference to what is found.
+            all, or, with more than 128 classes, too many logits, which makes no difference to what is found.
         image_size: side, or (height, width), in pixels that images are letterboxed to, 32..8192; the detector's own by
             default.
         max_pixels: the most pixels (width x height) of an image file, which is refused above it before it is decoded;
@@ -136,7 +136,8 @@ def _settings(
         given['classes'] = tuple(class_indices(classes, engine.info.class_names))
     thresholds = replace(engine.thresholds, **{name: value for name, value in given.items() if value is not None})
     size = input_size(engine, image_size)
-    return _Settings(thresholds, images_per_batch(batch_size, size), size, pixel_limit(max_pixels))
+    batch_size = images_per_batch(batch_size, size, len(engine.info.class_names))
+    return _Settings(thresholds, batch_size, size, pixel_limit(max_pixels))
 
 
 def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Detections]:

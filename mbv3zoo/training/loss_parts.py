@@ -27,6 +27,12 @@ class Losses(NamedTuple):
     classes: torch.Tensor
 
 
+def one_hot_like(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """1 at each row's label and 0 elsewhere, in the type of scores [M, K]; labels int64 [M]."""
+    # torch's one_hot is of int64: of 8,000 classes, twice the memory of the logits.
+    return torch.zeros_like(scores).scatter_(1, labels.unsqueeze(1), 1)
+
+
 def paired_boxes(
     assigned: torch.Tensor, assignment: Assignment, anchors: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:

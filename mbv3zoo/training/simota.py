@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch.nn.functional import one_hot
 
 from mbv3zoo.training.assigner import Assignment
+from mbv3zoo.training.loss_parts import one_hot_like
 
 # A box gets as many anchors as the sum of its `_TOP` largest IoUs; `_IOU_WEIGHT` is the weight of the IoU in the cost.
 # Both are YOLOX's.
@@ -40,7 +40,7 @@ def choose(
     iou = torch.cat(list(ious)).nan_to_num(0.0)
     scores, places = _scores_and_places(candidates, logits)
     labels = torch.cat([level.labels for level in candidates])
-    expected = one_hot(labels, scores.shape[1]).to(scores.dtype)
+    expected = one_hot_like(scores, labels)
     cost = torch.nn.functional.binary_cross_entropy(scores, expected, reduction='none').sum(1)
     cost = cost - _IOU_WEIGHT * (iou + 1e-8).log()
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits
 from torchvision.ops import complete_box_iou_loss
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import assign
-from mbv3zoo.training.loss_parts import Losses, paired_boxes, paired_iou, whole_batch
+from mbv3zoo.training.loss_parts import Losses, one_hot_like, paired_boxes, paired_iou, whole_batch
 from mbv3zoo.training.simota import choose
 
 
@@ -74,7 +74,7 @@ class SimOTALoss(nn.Module):
             expected_objectness[assignment.place] = (1 - one_minus_ciou).detach().clamp(min=0)
             objectness = objectness + _cross_entropy(values[..., 4], expected_objectness)
             if self.num_classes > 1:
-                expected = one_hot(assignment.labels, self.num_classes).to(values.dtype)
+                expected = one_hot_like(assigned[:, 5:], assignment.labels)
                 classes = classes + _cross_entropy(assigned[:, 5:], expected)
 
         count = whole_batch(box.new_tensor(sum(len(level.labels) for level in chosen)), self.processes)

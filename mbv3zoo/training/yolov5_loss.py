@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import Assignment, assign
-from mbv3zoo.training.loss_parts import Losses, paired_ciou, predicted_boxes, whole_batch
+from mbv3zoo.training.loss_parts import Losses, one_hot_like, paired_ciou, predicted_boxes, whole_batch
 
 # Weights of the objectness loss per level, finest first: small cells are many and mostly empty.
 _THREE_LEVELS = (4.0, 1.0, 0.4)
@@ -84,7 +84,7 @@ class YOLOv5Loss(nn.Module):
         box = (1 - ciou).sum() / count
         classes = box.new_zeros(())
         if self.num_classes > 1:
-            expected = one_hot(assignment.labels, self.num_classes).to(assigned.dtype)
+            expected = one_hot_like(assigned[:, 5:], assignment.labels)
             classes = binary_cross_entropy_with_logits(assigned[:, 5:], expected, reduction='sum')
             classes = classes / (count * self.num_classes)
         expected_objectness = torch.zeros_like(logits[..., 4])

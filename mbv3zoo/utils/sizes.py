@@ -15,6 +15,8 @@ MAX_PIXELS = 100_000_000
 LEAST_SIDE, MOST_SIDE = 32, 8192
 # Most pixels that a batch of images holds, unless it is one image: one of the largest size, or 163 of 640 x 640.
 MOST_PIXELS = MOST_SIDE * MOST_SIDE
+# With more classes than these, a batch holds fewer pixels: there are 5 + K logits for every 16 pixels or so.
+_USUAL_CLASSES = 128
 # As many images of the least size.
 MOST_IMAGES = MOST_PIXELS // LEAST_SIDE**2
 # Processes that load data, threads of a runtime.
@@ -85,19 +87,21 @@ def finite_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def images_per_batch(batch_size: Any, image_size: tuple[int, int]) -> int:
+def images_per_batch(batch_size: Any, image_size: tuple[int, int], num_classes: int = 1) -> int:
     """Images that are run at once: those asked for, or as many as `MOST_PIXELS` pixels hold, and at least one.
 
     Args:
         batch_size: What was asked for, 1..65536.
         image_size: (height, width) of each in pixels.
+        num_classes: Number of classes; with many of them, the logits need more memory than the pixels.
 
     Raises:
         ValueError: The batch size is something else.
     """
     height, width = image_size
     asked = whole_number(batch_size, 'batch_size', 1, MOST_IMAGES)
-    return min(asked, max(1, MOST_PIXELS // (height * width)))
+    pixels = MOST_PIXELS * _USUAL_CLASSES // max(_USUAL_CLASSES, num_classes)
+    return min(asked, max(1, pixels // (height * width)))
 
 
 def _whole(value: Any) -> int | None:

@@ -1,8 +1,10 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from labelled import NAMES, ap_figures, as_found, figures, found, random_pictures, record
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -297,6 +299,24 @@ def test_equals_pycocotools():
     np.testing.assert_allclose(curves.ap50, precision[0, :, :, 0].mean(0), atol=1e-6)
     np.testing.assert_allclose(curves.mean, np.nanmean(precision[0, :, :, 0], 1), atol=1e-6)
     assert curves.mean.mean() == pytest.approx(metrics.ap50, abs=1e-6) and curves.class_names == data.class_names
+
+
+def test_more_classes_without_objects_change_no_figure():
+    """Nor do they take memory: the evaluator's tables of 65,536 classes would be 12 gigabytes."""
+    data, detections = random_pictures(0)
+    few = score(data, detections)
+    names = tuple(f'class {i}' for i in range(65536))
+    places = torch.tensor([40, 7999, 65535])
+    records = [replace(known, labels=places[known.labels]) for known in data.records]
+    guesses = [replace(one, labels=places[one.labels], class_names=names) for one in detections]
+    many = score(DetectionSet(records, names), guesses)
+    assert [*ap_figures(many.metrics), many.metrics.ar100] == [*ap_figures(few.metrics), few.metrics.ar100]
+    for label, place in enumerate(places.tolist()):
+        own, other = many.metrics.classes[place], few.metrics.classes[label]
+        assert own.name == names[place] and own.objects == other.objects
+        np.testing.assert_array_equal(ap_figures(own), ap_figures(other))
+        np.testing.assert_array_equal(many.curves.precision[place], few.curves.precision[label])
+    assert len(many.metrics.classes) == 65536 and math.isnan(many.metrics.classes[41].ap)
 
 
 def test_curves_of_nothing():

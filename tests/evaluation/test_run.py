@@ -30,6 +30,18 @@ def test_as_predicted():
     assert as_predicted(kept).scores.tolist() == kept.scores.tolist()
 
 
+def test_as_predicted_whatever_the_label():
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.rand(100, 2, generator=generator) * 200
+    boxes = torch.cat([corner, corner + 40 + torch.rand(100, 2, generator=generator) * 40], 1)
+    names = tuple(map(str, range(65536)))
+    kept = []
+    for label in (0, 79, 7999, 65535):
+        own = found(boxes.tolist(), torch.linspace(1, 0.5, 100).tolist(), [label] * 100, names=names)
+        kept.append(as_predicted(own).scores.tolist())
+    assert 20 < len(kept[0]) < 100 and kept.count(kept[0]) == 4
+
+
 COLOURS = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
 
 

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from labelled import NAMES, as_set, found, random_pictures, record
 from PIL import Image
 
-from mbv3zoo.plots.confusion import confusion_matrix, plot_confusion
+from mbv3zoo.plots.confusion import confusion_matrix, most_frequent, plot_confusion
 
 LAST = len(NAMES)
 
@@ -97,6 +99,33 @@ def test_by_hand(known, result, expected):
 
 def test_no_pictures():
     assert confusion_matrix(as_set(), []).tolist() == [[0] * (LAST + 1)] * (LAST + 1)
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+def test_groups_count_their_classes_together(seed):
+    data, detections = random_pictures(seed)
+    whole = confusion_matrix(data, detections)
+    groups = torch.arange(LAST) % 2
+    places = [*groups.tolist(), 2]
+    expected = torch.zeros(3, 3, dtype=torch.int64)
+    for row in range(LAST + 1):
+        for column in range(LAST + 1):
+            expected[places[row], places[column]] += whole[row, column]
+    assert torch.equal(confusion_matrix(data, detections, groups=groups), expected)
+
+
+def test_of_many_classes_those_with_the_most_objects_are_shown():
+    names = tuple(f'class {i}' for i in range(65536))
+    labels = [65535, 7, 65535, 300, 7, 65535, 12]
+    data = replace(as_set(record(1, [BOX] * len(labels), labels)), class_names=names)
+    groups, shown = most_frequent(data, 3)
+    assert shown == ('class 7', 'class 65535', '65534 other classes')
+    assert groups[[0, 7, 12, 300, 65535]].tolist() == [2, 0, 2, 2, 1]
+    matrix = confusion_matrix(data, [replace(found([BOX], [0.9], [0]), class_names=names)], groups=groups)
+    assert matrix.sum(1).tolist() == [2, 3, 2, 0]
+    groups, shown = most_frequent(as_set(), 3)
+    assert groups.tolist() == [0, 1, 2] and shown == NAMES
+    assert most_frequent(replace(as_set(), class_names=names))[0].max() == 999
 
 
 @pytest.mark.parametrize('classes', [1, 20, 21, 130])

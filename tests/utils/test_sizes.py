@@ -67,7 +67,16 @@ def test_a_number_in_range_is_an_int():
     [(8, (640, 640), 8), (8, (8192, 8192), 1), (8, (4096, 8192), 2), (1000, (640, 640), 163), (65536, (32, 32), 65536)],
 )
 def test_large_images_run_in_smaller_batches(batch_size, image_size, expected):
-    assert images_per_batch(batch_size, image_size) == expected
+    assert images_per_batch(batch_size, image_size) == images_per_batch(batch_size, image_size, 128) == expected
+
+
+@pytest.mark.parametrize(
+    ('num_classes', 'image_size', 'expected'),
+    [(129, (640, 640), 162), (1203, (640, 640), 17), (8000, (320, 320), 10), (65536, (320, 320), 1)],
+)
+def test_images_of_many_classes_run_in_smaller_batches(num_classes, image_size, expected):
+    """Their logits would take gigabytes."""
+    assert images_per_batch(1000, image_size, num_classes) == expected
 
 
 @pytest.fixture(scope='module')

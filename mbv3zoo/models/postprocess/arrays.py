@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mbv3zoo.models.postprocess.decoding import Kept, decode_boxes, least_logit
+from mbv3zoo.models.postprocess.decoding import MOST_SCORES, Kept, decode_boxes, least_logit
 from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
 
 
@@ -37,9 +37,8 @@ def postprocess(
             for level, level_anchors, stride in zip(maps, anchors, strides, strict=True)
         ]
         rows, cells, sizes, steps = (np.concatenate(parts) for parts in zip(*levels, strict=True))
-        probability = _sigmoid(rows)
-        index, scores, labels = _candidates(probability[:, 4:5] * probability[:, 5:], thresholds)
-        boxes = decode_boxes(probability[index, :4], cells[index], sizes[index], steps[index])
+        index, scores, labels = _of_logits(rows, thresholds)
+        boxes = decode_boxes(_sigmoid(rows[index, :4]), cells[index], sizes[index], steps[index])
         stays = suppress(boxes, labels, thresholds)
         kept.append(Kept(boxes[stays], scores[stays], labels[stays]))
     return kept
@@ -69,8 +68,31 @@ def _candidates(scores: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarray,
     if thresholds.classes is not None:
         wanted = np.isin(labels, thresholds.classes)
         index, best, labels = index[wanted], best[wanted], labels[wanted]
-    order = np.argsort(-best, kind='stable')[: thresholds.max_candidates]
+    order = _best_first(best, thresholds.max_candidates)
     return index[order], best[order], labels[order]
+
+
+def _of_logits(rows: np.ndarray, thresholds: Thresholds) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`_candidates` of logits [N, 5 + K], some rows at a time, as the scores of thousands of classes take gigabytes."""
+    size = max(1, MOST_SCORES // rows.shape[1])
+    found = []
+    for start in range(0, max(1, len(rows)), size):
+        probability = _sigmoid(rows[start : start + size])
+        index, best, labels = _candidates(probability[:, 4:5] * probability[:, 5:], thresholds)
+        found.append((index + start, best, labels))
+    if len(found) == 1:
+        return found[0]
+    index, best, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = _best_first(best, thresholds.max_candidates)
+    return index[order], best[order], labels[order]
+
+
+def _best_first(scores: np.ndarray, most: int) -> np.ndarray:
+    """Order of scores [M], the best first, at most `most`; of equal ones the earlier first."""
+    if len(scores) <= most:
+        return np.argsort(-scores, kind='stable')
+    enter = np.nonzero(scores >= np.partition(scores, -most)[-most])[0]
+    return enter[np.argsort(-scores[enter], kind='stable')[:most]]
 
 
 def suppress(boxes: np.ndarray, labels: np.ndarray, thresholds: Thresholds) -> np.ndarray:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 Array = TypeVar('Array', np.ndarray, 'Tensor')
 
+# Scores that are computed at once: all of 640 x 640 pixels in 600 classes.
+MOST_SCORES = 2**24
+
 
 class Kept(NamedTuple, Generic[Array]):
     """What is kept of one image, best first: boxes [N, 4] xyxy pixels, scores [N] in 0..1, labels [N] int64."""

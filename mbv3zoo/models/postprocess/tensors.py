@@ -9,7 +9,7 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from mbv3zoo.models.postprocess import arrays
-from mbv3zoo.models.postprocess.decoding import Kept, decode_boxes, least_logit
+from mbv3zoo.models.postprocess.decoding import MOST_SCORES, Kept, decode_boxes, least_logit
 from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
 
 # Up to this number of boxes torchvision's NMS is the faster one.
@@ -41,9 +41,8 @@ def postprocess(
             for level, level_anchors, stride in zip(logits, anchors, strides, strict=True)
         ]
         rows, cells, sizes, steps = (torch.cat(parts) for parts in zip(*levels, strict=True))
-        probability = rows.sigmoid()
-        index, scores, labels = candidates(probability[:, 4:5] * probability[:, 5:], thresholds)
-        boxes = decode_boxes(probability[index, :4], cells[index], sizes[index], steps[index])
+        index, scores, labels = _of_logits(rows, thresholds)
+        boxes = decode_boxes(rows[index, :4].sigmoid(), cells[index], sizes[index], steps[index])
         stays = suppress(boxes, scores, labels, thresholds)
         kept.append(Kept(boxes[stays], scores[stays], labels[stays]))
     return kept
@@ -61,9 +60,31 @@ def candidates(scores: Tensor, thresholds: Thresholds) -> tuple[Tensor, Tensor, 
     if thresholds.classes is not None:
         wanted = torch.isin(labels, labels.new_tensor(thresholds.classes))
         index, best, labels = index[wanted], best[wanted], labels[wanted]
-    # Of equal scores the earlier cell first, as in NumPy and in exported graphs.
-    order = best.argsort(descending=True, stable=True)[: thresholds.max_candidates]
+    order = _best_first(best, thresholds.max_candidates)
     return index[order], best[order], labels[order]
+
+
+def _of_logits(rows: Tensor, thresholds: Thresholds) -> tuple[Tensor, Tensor, Tensor]:
+    """`candidates` of logits [N, 5 + K], some rows at a time, as the scores of thousands of classes take gigabytes."""
+    found, start = [], 0
+    for part in rows.split(max(1, MOST_SCORES // rows.shape[1])):
+        probability = part.sigmoid()
+        index, best, labels = candidates(probability[:, 4:5] * probability[:, 5:], thresholds)
+        found.append((index + start, best, labels))
+        start += len(part)
+    if len(found) == 1:
+        return found[0]
+    index, best, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
+    order = _best_first(best, thresholds.max_candidates)
+    return index[order], best[order], labels[order]
+
+
+def _best_first(scores: Tensor, most: int) -> Tensor:
+    """Order of scores [M], the best first, at most `most`; of equal ones the earlier first, as in NumPy."""
+    if len(scores) <= most:
+        return scores.argsort(descending=True, stable=True)
+    enter = (scores >= scores.topk(most, sorted=False).values.min()).nonzero().squeeze(1)
+    return enter[scores[enter].argsort(descending=True, stable=True)[:most]]
 
 
 def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, thresholds: Thresholds) -> Tensor:

@@ -396,3 +396,29 @@ def test_only_what_may_pass_is_decoded(monkeypatch):
     logits[1][0, 2, 1, 3, 4:] = 5
     postprocess_logits(logits, ANCHORS, STRIDES)
     assert decoded == [1]
+
+
+@pytest.mark.parametrize('multi_label', [False, True])
+@pytest.mark.parametrize('options', [{}, {'max_candidates': 50}, {'classes': tuple(range(0, 8000, 2))}])
+def test_the_scores_of_thousands_of_classes_are_computed_some_at_a_time(options, multi_label, monkeypatch):
+    logits = random_logits(8, num_classes=8000, batch=1, size=(32, 32), shift=-2.0)
+    maps = [level.permute(0, 1, 4, 2, 3).flatten(1, 2).numpy() for level in logits]
+    thresholds = Thresholds(score_thresh=0.3, multi_label=multi_label, max_detections=10_000, **options)
+    found = []
+    for most in (2**24, 40_000):
+        monkeypatch.setattr(tensors, 'MOST_SCORES', most)
+        monkeypatch.setattr(arrays, 'MOST_SCORES', most)
+        found += tensors.postprocess(logits, ANCHORS, STRIDES, thresholds)
+        found += arrays.postprocess(maps, ANCHORS.tolist(), STRIDES, thresholds)
+    assert 10 < len(found[0].labels) == len(found[1].labels)
+    for kept, other in zip(found[:2], found[2:], strict=True):
+        assert kept.labels.tolist() == other.labels.tolist()
+        torch.testing.assert_close(torch.as_tensor(kept.boxes), torch.as_tensor(other.boxes), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize('most', [1, 2, 5, 40, 100])
+def test_of_equal_scores_the_earlier_enters(most):
+    scores = torch.tensor([0.5, 0.9, 0.5, 0.5, 0.25] * 20)
+    expected = sorted(range(100), key=lambda i: -scores[i])[:most]
+    assert tensors._best_first(scores, most).tolist() == expected
+    assert arrays._best_first(scores.numpy(), most).tolist() == expected
