@@ -13,8 +13,8 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.licenses import check_allowed
 from mbv3zoo.models.activations import activation_layer
 from mbv3zoo.models.anchors import doubt
-from mbv3zoo.models.weights import check_finite
 from mbv3zoo.utils.text import one_line
+from mbv3zoo.zoo import checkpoint
 from mbv3zoo.zoo.registry import detector_names, known_weights
 from mbv3zoo.zoo.resolve import resolve
 from mbv3zoo.zoo.settings import DetectorSettings, Given
@@ -131,10 +131,16 @@ def _override(source: Source, given: Given, pretrained: bool) -> DetectorConfig:
 def _build(source: Source, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> Detector:
     """The detector, with what timm loads, on its device."""
     args = source.build_args(config, pretrained, given)
-    with source.named():
-        detector = Detector(config, pretrained=pretrained and not source.is_saved, **args)
     if path := given.get('checkpoint_path'):
-        check_finite(detector, path)
+        tensors = checkpoint.read_checkpoint(path)
+        of_features = checkpoint.is_of_features(config, tensors)
+        args = checkpoint.build_args(args, of_features)
+        with checkpoint.named(path):
+            detector = Detector(config, pretrained=not of_features, **args)
+            checkpoint.finish_loading(detector, tensors, of_features)
+    else:
+        with source.named():
+            detector = Detector(config, pretrained=pretrained and not source.is_saved, **args)
     if device := given.get('device'):
         detector.to(device)
     if dtype := given.get('dtype'):

@@ -54,7 +54,7 @@ class DetectorSettings(PullOptions, total=False):
     pretrained_cfg_overlay: Mapping[str, Any]
     """Fields that override those of timm's record."""
     checkpoint_path: str
-    """A file of weights for the backbone."""
+    """A file of weights for the backbone: of timm's model, a classifier too, or of its features alone."""
     device: str | torch.device
     """Device that the detector is put on; 'meta' gives it no storage."""
     dtype: torch.dtype | str

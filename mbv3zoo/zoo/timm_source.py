@@ -59,7 +59,11 @@ class TimmSource(Source):
         self.place = name.partition(':')[2]
 
     def without_effect(self, given: Given, pretrained: bool) -> str | None:
-        """As `Source.without_effect`: a folder has no revisions."""
+        """As `Source.without_effect`: a folder has no revisions, and weights are loaded from one place."""
+        if pretrained and given.build_args.get('checkpoint_path'):
+            return (
+                f'{self.name}: checkpoint_path is given, and pretrained=True loads other weights: leave one of them out'
+            )
         if self.options.get('revision') is not None and not self.name.startswith(TIMM_PREFIXES[0]):
             return (
                 f'revision={self.options["revision"]!r} was given for {self.name!r}, but only repositories on the Hub '
