@@ -40,11 +40,24 @@ def export(
     overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.')] = False,
 ) -> None:
     """Write a detector for another runtime, with a certificate (FILE.json) of how far it agrees with PyTorch."""
-    from mbv3zoo.export.request import check_target, requested_format
+    from mbv3zoo.export.request import checked_settings
 
     # Before the detector is fetched and opened.
-    requested_format(out, None)
-    check_target(out, overwrite)
+    checked_settings(
+        out,
+        format=None,
+        image_size=image_size,
+        batch_size=batch_size,
+        dynamic=dynamic,
+        nms=nms,
+        thresholds={'score_thresh': score_thresh, 'iou_thresh': iou_thresh},
+        precision=precision,
+        calibration=calibration,
+        data=data,
+        split=split,
+        tolerance=tolerance,
+        overwrite=overwrite,
+    )
     from mbv3zoo.detector import Detector
     from mbv3zoo.runtimes.export_info import Precision
 

@@ -8,22 +8,16 @@ from typing import Any
 
 from mbv3zoo.data.load import DEFAULT_SPLIT, load_split
 from mbv3zoo.evaluation.run import check_classes
-from mbv3zoo.export.certify import certify, measure_ap
+from mbv3zoo.export.certify import certify, drawn_images, given_images, measure_ap
 from mbv3zoo.export.quantize import calibration_pixels, quantize
-from mbv3zoo.export.request import (
-    check_effective,
-    check_settings,
-    check_target,
-    make_info,
-    nms_settings,
-    requested_format,
-)
+from mbv3zoo.export.request import checked_settings, make_info
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights
+from mbv3zoo.models.plain_weights import check_finite
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
-from mbv3zoo.runtimes.export_info import ExportSettings, Precision
+from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.runtimes.parts import digests
 from mbv3zoo.utils.atomic import staged
 from mbv3zoo.utils.disk import make_folder
@@ -85,37 +79,49 @@ def export(
     """
     check_has_weights(detector, 'exported')
     path = Path(path)
-    row = requested_format(path, format)
-    settings: ExportSettings = {
-        'input_dtype': row.input_dtype,
-        'dynamic': dynamic,
-        'batch_size': batch_size,
-        'precision': precision,
-    }
-    thresholds = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
-    check_effective(settings, thresholds, nms=nms, calibration=calibration, data=data, split=split)
-    if nms:
-        settings |= nms_settings(thresholds)
-    check_settings(row, settings, calibration is not None)
+    settings = checked_settings(
+        path,
+        format=format,
+        image_size=image_size,
+        batch_size=batch_size,
+        dynamic=dynamic,
+        nms=nms,
+        thresholds={'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections},
+        precision=precision,
+        calibration=calibration,
+        data=data,
+        split=split,
+        tolerance=tolerance,
+        overwrite=overwrite,
+    )
+    check_finite(detector)
     info = make_info(detector, image_size, settings)
-    check_target(path, overwrite)
-    labelled = load_split(data, split) if data else None
-    split = split or DEFAULT_SPLIT
+    compared = drawn_images(info.in_chans) if pictures is None else given_images(pictures, info)
+    labelled = None if data is None else load_split(data, split)
+    split = DEFAULT_SPLIT if split is None else split
     if labelled is not None:
         check_classes(detector, labelled)
+    pixels = None if calibration is None else calibration_pixels(calibration, split, info)
     make_folder(path.parent)
     with staged(path.parent, path.name) as folder:
         file = folder / path.name
         write_graph(detector, info, file)
-        if precision == 'int8' and calibration is not None:
-            quantize(file, info, calibration_pixels(calibration, split, info))
-        certificate = certify(detector, file, info, pictures, tolerance)
-        if data and labelled is not None and certificate.compared:
+        if pixels is not None:
+            quantize(file, info, pixels)
+        certificate = certify(detector, file, info, compared, tolerance)
+        if data is not None and labelled is not None and certificate.compared:
             ap = measure_ap(detector, file, info, labelled, data, split)
             certificate = certificate.model_copy(update={'ap': ap})
         if failures := certificate.failures():
+            advice = '; calibrate on pictures such as it will be given, or let AP decide (data)' if pixels else ''
             raise ValueError(
-                f'{path}: not exported, as it differs from PyTorch by more than is allowed: {"; ".join(failures)}'
+                f'{path}: not exported, as it differs from PyTorch by more than is allowed: '
+                f'{"; ".join(failures)}{advice}'
+            )
+        if certificate.is_blind():
+            raise ValueError(
+                f'{path}: not exported, as no box of it could be compared with one of PyTorch: no score is above 0; '
+                'train the detector first, or load other weights'
             )
         certificate = certificate.model_copy(update={'sha256': digests(file)})
         certificate_path(file).write_text(certificate.model_dump_json(indent=2) + '\n', encoding='utf-8', newline='\n')

@@ -14,7 +14,7 @@ from mbv3zoo.export.suppression import keep
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.plain_weights import check_finite, make_plain, whole_copy
+from mbv3zoo.models.plain_weights import check_finite, check_logits, make_plain, whole_copy
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.runtimes.export_info import ExportInfo
 
@@ -51,10 +51,12 @@ class DeployedNetwork(nn.Module):
         self.info = info
         if any('forward' in vars(part) for part in (detector, detector.neck, detector.head)):
             raise ValueError(_NOT_TAKEN_OVER)
-        check_finite(detector)
+        # In float32, which numbers of float64 may be too large for.
         detector = whole_copy(detector).cpu().float().eval().requires_grad_(False)
+        check_finite(detector)
         noise = torch.rand(1, info.in_chans, *info.image_size, generator=torch.Generator().manual_seed(0))
         expected = detector(noise)
+        check_logits(expected)
         make_plain(detector)
         if not detector.fused:
             detector.fuse()

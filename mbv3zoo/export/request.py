@@ -13,7 +13,8 @@ from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo, ExportSettings
 from mbv3zoo.runtimes.table import FORMATS, Format, format_of
 from mbv3zoo.utils.atomic import current
-from mbv3zoo.utils.sizes import MOST_IMAGES, parse_image_size, whole_number
+from mbv3zoo.utils.sizes import LEAST_SIDE, MOST_IMAGES, finite_number, parse_image_size, whole_number
+from mbv3zoo.utils.text import shown
 from mbv3zoo.version import __version__
 
 
@@ -34,46 +35,89 @@ def requested_format(path: Path, name: str | None) -> Format:
     return found
 
 
-def check_settings(row: Format, settings: ExportSettings, has_calibration: bool) -> None:
-    """Raises ValueError, or ImportError, where a format cannot do what is asked.
+def checked_settings(
+    path: Path,
+    *,
+    format: str | None,
+    image_size: Any,
+    batch_size: Any,
+    dynamic: Any,
+    nms: Any,
+    thresholds: Mapping[str, Any],
+    precision: Any,
+    calibration: Any,
+    data: Any,
+    split: Any,
+    tolerance: Any,
+    overwrite: Any,
+) -> ExportSettings:
+    """The settings of the file's record; whatever can be said of a request without the detector is checked.
 
     Args:
-        row: The format.
-        settings: With `dynamic`, `batch_size` and `precision`; `outputs` where NMS is inside the graph.
-        has_calibration: Whether there are images to calibrate int8 on.
+        path: The file.
+        thresholds: `score_thresh`, `iou_thresh`, `max_detections`.
+        format, image_size, batch_size, dynamic, nms, precision, calibration, data, split, tolerance, overwrite: As for
+            `mbv3zoo.export.export.export`.
+
+    Raises:
+        ValueError: An option is out of range or has no effect beside the others, the format cannot do what is asked, or
+            the file is there.
+        ImportError: A package that the format needs is not installed.
     """
+    for name, flag in (('dynamic', dynamic), ('nms', nms), ('overwrite', overwrite)):
+        if not isinstance(flag, bool):
+            raise ValueError(f'{name} is {shown(flag)}; expected True or False')
+    for name, text in (('calibration', calibration), ('data', data), ('split', split)):
+        if text is not None and not (isinstance(text, (str, Path)) and str(text)):
+            raise ValueError(f'{name} is {shown(text)}; leave it out where there is none')
+    if tolerance is not None and (finite_number(tolerance) or 0) <= 0:
+        raise ValueError(f'tolerance is {shown(tolerance)}; expected a number above 0')
+    row = requested_format(path, format)
+    if image_size is not None:
+        _check_sides(image_size)
+    settings: ExportSettings = {
+        'input_dtype': row.input_dtype,
+        'dynamic': dynamic,
+        'batch_size': whole_number(batch_size, 'batch_size', 1, MOST_IMAGES),
+        'precision': precision,
+    }
+    kept = nms_settings(thresholds)
+    _check_effective(settings, thresholds, nms=nms, calibration=calibration, data=data, split=split)
+    if nms:
+        settings |= kept
+    _check_format(row, settings, calibration is not None)
+    check_target(path, overwrite)
+    return settings
+
+
+def _check_sides(image_size: Any) -> None:
+    """Whatever the detector's strides are, sides are multiples of 32."""
+    height, width = parse_image_size(image_size)
+    if height % LEAST_SIDE or width % LEAST_SIDE:
+        raise ValueError(f'image_size must be multiples of {LEAST_SIDE}, given {(height, width)}')
+
+
+def _check_format(row: Format, settings: ExportSettings, has_calibration: bool) -> None:
+    """Raises ValueError, or ImportError, where a format cannot do what is asked."""
     name, precision, with_nms = row.name, settings['precision'], settings.get('outputs') == 'detections'
     if settings['dynamic'] and not row.dynamic:
         raise ValueError(f'{name} files take one size and batch; leave dynamic out')
     if with_nms and not row.nms:
         raise ValueError(f'{name} files cannot suppress inside the graph; leave nms out')
-    whole_number(settings['batch_size'], 'batch_size', 1, MOST_IMAGES)
     if settings['batch_size'] != 1 and not row.batches:
         raise ValueError(f'{name} files take one picture a call; leave batch_size out')
     if precision not in row.precisions:
         able = ', '.join(other for other, its in FORMATS.items() if precision in its.precisions) or 'no format'
-        raise ValueError(f'{name} files cannot be {precision}; {able} can')
+        raise ValueError(f'{name} files cannot be {shown(precision)}; {able} can')
     if precision == 'int8' and (with_nms or not has_calibration):
         raise ValueError('int8 needs calibration: a data set or a folder of pictures; and no nms')
     row.check_installed(precision)
 
 
-def check_effective(
-    settings: ExportSettings,
-    thresholds: Mapping[str, float],
-    *,
-    nms: bool,
-    calibration: str | Path | None,
-    data: str | Path | None,
-    split: str | None,
+def _check_effective(
+    settings: ExportSettings, thresholds: Mapping[str, Any], *, nms: bool, calibration: Any, data: Any, split: Any
 ) -> None:
-    """Raises ValueError where an option was given that has no effect beside the others.
-
-    Args:
-        settings: With `dynamic`, `batch_size` and `precision`.
-        thresholds: `score_thresh`, `iou_thresh`, `max_detections`.
-        nms, calibration, data, split: As for `mbv3zoo.export.export.export`.
-    """
+    """Raises ValueError where an option was given that has no effect beside the others."""
     for name, value in thresholds.items():
         if value != getattr(PREDICTION, name) and not nms:
             raise ValueError(f'{name} is for nms inside the graph; leave it out, or ask for nms')
@@ -97,6 +141,8 @@ def nms_settings(thresholds: Mapping[str, Any]) -> ExportSettings:
         ValueError: One is out of range.
     """
     kept = replace(PREDICTION, **thresholds)
+    if kept.score_thresh == 1:
+        raise ValueError('score_thresh is 1, and no score is above that: the file would find nothing; expected less')
     return {
         'outputs': 'detections',
         'score_thresh': kept.score_thresh,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any, TypeVar
 
@@ -12,6 +13,9 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from mbv3zoo.models.modes import evaluation_mode
+
+# Of more the mean difference from others overflows.
+_MOST_LOGIT = 1e18
 
 _Network = TypeVar('_Network', bound=nn.Module)
 
@@ -26,9 +30,10 @@ def check_finite(network: nn.Module) -> None:
             )
 
 
-def plain_copy(network: _Network) -> _Network:
-    """A copy of a network, whose weights are all parameters and buffers; see `make_plain`."""
-    return make_plain(whole_copy(network))
+def check_logits(logits: Iterable[torch.Tensor]) -> None:
+    """Raises ValueError where logits are NaN, infinite or nearly so, which finite weights may give."""
+    if not all(bool(level.abs().max() < _MOST_LOGIT) for level in logits):
+        raise ValueError('the detector itself gives logits that are NaN, infinite or above 1e18; load other weights')
 
 
 def whole_copy(network: _Network) -> _Network:

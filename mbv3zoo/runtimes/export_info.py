@@ -10,10 +10,11 @@ from pydantic import Field, model_validator
 from mbv3zoo.config.base import Config
 from mbv3zoo.config.detector import MOST_CLASSES, DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
-from mbv3zoo.config.types import ClassNames, ImageSize, LevelAnchors
+from mbv3zoo.config.types import ClassNames, Fraction, ImageSize, LevelAnchors
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data
 from mbv3zoo.utils.json import parse_settings
+from mbv3zoo.utils.sizes import MOST_BOXES
 
 # The key under which formats that can hold text have the record, as JSON.
 METADATA_KEY = 'mbv3zoo'
@@ -90,14 +91,17 @@ class ExportInfo(Config):
     input_dtype: InputType = 'uint8'
     outputs: Outputs = 'maps'
     precision: Precision = 'float32'
-    score_thresh: float | None = None
-    iou_thresh: float | None = None
-    max_detections: int | None = None
+    score_thresh: Fraction | None = None
+    iou_thresh: Fraction | None = None
+    max_detections: Annotated[int, Field(ge=1, le=MOST_BOXES)] | None = None
     letterbox: LetterboxRule = LetterboxRule()
     licenses: LicenseRecord = LicenseRecord()
 
     @model_validator(mode='after')
     def _check(self) -> Self:
+        kept = (self.score_thresh, self.iou_thresh, self.max_detections)
+        if self.outputs == 'detections' and None in kept:
+            raise ValueError('a graph that gives detections needs score_thresh, iou_thresh and max_detections')
         if len(self.strides) != len(self.anchors):
             raise ValueError(f'{len(self.strides)} strides need as many lists of anchors, given {len(self.anchors)}')
         return self

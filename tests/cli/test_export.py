@@ -1,3 +1,4 @@
+import pytest
 from program import run
 
 from mbv3zoo.runtimes.table import FORMATS
@@ -6,6 +7,28 @@ from mbv3zoo.runtimes.table import FORMATS
 def test_help_names_the_suffix_of_each_format():
     text = run('export', '--help').output
     assert len(FORMATS) >= 6 and all(f' {form.suffix}' in text for form in FORMATS.values())
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (['--nms', '--score-thresh', '25'], 'score_thresh is 25.0; expected a number in 0..1'),
+        (['--nms', '--score-thresh', '1'], 'no score is above that'),
+        (['--nms', '--score-thresh', 'nan'], 'score_thresh is nan'),
+        (['--nms', '--iou-thresh', '3'], 'iou_thresh is 3.0; expected a number in 0..1'),
+        (['--batch-size', '0'], 'batch_size is 0; expected at least 1'),
+        (['--image-size', '-64'], 'image_size is -64; expected a side'),
+        (['--image-size', '0'], 'image_size is 0; expected a side'),
+        (['--image-size', '100'], 'image_size must be multiples of 32'),
+        (['--tolerance', '0'], 'tolerance is 0.0; expected a number above 0'),
+        (['--precision', 'int4'], "onnx files cannot be 'int4'"),
+        (['--precision', 'int8'], 'int8 needs calibration'),
+        (['--data', ''], "data is ''"),
+    ],
+)
+def test_what_cannot_be_is_told_before_the_model_is_looked_for(tmp_path, options, expected):
+    error = run('export', 'no-such-model', tmp_path / 'm.onnx', *options, ok=False).exception
+    assert isinstance(error, ValueError) and expected in str(error)
 
 
 def test_a_file_that_is_there_is_refused_before_the_model_is_looked_for(tmp_path):

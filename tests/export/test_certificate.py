@@ -49,6 +49,32 @@ def test_graphs_that_suppress_have_no_logits():
     assert certificate(logits_max=None, logits_mean=None, logits_relative=None, boxes_max=None).failures() == []
 
 
+def test_int8_has_most_of_the_best_boxes_or_its_ap_is_known():
+    assert certificate('int8', best=100, best_again=70).failures() == []
+    (failure,) = certificate('int8', best=100, best_again=69).failures()
+    assert failure == 'of the 100 best boxes 69 are found again on a picture of 480 x 480, at least 70 are expected'
+    assert certificate('int8', ap(0.5, 0.5), best=100, best_again=0).failures() == []
+    assert '69 of the 100 best found again' in certificate('int8', best=100, best_again=69).summary()
+    assert certificate(best=100, best_again=0).failures() == []
+
+
+def test_blind_ones_are_told():
+    nothing = {'boxes_compared': 0, 'boxes_max': None, 'kept': 1, 'kept_apart': 1}
+    assert certificate(**nothing).is_blind() and certificate(**nothing).failures() == []
+    for something in ({'boxes_compared': 1}, {'kept_compared': 1}):
+        assert not certificate(**nothing | something).is_blind()
+    # On another system than its runtime's nothing is compared, which it says.
+    assert not certificate(**nothing).model_copy(update={'compared': False}).is_blind()
+
+
+def test_a_lower_threshold_is_told():
+    inside = INFO.model_copy(update={'outputs': 'detections', 'score_thresh': 0.25})
+    lower, own = (certificate(score_thresh=x).model_copy(update={'info': inside}).summary() for x in (0.0123, 0.25))
+    assert (
+        '0 of them apart above 0.012 and without suppression, as none is above 0.25' in lower and 'as none' not in own
+    )
+
+
 def test_ap():
     assert certificate('int8', ap(0.5, 0.4901)).failures() == []
     assert certificate('int8', ap(0.5, 0.6)).failures() == []

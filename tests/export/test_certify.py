@@ -1,10 +1,19 @@
 import json
 
+import numpy as np
 import pytest
-from exported_files import RUNNABLE, SIZE
+import torch
+from exported_files import MODEL, RUNNABLE, SIZE
 
+import mbv3zoo
 from mbv3zoo.export.certificate import certificate_path, read_certificate
 from mbv3zoo.export.certify import drawn_images
+from mbv3zoo.export.graph import DeployedNetwork
+
+
+@pytest.fixture(scope='module')
+def trained():
+    return mbv3zoo.Detector.from_pretrained(MODEL)
 
 
 @pytest.mark.parametrize('name', RUNNABLE)
@@ -16,6 +25,57 @@ def test_the_certificate(name, exported):
         assert 0 < parity.logits_max < 1e-2 and parity.logits_relative < 1e-4 and parity.letterbox <= 1
     assert sum(parity.kept for parity in certificate.pictures) > 3 and certificate.versions['torch']
     assert json.loads(certificate_path(exported(name)).read_text())['info']['image_size'] == list(SIZE)
+
+
+@pytest.mark.parametrize(
+    ('options', 'least'),
+    [({}, 30), ({'nms': True}, 20), ({'nms': True, 'score_thresh': 0.9999, 'batch_size': 2, 'max_detections': 5}, 5)],
+)
+def test_new_weights_are_compared_too(tmp_path, options, least):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
+    certificate = read_certificate(detector.export(tmp_path / 'm.torchscript', **options))
+    assert not certificate.is_blind() and certificate.failures() == []
+    assert sum(parity.boxes_compared + parity.kept_compared for parity in certificate.pictures) >= least
+    if options:
+        own, lower = certificate.pictures[:3], certificate.pictures[3:]
+        assert all(parity.kept == 0 and parity.score_thresh == certificate.info.score_thresh for parity in own)
+        assert all(parity.score_thresh < 0.1 for parity in lower) and 'as none is above' in certificate.summary()
+    # The file has the threshold that was asked for, and nothing else is left.
+    assert mbv3zoo.load(tmp_path / 'm.torchscript').info.score_thresh == certificate.info.score_thresh
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_pictures_that_show_nothing(tmp_path, trained):
+    black = [np.zeros((50, 80, 3), np.uint8)]
+    for name, options in (('a', {}), ('b', {'nms': True})):
+        certificate = read_certificate(
+            trained.export(tmp_path / f'{name}.torchscript', image_size=64, pictures=black, **options)
+        )
+        assert not certificate.is_blind() and certificate.pictures[0].size == (50, 80)
+
+
+def test_a_graph_that_suppresses_wrongly_is_found_out_though_it_finds_nothing(tmp_path, monkeypatch):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
+    real = DeployedNetwork._keep
+
+    def shifted(self, maps):
+        rows = real(self, maps)
+        return torch.cat([rows[:, :1], rows[:, 1:5] + 20, rows[:, 5:]], 1)
+
+    monkeypatch.setattr(DeployedNetwork, '_keep', shifted)
+    with pytest.raises(ValueError, match='not exported, as .* kept detections differ'):
+        detector.export(tmp_path / 'm.torchscript', nms=True)
+
+
+def test_a_detector_without_any_score_is_not_certified(tmp_path):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
+    with torch.no_grad():
+        for conv in detector.head.convs:
+            conv.weight.zero_()
+            conv.bias.fill_(-200)
+    with pytest.raises(ValueError, match='no box of it could be compared with one of PyTorch: no score is above 0'):
+        detector.export(tmp_path / 'm.torchscript', nms=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_detectors_for_other_channels_are_compared_too():

@@ -124,7 +124,8 @@ def test_a_spoiled_file_is_not_left(detector, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match='differs from PyTorch by more than is allowed: .*logits differ'):
         detector.export(tmp_path / 'm.torchscript', image_size=64)
     assert list(tmp_path.iterdir()) == []
-    detector.export(tmp_path / 'm.torchscript', image_size=64, tolerance=0.5, pictures=[])
+    with pytest.raises(ValueError, match='boxes differ'):
+        detector.export(tmp_path / 'm.torchscript', image_size=64, tolerance=0.5)
 
 
 def test_nothing_is_written_over(detector, tmp_path):

@@ -9,7 +9,7 @@ from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, 
 
 import mbv3zoo
 from mbv3zoo.export.live import open_live
-from mbv3zoo.models.plain_weights import check_finite, make_plain, plain_copy
+from mbv3zoo.models.plain_weights import check_finite, check_logits, make_plain, whole_copy
 
 
 class Half(nn.Module):
@@ -73,7 +73,7 @@ def test_a_copy_and_a_fused_detector_compute_the_same(detector, change):
         CHANGES['weight norm'], CHANGES['old weight norm'],
     )  # fmt: skip
     detector.train()
-    copied = plain_copy(detector)
+    copied = make_plain(whole_copy(detector))
     assert copied.state_dict().keys() == names
     assert copied.training
     # The detector is as it was.
@@ -111,7 +111,7 @@ def test_what_cannot_be_made_permanent_is_named(detector):
     layer.register_parameter('raw', raw)
     layer.register_forward_pre_hook(lambda module, args: setattr(module, 'weight', module.raw * 2))
     outputs(detector)
-    for use in (make_plain, plain_copy, lambda found: found.fuse(), lambda found: open_live(found, 'eager')):
+    for use in (make_plain, lambda found: found.fuse(), lambda found: open_live(found, 'eager')):
         with pytest.raises(ValueError, match=r'^head.convs.0 has a weight that something computes anew .* first$'):
             use(detector)
 
@@ -123,4 +123,14 @@ def test_weights_that_are_not_finite(detector, name, value):
     detector.state_dict()[name].view(-1)[-1] = value
     for use in (check_finite, lambda found: open_live(found, 'eager')):
         with pytest.raises(ValueError, match=f'^the weights are not finite: {name} has .*; load weights that are'):
+            use(detector)
+
+
+def test_logits_that_are_not_finite_though_the_weights_are(detector):
+    with torch.no_grad():
+        conv(detector).weight.fill_(3e38)
+    check_finite(detector)
+    check_logits([torch.zeros(3)])
+    for use in (lambda found: check_logits(outputs(found)), lambda found: open_live(found, 'eager')):
+        with pytest.raises(ValueError, match='^the detector itself gives logits that are NaN, infinite'):
             use(detector)
