@@ -218,14 +218,17 @@ class Detector(DetectorNetwork):
 
         Args:
             folder: Where to; created if need be.
-            dtype: Type that floating point weights are stored in; None keeps theirs. `torch.float16` halves the file.
+            dtype: Type that floating point weights are stored in: float16, bfloat16, float32 or float64, as torch's or
+                by its name. 'float16' halves the file. None keeps theirs; loaded, they have their type again.
             card_data: Facts for the model card; see `mbv3zoo.cards.render.render_card`.
             picture: A PNG of predictions, which the card shows.
             keep_card: Whether what people wrote into a README.md that is there stays. What the library wrote there is
                 renewed with the weights; its figures and picture stay only where these are the same weights.
 
         Raises:
-            ValueError: The detector is fused: its weights no longer fit its config.
+            ValueError: It would be loaded as another detector, as it is fused, pruned or changed otherwise so that its
+                config no longer builds it, or has no weights or some that are not finite; or `dtype` is another type or
+                does not reach them. The folder is what it was.
 
         Example:
             >>> detector = mbv3zoo.create_detector('mbv3_yolo_small', class_names=['cat', 'dog'])
@@ -285,7 +288,7 @@ class Detector(DetectorNetwork):
             The address of the commit.
 
         Raises:
-            ValueError: The detector is fused, the licences do not allow it, or the Hub refused.
+            ValueError: `save_pretrained` refuses the detector, the licences do not allow it, or the Hub refused.
 
         Example:
             >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')
@@ -300,7 +303,7 @@ class Detector(DetectorNetwork):
     def from_pretrained(
         cls, source: str | Path, *, allow_licenses: Iterable[str] | None = None, **options: Unpack[PullOptions]
     ) -> Detector:
-        """Loads a detector, in eval mode.
+        """Loads a detector, in eval mode: the one that was saved, bit for bit, in the type that it had in memory.
 
         Args:
             source: A folder that `save_pretrained` wrote, a packaged name ('mbv3_yolo_small.synth'), or a Hub

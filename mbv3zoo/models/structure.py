@@ -30,9 +30,9 @@ _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dty
 # Functions hold values that may hold functions.
 _DEPTH = 5
 
-# What the same numbers load into.
+# What the same numbers load into. Classes of our own that compute the same outside of training say so by `loads_as`.
+_PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _SAME_CLASS = {
-    nn.SyncBatchNorm: nn.BatchNorm2d,
     FrozenBatchNorm2d: nn.BatchNorm2d,
     FrozenBatchNormAct2d: BatchNormAct2d,
     SyncBatchNormAct: BatchNormAct2d,
@@ -131,7 +131,9 @@ def _built_parts(config: str) -> dict[str, Part]:
 
 
 def _part_difference(found: Part, expected: Part, is_root: bool) -> str | None:
-    kind = _SAME_CLASS.get(found.kind, found.kind)
+    kind: type = _SAME_CLASS.get(found.kind) or getattr(found.kind, 'loads_as', found.kind)
+    if kind is nn.SyncBatchNorm and expected.kind in _PLAIN_NORMS:
+        kind = expected.kind
     # A detector may be of a class that a user derived.
     if kind is not expected.kind and not (is_root and issubclass(kind, expected.kind)):
         # torch's own quantised and traced modules have the names of those that they replace.

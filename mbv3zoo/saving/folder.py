@@ -253,7 +253,7 @@ def config_bytes(config: Mapping[str, Any]) -> bytes:
     """A configuration as the bytes of config.json.
 
     Raises:
-        ValueError: JSON cannot express it.
+        ValueError: JSON cannot express it, or it is larger than what is read again.
     """
     try:
         text = json.dumps(dict(config), indent=2, ensure_ascii=False, allow_nan=False)
@@ -262,4 +262,10 @@ def config_bytes(config: Mapping[str, Any]) -> bytes:
             f'the configuration cannot be written as JSON ({error}). Use only finite numbers, strings, '
             'booleans, None, and lists and dicts of these.'
         ) from error
-    return (text + '\n').encode('utf-8')
+    data = (text + '\n').encode('utf-8')
+    if len(data) > CONFIG_LIMIT:
+        raise ValueError(
+            f'the configuration would have {len(data)} bytes as JSON, and is read again up to {CONFIG_LIMIT}: give the '
+            'classes shorter names'
+        )
+    return data

@@ -71,16 +71,22 @@ def _follow(norm: _BatchNorm, mean: torch.Tensor, variance: torch.Tensor) -> Non
 
 
 class _SyncBatchNorm1d(nn.BatchNorm1d):
+    loads_as = nn.BatchNorm1d
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return _normalise(self, x) if self.training else super().forward(x)
 
 
 class _SyncBatchNorm2d(nn.BatchNorm2d):
+    loads_as = nn.BatchNorm2d
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return _normalise(self, x) if self.training else super().forward(x)
 
 
 class _SyncBatchNormAct2d(BatchNormAct2d):
+    loads_as = BatchNormAct2d
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.act(self.drop(_normalise(self, x))) if self.training else super().forward(x)
 

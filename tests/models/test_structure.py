@@ -211,3 +211,10 @@ def test_a_description_stays_when_lists_change_in_place():
     module.sizes[1]['a'].append(3)
     assert before != describe(module)
     assert difference(describe(module), before).startswith("it has sizes ('list', 1, {")
+
+
+def test_torchs_synchronised_norm_stands_for_that_of_any_number_of_dimensions():
+    for norm in (nn.BatchNorm1d(3), nn.BatchNorm2d(3), nn.BatchNorm3d(3)):
+        found = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(norm))
+        assert difference(describe(found), describe(norm)) is None
+        assert 'is LayerNorm' in difference(describe(nn.LayerNorm(3)), describe(norm))

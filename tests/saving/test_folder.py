@@ -131,6 +131,7 @@ TIED = torch.ones(2)
     [
         ({'a': object()}, {}, 'cannot be written as JSON'),
         ({'a': math.nan}, {}, 'cannot be written as JSON'),
+        ({'a': 'x' * 9 * 2**20}, {}, 'would have 9437.* bytes as JSON, and is read again up to'),
         ({}, {'a': [1.0]}, r"state_dict\['a'\] is of type list"),
         ({}, {'a': TIED, 'b': TIED, 'c': torch.ones(2)}, r"share memory.*\[\['a', 'b'\]\]"),
     ],

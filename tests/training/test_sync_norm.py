@@ -228,6 +228,16 @@ def test_the_order_of_the_state_stays_and_it_loads_into_a_plain_detector(alone):
         plain.load_state_dict(converted.state_dict())
 
 
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_what_is_trained_by_several_processes_without_an_average_is_saved_as_a_plain_detector(device, tmp_path):
+    detector = synchronise_norms(make_detector(), torch.device(device))
+    loaded = mbv3zoo.Detector.from_pretrained(detector.save_pretrained(tmp_path / 'saved'))
+    assert {type(module) for module in loaded.modules() if isinstance(module, _BatchNorm)} <= {
+        nn.BatchNorm2d, BatchNormAct2d,
+    }  # fmt: skip
+    assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in detector.state_dict().items())
+
+
 def test_frozen_norms_stay_as_they_are(alone):
     torch.manual_seed(0)
     detector = create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64, freeze_norm=True)
