@@ -15,6 +15,7 @@ from mbv3zoo.models.activations import activation_layer
 from mbv3zoo.models.anchors import doubt
 from mbv3zoo.utils.text import one_line
 from mbv3zoo.zoo import checkpoint
+from mbv3zoo.zoo.config_source import ConfigSource
 from mbv3zoo.zoo.registry import detector_names, known_weights
 from mbv3zoo.zoo.resolve import resolve
 from mbv3zoo.zoo.settings import DetectorSettings, Given
@@ -24,6 +25,8 @@ _logger = logging.getLogger(__name__)
 
 # Arguments of timm.create_model for the size of images, to which weights are adapted.
 _SIZES = {'img_size', 'dynamic_img_size', 'strict_img_size'}
+# Those that choose layers with which the same weights compute something else.
+_LAYERS = {'act_layer', 'norm_layer', 'bn_eps', 'bn_tf', 'pad_type', 'attn_layer', 'aa_layer'}
 
 
 def create_detector(
@@ -158,6 +161,10 @@ def _doubts(detector: Detector, source: Source, given: Given, pretrained: bool) 
     if {'mean', 'std'} & given.fields.keys() and max(*config.mean or (0,), *config.std or (0,)) > 1:
         yield f'mean {config.mean} and std {config.std} are for images in 0..1: divide those for 0..255 by 255'
     if not source.is_saved:
+        own = {} if isinstance(source, ConfigSource) else source.read_config().backbone_args
+        changed = {k: v for k, v in config.backbone_args.items() if k in _LAYERS and own.get(k) != v}
+        if pretrained and changed:
+            yield f'the weights of backbone {config.backbone!r} were trained without {changed}'
         return
     if not pretrained:
         if detector.mean.device.type != 'meta':

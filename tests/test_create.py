@@ -2,6 +2,8 @@ import ast
 import inspect
 
 import pytest
+import timm
+from timm.models._hub import save_for_hf
 
 from mbv3zoo import DetectorConfig, create_detector
 
@@ -133,3 +135,12 @@ def test_a_mean_for_whole_numbers_is_told(caplog):
 def test_a_config_of_nonsense_is_told_before_anything_is_built():
     with pytest.raises(ValueError, match='image_size: not to be set for the backbone alone'):
         DetectorConfig(backbone='resnet18', backbone_args={'image_size': 64})
+
+
+def test_layers_that_pretrained_weights_were_not_trained_with_are_told(tmp_path, caplog):
+    save_for_hf(timm.create_model('test_resnet'), tmp_path, safe_serialization=True)
+    for settings, words in (({'act_layer': 'gelu'}, "trained without {'act_layer': 'gelu'}"), ({}, None)):
+        caplog.clear()
+        create_detector(f'local-dir:{tmp_path}', pretrained=True, image_size=64, **settings)
+        assert [record.message for record in caplog.records if words and words in record.message] or not words
+        assert bool(caplog.records) == bool(words)

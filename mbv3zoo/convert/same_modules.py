@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,8 @@ from mbv3zoo.convert.module_tree import ModuleInfo
 from mbv3zoo.layer_lists.parse import LayerList
 from mbv3zoo.models.layer_lists.blocks import Concat, find_block, is_built_in
 from mbv3zoo.models.layers import Bottleneck
+
+_logger = logging.getLogger(__name__)
 
 # The settings that change a module's output and cannot be told from its tensors' shapes, by class name.
 _SETTINGS = {
@@ -140,6 +143,11 @@ def check_network(modules: dict[str, ModuleInfo], network: nn.Module) -> None:
     theirs = [kind for info in inside if (kind := _kind(info.class_name)) in _ACTIVATIONS]
     own = [kind for module in network.modules() if (kind := _own_kind(module)) in _ACTIVATIONS]
     # Forks may call functions instead, which are no modules.
+    if own and not theirs:
+        _logger.warning(
+            'the activations of its network are no modules of torch, and are taken to be those of %s here',
+            type(network).__name__,
+        )
     if theirs and theirs != own:
         first = next((i for i, pair in enumerate(zip(theirs, own, strict=False)) if pair[0] != pair[1]), 'last')
         raise ValueError(

@@ -2,7 +2,7 @@ import pytest
 import torch
 from detector_logits import assert_same, logits_of
 from torch import nn
-from yolov5_tree import OFFICIAL_LAYERS, PATCHED_LAYERS, UPSAMPLE, yolov5_checkpoint
+from yolov5_tree import OFFICIAL_LAYERS, PATCHED_LAYERS, PATCHED_SMALL_LAYERS, UPSAMPLE, yolov5_checkpoint
 
 from mbv3zoo.convert.convert import load_yolov5
 
@@ -201,3 +201,15 @@ def test_what_makes_no_difference(tmp_path):
     yolov5_checkpoint(tmp_path / 'best.pt', TINY, change=change)
     first, second = (load_yolov5(tmp_path / name).detector for name in ('plain.pt', 'best.pt'))
     assert_same(logits_of(first), logits_of(second))
+
+
+def test_a_network_without_activation_modules_is_told(tmp_path, caplog):
+    def functions(model):
+        for module in model.model[0].modules():
+            for name in ('activation', 'act1', 'act2'):
+                if isinstance(getattr(module, name, None), nn.Module):
+                    delattr(module, name)
+
+    yolov5_checkpoint(tmp_path / 'best.pt', PATCHED_SMALL_LAYERS, change=functions)
+    load_yolov5(tmp_path / 'best.pt')
+    assert 'activations of its network are no modules of torch' in caplog.text

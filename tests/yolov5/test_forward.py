@@ -1,5 +1,6 @@
 """Checkpoints converted, against the logits and boxes that YOLOv5 itself computed of the same weights and picture."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from reference_weights import reference_picture
 from yolov5_tree import MULTIPLES, OFFICIAL_LAYERS, PATCHED_LAYERS, PATCHED_SMALL_LAYERS, yolov5_checkpoint
 
 from mbv3zoo.convert.convert import load_yolov5
+from mbv3zoo.create import create_detector
 from mbv3zoo.models.postprocess.dense import decode
 
 CASES = Path(__file__).parent / 'cases'
@@ -51,3 +53,22 @@ def test_a_converted_checkpoint_gives_yolov5s_numbers(name, tmp_path):
     slack = TOLERANCE + 1e-6 * size.max(1, keepdims=True)
     assert (np.abs(boxes[0].numpy() - expected) < slack).all()
     assert np.abs(scores[0].numpy() - objectness * classes).max() < TOLERANCE
+
+
+def test_a_checkpoint_whose_layer_list_has_the_coarsest_anchors_first_decodes_the_same(tmp_path):
+    """YOLOv5 trains with the anchors turned and stores them so; the list stays as it was written."""
+    layers = LAYERS['patched_small'] | {'anchors': LAYERS['patched_small']['anchors'][::-1]}
+
+    def listed(model):
+        model.yaml = layers
+
+    yolov5_checkpoint(tmp_path / 'best.pt', LAYERS['patched_small'], change=listed)
+    detector = load_yolov5(tmp_path / 'best.pt').detector
+    # And the list alone gives the same anchors.
+    (tmp_path / 'list.yaml').write_text(json.dumps(layers), encoding='utf-8')
+    assert create_detector(tmp_path / 'list.yaml', device='meta').config.anchors == detector.config.anchors
+    case = np.load(CASES / 'forward_patched_small.npz')
+    with torch.no_grad():
+        boxes, _ = decode(detector(torch.from_numpy(reference_picture(64, 96))[None]), detector.anchors, (8, 16, 32))
+    sides = boxes[0, :, 2:] - boxes[0, :, :2]
+    assert np.allclose(sides.numpy(), case['decoded'][:, 2:4], rtol=1e-3, atol=1e-2)
