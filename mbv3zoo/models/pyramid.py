@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -34,7 +33,6 @@ always_compute_biases()
 _MISMATCH = re.compile(
     r'size mismatch for (\S+): .* with shape (?:torch.Size\()?(\[[^]]*]).* current model is (?:torch.Size\()?(\[[^]]*])'
 )
-_UNKNOWN = re.compile(r'Unexpected key\(s\) in state_dict: (.+)\. ?$', re.MULTILINE)
 _MISSING = re.compile(r'Missing key\(s\) in state_dict: "([^"]+)"')
 
 
@@ -177,9 +175,6 @@ class PyramidBackbone(nn.Module):
         ]
 
     def _build(self, pretrained: bool) -> nn.Module:
-        path = self.build_args.get('checkpoint_path')
-        if path and not Path(path).is_file():
-            raise ValueError(f'checkpoint_path: there is no file {str(path)!r}')
         create = create_on_meta if str(self.build_args.get('device')) == 'meta' else timm.create_model
         try:
             model = create(
@@ -192,7 +187,7 @@ class PyramidBackbone(nn.Module):
         except (RuntimeError, SafetensorError) as error:
             if not (pretrained or self.build_args.get('checkpoint_path')) or is_out_of_memory(error):
                 raise
-            raise ValueError((f'{path}: ' if path else '') + self._unfit(error)) from error
+            raise ValueError(self._unfit(error)) from error
         if isinstance(model, FeatureGetterNet) and type(model.model).__module__.endswith('.gemma4_vit'):
             # Gemma 4 reads its grid from tensor values, which neither meta tensors nor torch.export allow.
             model.output_fmt = Format.NLC
@@ -206,12 +201,6 @@ class PyramidBackbone(nn.Module):
             tensor = '{} is {}, expected {}'.format(*found.groups())
         elif found := _MISSING.search(str(error)):
             tensor = f'{found[1]} is missing'
-        elif found := _UNKNOWN.search(str(error)):
-            names = one_line(found[1].replace('"', ''), 150)
-            return (
-                f'it holds {names}, which backbone {self.name!r} has not, as a classifier has them; give the weights '
-                f'of timm.create_model({self.name!r}, features_only=True)'
-            )
         else:
             return f'the weights of backbone {self.name!r} cannot be loaded: {one_line(str(error), 300)}'
         trained_at = check_name(self.name).input_size[1:]

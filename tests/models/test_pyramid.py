@@ -575,17 +575,3 @@ def test_a_model_that_cannot_checkpoint_says_so(name):
 def test_weights_that_do_not_exist_are_told():
     with pytest.raises(ValueError, match="backbone 'cspdarknet_v6_n' has no weights; leave pretrained out"):
         PyramidBackbone('cspdarknet_v6_n', SIZE, pretrained=True)
-
-
-def test_a_checkpoint_of_a_classifier_is_told_by_its_file(tmp_path):
-    classifier = timm.create_model('test_resnet')
-    torch.save(classifier.state_dict(), tmp_path / 'c.pth')
-    words = r'c.pth: it holds fc.weight, fc.bias, which backbone .test_resnet. has not, as a classifier has them; give'
-    with pytest.raises(ValueError, match=words):
-        PyramidBackbone('test_resnet', SIZE, checkpoint_path=tmp_path / 'c.pth')
-    with pytest.raises(ValueError, match='checkpoint_path: there is no file .*none.pth'):
-        PyramidBackbone('test_resnet', SIZE, checkpoint_path=tmp_path / 'none.pth')
-    weights = {name: t for name, t in classifier.state_dict().items() if not name.startswith('fc.')}
-    torch.save(weights, tmp_path / 'b.pth')
-    backbone = PyramidBackbone('test_resnet', SIZE, checkpoint_path=tmp_path / 'b.pth')
-    assert torch.equal(next(backbone.model.parameters()), next(classifier.parameters()))
