@@ -55,14 +55,15 @@ def renew_card(folder: Path, card: str, *, keep: bool = True, license: str | Non
         if not keep:
             return RenewedCard(card, {}, ())
         aside = next(name for number in count(1) if not (folder / (name := f'{CARD_NAME}.damaged-{number}')).exists())
-        _logger.warning('%s cannot be renewed (%s): it is now %s, and a new one is written', path, error, aside)
+        reason = ' '.join(str(error.__cause__ or error).split())
+        _logger.warning('%s cannot be renewed (%s): it is now %s, and a new one is written', path, reason, aside)
         return RenewedCard(card, {aside: path.read_bytes()}, ())
     return RenewedCard(text, {}, outdated_files(old, text))
 
 
 def outdated_files(old: str, new: str) -> tuple[str, ...]:
     """Names of the files that the library's part of a card showed, and the new card shows no longer."""
-    return (PICTURE_NAME,) if PICTURE in library_part(old) and PICTURE not in new else ()
+    return (PICTURE_NAME,) if PICTURE in library_part(old) and PICTURE_NAME not in new else ()
 
 
 def folder_mark(folder: Path) -> tuple[DetectorConfig, str]:

@@ -18,11 +18,12 @@ from mbv3zoo.saving.folder import CARD_NAME, config_bytes
 _SENTENCE = re.compile(r'^The weights as a whole: [^\r\n]*', re.MULTILINE)
 
 
-def card_license(card: str) -> str | None:
+def card_license(card: str, source: object = CARD_NAME) -> str | None:
     """The licence that a card's metadata name, or None.
 
     Args:
         card: Its text.
+        source: Name used in error messages.
 
     Raises:
         ValueError: The metadata cannot be read, or are larger than those of any card.
@@ -30,7 +31,8 @@ def card_license(card: str) -> str | None:
     try:
         check_card(card)
     except (ValueError, YAMLError) as error:
-        raise ValueError(f'{CARD_NAME}: {error}') from error
+        reason = ' '.join(str(error).split())
+        raise ValueError(f'Invalid metadata in {source}: {reason}; correct the card') from error
     return license_of(ModelCard(card, ignore_metadata_errors=True).data.to_dict())
 
 

@@ -62,15 +62,19 @@ def written_metadata(part: str) -> dict[str, Any]:
     for name, license, source in _ROW.findall(table):
         with suppress(ValueError):
             rows.append((name, LicensedPart(license=license, source=source)))
+    title = _TITLE.search(above)
+    # Earlier versions wrote the title there as well.
+    written: dict[str, Any] = {'model_name': title[1]} if title else {}
+    if not table:
+        return written
     parts = dict(rows)
     record = LicenseRecord(
         backbone=parts.get('backbone weights', NO_WEIGHTS),
         imported=parts.get('imported weights', NO_WEIGHTS),
         data=tuple([part for name, part in rows if name == 'data'][:100]),
     )
-    data, title = _DATA.search(above), _TITLE.search(above)
-    # Earlier versions wrote the title there as well.
-    return metadata_of(record, data[1] if data else '') | ({'model_name': title[1]} if title else {})
+    data = _DATA.search(above)
+    return metadata_of(record, data[1] if data else '') | written
 
 
 def is_repo_name(name: str) -> bool:

@@ -99,7 +99,7 @@ def published_card(folder: Path, repo_id: str, license: str | None = None, allow
     if not path.is_file():
         raise saved_folder.no_card(folder)
     text = read_bytes(path, CARD_LIMIT, 'a card').decode('utf-8-sig')
-    card_license(text)  # in bounds, before it is parsed
+    card_license(text, path)  # in bounds, before it is parsed
     text = with_license(_of_these_weights(folder, text), None if license is None else license_id(license))
     check_push(read_folder_config(folder).licenses, card_license(text), allow_licenses)
     return edit_library_part(text, lambda part: _name_repository(part, repo_id))

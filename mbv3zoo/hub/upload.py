@@ -21,7 +21,7 @@ from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
 from mbv3zoo.hub.integrity import Stated, is_same, stated_files
 from mbv3zoo.hub.xet import Transfers
 from mbv3zoo.saving.config import parse_config
-from mbv3zoo.saving.folder import CARD_NAME, CONFIG_LIMIT, CONFIG_NAME, WEIGHT_NAMES, all_files, no_card
+from mbv3zoo.saving.folder import CARD_NAME, CONFIG_LIMIT, CONFIG_NAME, PICTURE_NAME, WEIGHT_NAMES, all_files, no_card
 from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.json import parse_settings
 from mbv3zoo.utils.text import read_bytes
@@ -93,14 +93,13 @@ def push_folder(
         contents[CARD_NAME] = card.encode('utf-8')
     if CARD_NAME not in contents:
         raise no_card(folder)
-    files = [PushedFile(name, _size(content)) for name, content in _recording(contents).items()]
     if dry_run:
-        return files
+        return [PushedFile(name, _size(content)) for name, content in _consistent(contents).items()]
     api = HfApi(token=token, **LIBRARY)
     at = f' at revision {revision!r}' if revision else ''
     failed = f'cannot push to {repo_id!r} on the Hub{at}'
     message = commit_message or f'Upload with mbv3zoo {__version__}'
-    transfers, size = Transfers(), sum(file.size for file in files)
+    transfers, size = Transfers(), sum(map(_size, contents.values()))
 
     def send(operations: list[CommitOperationAdd]) -> None:
         def upload(_: object) -> None:
@@ -147,7 +146,8 @@ def merge_with_hub(
     """
     stated = stated_files(info)
     if not info.sha or CARD_NAME not in stated:
-        return Merged(_recording(contents), ())
+        with ours():
+            return Merged(_consistent(contents), ())
     text, old = _text(contents[CARD_NAME]), _text(_fetch(api, info.id, info.sha, CARD_NAME, CARD_LIMIT))
     part, same, before = library_part(old), None, None
     if find_mark(part) is None and all(is_same(contents[name], stated.get(name)) for name in WEIGHT_NAMES):
@@ -157,17 +157,19 @@ def merge_with_hub(
         before = _record(api, info.id, info.sha, stated)
     with ours():
         card = merge_card(old, text, same_weights=same, before=before, license=license)
-        merged = _recording({**contents, CARD_NAME: card.encode('utf-8')})
+        merged = _consistent({**contents, CARD_NAME: card.encode('utf-8')})
     outdated = [name for name in outdated_files(old, card) if name in stated and name not in merged]
     return Merged(merged, tuple(outdated))
 
 
-def _recording(contents: Mapping[str, Path | bytes]) -> dict[str, Path | bytes]:
-    """The same files, with the licence that the card names in config.json."""
-    config = contents[CONFIG_NAME]
+def _consistent(contents: Mapping[str, Path | bytes]) -> dict[str, Path | bytes]:
+    """The same files, with the licence that the card names in config.json; without a picture that it does not show."""
+    card, config = _text(contents[CARD_NAME]), contents[CONFIG_NAME]
+    shown = PICTURE_NAME in card or not library_part(card)
+    kept = {name: content for name, content in contents.items() if shown or name != PICTURE_NAME}
     data = config if isinstance(config, bytes) else read_bytes(config, CONFIG_LIMIT, 'settings')
-    recorded = config_under(data, card_license(_text(contents[CARD_NAME])))
-    return dict(contents) if recorded == data else {**contents, CONFIG_NAME: recorded}
+    recorded = config_under(data, card_license(card))
+    return kept if recorded == data else {**kept, CONFIG_NAME: recorded}
 
 
 def _text(card: Path | bytes) -> str:

@@ -107,7 +107,13 @@ def saved_in_folder(name: str | Path) -> Iterator[Path]:
     with temporary_folder() as folder:
         if CARD_NAME not in _copy(source, folder):
             raise ValueError(f'{name} has no {CARD_NAME}, and nothing is published without a card; add one to it first')
-        yield folder
+        try:
+            yield folder
+        except ValueError as error:
+            # Whoever asked knows the repository, not the folder.
+            if str(folder) not in str(error):
+                raise
+            raise ValueError(str(error).replace(str(folder), str(name))) from error
 
 
 def _copy(source: SavedSource, folder: Path) -> dict[str, bytes]:

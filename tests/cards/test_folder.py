@@ -12,7 +12,7 @@ from mbv3zoo.cards.mark import find_mark
 from mbv3zoo.cards.render import render_card
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.evaluation.metrics import Metrics
-from mbv3zoo.hub.publish import published_card
+from mbv3zoo.hub.publish import publish_folder, published_card
 
 FACTS = {'metrics': Metrics(*[0.6125] * 6, {}, 5, 9), 'dataset': 'me/cats', 'split': 'val'}
 NOTES = '\n## Notes\n\nMine.\n'
@@ -157,6 +157,10 @@ def test_a_folder_is_published_with_a_card_of_its_own_weights(folder, detector, 
     card = published_card(other, 'me/det')
     assert '0.61' not in card and '3 classes: 0, 1, 2.' in card and card.endswith(NOTES)
     assert find_mark(card) == folder_mark(other)[1]
+    # The picture of the other weights is not sent.
+    shutil.copy(folder / 'predictions.png', other)
+    for place, sent in ((other, False), (folder, True)):
+        assert ('predictions.png' in dict(publish_folder(place, 'me/det', dry_run=True))) == sent
     # Of the same weights, whose record was corrected by hand.
     path = folder / 'config.json'
     path.write_text(path.read_text().replace('"source": ""', '"source": "me/base"').replace('"none"', '"gpl-3.0"'))
@@ -171,9 +175,17 @@ def test_classes_and_pictures_of_cards():
     assert not names_same_classes(card, card.replace('2 classes', '3 classes'))
     assert outdated_files(shown, card) == ('predictions.png',) and outdated_files(card, shown) == ()
     # A person shows it too.
-    assert outdated_files(shown, f'![a](predictions.png)\n{card}') == ()
+    assert outdated_files(shown, f'<img src="predictions.png">\n{card}') == ()
 
 
 def test_nothing_is_there_yet(tmp_path):
     for place in (tmp_path, tmp_path / 'new', tmp_path / ('x' * 300)):
         assert renew_card(place, 'card') == ('card', {}, ())
+
+
+def test_metadata_that_cannot_be_read_are_told_with_their_card(folder):
+    (folder / 'README.md').write_text('---\nlicense: [\n---\nMine.\n')
+    with pytest.raises(
+        ValueError, match=r'^Invalid metadata in .*saved.README\.md: while parsing .*; correct the card$'
+    ):
+        published_card(folder, 'me/det')

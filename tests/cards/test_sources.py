@@ -44,7 +44,7 @@ def test_the_dataset_of_the_figures_counts_too():
 def test_tables_that_a_person_edited_are_read_as_far_as_they_can_be():
     rows = '| backbone weights | a b | timm/x |\n| imported weights | %$ | me/x |\n| data | mit | me/a |\n| data |'
     assert written_metadata(f'\n## Licences\n{rows}\n') == {'datasets': ['me/a'], 'license': 'apache-2.0'}
-    assert written_metadata('') == {'license': 'apache-2.0'}
+    assert written_metadata('') == {} and written_metadata('# A\n| data | me/a |\n') == {'model_name': 'A'}
 
 
 def test_ids_of_the_hub():

@@ -541,11 +541,11 @@ hub.push_folder('newer', 'org/card')
 
 # Somebody edits the card between our look at it and our commit.
 merge, edits = hub.upload.merge_card, [b'At the last moment.']
-def overtaken(old, new):
+def overtaken(old, new, **options):
     while edits:
         late = old.encode() + edits.pop()
         HfApi().upload_file(path_or_fileobj=late, path_in_repo='README.md', repo_id='org/card')
-    return merge(old, new)
+    return merge(old, new, **options)
 hub.upload.merge_card = overtaken
 hub.push_folder('saved', 'org/card')
 """
