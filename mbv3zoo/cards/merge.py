@@ -24,6 +24,8 @@ _FIGURES = 'model-index'
 # How the card shows the picture of predictions.
 PICTURE = f'({PICTURE_NAME})'
 _CLASSES = re.compile(r'^An object detector for .*$', re.MULTILINE)
+# What the library says of weights of which it does not know how they were made.
+_MADE_HERE = 'Made with `mbv3zoo.create_detector`.'
 # The section about what a detector was made from.
 _SOURCES = re.compile(rf'(?s)^{HEADING}\n.*?(?=\nMade with `)', re.MULTILINE)
 
@@ -138,7 +140,8 @@ def _says_less(new_data: Mapping[str, Any], new_part: str, old_data: Mapping[str
     """Whether a card has no figures where the old one of the same weights has some, or nothing about their making."""
     if new_data.get(_FIGURES):
         return False
-    return bool(old_data.get(_FIGURES)) or not ('\n## Training\n' in new_part or PICTURE in new_part)
+    made = '\n## Training\n' in new_part or PICTURE in new_part or _MADE_HERE not in new_part
+    return bool(old_data.get(_FIGURES)) or not made
 
 
 def _with_sources(old_part: str, new_part: str) -> str:

@@ -21,7 +21,7 @@ from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
 from mbv3zoo.hub.integrity import Stated, is_same, stated_files
 from mbv3zoo.hub.xet import Transfers
 from mbv3zoo.saving.config import parse_config
-from mbv3zoo.saving.folder import CARD_NAME, CONFIG_LIMIT, CONFIG_NAME, PICTURE_NAME, WEIGHT_NAMES, all_files, no_card
+from mbv3zoo.saving.folder import CARD_NAME, CONFIG_LIMIT, CONFIG_NAME, WEIGHT_NAMES, all_files, no_card
 from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.json import parse_settings
 from mbv3zoo.utils.text import read_bytes
@@ -89,10 +89,15 @@ def push_folder(
             'against the default branch. Give one of them.'
         )
     contents: dict[str, Path | bytes] = dict(all_files(folder))
+    own = contents.get(CARD_NAME)
     if card is not None:
         contents[CARD_NAME] = card.encode('utf-8')
     if CARD_NAME not in contents:
         raise no_card(folder)
+    if own is not None and card is not None:
+        # The picture that the folder's card showed may be of other weights.
+        for name in outdated_files(_text(own), card):
+            contents.pop(name, None)
     if dry_run:
         return [PushedFile(name, _size(content)) for name, content in _consistent(contents).items()]
     api = HfApi(token=token, **LIBRARY)
@@ -163,13 +168,11 @@ def merge_with_hub(
 
 
 def _consistent(contents: Mapping[str, Path | bytes]) -> dict[str, Path | bytes]:
-    """The same files, with the licence that the card names in config.json; without a picture that it does not show."""
-    card, config = _text(contents[CARD_NAME]), contents[CONFIG_NAME]
-    shown = PICTURE_NAME in card or not library_part(card)
-    kept = {name: content for name, content in contents.items() if shown or name != PICTURE_NAME}
+    """The same files, with the licence that the card names in config.json."""
+    config = contents[CONFIG_NAME]
     data = config if isinstance(config, bytes) else read_bytes(config, CONFIG_LIMIT, 'settings')
-    recorded = config_under(data, card_license(card))
-    return kept if recorded == data else {**kept, CONFIG_NAME: recorded}
+    recorded = config_under(data, card_license(_text(contents[CARD_NAME])))
+    return dict(contents) if recorded == data else {**contents, CONFIG_NAME: recorded}
 
 
 def _text(card: Path | bytes) -> str:

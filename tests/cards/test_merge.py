@@ -120,6 +120,8 @@ def test_of_the_same_weights_the_card_stays_as_it_is():
     assert merge_card(old, rendered()) == old
     windows = old.replace('\n', '\r\n')
     assert merge_card(windows, rendered()) == windows
+    converted = rendered(command='mbv3zoo convert a.pt')
+    assert merge_card(converted, rendered()) == converted and merge_card(rendered(), converted) == converted
     # Unless there are new figures.
     newer = rendered(**MEASURED, name='me/other')
     assert merge_card(old, newer) == newer.rstrip('\n') + PERSON

@@ -275,6 +275,7 @@ def _offline(call: Callable[[], Any], expected: Any) -> str:
 
 def _push(server: HubServer, name: str, request: str, change: Callable[[Reply], Reply]) -> list[str]:
     from mbv3zoo import hub
+    from mbv3zoo.hub import upload
 
     folder = Path('pushed', name)
     folder.mkdir(parents=True)
@@ -290,7 +291,7 @@ def _push(server: HubServer, name: str, request: str, change: Callable[[Reply], 
         revision = 'wip' if request == 'branch' else None
         return isinstance(hub.push_folder(folder, f'org/{name}', revision=revision), str)
 
-    hub.upload.all_files = lambda folder: {file.name: file for file in sorted(folder.iterdir())}
+    upload.all_files = lambda folder: {file.name: file for file in sorted(folder.iterdir())}
     outcomes = [judged(push, True, f"'org/{name}'")]
     server.mend()
     outcomes += [judged(push, True, 'never')]
