@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -58,6 +59,7 @@ def read_network(network: DetectorNetwork, dtype: torch.dtype | str | None = Non
     expected = built_network(config)
     own = _weights(network, expected)
     check_finite(network, 'the detector cannot be saved', own)
+    _check_computed(network, config)
     if has_other_hooks(network):
         _check_hooks(network, config, own)
     in_memory = next(tensor.dtype for tensor in own.values() if tensor.is_floating_point())
@@ -149,6 +151,36 @@ def _cast(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor
             'range of float32, or leave dtype out'
         )
     return cast
+
+
+def _check_computed(network: DetectorNetwork, config: DetectorConfig) -> None:
+    """Refuses buffers that are not saved, such as a transformer's tables of angles, and are not as they are built."""
+    for name, built in _computed(config.model_dump_json()).items():
+        path, _, own = name.rpartition('.')
+        buffer = network.get_submodule(path)._buffers.get(own)
+        # Some are computed for the size of the last image.
+        if buffer is None or buffer.shape != built.shape:
+            continue
+        if not torch.allclose(buffer.detach().cpu(), built.to(buffer.dtype), rtol=1e-5, atol=1e-6, equal_nan=True):
+            raise ValueError(
+                f'the detector cannot be saved, as it would be loaded as another: {name}, which is computed and not '
+                'saved, has other numbers than the config gives it, as after half().float() or to_empty(); load the '
+                'weights into a new detector'
+            )
+
+
+@lru_cache(maxsize=8)
+def _computed(config: str) -> dict[str, Tensor]:
+    """The buffers that a config's network has beside its state dict, except those that the config itself holds."""
+    parsed = DetectorConfig.model_validate_json(config)
+    network = built_network(parsed)
+    names = [
+        name for name, _ in network.named_buffers() if name not in {*network.state_dict(), 'mean', 'std', 'anchors'}
+    ]
+    if not names:
+        return {}
+    buffers = dict(DetectorNetwork(parsed).named_buffers())
+    return {name: buffers[name] for name in sorted(names)}
 
 
 def _check_hooks(network: DetectorNetwork, config: DetectorConfig, weights: Mapping[str, Tensor]) -> None:

@@ -131,7 +131,7 @@ def _built_parts(config: str) -> dict[str, Part]:
 
 
 def _part_difference(found: Part, expected: Part, is_root: bool) -> str | None:
-    kind: type = _SAME_CLASS.get(found.kind) or getattr(found.kind, 'loads_as', found.kind)
+    kind = _SAME_CLASS.get(found.kind, getattr(found.kind, 'loads_as', found.kind))
     if kind is nn.SyncBatchNorm and expected.kind in _PLAIN_NORMS:
         kind = expected.kind
     # A detector may be of a class that a user derived.

@@ -401,6 +401,28 @@ def test_layers_that_are_one_in_the_config_are_not_saved_apart():
         read_network(network)
 
 
+def change_an_index(detector):
+    index = next(buffer for name, buffer in detector.named_buffers() if name.endswith('attention_bias_idxs'))
+    index.add_(1)
+
+
+@pytest.mark.parametrize(
+    ('name', 'change'),
+    [
+        ('efficientvit_m0', change_an_index),
+        pytest.param('swinv2_cr_tiny_ns_224', half_and_back, marks=pytest.mark.slow),
+    ],
+)
+def test_a_buffer_that_is_computed_and_not_saved_is_as_it_is_built(name, change):
+    detector = mbv3zoo.create_detector(name, num_classes=1)
+    with torch.no_grad():
+        detector.eval()(torch.rand(1, 3, *detector.config.image_size))
+    read_network(detector)
+    change(detector)
+    with pytest.raises(ValueError, match='which is computed and not saved, has other numbers than the config gives it'):
+        read_network(detector)
+
+
 @pytest.mark.parametrize('dtype', [torch.int8, 'int8', torch.bool, torch.float8_e4m3fn, torch.complex64, '', 16])
 def test_weights_are_stored_in_types_that_hold_them(detector, dtype):
     with pytest.raises(ValueError, match='^dtype must be one of float16, bfloat16, float32, float64'):
