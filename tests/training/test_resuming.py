@@ -49,6 +49,8 @@ def warnings_of(caplog):
 
 
 def test_more_epochs_train_a_finished_run_further(copied):
+    card = copied.run / 'last/README.md'
+    card.write_text(card.read_text(encoding='utf-8') + '\n## Notes\n\nMine.\n', encoding='utf-8')
     before = Detector.from_pretrained(copied.run / 'last')
     result = mbv3zoo.resume_training(copied.run, epochs=2, patience=7)
     assert len((copied.run / 'results.csv').read_text().splitlines()) == 3
@@ -59,6 +61,10 @@ def test_more_epochs_train_a_finished_run_further(copied):
     assert after.config == before.config
     assert not torch.equal(after.head.convs[0].bias, before.head.convs[0].bias)
     # And it is remembered.
+    # Its card is about the newer weights, and keeps what people wrote.
+    assert '| epochs | 1 |' not in card.read_text(encoding='utf-8') and card.read_text(encoding='utf-8').endswith(
+        'Mine.\n'
+    )
     assert run.resume(copied.run) is None
 
 
