@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+import torchvision  # noqa: F401  graphs with NMS inside hold its operator
 
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.runtimes.torch_graph import TorchGraphSession

@@ -1,5 +1,7 @@
 """NMS inside of graphs against plain Python: any number of classes and images, in every form that has it."""
 
+import subprocess
+import sys
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -133,3 +135,11 @@ def test_in_every_form(name, case, sessions):
     rows = CASES[case]
     (kept,) = sessions(name)(rows.unsqueeze(1).numpy())
     np.testing.assert_array_equal(kept.reshape(-1, 7), np.array(expected(rows), np.float32).reshape(-1, 7))
+
+
+@pytest.mark.parametrize('name', ['torchscript', pytest.param('torch_export', marks=pytest.mark.slow)])
+def test_torch_opens_it_where_nothing_has_imported_torchvision(name, tmp_path):
+    path = tmp_path / f'model{FORMATS[name].suffix}'
+    import_module(f'mbv3zoo.export.{name}').write(Suppression().eval(), path)
+    code = f'from mbv3zoo.runtimes.session import open_session; open_session({str(path)!r})'
+    subprocess.run([sys.executable, '-c', code], check=True)
