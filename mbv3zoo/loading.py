@@ -101,13 +101,13 @@ def _open_saved(
     allow_licenses: Iterable[str] | None,
 ) -> ExportedDetector:
     """A saved detector in a runtime: its graph from the cache without torch, or written from its weights."""
-    identity, kept, is_file = saved.identity() if cache else None, None, runtime in LIVE_FORMATS
-    if identity is not None:
+    kept, has_file = None, runtime in LIVE_FORMATS
+    if identity := saved.identity() if cache else None:
         config, digests = identity
         kept = KeptGraphs(str(saved.name), config.model_dump(mode='json'), digests)
         check_allowed(config.licenses, allow_licenses)
         size = image_size or config.image_size
-        if is_file and (opened := kept.open(runtime, size, threads=threads, device=device)):
+        if has_file and (opened := kept.open(runtime, size, threads=threads, device=device)):
             return opened
     from mbv3zoo.detector import Detector
 
@@ -115,5 +115,5 @@ def _open_saved(
     if kept is not None and saved.identity() != identity:
         kept = None  # others were saved meanwhile, and which of them these are is not known
     return open_live(
-        detector, runtime, image_size=image_size, threads=threads, device=device, tensors=not is_file, kept=kept
+        detector, runtime, image_size=image_size, threads=threads, device=device, tensors=not has_file, kept=kept
     )
