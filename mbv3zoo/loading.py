@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from mbv3zoo.export.live import check_options, open_file, open_live
+from mbv3zoo.export.live import check_options, check_run, open_file, open_live
 from mbv3zoo.licenses import check_allowed
 from mbv3zoo.runtimes.graph_cache import KeptGraphs
 from mbv3zoo.runtimes.table import LIVE_FORMATS, find_format
@@ -80,6 +80,7 @@ def load(
             check_allowed(opened.info.licenses, allow_licenses)
         return opened
     if runtime is not None:
+        check_run(runtime, threads, device)
         from mbv3zoo.zoo.resolve import resolve_saved
 
         size = None if image_size is None else parse_image_size(image_size)

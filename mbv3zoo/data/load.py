@@ -13,6 +13,7 @@ from mbv3zoo.data.records import DetectionSet, find_split
 from mbv3zoo.data.voc import is_voc, load_voc
 from mbv3zoo.data.yolo import load_yolo
 from mbv3zoo.images.opening import pixel_limit
+from mbv3zoo.utils.text import shown
 
 _COCO_IN_SPLIT = '_annotations.coco.json'
 _ACCEPTED = (
@@ -81,11 +82,15 @@ def load_split(
         ValueError: As `load_dataset`, or the file is a COCO .json, which is one split, and its name does not have the
             split that is asked for.
     """
+    if split is not None and not (isinstance(split, str) and split):
+        raise ValueError(f'split is {shown(split)}; expected its name, such as {DEFAULT_SPLIT!r}')
+    if not isinstance(source, (str, Path)) or not str(source):
+        raise ValueError(f'data is {shown(source)}; expected a path, or hub: and a name')
     if is_coco(source) and split not in (None, DEFAULT_SPLIT) and split not in Path(source).stem:
         raise ValueError(
             f'{source}: a COCO .json is one split, and its name does not say that it is {split!r}; leave split out'
         )
-    return load_dataset(source, split or DEFAULT_SPLIT, images, max_pixels)
+    return load_dataset(source, DEFAULT_SPLIT if split is None else split, images, max_pixels)
 
 
 def _load_folder(folder: Path, split: str, images: str | Path | None, max_pixels: int) -> DetectionSet:

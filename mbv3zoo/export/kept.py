@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from mbv3zoo.export.live import open_live
+from mbv3zoo.export.live import check_run, open_live
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.plain_weights import whole_copy
@@ -78,6 +78,7 @@ def kept_live(
         ValueError: As `open_live`; or another thread changes the weights all the time.
     """
     check_has_weights(detector, 'run')
+    check_run(runtime, threads, device)
     arguments = (runtime, image_size, threads, device)
     with _kept_lock:
         graphs = _kept.setdefault(detector, OrderedDict())

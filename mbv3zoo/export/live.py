@@ -13,10 +13,11 @@ from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.graph_cache import KeptGraphs
-from mbv3zoo.runtimes.session import open_session
+from mbv3zoo.runtimes.session import check_resources, open_session
 from mbv3zoo.runtimes.table import LIVE_FORMATS, LIVE_RUNTIMES, RUNTIMES, missing, runtimes_for
 from mbv3zoo.utils.disk import temporary_folder
-from mbv3zoo.utils.sizes import MOST_IMAGES, MOST_THREADS, parse_image_size, whole_number
+from mbv3zoo.utils.sizes import MOST_IMAGES, parse_image_size, whole_number
+from mbv3zoo.utils.text import shown
 from mbv3zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -58,8 +59,7 @@ def open_live(
         ImportError: The runtime is not installed.
     """
     check_has_weights(detector, 'run')
-    if threads is not None:
-        whole_number(threads, 'threads', 1, MOST_THREADS)
+    check_run(runtime, threads, device)
     names = [name for name in _TRIED if not _missing(name)] if runtime == 'auto' else [runtime]
     infos = {name: live_info(detector, name, image_size, batch_size) for name in names}
     if kept is not None and not _is_of_known_code(detector):
@@ -184,6 +184,14 @@ def _is_of_known_code(detector: DetectorNetwork) -> bool:
     if is_model(name := detector.config.backbone):
         modules.add(model_entrypoint(name.partition('.')[0]).__module__)
     return {module.partition('.')[0] for module in modules} <= _KNOWN_CODE
+
+
+def check_run(runtime: str, threads: int | None, device: str | None) -> None:
+    """Raises ValueError where there is no such runtime for a detector, or threads or device cannot be."""
+    known = (*LIVE_RUNTIMES, 'auto')
+    if runtime not in known:
+        raise ValueError(f'unknown runtime {shown(runtime)}; expected one of {", ".join(known)}')
+    check_resources(threads, device)
 
 
 def check_options(threads: int | None, device: str | None) -> None:

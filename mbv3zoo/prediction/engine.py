@@ -13,7 +13,7 @@ import numpy as np
 
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
-from mbv3zoo.utils.sizes import parse_image_size
+from mbv3zoo.utils.sizes import LEAST_SIDE, parse_image_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,6 +92,15 @@ class TorchEngine:
         self.detector = detector
         self.info: EngineInfo = detector.config
 
+    def check_size(self, image_size: tuple[int, int]) -> None:
+        """Raises ValueError where a side is no multiple of the coarsest stride."""
+        unit = max(*getattr(self.detector, 'strides', ()), LEAST_SIDE, LEAST_SIDE)
+        if any(side % unit for side in image_size):
+            height, width = (-(-side // unit) * unit for side in image_size)
+            raise ValueError(
+                f'image_size is {image_size}, and the sides must be multiples of {unit}; give ({height}, {width})'
+            )
+
     def detect(self, images: np.ndarray, thresholds: Thresholds) -> list[Kept[Tensor]]:
         import torch
 
@@ -116,6 +125,9 @@ def input_size(engine: Engine, image_size: int | tuple[int, int] | None) -> tupl
     """(height, width) that images are letterboxed to: what is asked for, a side or both, or the detector's own.
 
     Raises:
-        ValueError: It is no input size; see `mbv3zoo.utils.sizes.parse_image_size`.
+        ValueError: It is no input size (see `mbv3zoo.utils.sizes.parse_image_size`), or the detector does not take it.
     """
-    return engine.info.image_size if image_size is None else parse_image_size(image_size)
+    size = engine.info.image_size if image_size is None else parse_image_size(image_size)
+    if check := getattr(engine, 'check_size', None):
+        check(size)
+    return size

@@ -158,7 +158,7 @@ class ExportedDetector:
             >>> [level.shape for level in maps]
             [(1, 63, 40, 40), (1, 63, 20, 20), (1, 63, 10, 10)]
         """
-        self._check(images)
+        self.check_size(images.shape[2:])
         images = images.astype(self.info.input_dtype, copy=False)
         if self.info.dynamic or len(images) == self.info.batch_size:
             return self.session(np.ascontiguousarray(images))
@@ -199,8 +199,13 @@ class ExportedDetector:
         self._check_thresholds(thresholds)
         return _split(self.run(images)[0], len(images), thresholds)
 
-    def _check(self, images: np.ndarray) -> None:
-        height, width = images.shape[2:]
+    def check_size(self, image_size: tuple[int, int]) -> None:
+        """Raises ValueError where the graph does not take images of (height, width) pixels.
+
+        Example:
+            >>> mbv3zoo.load('model.onnx').check_size((320, 320))
+        """
+        height, width = image_size
         if self.info.dynamic:
             self.info.check_sides((height, width))
         elif (height, width) != self.info.image_size:

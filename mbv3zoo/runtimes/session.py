@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from mbv3zoo.runtimes.graph_input import GraphInput
 from mbv3zoo.runtimes.parts import check_digests, parts
 from mbv3zoo.runtimes.table import RUNTIMES, SUFFIXES, runtimes_for
 from mbv3zoo.utils.sizes import MOST_THREADS, whole_number
+from mbv3zoo.utils.text import shown
 
 
 class Session(Protocol):
@@ -41,6 +42,14 @@ class Session(Protocol):
         """
 
 
+def check_resources(threads: Any, device: Any) -> None:
+    """Raises ValueError where threads are no number in 1..1024, or a device is no name; None is for both none."""
+    if threads is not None:
+        whole_number(threads, 'threads', 1, MOST_THREADS)
+    if device is not None and not (isinstance(device, str) and device):
+        raise ValueError(f"device is {shown(device)}; expected its name, such as 'cpu'")
+
+
 def open_session(
     path: str | Path, runtime: str | None = None, *, threads: int | None = None, device: str | None = None
 ) -> Session:
@@ -67,8 +76,7 @@ def open_session(
         raise ValueError(f'{path}: there is no such file')
     if runtime is not None and runtime not in able:
         raise ValueError(f'{path}: runtime {runtime!r} does not open it; expected {" or ".join(able)}')
-    if threads is not None:
-        whole_number(threads, 'threads', 1, MOST_THREADS)
+    check_resources(threads, device)
     name = runtime or next((name for name in able if RUNTIMES[name].is_installed()), able[0])
     if not RUNTIMES[name].is_installed():
         install = f'pip install {RUNTIMES[name].package}'

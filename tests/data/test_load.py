@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from tiny_sets import CLASS_NAMES, write_yolo_set
 
-from mbv3zoo.data.load import load_dataset
+from mbv3zoo.data.load import load_dataset, load_split
 
 
 def test_a_data_yaml_its_folder_and_a_path_as_text_are_one_set(tmp_path):
@@ -197,3 +197,15 @@ def test_images_of_more_pixels_than_asked_for_are_left_out(two):
 def test_a_limit_of_pixels_that_is_none_is_refused_before_anything_is_read(limit):
     with pytest.raises(ValueError, match=f'max_pixels is {limit!r}; expected'):
         load_dataset('nowhere', 'train', max_pixels=limit)
+
+
+@pytest.mark.parametrize('split', ['', 0, False, []])
+def test_a_split_that_is_no_name_is_not_the_usual_one(split):
+    with pytest.raises(ValueError, match="^split is .*; expected its name, such as 'val'"):
+        load_split('data.yaml', split)
+
+
+@pytest.mark.parametrize('source', ['', None, 0])
+def test_data_that_is_no_path(source):
+    with pytest.raises(ValueError, match='^data is .*; expected a path'):
+        load_split(source, None)

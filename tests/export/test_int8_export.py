@@ -37,6 +37,18 @@ def test_ap_stays_within_a_point(suffix, detector, data, tmp_path):
     assert len(opened.predict(f'{data}/images/val/000000.jpg', score_thresh=0.1))
 
 
+def test_without_labelled_data_most_of_the_best_boxes_are_found_again(detector, data, tmp_path):
+    options = {'image_size': SIZE, 'precision': 'int8'}
+    certificate = read_certificate(detector.export(tmp_path / 'm.onnx', calibration=f'{data}/images/train', **options))
+    assert all(parity.best == 100 and parity.best_again >= 90 for parity in certificate.pictures)
+    assert 'of the 100 best found again' in certificate.summary() and certificate.ap is None
+    (tmp_path / 'black').mkdir()
+    Image.new('RGB', (64, 64)).save(tmp_path / 'black' / '0.png')
+    with pytest.raises(ValueError, match='of the 100 best boxes .* at least 70 are expected.*; calibrate on'):
+        detector.export(tmp_path / 'b.onnx', calibration=tmp_path / 'black', **options)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ['black', 'm.onnx', 'm.onnx.json']
+
+
 def test_wrong_pictures_to_calibrate_on_are_found_out(detector, data, tmp_path):
     # Black ones: no map has the range that it has on real pictures.
     (tmp_path / 'black').mkdir()

@@ -109,3 +109,23 @@ def test_a_graph_is_made_for_the_size_that_is_asked_for(scene, tmp_path):
     app(['predict', name, str(scene), *options], standalone_mode=False)
     found = json.loads((tmp_path / 'out' / 'predictions.json').read_text())
     assert found
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        *(({'device': device}, '^device is .*expected its name') for device in ('', 0, False, [])),
+        *(({'threads': threads}, '^threads is .*expected') for threads in (0, '', True, -1)),
+        *(({'runtime': runtime}, '^unknown runtime') for runtime in ('', 0, [], 'tensorrt')),
+    ],
+)
+def test_a_runtime_or_device_that_cannot_be_is_told_before_anything_is_looked_for(options, expected, exported):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
+    options = {'runtime': 'eager'} | options
+    with pytest.raises(ValueError, match=expected):
+        detector.predict(np.zeros((64, 64, 3), np.uint8), **options)
+    with pytest.raises(ValueError, match=expected):
+        mbv3zoo.load('no-such/model', **options)
+    if 'runtime' not in expected:
+        with pytest.raises(ValueError, match=expected):
+            mbv3zoo.load(exported('torchscript'), **options | {'runtime': None})

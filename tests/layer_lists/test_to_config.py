@@ -140,7 +140,7 @@ def test_anchors_of_the_coarsest_stride_first(build, text, change, caplog):
 
 def test_an_image_size_that_does_is_named(build):
     detector = build(P6, device='cpu').eval()
-    with pytest.raises(ValueError, match=r'multiples of 64, given 96 x 96; .* image_size=\(128, 128\), which pads'):
+    with pytest.raises(ValueError, match=r'image_size is \(96, 96\), .* multiples of 64; give \(128, 128\)'):
         detector.predict(np.zeros((90, 90, 3), np.uint8), image_size=96)
     detector.predict(np.zeros((90, 90, 3), np.uint8), image_size=128)
 

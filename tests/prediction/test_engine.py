@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from mbv3zoo.create import create_detector
+from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.export.live import open_live
 from mbv3zoo.models.freezing import batch_norms
 from mbv3zoo.models.postprocess.decoding import Kept
@@ -226,3 +228,15 @@ def test_a_graph_with_nms_inside_gives_less_but_not_more(with_nms, images):
     ):  # fmt: skip
         with pytest.raises(ValueError, match='suppresses with score_thresh 0.3, .* exported without nms'):
             with_nms.detect(images, asked)
+
+
+@pytest.mark.parametrize('size', [100, (64, 96 + 1)])
+def test_a_size_that_a_detector_does_not_take_is_told_before_an_image_is_read(detector, size, exported):
+    nothing = DetectionSet([], detector.config.class_names)
+    for use in (detector.predict, lambda _, **options: evaluate(detector, nothing, **options)):
+        with pytest.raises(ValueError, match=r'^image_size is .*multiples of 32; give \((128, 128|64, 128)\)'):
+            use('no.jpg', image_size=size)
+    with pytest.raises(ValueError, match=r'exported graph takes \(96, 160\) only'):
+        ExportedDetector.open(exported('torchscript')).predict('no.jpg', image_size=size)
+    # What the advice says is taken.
+    assert len(detector.predict(np.zeros((40, 40, 3), np.uint8), image_size=(64, 128))) == 0
