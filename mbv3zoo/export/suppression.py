@@ -38,10 +38,11 @@ def keep(boxes: Tensor, best: Tensor, labels: Tensor, score_thresh: float, iou_t
         [M, 7] image index, box, score, label; image by image, the best first.
     """
     found = best > score_thresh
-    cells = found.any(0).nonzero().squeeze(1)
+    # The first cell too, as OpenVINO cannot reshape what is empty.
+    cells = (found.any(0) | (torch.arange(best.shape[1], device=best.device) == 0)).nonzero().squeeze(1)
     boxes, best, labels, found = boxes[:, cells], best[:, cells], labels[:, cells], found[:, cells]
     # Only classes that are found have a row: never more numbers than the network's own outputs are.
-    classes = labels[found].unique().view(1, -1, 1)
+    classes = labels[found | (cells == 0)].unique().view(1, -1, 1)
     scores = torch.where(found.unsqueeze(1) & (labels.unsqueeze(1) == classes), best.unsqueeze(1), -1.0)
     suppress = OPERATOR if _one_operator.get() else non_max_suppression
     image, _, cell = suppress(boxes, scores, iou_thresh, most).unbind(1)

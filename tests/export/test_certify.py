@@ -3,12 +3,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from exported_files import MODEL, RUNNABLE, SIZE
+from exported_files import MODEL, RUNNABLE, SIZE, needs
 
 import mbv3zoo
 from mbv3zoo.export.certificate import certificate_path, read_certificate
 from mbv3zoo.export.certify import drawn_images
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.runtimes.table import FORMATS
 
 
 @pytest.fixture(scope='module')
@@ -43,6 +44,17 @@ def test_new_weights_are_compared_too(tmp_path, options, least):
     # The file has the threshold that was asked for, and nothing else is left.
     assert mbv3zoo.load(tmp_path / 'm.torchscript').info.score_thresh == certificate.info.score_thresh
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['onnx', 'openvino', 'torch_export'])
+def test_new_weights_are_compared_in_other_formats(tmp_path, name):
+    needs(name)
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
+    path = detector.export(tmp_path / f'm{FORMATS[name].suffix}', nms=True)
+    assert sum(parity.kept_compared for parity in read_certificate(path).pictures) >= 20
+    # Of an image without any candidate too.
+    assert len(mbv3zoo.load(path).predict(np.zeros((64, 64, 3), np.uint8))) == 0
 
 
 def test_pictures_that_show_nothing(tmp_path, trained):
