@@ -55,8 +55,9 @@ def create_detector(
             them; see `mbv3zoo.licenses`. None checks nothing.
         **settings: Fields of `DetectorConfig` (`num_classes`, `class_names`, `in_chans`, `image_size`, `anchors`,
             `depth_multiple`, `width_multiple`, ...) that override the config's; arguments of `timm.create_model` for
-            the backbone (`drop_path_rate`, `output_stride`, `pretrained_cfg_overlay`, ...); and the options of the Hub
-            (`revision`, `cache_dir`, `token`, `local_files_only`, `force_download`). See
+            the backbone (`drop_path_rate`, `output_stride`, `pretrained_cfg_overlay`, ...), with layers by their names
+            (`norm_layer='batchnorm2d'`), as a config holds plain values; and the options of the Hub (`revision`,
+            `cache_dir`, `token`, `local_files_only`, `force_download`). See
             `mbv3zoo.zoo.settings.DetectorSettings`. Images are 640 x 640 unless told otherwise; for a timm model that
             is bound to one size, or has a least one, they are of the size that it was trained for.
 
