@@ -62,6 +62,7 @@ WHOLE = {
     'test_shipped_weights': 'the weights in the package',
     'test_signatures': 'the arguments of all public calls',
     'test_start_up': 'what is imported when',
+    'test_stateful': 'a detector in all places that it can be in, after any sequence of what people do',
     'test_threads': 'every way to run a detector, from many threads',
     'training/test_damaged_runs': 'runs that were killed between two files, or whose files were damaged',
     'training/test_failing_runs': 'runs whose disk, data or processes fail',

@@ -38,11 +38,11 @@ _SAME_CLASS = {
     SyncBatchNormAct: BatchNormAct2d,
 }
 # They matter in training alone, or to speed and memory, or say where a network came from; a backbone's mean and std are
-# its proposal for those of the detector.
+# its proposal for those of the detector, and the shapes of a layer list are those of images of the config's size.
 _WITHOUT_EFFECT = frozenset({
     'momentum', 'p', 'drop_prob', 'drop_rate', 'scale_by_keep', 'inplace', 'grad_checkpointing', 'frozen_norms',
     'fused_attn', 'config', 'name', 'build_args', '_built', '_model_args', 'pretrained_cfg', 'pretrained_model_args',
-    'default_cfg', 'mean', 'std',
+    'default_cfg', 'mean', 'std', 'shapes',
 })  # fmt: skip
 
 

@@ -169,6 +169,15 @@ def test_what_its_config_builds_passes(small, change):
     check_built(small)
 
 
+def test_a_neck_of_a_layer_list_passes_with_another_image_size():
+    rows = {'rows': [{'sources': [1], 'block': 'Conv', 'args': [8]}], 'first': 2, 'inputs': [0, 1], 'outputs': [0, 2]}
+    detector = mbv3zoo.create_detector(
+        'test_resnet', num_classes=1, image_size=64, neck={**rows, 'strides': [8, 16]}, anchors=1, width_multiple=1
+    )
+    detector.config = detector.config.model_copy(update={'image_size': (96, 64)})
+    check_built(detector)
+
+
 @pytest.mark.parametrize(
     'name', ['resnet18', 'convit_tiny', 'levit_128s', 'swin_tiny_patch4_window7_224', 'mbv3_yolo_small.synth']
 )
