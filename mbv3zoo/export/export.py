@@ -14,8 +14,8 @@ from mbv3zoo.export.request import checked_settings, make_info
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights
-from mbv3zoo.models.plain_weights import check_finite
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.models.weights import check_finite
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.runtimes.parts import digests
@@ -94,7 +94,7 @@ def export(
         tolerance=tolerance,
         overwrite=overwrite,
     )
-    check_finite(detector)
+    check_finite(detector, 'the detector cannot be exported')
     info = make_info(detector, image_size, settings)
     compared = drawn_images(info.in_chans) if pictures is None else given_images(pictures, info)
     labelled = None if data is None else load_split(data, split)

@@ -14,8 +14,9 @@ from mbv3zoo.export.suppression import keep
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.plain_weights import check_finite, check_logits, make_plain, whole_copy
+from mbv3zoo.models.plain_weights import check_logits, make_plain, whole_copy
 from mbv3zoo.models.postprocess.dense import decode
+from mbv3zoo.models.weights import check_finite
 from mbv3zoo.runtimes.export_info import ExportInfo
 
 # Mean difference of the logits between the graph and the detector, as a share of their standard deviation. Folding
@@ -53,7 +54,7 @@ class DeployedNetwork(nn.Module):
             raise ValueError(_NOT_TAKEN_OVER)
         # In float32, which numbers of float64 may be too large for.
         detector = whole_copy(detector).cpu().float().eval().requires_grad_(False)
-        check_finite(detector)
+        check_finite(detector, 'no graph can be made of the detector')
         noise = torch.rand(1, info.in_chans, *info.image_size, generator=torch.Generator().manual_seed(0))
         expected = detector(noise)
         check_logits(expected)

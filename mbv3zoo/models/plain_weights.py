@@ -20,16 +20,6 @@ _MOST_LOGIT = 1e18
 _Network = TypeVar('_Network', bound=nn.Module)
 
 
-def check_finite(network: nn.Module) -> None:
-    """Raises ValueError where a network has weights that are NaN or infinite; the first is named."""
-    # The state dict: a mask that is no weight may hold -inf.
-    for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise ValueError(
-                f'the weights are not finite: {name} has values that are NaN or infinite; load weights that are finite'
-            )
-
-
 def check_logits(logits: Iterable[torch.Tensor]) -> None:
     """Raises ValueError where logits are NaN, infinite or nearly so, which finite weights may give."""
     if not all(bool(level.abs().max() < _MOST_LOGIT) for level in logits):

@@ -16,12 +16,11 @@ from mbv3zoo.models.dtypes import DTYPES, dtype_name, parse_dtype
 from mbv3zoo.models.modes import evaluating
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights
-from mbv3zoo.models.structure import built_network, check_built, has_other_hooks
+from mbv3zoo.models.structure import UNDO, built_network, check_built, has_other_hooks
 from mbv3zoo.models.weights import SavedWeights, check_finite, own_weights, stock_tensor_names
 
 # Largest difference of logits that the order of additions may make, in units of the largest one's last place.
 _LAST_PLACES = 8
-_ADVICE = 'undo the change, or make it after loading'
 
 
 class Stored(NamedTuple):
@@ -106,7 +105,7 @@ def _weights(network: DetectorNetwork, expected: DetectorNetwork) -> dict[str, T
         + [f'{name} is not dense' for name, tensor in state.items() if not _dense(tensor)]
     ) or _of_other_types(state, known)
     if rows:
-        raise ValueError(f'the detector cannot be saved, as it would be loaded as another: {min(rows)}; {_ADVICE}')
+        raise ValueError(f'the detector cannot be saved, as it would be loaded as another: {min(rows)}; {UNDO}')
     return _without_shared_memory({name: state[name] for name in wanted})
 
 
@@ -196,5 +195,5 @@ def _check_hooks(network: DetectorNetwork, config: DetectorConfig, weights: Mapp
         return
     raise ValueError(
         'the detector cannot be saved, as it would be loaded as another: a forward hook changes what it gives, and '
-        f'hooks are not saved; {_ADVICE}'
+        f'hooks are not saved; {UNDO}'
     )

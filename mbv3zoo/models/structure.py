@@ -30,6 +30,9 @@ _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dty
 # Functions hold values that may hold functions.
 _DEPTH = 5
 
+# What to do with a network that would be loaded as another.
+UNDO = 'undo the change (prune.remove and remove_parametrizations make theirs permanent), or make it after loading'
+
 # What the same numbers load into. Classes of our own that compute the same outside of training say so by `loads_as`.
 _PLAIN_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _SAME_CLASS = {
@@ -81,8 +84,7 @@ def check_built(network: DetectorNetwork) -> None:
     expected = _built_parts(network.config.model_dump_json(warnings=False))
     if found := difference(describe(network), expected):
         raise ValueError(
-            f'the detector is not the one that its config builds, and would be loaded as another: {found}; undo the '
-            'change, or make it after loading'
+            f'the detector is not the one that its config builds, and would be loaded as another: {found}; {UNDO}'
         )
     for name in ('mean', 'std', 'anchors'):
         buffer = getattr(network, name)
