@@ -21,7 +21,7 @@ from mbv3zoo.convert.convert import Converted, convert_checkpoint
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.coco import score
 from mbv3zoo.export import openvino as export_openvino
-from mbv3zoo.export.certificate import TOLERANCES, Certificate, read_certificate
+from mbv3zoo.export.certificate import TOLERANCES, Certificate, PictureParity, read_certificate
 from mbv3zoo.plots.report import write_report
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.runtimes.parts import check_digests, parts
@@ -113,7 +113,10 @@ def write_export(folder, version, name):
 
     def certify(detector, file, info, pictures, tolerance):
         format, limit = format_of(file).name, TOLERANCES[info.precision]
-        return Certificate(info=info, format=format, runtime='', versions={}, tolerance=limit, pictures=())
+        parity = PictureParity(
+            size=(64, 64), letterbox=0, boxes_compared=1, kept=0, kept_apart=0, kept_boxes_max=0, kept_scores_max=0
+        )
+        return Certificate(info=info, format=format, runtime='', versions={}, tolerance=limit, pictures=(parity,))
 
     with patch.multiple('mbv3zoo.export.export', write_graph=write_graph, certify=certify):
         detector_of(version).export(Path(folder) / f'model{FORMATS[name].suffix}', overwrite=True)
