@@ -187,7 +187,7 @@ def test_threads_with_several_graphs_of_one_detector_build_each_once(small, monk
     built, real = [], deploy._open
 
     def count(*arguments):
-        built.append(arguments[2])
+        built.append(arguments[2].image_size)
         return real(*arguments)
 
     monkeypatch.setattr(deploy, '_open', count)

@@ -15,7 +15,7 @@ from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_bac
 
 
 def detector_of(**options):
-    settings = {'class_names': CLASS_NAMES, 'image_size': 64, 'device': 'meta'} | options
+    settings = {'class_names': CLASS_NAMES, 'image_size': 64} | options
     return create_detector('mbv3_yolo_small_050', **settings)
 
 
