@@ -10,9 +10,11 @@ import pytest
 import torch
 from exported_files import needs
 from slow_nms import slow_nms
+from tiny_backbone import registered, tiny_detector
 from torch import nn
 from torch.export import Dim
 
+import mbv3zoo
 from mbv3zoo.export.suppression import OPERATOR, keep, non_max_suppression
 from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import FORMATS
@@ -143,3 +145,32 @@ def test_torch_opens_it_where_nothing_has_imported_torchvision(name, tmp_path):
     import_module(f'mbv3zoo.export.{name}').write(Suppression().eval(), path)
     code = f'from mbv3zoo.runtimes.session import open_session; open_session({str(path)!r})'
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+@pytest.fixture(scope='module')
+def thousands():
+    """A detector with 8000 classes, of which it finds objects of the first, some between, and the last."""
+    with registered():
+        detector = tiny_detector(class_names=[f'class {label}' for label in range(8000)])
+        with torch.no_grad():
+            for conv in detector.head.convs:
+                biases = conv.bias.view(-1, 8005)
+                biases[:, 5:] = -9
+                for label in (0, 1, 4000, 7998, 7999):
+                    biases[:, 5 + label] = 2
+        yield detector
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['onnx', *(pytest.param(name, marks=pytest.mark.slow) for name in ('openvino', 'torchscript', 'torch_export'))],
+)
+def test_a_detector_with_8000_classes_in_every_form(thousands, name, tmp_path):
+    needs(name)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    wanted = thousands.predict(image)
+    path = thousands.export(tmp_path / f'model{FORMATS[name].suffix}', nms=True, pictures=[image])
+    found = mbv3zoo.load(path).predict(image)
+    assert len(wanted) > 20 and len({*wanted.labels.tolist()} & {0, 7999}) == 2
+    assert found.labels.tolist() == wanted.labels.tolist()
+    assert np.allclose(found.boxes, wanted.boxes, atol=0.01) and np.allclose(found.scores, wanted.scores, atol=1e-4)

@@ -1,7 +1,7 @@
 """A timm backbone of three convolutions, for tests that build, save and export a detector thousands of times."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -60,11 +60,11 @@ def registered() -> Iterator[None]:
     logger.setLevel(level)
 
 
-def tiny_detector(seed: int = 0) -> mbv3zoo.Detector:
+def tiny_detector(seed: int = 0, class_names: Sequence[str] = ('cat', 'dog', 'emu')) -> mbv3zoo.Detector:
     """A detector that finds a hundred boxes on any picture, all different."""
     torch.manual_seed(seed)
     detector = mbv3zoo.create_detector(
-        'tiny_backbone', class_names=['cat', 'dog', 'emu'], image_size=64, neck=_NECK, anchors=ANCHORS, width_multiple=1
+        'tiny_backbone', class_names=class_names, image_size=64, neck=_NECK, anchors=ANCHORS, width_multiple=1
     )
     with torch.no_grad():
         for module in detector.modules():
