@@ -14,6 +14,7 @@ from mbv3zoo.export.live import check_run, open_live
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.plain_weights import whole_copy
+from mbv3zoo.models.same_objects import SameObjects
 from mbv3zoo.models.structure import describe
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
@@ -37,15 +38,21 @@ class _Moment:
         self.copied = whole_copy(detector)
         self._parts = describe(self.copied)
         self._tensors = _tensors(self.copied)
+        self._looked_at: tuple[SameObjects, list[Tensor]] | None = None
 
     def is_now(self, detector: DetectorNetwork) -> bool:
         """Whether the detector is still the same: modules, their settings, config, weights and buffers."""
-        now = _tensors(detector)
-        return (
+        # The last answer holds while its objects are the same, but for the numbers in tensors.
+        if self._looked_at is not None and self._looked_at[0].are_those_of(detector):
+            return all(map(_same, self._looked_at[1], self._tensors.values()))
+        objects, now = SameObjects(detector), _tensors(detector)
+        is_now = (
             now.keys() == self._tensors.keys()
             and all(map(_same, now.values(), self._tensors.values()))
             and describe(detector) == self._parts
         )
+        self._looked_at = (objects, list(now.values())) if is_now else None
+        return is_now
 
 
 class _Kept:

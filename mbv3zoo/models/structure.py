@@ -24,7 +24,7 @@ from mbv3zoo.utils.text import shown
 
 # Attributes of every module. Hooks of the backward pass and of state dicts do not change what is computed.
 _FORWARD_HOOKS = ('_forward_hooks', '_forward_pre_hooks')
-_OF_ALL = vars(nn.Module()).keys() | {'_compiled_call_impl'}
+OF_ALL = vars(nn.Module()).keys() | {'_compiled_call_impl'}
 # Values that are kept as they are; others in parts, or by their class alone.
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, CodeType})
 # Functions hold values that may hold functions.
@@ -170,35 +170,43 @@ def _part(module: nn.Module) -> Part:
     return Part(
         type(module),
         {name: None if tensor is None else tensor.shape for name, tensor in tensors.items()},
-        {name: value if type(value) in _PLAIN else _fixed(value) for name, value in own.items() if name not in _OF_ALL},
-        tuple(_fixed(hook) for hooks in _FORWARD_HOOKS for hook in own[hooks].values()),
+        {name: value if type(value) in _PLAIN else fixed(value) for name, value in own.items() if name not in OF_ALL},
+        tuple(fixed(hook) for hooks in _FORWARD_HOOKS for hook in own[hooks].values()),
     )
 
 
-def _fixed(value: Any, depth: int = _DEPTH) -> Any:
+def is_fixed(value: Any) -> bool:
+    """Whether a value cannot be changed in place."""
+    kind = type(value)
+    return (
+        kind in _PLAIN
+        or (kind is tuple and all(type(one) in _PLAIN for one in value))
+        or isinstance(value, (type, Enum, Config))
+    )
+
+
+def fixed(value: Any, depth: int = _DEPTH) -> Any:
     """A value that stays what it is when the one given is changed in place, and equals that of its copy."""
     kind = type(value)
-    if kind in _PLAIN or isinstance(value, (type, Enum, Config)):
+    if is_fixed(value):
         return value
     # Kept from the last image, or computed from the parameters.
     if isinstance(value, torch.Tensor):
         return None
     if not depth:
         return kind
-    if kind is tuple and all(type(one) in _PLAIN for one in value):
-        return value
     if isinstance(value, (tuple, list)):
-        return kind.__name__, *(_fixed(one, depth - 1) for one in value)
+        return kind.__name__, *(fixed(one, depth - 1) for one in value)
     if isinstance(value, (set, frozenset)):
-        return frozenset(_fixed(one, depth - 1) for one in value if type(one) in _PLAIN)
+        return frozenset(fixed(one, depth - 1) for one in value if type(one) in _PLAIN)
     if isinstance(value, dict):
-        return {key: _fixed(one, depth - 1) for key, one in value.items() if not isinstance(one, torch.Tensor)}
+        return {key: fixed(one, depth - 1) for key, one in value.items() if not isinstance(one, torch.Tensor)}
     if isinstance(value, MethodType):
-        return _fixed(value.__func__, depth), type(value.__self__)
+        return fixed(value.__func__, depth), type(value.__self__)
     if isinstance(value, partial):
-        return tuple(_fixed(one, depth - 1) for one in (value.func, value.args, value.keywords))
+        return tuple(fixed(one, depth - 1) for one in (value.func, value.args, value.keywords))
     if isinstance(value, FunctionType):
-        return value.__code__, *(_fixed(one, depth - 1) for one in (value.__defaults__, _closed_over(value)))
+        return value.__code__, *(fixed(one, depth - 1) for one in (value.__defaults__, _closed_over(value)))
     return kind
 
 

@@ -1,7 +1,9 @@
 """Graphs that are kept as long as the detector is the same: whatever changes it, in whichever way."""
 
+import gc
 import threading
 import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -148,6 +150,14 @@ def test_what_does_not_change_the_results_builds_nothing(small):
     small.predict(np.zeros((64, 64, 3), np.uint8))
     small.load_state_dict(small.state_dict())
     assert kept(small) is first
+
+
+def test_a_detector_that_nobody_holds_any_more_goes_with_its_graphs():
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64).eval()
+    kept(detector), kept(detector)
+    built, detector = weakref.ref(kept(detector)), None
+    gc.collect()
+    assert built() is None
 
 
 def test_graphs_of_one_moment_share_its_weights(small):
