@@ -6,7 +6,6 @@ import os
 import platform
 import re
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
@@ -14,6 +13,7 @@ from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
 from mbv3zoo.utils.atomic import staged
 from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.packages import installed_version
 from mbv3zoo.utils.text import aligned, utf8
 from mbv3zoo.version import __version__
 
@@ -60,7 +60,9 @@ def describe_machine(threads: int | None = None, command: str = '') -> str:
         'command': command,
         'CPU': f'{_cpu_name()}, {_cores()} cores',
         'threads': str(threads) if threads else "each runtime's own choice",
-        'versions': ', '.join([f'mbv3zoo {__version__}', *(f'{name} {_version(name)}' for name in _PACKAGES)]),
+        'versions': ', '.join(
+            [f'mbv3zoo {__version__}', *(f'{name} {installed_version(name) or "not installed"}' for name in _PACKAGES)]
+        ),
         'system': f'{platform.platform()}, Python {platform.python_version()}',
     }
     return '\n'.join(aligned([(name, fact) for name, fact in facts.items() if fact]))
@@ -95,13 +97,6 @@ def write_report(rows: Sequence[Row], folder: str | Path, *, threads: int | None
 
 def _number(value: float | None, digits: int) -> str:
     return '' if value is None else f'{value:.{digits}f}'
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return 'not installed'
 
 
 def _cpu_name() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import all_packages, format_of
 from mbv3zoo.synth import SyntheticConfig, generate_scene
 from mbv3zoo.utils.disk import temporary_folder
+from mbv3zoo.utils.packages import installed_version
 from mbv3zoo.utils.sizes import MOST_BOXES
 from mbv3zoo.utils.text import shown
 
@@ -53,7 +53,7 @@ def certify(
     allowed = TOLERANCES[info.precision]
     if tolerance is not None:
         allowed = allowed.model_copy(update={'logits': tolerance})
-    versions = {name: found for name in ('torch', 'timm', *all_packages()) if (found := _version(name))}
+    versions = {name: found for name in ('torch', 'timm', *all_packages()) if (found := installed_version(name))}
     certificate = partial(Certificate, info=info, format=format_of(file).name, versions=versions, tolerance=allowed)
     try:
         exported = ExportedDetector(open_session(file), info)
@@ -134,10 +134,3 @@ def _noise(rng: np.random.Generator, info: ExportInfo) -> np.ndarray:
     height, width = info.image_size
     small = rng.integers(0, 256, (height // 8, width // 8, info.in_chans), np.uint8)
     return np.ascontiguousarray(small.repeat(8, 0).repeat(8, 1))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -12,13 +12,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.parts import parts
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
+from mbv3zoo.utils.packages import installed_version
 from mbv3zoo.utils.store import Store
 from mbv3zoo.version import __version__
 
@@ -98,20 +98,13 @@ class KeptGraphs:
             'weights': self.weights,
             'format': [row.name, row.live_dtype, *image_size, batch_size],
             'mbv3zoo': [__version__, _own_code()],
-            'versions': {package: _version(package) for package in packages},
+            'versions': {package: installed_version(package) for package in packages},
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _file_name(runtime: str) -> str:
     return f'model{LIVE_FORMATS[runtime].suffix}'
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 @cache

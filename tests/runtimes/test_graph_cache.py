@@ -60,8 +60,8 @@ def test_another_size_batch_and_runtime_have_another_graph(kept):
 
 @pytest.mark.parametrize('package', ['torch', 'timm', 'onnx', 'onnxscript', 'onnxruntime'])
 def test_after_an_update_of_a_library_the_graph_is_written_anew(kept, package, monkeypatch):
-    real = graph_cache.version
-    monkeypatch.setattr(graph_cache, 'version', lambda name: '99' if name == package else real(name))
+    real = graph_cache.installed_version
+    monkeypatch.setattr(graph_cache, 'installed_version', lambda name: '99' if name == package else real(name))
     assert GRAPHS.open('onnxruntime', SIZE) is None
 
 
