@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.tracing import tracing
 from mbv3zoo.runtimes.export_info import METADATA_KEY
-from mbv3zoo.utils.quiet import without_warnings
+from mbv3zoo.utils.quiet import without_log, without_warnings
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -50,11 +49,5 @@ def write(graph: DeployedNetwork, path: Path) -> None:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Context manager: without coremltools' messages, and its progress bars, which it draws whatever its settings."""
-    logger = logging.getLogger('coremltools')
-    with without_warnings(), torch.no_grad(), redirect_stderr(io.StringIO()):
-        level = logger.level
-        logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+    with without_warnings(), torch.no_grad(), redirect_stderr(io.StringIO()), without_log('coremltools'):
+        yield

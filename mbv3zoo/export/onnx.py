@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.suppression import one_operator
 from mbv3zoo.export.tracing import tracing
 from mbv3zoo.runtimes.export_info import METADATA_KEY
-from mbv3zoo.utils.quiet import without_warnings
+from mbv3zoo.utils.quiet import without_log, without_warnings
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -28,7 +25,8 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         graph: The graph.
         path: The file.
     """
-    with tracing(), _quiet(), one_operator():
+    # Without its messages about its versions and about what it takes for mistakes.
+    with tracing(), without_log('torch.onnx'), without_warnings(), one_operator():
         program = torch.onnx.export(
             graph,
             (graph.example(),),
@@ -79,16 +77,3 @@ def _pool_globally(model: onnx.ModelProto) -> None:
     used = {name for node in model.graph.node for name in node.input}
     for name in constants.keys() - used:
         model.graph.initializer.remove(constants[name])
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Context manager: without the exporter's messages about its versions and about what it takes for mistakes."""
-    logger = logging.getLogger('torch.onnx')
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with without_warnings():
-            yield
-    finally:
-        logger.setLevel(level)

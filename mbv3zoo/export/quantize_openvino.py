@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from mbv3zoo.export.float_layers import Operation, float_layers
 from mbv3zoo.export.openvino import save
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.openvino import shared_core
+from mbv3zoo.utils.quiet import without_log
 
 _CONVOLUTIONS = ('Convolution', 'GroupConvolution', 'ConvolutionBackpropData', 'GroupConvolutionBackpropData')
 
@@ -85,15 +85,12 @@ def _pools(node: openvino.Node) -> bool:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Context manager: without NNCF's log and progress bars."""
-    logger = logging.getLogger('nncf')
-    level, before = logger.level, os.environ.get('NNCF_CI')
+    before = os.environ.get('NNCF_CI')
     # Read at the first import of NNCF: turns its telemetry off.
     os.environ['NNCF_CI'] = '1'
     try:
-        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere):
-            logger.setLevel(logging.ERROR)
+        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), without_log('nncf'):
             yield
     finally:
-        logger.setLevel(level)
         if before is None:
             del os.environ['NNCF_CI']

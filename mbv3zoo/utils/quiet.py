@@ -1,7 +1,8 @@
-"""Warnings that are intended, left out for a while."""
+"""Warnings and log messages that are intended or of no use here, left out for a while."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -25,3 +26,20 @@ def without_warnings(*categories: type[Warning], message: str = '') -> Iterator[
         for category in categories or (Warning,):
             warnings.filterwarnings('ignore', message, category)
         yield
+
+
+@contextmanager
+def without_log(name: str, below: int = logging.ERROR) -> Iterator[None]:
+    """Context manager: another library's log messages are not shown.
+
+    Args:
+        name: Name of its logger.
+        below: Level of the least messages that are shown all the same.
+    """
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(below)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -19,9 +19,13 @@ from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.structure import built_network
 from mbv3zoo.models.timm_model import check_name
 from mbv3zoo.models.weights import check_finite, check_loaded, stock_weights
+from mbv3zoo.utils.quiet import without_log
 from mbv3zoo.utils.text import one_line
 
 _EXPECTED = 'expected a file of tensors by their names, as safetensors, torch.save(model.state_dict()) or timm write it'
+
+# timm's log tells of classifiers and missing files in its own words: nothing of it is shown.
+_OF_TIMM = 'timm.models', logging.CRITICAL
 
 # Starts of names of classifiers, which may be anyone's own.
 _HEADS = ('head', 'fc', 'classifier')
@@ -39,7 +43,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     if not os.path.isfile(path):
         raise ValueError(f'checkpoint_path={str(path)!r} is no file; {_EXPECTED}')
     try:
-        with _quiet():
+        with without_log(*_OF_TIMM):
             tensors: Any = load_state_dict(str(path))
     except (OSError, MemoryError):
         raise
@@ -81,7 +85,7 @@ def build_args(args: Mapping[str, Any], of_features: bool) -> dict[str, Any]:
 def named(path: str | Path) -> Iterator[None]:
     """Context manager: what does not fit is told as a fault of the checkpoint, and what timm leaves out is not told."""
     try:
-        with _quiet():
+        with without_log(*_OF_TIMM):
             yield
     except ValueError as error:
         raise ValueError(f'checkpoint_path={str(path)!r}: {error}') from error
@@ -117,15 +121,3 @@ def finish_loading(network: DetectorNetwork, tensors: Mapping[str, Tensor], of_f
                 f'it is of another model than {backbone.name!r}, which has no {unknown[0]} '
                 f'({len(unknown)} of its {len(tensors)} tensors)'
             )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Context manager: timm's log is left out, which tells of classifiers and missing files in its own words."""
-    logger = logging.getLogger('timm.models')
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -1,9 +1,10 @@
+import logging
 import threading
 import warnings
 
 import pytest
 
-from mbv3zoo.utils.quiet import without_warnings
+from mbv3zoo.utils.quiet import without_log, without_warnings
 
 
 def told(**options):
@@ -56,3 +57,16 @@ def test_two_threads_that_begin_and_end_in_turn_leave_the_filters_as_they_were()
 def test_it_may_be_asked_for_inside_itself():
     with without_warnings(FutureWarning), without_warnings(DeprecationWarning):
         pass
+
+
+def test_log_messages_below_a_level_are_not_shown_and_the_level_comes_back_after_an_error_too(caplog):
+    logger = logging.getLogger('another.library')
+    logger.setLevel(logging.INFO)
+    with pytest.raises(KeyError), without_log('another.library'):
+        logger.warning('of no use')
+        logger.error('of use')
+        raise KeyError
+    assert logger.level == logging.INFO and caplog.messages == ['of use']
+    with without_log('another.library', logging.CRITICAL):
+        logger.error('of no use')
+    assert caplog.messages == ['of use']
