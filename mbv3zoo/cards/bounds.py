@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import yaml
 
 from mbv3zoo.utils.extent import DEEPEST
+from mbv3zoo.utils.text import read_bytes
 
 # Bytes of a card, and of the metadata at its top; the library's own cards have some thousand.
 CARD_LIMIT = 2**20
 METADATA_LIMIT = 2**16
 # Where huggingface_hub looks for metadata.
 _METADATA = re.compile(r'\s*---(?:\r\n|\r|\n)(.*?)(?:\r\n|\r|\n)---', re.DOTALL)
+
+
+def read_card(path: Path) -> str:
+    """The text of a card.
+
+    Raises:
+        ValueError: It is larger than any, or not UTF-8.
+    """
+    return read_bytes(path, CARD_LIMIT, 'a card').decode('utf-8-sig')
 
 
 def has_metadata(text: str) -> bool:

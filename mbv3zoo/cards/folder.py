@@ -9,14 +9,13 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from mbv3zoo.cards.bounds import CARD_LIMIT, has_metadata
+from mbv3zoo.cards.bounds import has_metadata, read_card
 from mbv3zoo.cards.mark import detector_mark, find_mark
-from mbv3zoo.cards.merge import PICTURE, library_part, merge_card
+from mbv3zoo.cards.merge import PICTURE, library_part, merge_card, names_same_classes
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.saving.folder import CARD_NAME, PICTURE_NAME, read_saved, saved_files
 from mbv3zoo.utils.atomic import current
-from mbv3zoo.utils.text import read_bytes
 
 _logger = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ def renew_card(folder: Path, card: str, *, keep: bool = True, license: str | Non
     if not os.path.isfile(path) or path == folder:
         return RenewedCard(card, {}, ())
     try:
-        old = read_bytes(path, CARD_LIMIT, 'a card').decode('utf-8-sig')
+        old = read_card(path)
         text = _renewed(folder, old, card, license) if keep else card
     except ValueError as error:
         if not keep:
@@ -89,11 +88,3 @@ def _renewed(folder: Path, old: str, card: str, license: str | None) -> str:
             same = mark == find_mark(card) and names_same_classes(part, library_part(card))
             before = config.licenses
     return merge_card(old, card, same_weights=same, before=before, license=license)
-
-
-def names_same_classes(first: str, second: str) -> bool:
-    """Whether the library's parts of two cards name the same classes; a part that names none does not contradict."""
-    own, other = (
-        [line for line in part.splitlines() if line.startswith('An object detector for ')] for part in (first, second)
-    )
-    return not (own and other) or own == other

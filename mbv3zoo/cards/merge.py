@@ -23,7 +23,9 @@ END = '<!-- mbv3zoo:end -->'
 _FIGURES = 'model-index'
 # How the card shows the picture of predictions.
 PICTURE = f'({PICTURE_NAME})'
-_CLASSES = re.compile(r'^An object detector for .*$', re.MULTILINE)
+# How the line begins that names the classes.
+CLASSES = 'An object detector for '
+_CLASSES_LINE = re.compile(rf'^{CLASSES}.*$', re.MULTILINE)
 # What the library says of weights of which it does not know how they were made.
 _MADE_HERE = 'Made with `mbv3zoo.create_detector`.'
 # The section about what a detector was made from.
@@ -108,6 +110,12 @@ def library_part(text: str) -> str:
     return '' if parts is None else parts[1]
 
 
+def names_same_classes(first: str, second: str) -> bool:
+    """Whether the library's parts of two cards name the same classes; a part that names none does not contradict."""
+    own, other = ([line for line in part.splitlines() if line.startswith(CLASSES)] for part in (first, second))
+    return not (own and other) or own == other
+
+
 def edit_library_part(card: str, edit: Callable[[str], str]) -> str:
     """Applies a function to the library's part of a card; a card that was written entirely by hand is not changed."""
     parts = _split(card)
@@ -150,7 +158,7 @@ def _with_sources(old_part: str, new_part: str) -> str:
     plain = old_part.replace('\r\n', '\n')
     part = plain if sources is None else _SOURCES.sub(lambda _: sources[0], plain)
     if PICTURE in new_part and PICTURE not in part:
-        part = _CLASSES.sub(lambda line: f'{line[0]}\n\n![predictions]{PICTURE}', part, count=1)
+        part = _CLASSES_LINE.sub(lambda line: f'{line[0]}\n\n![predictions]{PICTURE}', part, count=1)
     if mark is not None and find_mark(part) is None:
         part = part.replace(END, f'{mark_line(mark)}\n{END}')
     return old_part if part == plain else part

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from mbv3zoo.cards.license import license_sentence
 from mbv3zoo.cards.mark import mark_line
-from mbv3zoo.cards.merge import BEGIN, END
+from mbv3zoo.cards.merge import BEGIN, CLASSES, END
 from mbv3zoo.cards.sources import HEADING, base_models, datasets, is_hub_id, is_repo_name
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
@@ -198,7 +198,7 @@ def render_card(
 
 def classes_line(config: DetectorConfig) -> str:
     """The sentence of a card that names the classes."""
-    return f'An object detector for {config.num_classes} classes: {_text(_some(config.class_names, 30))}.'
+    return f'{CLASSES}{config.num_classes} classes: {_text(_some(config.class_names, 30))}.'
 
 
 def license_table(record: LicenseRecord) -> str:

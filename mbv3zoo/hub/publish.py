@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Literal, Unpack, overload
 
 from mbv3zoo import hub
-from mbv3zoo.cards.bounds import CARD_LIMIT
-from mbv3zoo.cards.folder import folder_mark, names_same_classes
+from mbv3zoo.cards.bounds import read_card
+from mbv3zoo.cards.folder import folder_mark
 from mbv3zoo.cards.license import card_license
 from mbv3zoo.cards.mark import find_mark
-from mbv3zoo.cards.merge import edit_library_part, library_part, merge_card, with_license
+from mbv3zoo.cards.merge import edit_library_part, library_part, merge_card, names_same_classes, with_license
 from mbv3zoo.cards.render import license_table, render_card
 from mbv3zoo.licenses import check_push, license_id
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_repository import stock_architecture
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import read_folder_config
-from mbv3zoo.utils.text import read_bytes
 
 
 @overload
@@ -98,7 +97,7 @@ def published_card(folder: Path, repo_id: str, license: str | None = None, allow
     path = folder / saved_folder.CARD_NAME
     if not path.is_file():
         raise saved_folder.no_card(folder)
-    text = read_bytes(path, CARD_LIMIT, 'a card').decode('utf-8-sig')
+    text = read_card(path)
     card_license(text, path)  # in bounds, before it is parsed
     text = with_license(_of_these_weights(folder, text), None if license is None else license_id(license))
     check_push(read_folder_config(folder).licenses, card_license(text), allow_licenses)

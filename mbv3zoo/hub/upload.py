@@ -9,11 +9,11 @@ from typing import NamedTuple
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from huggingface_hub.hf_api import ModelInfo
 
-from mbv3zoo.cards.bounds import CARD_LIMIT
-from mbv3zoo.cards.folder import names_same_classes, outdated_files
+from mbv3zoo.cards.bounds import CARD_LIMIT, read_card
+from mbv3zoo.cards.folder import outdated_files
 from mbv3zoo.cards.license import card_license, config_under
 from mbv3zoo.cards.mark import find_mark
-from mbv3zoo.cards.merge import library_part, merge_card
+from mbv3zoo.cards.merge import library_part, merge_card, names_same_classes
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.hub.arguments import check_repo_id, check_revision, check_token
 from mbv3zoo.hub.download import LIBRARY
@@ -176,7 +176,7 @@ def _consistent(contents: Mapping[str, Path | bytes]) -> dict[str, Path | bytes]
 
 
 def _text(card: Path | bytes) -> str:
-    return (card if isinstance(card, bytes) else read_bytes(card, CARD_LIMIT, 'a card')).decode('utf-8-sig')
+    return card.decode('utf-8-sig') if isinstance(card, bytes) else read_card(card)
 
 
 def _size(content: Path | bytes) -> int:

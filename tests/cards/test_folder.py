@@ -7,8 +7,9 @@ import torch
 import yaml
 
 import mbv3zoo
-from mbv3zoo.cards.folder import folder_mark, names_same_classes, outdated_files, renew_card
+from mbv3zoo.cards.folder import folder_mark, outdated_files, renew_card
 from mbv3zoo.cards.mark import find_mark
+from mbv3zoo.cards.merge import names_same_classes
 from mbv3zoo.cards.render import render_card
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.evaluation.metrics import Metrics
