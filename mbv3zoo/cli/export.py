@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -42,40 +42,24 @@ def export(
     """Write a detector for another runtime, with a certificate (FILE.json) of how far it agrees with PyTorch."""
     from mbv3zoo.export.request import checked_settings
 
+    thresholds: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh}
+    options: dict[str, Any] = {
+        'image_size': image_size,
+        'batch_size': batch_size,
+        'dynamic': dynamic,
+        'nms': nms,
+        'precision': precision,
+        'calibration': calibration,
+        'data': data,
+        'split': split,
+        'tolerance': tolerance,
+        'overwrite': overwrite,
+    }
     # Before the detector is fetched and opened.
-    checked_settings(
-        out,
-        format=None,
-        image_size=image_size,
-        batch_size=batch_size,
-        dynamic=dynamic,
-        nms=nms,
-        thresholds={'score_thresh': score_thresh, 'iou_thresh': iou_thresh},
-        precision=precision,
-        calibration=calibration,
-        data=data,
-        split=split,
-        tolerance=tolerance,
-        overwrite=overwrite,
-    )
+    checked_settings(out, format=None, thresholds=thresholds, **options)
     from mbv3zoo.detector import Detector
-    from mbv3zoo.runtimes.export_info import Precision
 
-    path = Detector.from_pretrained(model).export(
-        out,
-        image_size=image_size,
-        batch_size=batch_size,
-        dynamic=dynamic,
-        nms=nms,
-        score_thresh=score_thresh,
-        iou_thresh=iou_thresh,
-        precision=cast(Precision, precision),  # checked there
-        calibration=calibration,
-        data=data,
-        split=split,
-        tolerance=tolerance,
-        overwrite=overwrite,
-    )
+    path = Detector.from_pretrained(model).export(out, **thresholds, **options)
     from mbv3zoo.export.certificate import read_certificate
 
     typer.echo(read_certificate(path).summary())
