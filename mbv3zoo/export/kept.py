@@ -84,7 +84,6 @@ def kept_live(
     Raises:
         ValueError: As `open_live`; or another thread changes the weights all the time.
     """
-    check_has_weights(detector, 'run')
     check_run(runtime, threads, device)
     arguments = (runtime, image_size, threads, device)
     with _kept_lock:
@@ -96,6 +95,7 @@ def kept_live(
         others = [other.moment for other in graphs.values()]
     with kept.lock:
         if kept.built is None or kept.moment is None or not kept.moment.is_now(detector):
+            check_has_weights(detector, 'run')
             # The old graph, which is not to be used again, makes room.
             kept.built = None
             kept.moment = _moment(detector, others)
