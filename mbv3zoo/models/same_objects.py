@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from torch import nn
 
-from mbv3zoo.models.structure import OF_ALL, fixed, is_fixed
+from mbv3zoo.models.structure import FORWARD_HOOKS, OF_ALL, fixed, is_fixed
 
 # What is changed in place, of every module.
-_HOOKS = ('_forward_hooks', '_forward_pre_hooks')
-_TABLES = ('_parameters', '_buffers', '_modules', *_HOOKS)
+_TABLES = ('_parameters', '_buffers', '_modules', *FORWARD_HOOKS)
 
 
 class SameObjects:
@@ -28,7 +27,7 @@ class SameObjects:
         self._attributes = [dict(vars(module)) for module in modules]
         self._tables = [[(name, dict(own[name])) for name in _TABLES] for own in self._attributes]
         # Functions may hold values that change.
-        self._has_hooks = any(own[name] for own in self._attributes for name in _HOOKS)
+        self._has_hooks = any(own[name] for own in self._attributes for name in FORWARD_HOOKS)
         # Lists and the like, which may be changed in place.
         self._values = [
             (index, name, fixed(value))

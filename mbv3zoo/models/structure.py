@@ -23,7 +23,7 @@ from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.utils.text import shown
 
 # Attributes of every module. Hooks of the backward pass and of state dicts do not change what is computed.
-_FORWARD_HOOKS = ('_forward_hooks', '_forward_pre_hooks')
+FORWARD_HOOKS = ('_forward_hooks', '_forward_pre_hooks')
 OF_ALL = vars(nn.Module()).keys() | {'_compiled_call_impl'}
 # Values that are kept as they are; others in parts, or by their class alone.
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, CodeType})
@@ -171,7 +171,7 @@ def _part(module: nn.Module) -> Part:
         type(module),
         {name: None if tensor is None else tensor.shape for name, tensor in tensors.items()},
         {name: value if type(value) in _PLAIN else fixed(value) for name, value in own.items() if name not in OF_ALL},
-        tuple(fixed(hook) for hooks in _FORWARD_HOOKS for hook in own[hooks].values()),
+        tuple(fixed(hook) for hooks in FORWARD_HOOKS for hook in own[hooks].values()),
     )
 
 

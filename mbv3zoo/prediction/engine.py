@@ -94,7 +94,7 @@ class TorchEngine:
 
     def check_size(self, image_size: tuple[int, int]) -> None:
         """Raises ValueError where a side is no multiple of the coarsest stride."""
-        unit = max(*getattr(self.detector, 'strides', ()), LEAST_SIDE, LEAST_SIDE)
+        unit = max([LEAST_SIDE, *getattr(self.detector, 'strides', ())])
         if any(side % unit for side in image_size):
             height, width = (-(-side // unit) * unit for side in image_size)
             raise ValueError(

@@ -167,11 +167,15 @@ def read_contents(find: Callable[[], Mapping[str, Path]]) -> dict[str, bytes]:
 
 def _read_contents(files: Mapping[str, Path]) -> dict[str, bytes]:
     contents = {name: path.read_bytes() for name, path in files.items()}
-    digests = read_digests(read_config(files[CONFIG_NAME]), WEIGHT_NAMES, files[CONFIG_NAME])
-    for name, digest in (digests or {}).items():
-        if hashlib.sha256(contents[name]).hexdigest() != digest:
-            raise NotTogether(f'{files[name]} is not the file that was saved with its config.json. {ACCEPT}')
+    stated = read_digests(read_config(files[CONFIG_NAME]), WEIGHT_NAMES, files[CONFIG_NAME])
+    _check_digests(files, stated or {}, {name: hashlib.sha256(contents[name]).hexdigest() for name in stated or {}})
     return contents
+
+
+def _check_digests(files: Mapping[str, Path], stated: Mapping[str, str], found: Mapping[str, str]) -> None:
+    for name, digest in stated.items():
+        if found[name] != digest:
+            raise NotTogether(f'{files[name]} is not the file that was saved with its config.json. {ACCEPT}')
 
 
 def _read_once(files: Mapping[str, Path], advice: str, accept: str) -> SavedFiles:
@@ -205,9 +209,7 @@ def _identity_once(files: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str,
     stated = read_digests(config, WEIGHT_NAMES, files[CONFIG_NAME])
     if stated is None:
         check_mark(files[BACKBONE_NAME], files[HEAD_NAME], '')
-    for name, digest in (stated or {}).items():
-        if found[name] != digest:
-            raise NotTogether(f'{files[name]} is not the file that was saved with its config.json')
+    _check_digests(files, stated or {}, found)
     return config, found
 
 

@@ -15,10 +15,10 @@ MAX_PIXELS = 100_000_000
 LEAST_SIDE, MOST_SIDE = 32, 8192
 # Most pixels that a batch of images holds, unless it is one image: one of the largest size, or 163 of 640 x 640.
 MOST_PIXELS = MOST_SIDE * MOST_SIDE
-# With more classes than these, a batch holds fewer pixels: there are 5 + K logits for every 16 pixels or so.
-_USUAL_CLASSES = 128
 # As many images of the least size.
 MOST_IMAGES = MOST_PIXELS // LEAST_SIDE**2
+# With more classes than these, a batch holds fewer pixels: there are 5 + K logits for every 16 pixels or so.
+_USUAL_CLASSES = 128
 # Processes that load data, threads of a runtime.
 MOST_WORKERS = MOST_THREADS = 1024
 
