@@ -178,13 +178,15 @@ def _computed(config: str) -> dict[str, Tensor]:
     ]
     if not names:
         return {}
-    buffers = dict(DetectorNetwork(parsed).named_buffers())
+    with torch.random.fork_rng(devices=[]):
+        buffers = dict(DetectorNetwork(parsed).named_buffers())
     return {name: buffers[name] for name in sorted(names)}
 
 
 def _check_hooks(network: DetectorNetwork, config: DetectorConfig, weights: Mapping[str, Tensor]) -> None:
     """Refuses hooks that change what the network gives: they are not saved. Those that only look may stay."""
-    plain = DetectorNetwork(config).to(network.mean.device, network.mean.dtype)
+    with torch.random.fork_rng(devices=[]):
+        plain = DetectorNetwork(config).to(network.mean.device, network.mean.dtype)
     # The tensors themselves, as memory layouts round otherwise.
     plain.load_state_dict(weights, strict=False, assign=True)
     noise = torch.rand(1, config.in_chans, *config.image_size, generator=torch.Generator().manual_seed(0))

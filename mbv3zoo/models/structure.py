@@ -124,7 +124,8 @@ def has_other_hooks(network: DetectorNetwork) -> bool:
 
 @lru_cache(maxsize=8)
 def _built(config: str) -> DetectorNetwork:
-    return DetectorNetwork(DetectorConfig.model_validate_json(config), device='meta')
+    with torch.random.fork_rng(devices=[]):  # some of timm's layers draw on the meta device too
+        return DetectorNetwork(DetectorConfig.model_validate_json(config), device='meta')
 
 
 @lru_cache(maxsize=8)

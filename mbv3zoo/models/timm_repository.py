@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import timm
+import torch
 from timm.layers import to_2tuple
 
 from mbv3zoo.config.detector import DetectorConfig
@@ -79,7 +80,8 @@ def timm_config(backbone: PyramidBackbone, config: DetectorConfig) -> dict[str, 
 def stock_names(backbone: PyramidBackbone) -> dict[str, str]:
     """Name of each tensor of `backbone` -> its name in timm's whole model; those that it does not have are left out."""
     if backbone not in _names:
-        whole = whole_model(backbone.name, backbone.build_args).state_dict()
+        with torch.random.fork_rng(devices=[]):
+            whole = whole_model(backbone.name, backbone.build_args).state_dict()
         names = match_names(backbone.model.state_dict(), whole)
         _names[backbone] = {f'model.{name}': stock for name, stock in names.items() if stock is not None}
     return _names[backbone]

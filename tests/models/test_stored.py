@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 import mbv3zoo
+from mbv3zoo.models import stored, structure
 from mbv3zoo.models.stored import read_network
 
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -441,3 +442,17 @@ def test_a_number_that_a_type_does_not_reach_is_told_with_its_tensor(detector, n
         'whose largest number is .* where float16 ends at 65504; save in bfloat16',
     ):
         read_network(detector, 'half')
+
+
+@pytest.mark.parametrize('hooked', [False, True])
+@pytest.mark.parametrize('name', ['mbv3_yolo_small_050', 'swin_tiny_patch4_window7_224', 'vit_tiny_patch16_224'])
+def test_a_save_draws_no_random_numbers_so_that_what_follows_is_the_same_without_it(name, hooked):
+    detector = mbv3zoo.create_detector(name, num_classes=2)
+    if hooked:
+        detector.register_forward_hook(lambda *args: None)
+    # What its config builds may be known from another test.
+    for known in (structure._built, structure._built_parts, stored._computed):
+        known.cache_clear()
+    before = torch.get_rng_state()
+    read_network(detector)
+    assert torch.equal(torch.get_rng_state(), before)
