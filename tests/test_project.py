@@ -1,6 +1,7 @@
 """The files at the top of the checkout say the same as each other."""
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import yaml
 from packaging.requirements import Requirement
 
 TOP = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((TOP / 'pyproject.toml').read_text())['project']
+PYPROJECT = tomllib.loads((TOP / 'pyproject.toml').read_text())
+PROJECT = PYPROJECT['project']
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -47,6 +49,31 @@ def test_the_extra_called_all_has_every_other():
 
 def test_types_are_shipped():
     assert (TOP / 'mbv3zoo' / 'py.typed').is_file() and 'Typing :: Typed' in PROJECT['classifiers']
+
+
+SOURCES = PYPROJECT['tool']['hatch']['build']['targets']['sdist']['only-include']
+
+
+def test_what_sources_are_made_of_is_there():
+    assert [name for name in SOURCES if not (TOP / name).exists()] == []
+
+
+def test_sources_and_wheel_leave_what_lies_around(tmp_path):
+    sdist = pytest.importorskip('hatchling.builders.sdist')
+    wheel = pytest.importorskip('hatchling.builders.wheel')
+    shutil.copy(TOP / 'pyproject.toml', tmp_path)
+    own = ['LICENSE', 'README.md', 'configs/a.yaml', 'docs/backbones.csv', 'docs/export.md', 'mbv3zoo/version.py']
+    stray = ['a.jpg', 'model.onnx', 'data.yaml', '.env', 'predictions/a.jpg', 'runs/train-1/best/model.safetensors']
+    stray += ['.venv/lib/a.py', 'tests/runs/a.csv', 'docs/.ruff_cache/a', 'mbv3zoo/__pycache__/a.pyc', 'dist/a.whl']
+    for name in [*own, 'tests/test_a.py', *stray]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('__version__ = "1"')
+
+    def files(builder):
+        return {file.distribution_path for file in builder(str(tmp_path)).recurse_included_files()}
+
+    assert files(sdist.SdistBuilder) == {*own, 'tests/test_a.py', 'pyproject.toml'}
+    assert files(wheel.WheelBuilder) == {'mbv3zoo/version.py', 'mbv3zoo/configs/a.yaml', 'mbv3zoo/backbones.csv'}
 
 
 PAGES = sorted([*TOP.glob('*.md'), *TOP.glob('docs/*.md')])
