@@ -49,7 +49,10 @@ def train(
         typer.Option(help='Resume the run in this folder; takes --epochs, --patience, --workers and --cache.'),
     ] = None,
     preview: Annotated[
-        Path | None, typer.Option(help='Only draw a training batch with its boxes into this PNG, to check labels.')
+        Path | None,
+        typer.Option(
+            help='Only draw 16 training images with their boxes into this PNG, to check labels; --seed draws others.'
+        ),
     ] = None,
 ) -> None:
     """Train a detector; writes `best` and `last` as folders that load and push."""
@@ -89,8 +92,7 @@ def train(
         **with_set(settings, set_),
     )
     if preview:
-        run.preview(config, preview)
-        typer.echo(f'drawn in {preview}')
+        tell(f'drawn in {run.preview(config, preview)}')
         return
     with new_run(out) as folder:
         run.start(config, folder)

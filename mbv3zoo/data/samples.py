@@ -25,12 +25,16 @@ class TrainSamples(Dataset):
         image_size: (height, width) of the network's input.
         config: Augmentation, cache and seed.
         channels: 3 for RGB, 1 for grey.
+
+    Attributes:
+        parts: Indices of the images that the last sample was made of: one, or several where it is a mosaic or mixed.
     """
 
     def __init__(self, data: DetectionSet, image_size: tuple[int, int], config: TrainConfig, channels: int = 3) -> None:
         self.records = data.records
         self.channels = channels
         self.config = config
+        self.parts: list[int] = []
         # Shared, so that persistent loader processes see it change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self.pictures = Pictures(data.records, max(image_size), config.cache)
@@ -55,12 +59,14 @@ class TrainSamples(Dataset):
             # Not torch.manual_seed, which is slow and also seeds GPUs, whose state fork_rng does not restore here.
             seed = (self.config.seed * 1_000_003 + epoch) * 1_000_003 + index
             torch.default_generator.manual_seed(seed % 2**63)
+            self.parts = []
             image, boxes, labels = self.augment(index, mix)
         if self.channels == 1:
             image = rgb_to_grayscale(image)
         return image, boxes, labels
 
     def _read(self, index: int) -> LabelledImage:
+        self.parts.append(index)
         record, image = self.records[index], self.pictures[index]
         if image is None:
             return empty_picture(3, self.pictures.sizes[index]), torch.zeros(0, 4), record.labels[:0]

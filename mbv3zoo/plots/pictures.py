@@ -17,6 +17,8 @@ from mbv3zoo.evaluation.run import as_predicted
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.plots.sheet import cell_size, draw_cell, write_sheet
 
+_CAPTION = 58  # characters that fit under a cell
+
 
 def plot_predictions(
     data: DetectionSet,
@@ -65,6 +67,9 @@ def plot_batch(
     class_names: Sequence[str],
     path: str | Path,
     count: int = 16,
+    *,
+    title: str | None = None,
+    names: Sequence[Sequence[str]] | None = None,
 ) -> None:
     """Draws a training batch with its boxes, as the network sees it.
 
@@ -74,6 +79,8 @@ def plot_batch(
         class_names: One per class.
         path: The PNG file to write.
         count: At most this many images are drawn, from the first on.
+        title: The line above; None says how many images there are, and their size.
+        names: The files that each image is made of, written under it; None writes nothing.
 
     Raises:
         ValueError: The images have another dtype or shape.
@@ -88,10 +95,11 @@ def plot_batch(
     rows, captions = [], []
     for i, pixels in enumerate(images[:count].cpu()):
         own = image_index == i
-        names = [class_names[label] for label in labels[own].tolist()]
-        rows.append([draw_cell(_to_image(pixels), boxes[own], labels[own], names, size)])
-        captions.append(', '.join(f'{number} {name}' for name, number in Counter(names).items()) or 'no boxes')
-    title = f'Training batch: {len(rows)} of {len(images)} pictures, {width} x {height} pixels'
+        known = [class_names[label] for label in labels[own].tolist()]
+        rows.append([draw_cell(_to_image(pixels), boxes[own], labels[own], known, size)])
+        counted = _listed([f'{number} {name}' for name, number in Counter(known).most_common()]) or 'no boxes'
+        captions.append(f'{_listed(names[i])}\n{counted}' if names else counted)
+    title = title or f'Training batch: {len(rows)} of {len(images)} pictures, {width} x {height} pixels'
     write_sheet(rows, captions, title, math.ceil(math.sqrt(max(1, len(rows)))), path)
 
 
@@ -102,6 +110,16 @@ def _to_image(pixels: torch.Tensor) -> Image.Image:
 
 def _count(number: int, what: str) -> str:
     return f'{number} {what}' if number == 1 else f'{number} {what}s'
+
+
+def _listed(items: Sequence[str]) -> str:
+    """As many items as fit in a caption, and how many more there are."""
+    text = ''
+    for shown in range(len(items), 0, -1):
+        text = ', '.join(items[:shown]) + (f' and {len(items) - shown} more' if shown < len(items) else '')
+        if len(text) <= _CAPTION:
+            break
+    return text
 
 
 def _true_captions(record: Record, class_names: Sequence[str]) -> list[str]:

@@ -50,25 +50,27 @@ def draw_cell(
 
 
 def write_sheet(rows: list[list[Image.Image]], captions: list[str], title: str, columns: int, path: str | Path) -> None:
-    """Writes groups of cells as a PNG file, atomically: `columns` groups per line, a caption under each."""
+    """Writes groups of cells as a PNG file, atomically: `columns` groups a row, a caption of some lines under each."""
     group = max((len(cells) for cells in rows), default=1)
     width, height = rows[0][0].size if rows else (CELL_WIDTH, 0)
     lines = -(-len(rows) // columns)
     columns = min(columns, max(1, len(rows)))
+    under = _LINE * max((caption.count('\n') + 1 for caption in captions), default=1)
     # Cells of a group are close together, groups apart.
     group_width = group * (width + 2) - 2
     heading = TextLine(title, size=16)
     left = _MARGIN
     sheet_width = max(columns * (group_width + 2 * _MARGIN), round(heading.width) + 2 * _MARGIN)
-    sheet = Image.new('RGB', (sheet_width, 2 * _LINE + lines * (height + _LINE + _MARGIN)), _PAPER)
+    sheet = Image.new('RGB', (sheet_width, 2 * _LINE + lines * (height + under + _MARGIN)), _PAPER)
     painter = ImageDraw.Draw(sheet)
     heading.draw(painter, (left, _MARGIN), _INK)
     for i, (cells, caption) in enumerate(zip(rows, captions, strict=True)):
         left = _MARGIN + i % columns * (group_width + 2 * _MARGIN)
-        top = 2 * _LINE + i // columns * (height + _LINE + _MARGIN)
+        top = 2 * _LINE + i // columns * (height + under + _MARGIN)
         for j, cell in enumerate(cells):
             sheet.paste(cell, (left + j * (width + 2), top))
-        _shortened(caption, group_width).draw(painter, (left, top + height + 3), _INK)
+        for j, text in enumerate(caption.split('\n')):
+            _shortened(text, group_width).draw(painter, (left, top + height + 3 + j * _LINE), _INK)
     atomic_write(path, lambda file: sheet.save(file, format='PNG'))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.boxes import MIN_SIDE
 from mbv3zoo.data.records import DetectionSet
@@ -31,9 +32,14 @@ def check_data(detector: Detector, train_set: DetectionSet, val_set: DetectionSe
     """
     for data in filter(None, (train_set, val_set)):
         check_classes(detector, data)
-    if detector.config.in_chans not in (1, 3):
-        raise ValueError(f'training reads RGB or grey pictures; the detector has in_chans={detector.config.in_chans}')
-    _check_targets(train_set, detector.config.image_size)
+    check_images(detector.config, train_set, val_set)
+
+
+def check_images(config: DetectorConfig, train_set: DetectionSet, val_set: DetectionSet | None) -> None:
+    """As `check_data`, for a detector that has the classes of the data."""
+    if config.in_chans not in (1, 3):
+        raise ValueError(f'training reads RGB or grey pictures; the detector has in_chans={config.in_chans}')
+    _check_targets(train_set, config.image_size)
     if val_set:
         _check_validation(train_set, val_set)
 

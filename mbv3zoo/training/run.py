@@ -16,11 +16,14 @@ from mbv3zoo.data.coco_layout import is_coco
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import trained_on
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
+from mbv3zoo.training.prepare import check_images
+from mbv3zoo.training.preview import draw_preview, preview_file
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, class_changes, finished
 from mbv3zoo.training.results import is_reported
 from mbv3zoo.training.run_folder import put_run_right, resumed_run
@@ -135,18 +138,30 @@ def resume(
         return trainer.fit()
 
 
-def preview(config: RunConfig, path: str | Path) -> None:
+def preview(config: RunConfig, path: str | Path) -> Path:
     """Draws 16 training images as they would be trained on, with their boxes, and trains nothing.
 
     Args:
-        config: As for `start`.
-        path: The PNG to write; its folder is made.
+        config: As for `start`; another seed draws other images.
+        path: The PNG to write, or a folder for a `train_batch.png`; its folder is made, and what exists is kept.
+
+    Returns:
+        The file that was written.
 
     Raises:
-        ValueError: Model or data are missing or do not fit.
+        ValueError: Model or data are missing or do not fit, or the file is no PNG.
     """
-    path = Path(path)
-    _trainer(config, path.parent, resume=False).preview(path)
+    path = preview_file(path)
+    train_set, val_set = load_data(config.data)
+    # Without weights: none are read or fetched for it.
+    detector = create_detector(
+        config.model, class_names=train_set.class_names, image_size=config.image_size, device='meta'
+    )
+    check_images(detector.config, train_set, val_set)
+    settings = config.train.model_copy(update={'cache': 'no'})
+    samples = TrainSamples(train_set, detector.config.image_size, settings, detector.config.in_chans)
+    draw_preview(samples, train_set.class_names, path)
+    return path
 
 
 def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from mbv3zoo.config.training import TrainConfig
-from mbv3zoo.data.loader import collate
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Evaluation, Metrics
@@ -24,14 +23,13 @@ from mbv3zoo.training.loss_parts import Losses
 from mbv3zoo.training.memory import keep_freed_memory
 from mbv3zoo.training.optimizer import unscaled_lr
 from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone
+from mbv3zoo.training.preview import PREVIEW_NAME, draw_preview
 from mbv3zoo.training.progress import Progress
 from mbv3zoo.training.results import METRICS_NAME, is_reported
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.state_checks import SavedProgress, warn_of_other_data
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
-
-_PREVIEW_NAME = 'train_batch.png'
 
 
 class Trainer:
@@ -112,7 +110,7 @@ class Trainer:
             if self.epoch:
                 self._restore_folders()
             elif self.accelerator.is_main_process:
-                self.preview(self.run / _PREVIEW_NAME)
+                draw_preview(self.learner.samples, self.class_names, self.run / PREVIEW_NAME)
             while not self._finished():
                 metrics = self._epoch()
             if self.val_set:
@@ -121,15 +119,6 @@ class Trainer:
             if self.config.tracker:
                 self.accelerator.end_training()
         return metrics
-
-    def preview(self, path: Path) -> None:
-        """Draws the first images of the first epoch as they are trained on, with their boxes."""
-        from mbv3zoo.plots.pictures import plot_batch
-
-        samples = self.learner.samples
-        images, targets = collate([samples[i] for i in range(min(16, len(samples)))])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        plot_batch(images, targets, self.class_names, path)
 
     def _epoch(self) -> Metrics | None:
         start, epoch = time.time(), self.epoch

@@ -55,10 +55,16 @@ def test_each_split_of_coco_files_has_its_own_image_folder(tmp_path, scenes):
 def test_preview_draws_a_batch_and_trains_nothing(tmp_path, monkeypatch, scenes):
     monkeypatch.chdir(tmp_path)
     options = ['--data', scenes, '--model', 'mbv3_yolo_small_050', '--image-size', 64]
+    Path('batch.png').write_text('mine')
+    # In the current folder, which is not empty; and in one that is made.
+    assert run('train', *options, '--preview', 'batch.png').output.endswith('drawn in batch-2.png\n')
     run('train', *options, '--preview', 'look/batch.png')
     with Image.open('look/batch.png') as image:
         assert image.format == 'PNG' and min(image.size) > 300
-    assert [path.name for path in tmp_path.rglob('*') if path.is_file()] == ['batch.png']
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*') if path.is_file()} == {
+        'batch.png', 'batch-2.png', 'look/batch.png',
+    }  # fmt: skip
+    assert Path('batch.png').read_text() == 'mine'
 
 
 @pytest.fixture(scope='module')
