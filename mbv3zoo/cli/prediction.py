@@ -18,7 +18,11 @@ from mbv3zoo.utils.folders import claimed_folder
 def predict(
     model: AnyModel,
     source: Annotated[
-        str, typer.Argument(help='An image, a folder, a quoted glob pattern, a video, or a camera (its number).')
+        str,
+        typer.Argument(
+            help='An image, a folder, a quoted glob pattern, a video, a camera (its number), or the address of a '
+            'stream (rtsp://, http://).'
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help='Folder of the results; by default the next runs/predict-N.')] = None,
     score_thresh: Annotated[
@@ -40,6 +44,10 @@ def predict(
     device: Device = None,
     no_cache: NoCache = False,
     draw: Annotated[bool, typer.Option(help='Also write each image, or the video, with its boxes.')] = True,
+    stride: Annotated[int | None, typer.Option(help='Of a video: every stride-th frame; all by default.')] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(help='Of a video, a camera or a stream: end after so many frames.')
+    ] = None,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
     from mbv3zoo.prediction.video_source import is_video
@@ -47,14 +55,19 @@ def predict(
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
     options |= {'draw': draw, 'progress': sys.stderr.isatty()}
+    of_video = given(stride=stride, max_frames=max_frames)
+    video = is_video(source)
+    if of_video and not video:
+        names = ', '.join(f'--{name.replace("_", "-")}' for name in of_video)
+        raise ValueError(f'{names}: for videos, cameras and streams only, and {source} is read as images')
     with claimed_folder(out, 'predict') as folder:
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
         )
-        if is_video(source):
+        if video:
             from mbv3zoo.prediction.video import write_video_predictions
 
-            lines = write_video_predictions(detector, source, folder, **options)
+            lines = write_video_predictions(detector, source, folder, **options, **of_video)
         else:
             from mbv3zoo.prediction.folder import write_predictions
 

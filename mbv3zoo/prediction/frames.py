@@ -5,7 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mbv3zoo.images.opening import pixel_limit
+from mbv3zoo.prediction.decoding import decoded
 from mbv3zoo.prediction.display import pixel_aspect, upright
+from mbv3zoo.prediction.live import live_frames
 from mbv3zoo.prediction.numbering import FrameNumbers, frame_rate, total_frames
-from mbv3zoo.prediction.video_source import import_av, is_file, open_video
+from mbv3zoo.prediction.video_source import is_file, is_live, named, open_video
+from mbv3zoo.utils.sizes import whole_number
 
-# Most errors in a row until the rest counts as lost.
-_MOST_FAILURES = 100
 # Most decoded frames in the queue, and about the most bytes of them.
 _MOST_WAITING = 16
 _MOST_BYTES = 1 << 29
@@ -57,42 +59,58 @@ def iter_frames(source: str | int | Path, stride: int = 1, max_pixels: int | Non
         ValueError: It cannot be opened or has no frames, a frame has too many pixels, or a number is less than 1.
         ImportError: PyAV is not installed.
     """
-    if stride < 1:
-        raise ValueError(f'stride is {stride}; expected at least 1')
+    return open_frames(source, stride, max_pixels)[0]
+
+
+def open_frames(source: str | int | Path, stride: int, max_pixels: int | None) -> tuple[Iterator[Frame], bool]:
+    """What `iter_frames` gives, and whether it is live: a camera, or a stream without an end."""
+    whole_number(stride, 'stride', 1, 1_000_000)
     limit = pixel_limit(max_pixels)
     container, stream = open_video(source)
+    live = is_live(source, container)
     try:
         _check_pixels(source, stream.width, stream.height, limit)
     except ValueError:
         container.close()
         raise
-    return _frames(container, stream, source, stride, limit)
+    return _frames(container, stream, source, stride, limit, live), live
 
 
-def frame_count(source: str | int | Path, stride: int) -> int | None:
-    """Number of frames that `iter_frames` gives; None if it is unknown."""
+def frame_count(source: str | int | Path, stride: int, most: int | None = None) -> int | None:
+    """Number of frames that `iter_frames` gives, at most `most`; None if it is unknown."""
     if not is_file(source):
-        return None
+        return most
     container, stream = open_video(source)
     with container:
-        return -(-total_frames(container, stream) // stride) or None
+        count = -(-total_frames(container, stream) // stride) or None
+    return count if most is None else min(count or most, most)
 
 
-def read_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """The same frames, decoded in a background thread."""
-    waiting: queue.Queue = queue.Queue(_MOST_WAITING)
+def read_ahead(frames: Iterator[Frame], newest: bool = False) -> Generator[Frame]:
+    """The same frames, decoded in a background thread.
+
+    Args:
+        frames: To be decoded; closed by nobody else.
+        newest: Whether a frame that is not fetched until the next one is decoded is left out: what is fetched is then
+            never old, however slow the reader is. Otherwise decoding waits.
+    """
+    waiting: queue.Queue = queue.Queue(1 if newest else _MOST_WAITING)
     stopped = threading.Event()
 
     def put(item: tuple[Frame | None, BaseException | None]) -> None:
         size = 0 if item[0] is None else item[0].image.nbytes
+        # What is last waits, so that no end hides a frame.
+        replace = newest and item[0] is not None
         while not stopped.is_set():
-            if waiting.qsize() * size > _MOST_BYTES:
+            if not newest and waiting.qsize() * size > _MOST_BYTES:
                 stopped.wait(0.01)
                 continue
             try:
-                return waiting.put(item, timeout=0.1)
+                return waiting.put(item, timeout=0.0 if replace else 0.1)
             except queue.Full:
-                continue
+                if replace:
+                    with suppress(queue.Empty):
+                        waiting.get_nowait()
 
     def read() -> None:
         try:
@@ -122,25 +140,33 @@ def read_ahead(frames: Iterator[Frame]) -> Iterator[Frame]:
 def _check_pixels(source: Any, width: int, height: int, limit: int) -> None:
     if width * height > limit:
         raise ValueError(
-            f'{source}: its frames of {width} x {height} have {width * height} pixels, more than {limit}; '
+            f'{named(source)}: its frames of {width} x {height} have {width * height} pixels, more than {limit}; '
             'make it smaller, or allow more with the option max_pixels'
         )
 
 
-def _frames(container: Any, stream: Any, source: Any, stride: int, limit: int) -> Iterator[Frame]:
+def _frames(container: Any, stream: Any, source: Any, stride: int, limit: int, live: bool) -> Iterator[Frame]:
+    placed = _file_frames if is_file(source) else live_frames if live else _counted_frames
+    for index, time, frame, of in placed(container, stream, source):
+        _check_pixels(source, frame.width, frame.height, limit)
+        if index % stride == 0:
+            yield Frame(index, time, upright(frame), pixel_aspect(of, frame))
+
+
+def _counted_frames(container: Any, stream: Any, source: Any) -> Iterator[tuple[int, float, Any, Any]]:
+    """Frames of a file that a server has."""
+    rate = frame_rate(stream)
+    with container:
+        for index, frame in enumerate(decoded(container, stream, source)):
+            yield index, index / rate if frame.time is None else float(frame.time), frame, stream
+
+
+def _file_frames(container: Any, stream: Any, source: Any) -> Iterator[tuple[int, float, Any, Any]]:
+    numbers = FrameNumbers(container, stream)
     with container:
         stream.thread_type = 'AUTO'
-        decoded = _file_frames if is_file(source) else _live_frames
-        for index, time, frame in decoded(container, stream, source):
-            _check_pixels(source, frame.width, frame.height, limit)
-            if index % stride == 0:
-                yield Frame(index, time, upright(frame), pixel_aspect(stream, frame))
-
-
-def _file_frames(container: Any, stream: Any, source: Any) -> Iterator[tuple[int, float, Any]]:
-    numbers = FrameNumbers(container, stream)
-    for frame in numbers.in_order(_decoded(container, stream, source, numbers)):
-        yield *numbers.place(frame), frame
+        for frame in numbers.in_order(decoded(container, stream, source, numbers)):
+            yield *numbers.place(frame), frame, stream
     numbers.finish()
     if numbers.lost:
         frames = 'frame is' if numbers.lost == 1 else 'frames are'
@@ -149,41 +175,3 @@ def _file_frames(container: Any, stream: Any, source: Any) -> Iterator[tuple[int
             'and left out; the others keep their index and time, and may show remains of older ones up to a key frame',
             stacklevel=2,
         )
-
-
-def _live_frames(container: Any, stream: Any, source: Any) -> Iterator[tuple[int, float, Any]]:
-    """Frames as they arrive, counted."""
-    rate = frame_rate(stream)
-    for index, frame in enumerate(_decoded(container, stream, source)):
-        yield index, index / rate if frame.time is None else float(frame.time), frame
-
-
-def _decoded(container: Any, stream: Any, source: Any, numbers: FrameNumbers | None = None) -> Iterator[Any]:
-    """Frames that can be decoded without a fault."""
-    av = import_av()
-    packets, failures = container.demux(stream), 0
-    while failures < _MOST_FAILURES:
-        try:
-            packet = next(packets)
-        except (StopIteration, av.EOFError):
-            return
-        except av.FFmpegError:
-            # A generator ends with its error.
-            packets, failures = container.demux(stream), failures + 1
-            continue
-        failures = 0
-        if numbers:
-            numbers.note_packet(packet)
-        try:
-            frames = packet.decode()
-        except av.EOFError:
-            return
-        except av.FFmpegError:
-            frames = [None]
-        for frame in frames:
-            if frame is not None and not frame.is_corrupt:
-                yield frame
-            elif numbers:
-                numbers.note_failure()
-            else:
-                warnings.warn(f'{source}: damaged frames are left out', stacklevel=2)

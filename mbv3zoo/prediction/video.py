@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,10 +13,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from mbv3zoo.detections import Detections
-from mbv3zoo.prediction.frames import Frame, frame_count, iter_frames, read_ahead
+from mbv3zoo.prediction.frames import Frame, frame_count, open_frames, read_ahead
 from mbv3zoo.prediction.predict import FrameOptions
 from mbv3zoo.prediction.video_file import VideoWriter
-from mbv3zoo.prediction.video_source import is_file
+from mbv3zoo.prediction.video_source import is_file, named
 from mbv3zoo.utils.disk import make_folder, told, why
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
@@ -28,15 +29,20 @@ def predict_video(
     source: str | int | Path,
     *,
     stride: int = 1,
+    max_frames: int | None = None,
     batch_size: int | None = None,
     max_pixels: int | None = None,
     **settings: Unpack[FrameOptions],
-) -> Iterator[tuple[Frame, Detections]]:
-    """Finds objects in each frame; a thread decodes a few frames ahead.
+) -> Generator[tuple[Frame, Detections]]:
+    """Finds objects in each frame, while a thread decodes further ones.
+
+    Of cameras and of streams without an end, each frame that the detector gets is the newest one: where it is slower
+    than the stream, frames between are left out, which their `index` shows. Of files none is.
 
     Args:
         detector: Has `predict`: a `Detector` or an exported file's.
         source, stride, max_pixels: As for `iter_frames`.
+        max_frames: End after this many frames.
         batch_size: Frames per batch; 8 for files, and 1 for cameras and URLs, to keep the latency low.
         **settings: As for `predict`.
 
@@ -46,10 +52,12 @@ def predict_video(
     Raises:
         ValueError, ImportError: As `iter_frames`.
     """
-    frames = iter_frames(source, stride, max_pixels)
     size = (8 if is_file(source) else 1) if batch_size is None else batch_size
     whole_number(size, 'batch_size', 1, MOST_IMAGES)
-    return _predict(detector, frames, str(source), size, settings)
+    if max_frames is not None:
+        whole_number(max_frames, 'max_frames', 1, sys.maxsize)
+    frames, live = open_frames(source, stride, max_pixels)
+    return _predict(detector, read_ahead(frames, newest=live), max_frames, named(source), size, settings)
 
 
 def write_video_predictions(
@@ -59,6 +67,7 @@ def write_video_predictions(
     *,
     draw: bool = True,
     stride: int = 1,
+    max_frames: int | None = None,
     batch_size: int | None = None,
     max_pixels: int | None = None,
     progress: bool = True,
@@ -70,7 +79,7 @@ def write_video_predictions(
     as the disk is full, `predictions.jsonl` keeps its whole lines.
 
     Args:
-        detector, source, stride, batch_size, max_pixels, **settings: As for `predict_video`.
+        detector, source, stride, max_frames, batch_size, max_pixels, **settings: As for `predict_video`.
         out: Folder for the results; must not exist yet, or be empty.
         draw: Whether to write the video, which takes longer than the prediction.
         progress: Whether to show a progress bar.
@@ -84,17 +93,26 @@ def write_video_predictions(
     """
     out = Path(out)
     check_new_folder(out)
-    found = predict_video(detector, source, stride=stride, batch_size=batch_size, max_pixels=max_pixels, **settings)
+    found = predict_video(
+        detector,
+        source,
+        stride=stride,
+        max_frames=max_frames,
+        batch_size=batch_size,
+        max_pixels=max_pixels,
+        **settings,
+    )
     first = next(found, None)
     if first is None:
-        raise ValueError(f'{source}: there is no frame in it that can be decoded')
+        raise ValueError(f'{named(source)}: there is no frame in it that can be decoded')
     make_folder(out)
     size, pixel_aspect = first[0].image.shape[:2], first[0].pixel_aspect
-    frames = objects = 0
+    frames = objects = left_out = 0
     with (
+        closing(found),
         _Lines(out / 'predictions.jsonl') as lines,
         VideoWriter(out / 'video.mp4', size, pixel_aspect) if draw else nullcontext() as video,
-        bar(frame_count(source, stride), 'frames', show=progress) as shown,
+        bar(frame_count(source, stride, max_frames), 'frames', show=progress) as shown,
     ):
         try:
             for frame, detections in chain([first], found):
@@ -102,10 +120,13 @@ def write_video_predictions(
                 if video:
                     video.add(np.asarray(detections.draw(frame.image)), frame.time)
                 frames, objects = frames + 1, objects + len(detections)
+                # Frames that arrive are counted; gaps in a file's numbers are damage.
+                left_out = 0 if is_file(source) else frame.index // stride + 1 - frames
                 shown.update()
         except KeyboardInterrupt:
-            warnings.warn(f'{source}: interrupted after {frames} frames', stacklevel=2)
-    yield f'{_count(frames, "frame")}, {_count(objects, "object")}; results in {out}'
+            warnings.warn(f'{named(source)}: interrupted after {frames} frames', stacklevel=2)
+    slow = f' ({_count(left_out, "frame")} left out, as they came faster than the detector)' if left_out else ''
+    yield f'{_count(frames, "frame")}{slow}, {_count(objects, "object")}; results in {out}'
 
 
 def _count(number: int, what: str) -> str:
@@ -113,14 +134,20 @@ def _count(number: int, what: str) -> str:
 
 
 def _predict(
-    detector: Any, frames: Iterator[Frame], source: str, size: int, settings: FrameOptions
-) -> Iterator[tuple[Frame, Detections]]:
-    ahead = read_ahead(frames)
-    while batch := list(islice(ahead, size)):
-        found = detector.predict([frame.image for frame in batch], batch_size=size, **settings)
-        for frame, detections in zip(batch, found, strict=True):
-            detections.path = source
-            yield frame, detections
+    detector: Any,
+    ahead: Generator[Frame],
+    max_frames: int | None,
+    source: str,
+    size: int,
+    settings: FrameOptions,
+) -> Generator[tuple[Frame, Detections]]:
+    with closing(ahead):
+        frames = islice(ahead, max_frames)
+        while batch := list(islice(frames, size)):
+            found = detector.predict([frame.image for frame in batch], batch_size=size, **settings)
+            for frame, detections in zip(batch, found, strict=True):
+                detections.path = source
+                yield frame, detections
 
 
 class _Lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import platform
+import re
 import sys
 import warnings
 from importlib.util import find_spec
@@ -27,6 +28,10 @@ _ADDRESSES = tuple(
 )
 # Where each system keeps its cameras: the name of a camera's place, and PyAV's format for it.
 _CAMERAS = {'Linux': ('/dev/video{}', 'v4l2'), 'Darwin': ('{}', 'avfoundation'), 'Windows': ('video={}', 'dshow')}
+# The number of a camera, or its device as Linux names it.
+_CAMERA = re.compile(r'(?:/dev/video)?(\d+)')
+# Seconds until a server that does not answer, or a stream that stands still, counts as lost.
+_TIMEOUT = (10.0, 30.0)
 # What FFmpeg reads as videos and is none: text, lists of other files, and what it knows by suffix only.
 _NO_VIDEOS = frozenset(
     'adf bin bitpacked concat dash hls idf lavfi rawvideo sdp tty v210 v210x xbin'.split()  # noqa: SIM905
@@ -57,8 +62,17 @@ def is_video(source: Any) -> bool:
 
 def is_file(source: Any) -> bool:
     """Whether a source is a file, not a URL or a camera."""
-    text = str(source).lower()
-    return not (text.isdigit() or text.startswith(_ADDRESSES))
+    return not (_CAMERA.fullmatch(str(source)) or str(source).lower().startswith(_ADDRESSES))
+
+
+def is_live(source: Any, container: Any) -> bool:
+    """Whether frames come when they come: from a camera, or from a URL whose length nobody knows."""
+    return bool(_CAMERA.fullmatch(str(source))) or (not is_file(source) and not container.duration)
+
+
+def named(source: Any) -> str:
+    """A source as messages and results name it: a URL without its password."""
+    return re.sub(r'(://[^/@:]*):[^/@]*@', r'\1:***@', str(source))
 
 
 def import_av() -> Any:
@@ -78,18 +92,24 @@ def open_video(source: str | int | Path) -> tuple[Any, Any]:
     """A source, opened, and its video stream."""
     av = import_av()
     place, format = str(source), None
-    if place.isdigit():
+    options: dict[str, Any] = {}
+    if camera := _CAMERA.fullmatch(place):
         if platform.system() not in _CAMERAS:
             raise ValueError(f'camera {source}: cameras are known on {", ".join(_CAMERAS)} only')
         pattern, format = _CAMERAS[platform.system()]
-        place = pattern.format(place)
+        place = pattern.format(camera[1])
+    elif not is_file(source):
+        options['timeout'] = _TIMEOUT
+        if place.lower().startswith('rtsp'):
+            # Over UDP, which FFmpeg would try first, packets are lost, and pictures with them.
+            options['options'] = {'rtsp_flags': 'prefer_tcp'}
     try:
-        container = av.open(place, format=format)
+        container = av.open(place, format=format, **options)
     except (av.FFmpegError, ValueError, OSError) as error:
         reason = getattr(error, 'strerror', None) or error
         if isinstance(error, (av.InvalidDataError, av.EOFError)):
             reason = 'it is damaged, incomplete, empty or no video'
-        raise ValueError(f'{source}: {_expected(source)}: {reason}') from error
+        raise ValueError(f'{named(source)}: {_expected(source)}: {reason}') from error
     try:
         _check_format(container, source)
         return container, _video_stream(container, source)
@@ -101,9 +121,10 @@ def open_video(source: str | int | Path) -> tuple[Any, Any]:
 def _check_format(container: Any, source: str | int | Path) -> None:
     """Refuses what FFmpeg reads and is no video."""
     name, brand = container.format.name, container.metadata.get('major_brand', '')
+    address = named(source)
     if name.endswith('_pipe') or name == 'image2' or brand in _STILL_BRANDS:
         kind = brand or name.removesuffix('_pipe')
-        raise ValueError(f'{source}: is an image ({kind}), not a video; save it as a JPEG or PNG, with that suffix')
+        raise ValueError(f'{address}: is an image ({kind}), not a video; save it as a JPEG or PNG, with that suffix')
     if is_file(source) and name in _NO_VIDEOS:
         raise ValueError(f'{source}: {_expected(source)}: FFmpeg takes it for {name}')
 
@@ -111,7 +132,7 @@ def _check_format(container: Any, source: str | int | Path) -> None:
 def _expected(source: str | int | Path) -> str:
     if glob.has_magic(str(source)) and not Path(str(source)).exists():
         return 'cannot be opened as a video; a pattern may name images only'
-    if str(source).isdigit():
+    if _CAMERA.fullmatch(str(source)):
         return 'the camera of this number cannot be opened'
     if is_file(source) and Path(str(source)).suffix.lower() not in VIDEO_SUFFIXES:
         return 'is not an image, and cannot be opened as a video'
@@ -122,9 +143,9 @@ def _video_stream(container: Any, source: str | int | Path) -> Any:
     streams = [stream for stream in container.streams.video if not _is_attached(stream)]
     if not streams:
         only = 'but the picture of a cover' if container.streams.video else 'but sound or data'
-        raise ValueError(f'{source}: there are no pictures in it {only}; expected a video')
+        raise ValueError(f'{named(source)}: there are no pictures in it {only}; expected a video')
     if len(streams) > 1:
-        warnings.warn(f'{source}: has {len(streams)} videos in it; the first is read', stacklevel=2)
+        warnings.warn(f'{named(source)}: has {len(streams)} videos in it; the first is read', stacklevel=2)
     return streams[0]
 
 

@@ -50,3 +50,21 @@ def test_predict_a_video_without_drawing(tmp_path):
         assert '7 frames, ' in lines and [path.name for path in out.iterdir()] == ['predictions.jsonl']
         rows = [json.loads(line) for line in (out / 'predictions.jsonl').read_text().splitlines()]
         assert [row['index'] for row in rows] == list(range(7))
+
+
+def test_options_of_videos_are_refused_for_images(scenes):
+    images = scenes / 'images' / 'val'
+    failed = run('predict', 'mbv3_yolo_small.synth', images, '--stride', 2, '--max-frames', 3, ok=False)
+    assert '--stride, --max-frames: for videos, cameras and streams only' in str(failed.exception)
+
+
+def test_a_stream_ends_after_so_many_frames(tmp_path):
+    pytest.importorskip('av')
+    from stream_servers import picture_stream
+
+    with picture_stream(frames=1000, pause=0.002) as address:
+        options = ['--image-size', 64, '--out', tmp_path / 'out', '--stride', 2, '--max-frames', 3]
+        lines = run('predict', 'mbv3_yolo_small.synth', address, *options).output
+    assert '3 frames' in lines and (tmp_path / 'out' / 'video.mp4').exists()
+    rows = [json.loads(line) for line in (tmp_path / 'out' / 'predictions.jsonl').read_text().splitlines()]
+    assert len(rows) == 3 and all(row['index'] % 2 == 0 and row['path'] == address for row in rows)
