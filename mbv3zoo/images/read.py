@@ -75,7 +75,7 @@ def read_image(
         name = f'{source.mode} PIL image of {source.width} x {source.height} pixels'
         _check_has_colours(name, channels)
         try:
-            image = _pil_to_rgb(source)
+            image = pil_to_rgb(source)
         except Exception as error:
             raise ValueError(f'cannot read {name}: {reason(error)}') from error
     elif isinstance(source, np.ndarray) or is_tensor(source):
@@ -147,7 +147,7 @@ def _file_to_rgb(path: str | os.PathLike, at_least: tuple[int, int] | None, max_
             height, width = at_least[::-1] if orientation_of(image) in SIDEWAYS else at_least
             drafted = image.draft(None, (width, height))
             covered = drafted and drafted[1]
-        return _pil_to_rgb(image, covered)
+        return pil_to_rgb(image, covered)
 
 
 def _png_has_exif(path: str | os.PathLike, max_pixels: int) -> bool:
@@ -164,7 +164,7 @@ def _png_has_exif(path: str | os.PathLike, max_pixels: int) -> bool:
     return False
 
 
-def _pil_to_rgb(image: Image.Image, covered: tuple[float, float, float, float] | None = None) -> Image.Image:
+def pil_to_rgb(image: Image.Image, covered: tuple[float, float, float, float] | None = None) -> Image.Image:
     """`covered` is the part (left, top, right, bottom) of the decoded pixels that the image covers; None for all."""
     if image.mode == 'F':
         raise Unreadable(

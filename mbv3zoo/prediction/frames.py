@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mbv3zoo.images.animation import is_animation, read_animation
 from mbv3zoo.images.opening import pixel_limit
+from mbv3zoo.images.read import read_size
 from mbv3zoo.prediction.decoding import decoded
 from mbv3zoo.prediction.display import pixel_aspect, upright
 from mbv3zoo.prediction.live import live_frames
@@ -51,13 +53,13 @@ def iter_frames(source: str | int | Path, stride: int = 1, max_pixels: int | Non
     camera or a URL are counted as they arrive.
 
     Args:
-        source: A file, a URL (rtsp://, http://) or a camera number.
+        source: A file (a video, or an animated GIF, WebP or PNG), a URL (rtsp://, http://) or a camera number.
         stride: Return every stride-th frame.
         max_pixels: Most pixels (width x height) of a frame, by default as for images.
 
     Raises:
         ValueError: It cannot be opened or has no frames, a frame has too many pixels, or a number is less than 1.
-        ImportError: PyAV is not installed.
+        ImportError: PyAV is not installed, which all but animations need.
     """
     return open_frames(source, stride, max_pixels)[0]
 
@@ -66,6 +68,9 @@ def open_frames(source: str | int | Path, stride: int, max_pixels: int | None) -
     """What `iter_frames` gives, and whether it is live: a camera, or a stream without an end."""
     whole_number(stride, 'stride', 1, 1_000_000)
     limit = pixel_limit(max_pixels)
+    if is_file(source) and is_animation(str(source)):
+        read_size(str(source), limit)
+        return _animated(str(source), stride, limit), False
     container, stream = open_video(source)
     live = is_live(source, container)
     try:
@@ -78,7 +83,7 @@ def open_frames(source: str | int | Path, stride: int, max_pixels: int | None) -
 
 def frame_count(source: str | int | Path, stride: int, most: int | None = None) -> int | None:
     """Number of frames that `iter_frames` gives, at most `most`; None if it is unknown."""
-    if not is_file(source):
+    if not is_file(source) or is_animation(str(source)):
         return most
     container, stream = open_video(source)
     with container:
@@ -143,6 +148,12 @@ def _check_pixels(source: Any, width: int, height: int, limit: int) -> None:
             f'{named(source)}: its frames of {width} x {height} have {width * height} pixels, more than {limit}; '
             'make it smaller, or allow more with the option max_pixels'
         )
+
+
+def _animated(source: str, stride: int, limit: int) -> Iterator[Frame]:
+    for index, (time, image) in enumerate(read_animation(source, limit)):
+        if index % stride == 0:
+            yield Frame(index, time, image)
 
 
 def _frames(container: Any, stream: Any, source: Any, stride: int, limit: int, live: bool) -> Iterator[Frame]:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.images.animation import is_animation
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.images.read import read_size
 
@@ -45,8 +46,8 @@ _ATTACHED_PICTURE = 1 << 10
 def is_video(source: Any) -> bool:
     """Whether a source is read as a video.
 
-    That is a URL, a camera number, a name with a video's suffix, and where PyAV is installed also a file of an unknown
-    suffix whose content is no image's.
+    That is a URL, a camera number, a name with a video's suffix, an animation (GIF, WebP, APNG), and where PyAV is
+    installed also a file of an unknown suffix whose content is no image's.
     """
     text = str(source)
     if not is_file(source):
@@ -55,7 +56,11 @@ def is_video(source: Any) -> bool:
     suffix = path.suffix.lower()
     if suffix in VIDEO_SUFFIXES:
         return not path.is_dir()
-    if suffix in IMAGE_SUFFIXES or not path.is_file() or find_spec('av') is None:
+    if not path.is_file():
+        return False
+    if is_animation(path):
+        return True
+    if suffix in IMAGE_SUFFIXES or find_spec('av') is None:
         return False
     return not _is_image(path)
 

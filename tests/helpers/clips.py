@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from PIL import Image
 
 SIZE = 48, 64
 NUMBERED_SIZE = 64, 128
@@ -18,6 +19,17 @@ def write_clip(path, count=20, times=None, size=SIZE, codec='mpeg4', matrix=None
         return image
 
     return write_pictures(path, [picture(i) for i in range(count)], codec, times=times, matrix=matrix, aspect=aspect)
+
+
+def write_animation(path, count=6, duration=100, **options):
+    """A GIF, WebP or PNG with the same square on blue; durations in milliseconds."""
+    images = []
+    for index in range(count):
+        pixels = np.full((*SIZE, 3), (0, 0, 40), np.uint8)
+        pixels[8:24, 2 * index : 2 * index + 16] = 255
+        images.append(Image.fromarray(pixels))
+    images[0].save(path, save_all=True, append_images=images[1:], duration=duration, **options)
+    return path
 
 
 def write_numbered(path, count=80, codec='mpeg4', key_every=1, b_frames=0, **options):

@@ -2,13 +2,14 @@ import errno
 import io
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
 
 av = pytest.importorskip('av')
 
-from clips import SIZE, write_clip  # noqa: E402
+from clips import SIZE, write_animation, write_clip  # noqa: E402
 
 import mbv3zoo  # noqa: E402
 from mbv3zoo.detections import Detections  # noqa: E402
@@ -173,6 +174,25 @@ def test_sources_that_are_none(tmp_path, clip):
     with pytest.raises(ValueError, match='batch_size is 0; expected at least 1'):
         predict_video(Bright(), clip, batch_size=0)
     assert not (tmp_path / 'out').exists()
+
+
+def test_an_animation_is_a_video_alone_and_one_image_in_a_folder(tmp_path, monkeypatch):
+    from mbv3zoo.images.sources import expand_source
+
+    (tmp_path / 'in').mkdir()
+    path = write_animation(tmp_path / 'in' / 'a.gif', 5, [100, 200, 50, 100, 100])
+    list(write_video_predictions(Bright(), path, tmp_path / 'out', progress=False))
+    with av.open(str(tmp_path / 'out' / 'video.mp4')) as video:
+        assert [frame.time for frame in video.decode(video=0)] == pytest.approx([0, 0.1, 0.3, 0.35, 0.45], abs=0.001)
+    assert expand_source(tmp_path / 'in') == ([path], False)
+    # Without PyAV there is no video to write, and nothing is left behind.
+    monkeypatch.setitem(sys.modules, 'av', None)
+    assert video_source.is_video(path)
+    (line,) = write_video_predictions(Bright(), path, tmp_path / 'rows', progress=False, draw=False, stride=2)
+    assert line.startswith('3 frames, 3 objects')
+    with pytest.raises(ImportError, match=r'mbv3zoo\[video\]'):
+        list(write_video_predictions(Bright(), path, tmp_path / 'none', progress=False))
+    assert not (tmp_path / 'none').exists()
 
 
 def test_a_real_detector(clip):
