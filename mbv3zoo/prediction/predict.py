@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from mbv3zoo.detections import Detections, class_indices
+from mbv3zoo.detections import Detections
+from mbv3zoo.detections.classes import class_indices
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source

@@ -187,7 +187,7 @@ def test_a_file_of_more_pixels_than_asked_for_is_one_of_many_that_cannot_be_read
 
 def test_what_was_found_is_drawn_on_a_file_of_any_size(folder, monkeypatch):
     found = predict(FakeDetector(), folder / 'a.png')
-    monkeypatch.setattr('mbv3zoo.detections.MAX_PIXELS', 10)
+    monkeypatch.setattr('mbv3zoo.detections.detections.MAX_PIXELS', 10)
     assert found.draw().size == (100, 50) and len(found.crops()) == 1
 
 
@@ -378,6 +378,6 @@ def test_the_way_of_an_image_crosses_few_files():
         if name.startswith('models/') and not name.startswith('models/postprocess/') and name != 'models/modes.py'
     }
     assert {'models/network.py', 'models/neck.py', 'models/head.py'} <= network
-    assert {'detector.py', 'prediction/predict.py', 'prediction/engine.py', 'detections.py'} <= crossed - network
+    assert {'detector.py', 'prediction/predict.py', 'prediction/engine.py', 'detections/table.py'} <= crossed - network
     assert len(crossed - network) <= 16, sorted(crossed - network)
     assert len(crossed) <= 25, sorted(crossed)

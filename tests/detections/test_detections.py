@@ -1,161 +1,19 @@
 import io
 import json
-import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from three_detections import NAMES, three
 
-from mbv3zoo.detections import Detections, class_indices
-
-NAMES = ('cat', 'dog', 'bird')
-BOXES = [[10.0, 20.0, 60.5, 80.0], [5.0, 5.0, 30.0, 25.0], [70.0, 40.0, 100.0, 90.0]]
-
-
-def three(**changes):
-    values = {
-        'boxes': torch.tensor(BOXES),
-        'scores': torch.tensor([0.5, 0.75, 0.25]),
-        'labels': torch.tensor([0, 2, 1]),
-        'class_names': NAMES,
-        'image_size': (100, 120),
-    }
-    return Detections(**{**values, **changes})
-
-
-def test_types_and_length():
-    dets = three(
-        boxes=torch.tensor(BOXES, dtype=torch.float64, requires_grad=True),
-        labels=torch.tensor([0, 2, 1], dtype=torch.int32),
-        class_names=list(NAMES),
-    )
-    assert len(dets) == 3 and dets.names == ['cat', 'bird', 'dog'] and dets.class_names == NAMES
-    assert dets.boxes.dtype == torch.float32 and not dets.boxes.requires_grad
-    assert dets.scores.dtype == torch.float32 and dets.labels.dtype == torch.int64
-    assert dets.path is None and dets.error is None
-
-
-@pytest.mark.parametrize(
-    'changes',
-    [
-        {'boxes': torch.zeros(2, 4)},
-        {'boxes': torch.zeros(3, 5)},
-        {'boxes': torch.zeros(12)},
-        {'scores': torch.zeros(3, 1)},
-        {'scores': torch.tensor(0.5)},
-        {'labels': torch.zeros(2)},
-        {'labels': torch.tensor([0, 1, 3])},
-        {'labels': torch.tensor([0, 1, -1])},
-        {'class_names': ()},
-    ],
-)
-def test_disagreeing_parts_are_refused(changes):
-    with pytest.raises(ValueError, match='expected'):
-        three(**changes)
-
-
-@pytest.mark.parametrize(
-    ('index', 'rows'),
-    [
-        (slice(1, None), [1, 2]),
-        (slice(0, 0), []),
-        (slice(None, None, -1), [2, 1, 0]),
-        (range(2), [0, 1]),
-        (torch.tensor([True, False, True]), [0, 2]),
-        (torch.zeros(3, dtype=torch.bool), []),
-        (np.array([False, True, False]), [1]),
-        ([True, False, False], [0]),
-        ([2, 0], [2, 0]),
-        ([], []),
-        (torch.tensor([1, 1]), [1, 1]),
-        (1, [1]),
-        (-1, [2]),
-    ],
-)
-def test_indexing(index, rows):
-    dets = three(path='a.jpg')
-    part = dets[index]
-    assert isinstance(part, Detections) and len(part) == len(rows)
-    assert part.boxes.tolist() == [dets.boxes[row].tolist() for row in rows]
-    assert part.scores.tolist() == [dets.scores[row].item() for row in rows]
-    assert part.labels.tolist() == [dets.labels[row].item() for row in rows]
-    assert (part.path, part.image_size, part.class_names) == ('a.jpg', (100, 120), NAMES)
-
-
-def test_index_outside_ends_iteration():
-    with pytest.raises(IndexError):
-        three()[3]
-    assert [one.labels.tolist() for one in three()] == [[0], [2], [1]]
+from mbv3zoo.detections import Detections
 
 
 @pytest.fixture(params=['tensors', 'arrays'])
 def found(request):
     return three(path='a.jpg') if request.param == 'tensors' else three(path='a.jpg').numpy()
-
-
-def test_parts_keep_the_kind(found):
-    kind = type(found.boxes)
-    for part in (found[0], found[::-1], found[found.scores > 0.3], found.filter('dog'), next(iter(found))):
-        assert {type(part.boxes), type(part.scores), type(part.labels)} == {kind}
-
-
-def test_rows(found):
-    assert found.rows()[1] == ([5.0, 5.0, 30.0, 25.0], 0.75, 2, 'bird')
-    assert [row.name for row in found.rows()] == ['cat', 'bird', 'dog'] and found[:0].rows() == []
-
-
-@pytest.mark.parametrize(
-    ('options', 'rows'),
-    [
-        ({}, [0, 1, 2]),
-        ({'classes': 'cat'}, [0]),
-        ({'classes': 2}, [1]),
-        ({'classes': ['dog', 0]}, [0, 2]),
-        ({'classes': np.int64(1)}, [2]),
-        ({'classes': torch.tensor([0, 2])}, [0, 1]),
-        ({'classes': []}, []),
-        ({'min_score': 0.5}, [0, 1]),
-        ({'min_score': 1}, []),
-        ({'classes': {'cat', 'dog'}, 'min_score': 0.3}, [0]),
-    ],
-)
-def test_filter(found, options, rows):
-    assert found.filter(**options).boxes.tolist() == found[rows].boxes.tolist()
-    assert found[:0].filter(**options).boxes.shape == (0, 4)
-
-
-def test_filter_keeps_a_score_that_is_just_enough_and_no_score_that_is_not_a_number():
-    dets = three(scores=torch.tensor([0.9, float('nan'), 0.1]))
-    assert dets.filter(min_score=0.9).names == ['cat'] and dets.filter(min_score=0).names == ['cat', 'dog']
-
-
-def test_filter_of_names_that_occur_twice():
-    assert three(class_names=('cat', 'dog', 'cat')).filter('cat').labels.tolist() == [0, 2]
-
-
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        ({'classes': 'bord'}, "unknown class 'bord'; did you mean bird"),
-        ({'classes': ['cat', 'zebra']}, "unknown class 'zebra'; the 3 classes are cat, dog, bird"),
-        ({'classes': 3}, 'unknown class 3; the 3 classes'),
-        ({'classes': [-1]}, 'unknown class -1'),
-        ({'min_score': 50}, 'min_score is 50; expected a score in 0..1'),
-        ({'min_score': float('nan')}, 'min_score is nan'),
-    ],
-)
-def test_filter_refuses(found, options, message):
-    with pytest.raises(ValueError, match=message):
-        found.filter(**options)
-
-
-def test_class_indices_are_in_the_order_asked_for():
-    assert class_indices(['bird', 'cat'], NAMES) == [2, 0] and class_indices('dog', NAMES) == [1]
-    with pytest.raises(ValueError, match=r'the 50 classes are 0, 1, .* 9, \.\.\.$'):
-        class_indices('zebra', [str(i) for i in range(50)])
 
 
 def test_crops(found):
@@ -236,25 +94,6 @@ def test_notebooks_show_large_images_smaller(tmp_path):
     Image.new('RGB', (3000, 1500)).save(tmp_path / 'a.png')
     dets = Detections.empty(NAMES, (1500, 3000), str(tmp_path / 'a.png'))
     assert Image.open(io.BytesIO(dets._repr_png_())).size == (1024, 512)
-
-
-def test_coco():
-    results = three().to_coco(7)
-    assert results[0] == {'image_id': 7, 'category_id': 1, 'bbox': [10.0, 20.0, 50.5, 60.0], 'score': 0.5}
-    assert [result['category_id'] for result in results] == [1, 3, 2]
-    assert [result['category_id'] for result in three().to_coco(7, [18, 17, 90])] == [18, 90, 17]
-    assert [result['category_id'] for result in three().to_coco(7, {0: 5, 1: 6, 2: 9})] == [5, 9, 6]
-    assert json.loads(json.dumps(results)) == results
-    with pytest.raises(ValueError, match="label 2 .'bird'"):
-        three().to_coco(7, [18, 17])
-
-
-def test_dict_and_json():
-    dets = three(path='a.jpg')
-    plain = dets.to_dict()
-    assert plain['path'] == 'a.jpg' and plain['image_size'] == {'height': 100, 'width': 120}
-    assert plain['detections'][1] == {'box': BOXES[1], 'score': 0.75, 'label': 2, 'name': 'bird'}
-    assert json.loads(dets.to_json()) == plain == json.loads(dets.to_json(indent=2))
 
 
 def test_empty():
@@ -338,33 +177,3 @@ def test_draw_without_a_fitting_picture():
 
 def test_draw_names_the_font_lacks():
     assert three(class_names=('猫', '', 'a\nb')).draw(Image.new('RGB', (120, 100))).getbbox()
-
-
-class FakeSupervisionDetections(SimpleNamespace):
-    pass
-
-
-def test_supervision_arguments(monkeypatch):
-    fake = SimpleNamespace(Detections=FakeSupervisionDetections)
-    monkeypatch.setitem(sys.modules, 'supervision', fake)
-    dets = three()
-    converted = dets.to_supervision()
-    assert converted.xyxy.dtype == np.float32 and converted.xyxy.tolist() == BOXES
-    assert converted.confidence.tolist() == [0.5, 0.75, 0.25] and converted.class_id.tolist() == [0, 2, 1]
-    assert converted.data['class_name'].tolist() == ['cat', 'bird', 'dog']
-    converted.xyxy[:] = 0
-    assert dets.boxes.tolist() == BOXES
-    assert Detections.empty().to_supervision().xyxy.shape == (0, 4)
-
-
-def test_supervision_itself():
-    supervision = pytest.importorskip('supervision')
-    converted = three().to_supervision()
-    assert isinstance(converted, supervision.Detections) and len(converted) == 3
-    assert len(Detections.empty(NAMES).to_supervision()) == 0
-
-
-def test_supervision_missing(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'supervision', None)
-    with pytest.raises(ImportError, match=r'pip install "mbv3zoo\[supervision\]"'):
-        three().to_supervision()

@@ -1,0 +1,103 @@
+"""Detections as other libraries and files hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mbv3zoo.detections.table import Table
+from mbv3zoo.utils.text import json_text
+
+
+class Exchange(Table):
+    """A table that can be handed on: as COCO results, JSON, or another library's detections."""
+
+    def to_coco(
+        self, image_id: int | str, category_ids: Sequence[int | str] | Mapping[int, int] | None = None
+    ) -> list[dict[str, Any]]:
+        """Lists the detections as COCO results.
+
+        Args:
+            image_id: the id of the image in the COCO file.
+            category_ids: the COCO category id of each label; label + 1 when left out.
+
+        Returns:
+            For each detection `image_id`, `category_id`, `bbox` ([x, y, width, height] in pixels) and
+            `score`, as plain Python numbers.
+
+        Raises:
+            ValueError: if `category_ids` has no id for a label.
+
+        Example:
+
+            >>> found = mbv3zoo.Detections([[10, 20, 60, 80]], [0.5], [0], ('cat',), (480, 640))
+            >>> found.to_coco(image_id=7)
+            [{'image_id': 7, 'category_id': 1, 'bbox': [10.0, 20.0, 50.0, 60.0], 'score': 0.5}]
+        """
+        results = []
+        for (left, top, right, bottom), score, label, name in self.rows():
+            try:
+                category_id = label + 1 if category_ids is None else category_ids[label]
+            except LookupError:
+                raise ValueError(
+                    f'category_ids has no id for label {label} ({name!r}); '
+                    f'expected one for each of the {len(self.class_names)} classes'
+                ) from None
+            bbox = [left, top, right - left, bottom - top]
+            # Plain numbers also where they were of numpy.
+            category_id = category_id if isinstance(category_id, str) else int(category_id)
+            results.append({'image_id': image_id, 'category_id': category_id, 'bbox': bbox, 'score': score})
+        return results
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain, JSON-ready values; `box` is xyxy in pixels of the original image.
+
+        Example:
+
+            >>> found = mbv3zoo.Detections([[10, 20, 60, 80]], [0.5], [0], ('cat',), (480, 640))
+            >>> found.to_dict()['detections']
+            [{'box': [10.0, 20.0, 60.0, 80.0], 'score': 0.5, 'label': 0, 'name': 'cat'}]
+        """
+        return {
+            'path': self.path,
+            'error': self.error,
+            'image_size': {'height': self.image_size[0], 'width': self.image_size[1]},
+            'detections': [row._asdict() for row in self.rows()],
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Returns `to_dict()` as JSON text, which can be written as UTF-8 whatever the name of the file is.
+
+        Example:
+
+            >>> mbv3zoo.Detections.empty(image_size=(480, 640)).to_json()
+            '{"path": null, "error": null, "image_size": {"height": 480, "width": 640}, "detections": []}'
+        """
+        return json_text(self.to_dict(), indent)
+
+    def to_supervision(self) -> Any:
+        """Returns a `supervision.Detections` with the class names under `data['class_name']`.
+
+        Raises:
+            ImportError: if supervision is not installed.
+
+        Example:
+
+            >>> found = mbv3zoo.Detections([[10, 20, 60, 80]], [0.5], [0], ('cat',), (480, 640))
+            >>> found.to_supervision().class_id
+            array([0])
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise ImportError(
+                'to_supervision() needs the package supervision: pip install "mbv3zoo[supervision]"'
+            ) from error
+        return supervision.Detections(
+            xyxy=np.asarray(self.boxes).copy(),
+            confidence=np.asarray(self.scores).copy(),
+            class_id=np.asarray(self.labels).copy(),
+            data={'class_name': np.array(self.names, dtype=str)},
+        )
