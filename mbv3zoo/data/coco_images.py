@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PureWindowsPath
+from urllib.parse import unquote
 
 from mbv3zoo.data.coco_layout import split_of
 from mbv3zoo.data.files import FileLookup
@@ -23,8 +24,8 @@ def find_images(path: Path, names: Mapping[int | str, str], images: str | Path |
 
     Args:
         path: The annotation file.
-        names: `file_name` of each image, by its id: relative to the folder of images, with any slashes. An absolute
-            one that is not there is looked for by its last part.
+        names: `file_name` of each image, by its id: relative to the folder of images, with any slashes. One that is
+            absolute, leads upwards or is an address, and is not there, is looked for by its last part.
         images: The folder of images; None looks in the usual places.
 
     Raises:
@@ -57,8 +58,10 @@ def _fullest(places: Iterable[Path], names: Iterable[str], lookup: FileLookup) -
 def _find(place: Path, name: str, lookup: FileLookup) -> Path | None:
     slashed = name.strip().replace('\\', '/')
     forms = [name, slashed]
-    if slashed.startswith('/') or PureWindowsPath(slashed).drive:
-        forms.append(slashed.rpartition('/')[2])
+    if slashed.startswith(('/', '../')) or '://' in slashed or PureWindowsPath(slashed).drive:
+        # Of addresses, as Label Studio's `/data/local-files/?d=a%20b.jpg`.
+        last = slashed.rpartition('/')[2].removeprefix('?d=')
+        forms += [last, unquote(last)]
     return next(filter(None, (lookup.find(place / form) for form in dict.fromkeys(forms))), None)
 
 

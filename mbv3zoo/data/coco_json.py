@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.data.foreign import foreign_file
 from mbv3zoo.data.label_values import as_id, check_class_names
 from mbv3zoo.data.records import LabelProblems
 from mbv3zoo.utils.json import parse_json
@@ -76,6 +77,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise ValueError(f'{path}: not a JSON file: {error}') from error
     missing = [key for key in _NEEDED if not isinstance(data, dict) or key not in data]
     if missing:
+        if what := foreign_file(path):
+            raise ValueError(f'{path}: {what}')
         raise ValueError(f'{path}: not a COCO file; it lacks {missing}')
     return data
 

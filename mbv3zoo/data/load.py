@@ -6,19 +6,15 @@ import os
 from pathlib import Path
 
 from mbv3zoo.data import hub_dataset
-from mbv3zoo.data.coco import load_coco
-from mbv3zoo.data.coco_layout import find_coco, is_coco
+from mbv3zoo.data.coco_layout import is_coco
 from mbv3zoo.data.hub_dataset import load_hub_dataset
-from mbv3zoo.data.records import DetectionSet, find_split
-from mbv3zoo.data.voc import is_voc, load_voc
-from mbv3zoo.data.yolo import load_yolo
+from mbv3zoo.data.layouts import recognise
+from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.utils.text import shown
 
-_COCO_IN_SPLIT = '_annotations.coco.json'
 _ACCEPTED = (
-    'a YOLO data.yaml or the folder that holds one, a COCO .json, a folder with annotations/instances_<split>.json or '
-    '<split>/_annotations.coco.json, a Pascal VOC folder (Annotations/, or <split>/ with pictures and .xml), or '
+    'a YOLO data.yaml or obj.data, a COCO .json, a folder of a YOLO, COCO or Pascal VOC data set, or '
     "'hub:org/name' of a Hugging Face data set"
 )
 
@@ -58,15 +54,14 @@ def load_dataset(
         _refuse_images(source, 'a data set of the Hub', images)
         return load_hub_dataset(str(source), split, limit)
     source = Path(source)
-    # Unlike Path's own, these take names that no file can have.
-    if os.path.isdir(source):
-        return _load_folder(source, split, images, limit)
-    if not os.path.isfile(source):
+    # Unlike Path's own, this takes names that no file can have.
+    if not os.path.exists(source):
         raise ValueError(f'{source}: no such data set file or folder; expected {_ACCEPTED}')
-    if is_coco(source):
-        return load_coco(source, images, limit)
-    _refuse_images(source, 'a YOLO data set', images)
-    return load_yolo(source, split, limit)
+    found = recognise(source)
+    if found.kind != 'COCO':
+        _refuse_images(source, f'a {found.kind} data set', images)
+    key = found.split(split)
+    return found.read(split if key is None else key, images, limit)
 
 
 def load_split(
@@ -91,26 +86,6 @@ def load_split(
             f'{source}: a COCO .json is one split, and its name does not say that it is {split!r}; leave split out'
         )
     return load_dataset(source, DEFAULT_SPLIT if split is None else split, images, max_pixels)
-
-
-def _load_folder(folder: Path, split: str, images: str | Path | None, max_pixels: int) -> DetectionSet:
-    # A data.yaml goes first, as it describes the folder.
-    if (folder / 'data.yaml').is_file():
-        _refuse_images(folder, 'a YOLO data set', images)
-        return load_yolo(folder / 'data.yaml', split, max_pixels)
-    coco = {path.parent.name: path for path in sorted(folder.glob(f'*/{_COCO_IN_SPLIT}'))}
-    if coco:
-        key = find_split(split, coco)
-        if key is None:
-            raise ValueError(f'{folder}: has no split {split!r}; folders in it with {_COCO_IN_SPLIT} are {list(coco)}')
-        return load_coco(coco[key], images or coco[key].parent, max_pixels)
-    own = find_coco(folder, split)
-    if own is not None:
-        return load_coco(own, images, max_pixels)
-    if is_voc(folder):
-        _refuse_images(folder, 'a Pascal VOC data set', images)
-        return load_voc(folder, split, max_pixels)
-    raise ValueError(f'{folder / "data.yaml"}: no such data set file, nor another data set; expected {_ACCEPTED}')
 
 
 def _refuse_images(source: str | Path, what: str, images: str | Path | None) -> None:

@@ -14,6 +14,8 @@ _logger = logging.getLogger(__name__)
 
 # Names that tools use for the validation split.
 VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
+# And for all splits.
+SPLIT_NAMES = ('train', 'trainval', 'test', *VALIDATION_NAMES)
 
 # What becomes of a label or image that is not as it should be.
 _LONGEST = 500  # characters of a line

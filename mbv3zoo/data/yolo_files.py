@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PureWindowsPath
 
 from mbv3zoo.data.files import FileLookup
 from mbv3zoo.data.label_values import read_list
@@ -42,10 +43,10 @@ class YoloFiles:
 
     def label_file(self, picture: Path) -> Path | None:
         """The label file of an image, in any Unicode form of its name; None means no objects."""
-        found = self._lookup.find(_label_path(picture))
+        found = self._lookup.find(label_path(picture))
         if found is None and (real := Path(os.path.realpath(picture))) != picture:
             # Linked images may have their labels where they are themselves.
-            found = self._lookup.find(_label_path(real))
+            found = self._lookup.find(label_path(real))
         self._unlabelled = self._unlabelled or (None if found else picture)
         if found and (first := self._pictures.setdefault(found, picture)) != picture:
             self.problems.add(
@@ -59,35 +60,59 @@ class YoloFiles:
         files = {file for folder in self._label_folders for file in find_files(folder, ['.txt'])} - used
         real = {os.path.realpath(file) for file in used} if files else set()
         for file in sorted(files):
-            if os.path.realpath(file) not in real and _holds_labels(file):
+            if os.path.realpath(file) not in real and holds_labels(file):
                 self.problems.add(str(file), 'there is no picture of that name; not used')
         if self._unlabelled and not used:
             self.problems.add(
                 str(self._unlabelled),
-                f'has no label file {_label_path(self._unlabelled)}, as no picture of the split has',
+                f'has no label file {label_path(self._unlabelled)}, as no picture of the split has',
             )
 
     def _source(self, source: str) -> list[Path]:
-        source = slashes(source)
-        place = self._lookup.find_folder(self.root / source)
-        if place is None and source.startswith('../') and not os.path.exists(self.root / source):
-            # Roboflow writes `../train/images` for the folder train/images beside the file.
-            source = source.removeprefix('../')
-            place = self._lookup.find_folder(self.root / source)
+        place = self._lookup.find_folder(self.root / slashes(source)) or self._moved(self._lookup.find_folder, source)
         if place:
             paths = find_files(place, IMAGE_SUFFIXES)
-            folders = {_label_path(path).parent for path in [place / 'a.jpg', *paths]}
+            folders = {label_path(path).parent for path in [place / 'a.jpg', *paths]}
             self._label_folders |= {folder for folder in folders if os.path.isdir(folder)}
             return paths
-        file = self._lookup.find(self.root / source)
+        file = self._lookup.find(self.root / slashes(source)) or self._moved(self._lookup.find, source)
         if file is None or file.suffix.lower() != '.txt':
-            raise ValueError(f'{self.data_yaml}: {self.root / source} is neither a folder nor a text file of paths')
-        rows = [slashes(row) for row in read_list(file)]
-        paths = [(file.parent if row.startswith('.') else self.root) / row for row in rows]
-        return [self._lookup.find(path) or path for path in paths]
+            raise ValueError(
+                f'{self.data_yaml}: {self.root / slashes(source)} is neither a folder nor a text file of paths'
+            )
+        return [self._listed(file, slashes(row)) for row in read_list(file)]
+
+    def _listed(self, file: Path, row: str) -> Path:
+        """The image that a text file names: from its own folder where the row begins with a dot, else from the root."""
+        path = (file.parent if row.startswith('.') else self.root) / row
+        return self._lookup.find(path) or self._moved(self._lookup.find, row) or path
+
+    def _moved(self, find: Callable[[Path], Path | None], row: str) -> Path | None:
+        # `images` alone may be that of another split.
+        tails = moved_paths(row, by_name=find == self._lookup.find)
+        return next(filter(None, (find(self.root / tail) for tail in tails)), None)
 
 
-def _label_path(picture: Path) -> Path:
+def moved_paths(row: str, by_name: bool) -> list[str]:
+    """What a path that was written for another folder may be here: without its first parts, as many as need be.
+
+    CVAT writes `data/obj_train_data/a.jpg` for `obj_train_data/a.jpg`, Roboflow `../train/images` for `train/images`,
+    and others all of a path on their own machine.
+
+    Args:
+        row: A path with any slashes.
+        by_name: Of an absolute path, the name alone is enough.
+    """
+    slashed = slashes(row)
+    parts = [part for part in slashed.split('/') if part not in ('', '.', '..')]
+    tails = [parts[i:] for i in range(0 if slashed.startswith('..') else 1, len(parts))]
+    is_absolute = slashed.startswith('/') or bool(PureWindowsPath(slashed).drive)
+    fewest = 1 if by_name and is_absolute else 2
+    is_prefix = slashed.startswith(('../', 'data/'))
+    return ['/'.join(tail) for i, tail in enumerate(tails) if len(tail) >= fewest or (i == 0 and is_prefix)]
+
+
+def label_path(picture: Path) -> Path:
     """.../images/<rest>.jpg -> .../labels/<rest>.txt, at the last folder called images."""
     parts = list(picture.parts)
     for i in range(len(parts) - 1, -1, -1):
@@ -97,7 +122,7 @@ def _label_path(picture: Path) -> Path:
     return Path(os.path.join(*parts)).with_suffix('.txt')
 
 
-def _holds_labels(file: Path) -> bool:
+def holds_labels(file: Path) -> bool:
     """Whether a text file is one of labels and not, say, of class names."""
     with open(file, 'rb') as opened:
         lines = opened.read(4096).decode('utf-8-sig', errors='replace').split('\n')

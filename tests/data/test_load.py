@@ -138,13 +138,10 @@ def test_what_is_not_there_is_named(tmp_path):
     (tmp_path / 'train').mkdir()
     with pytest.raises(ValueError, match=r'nothing\.yaml: no such data set file'):
         load_dataset(tmp_path / 'nothing.yaml', 'train')
-    with pytest.raises(ValueError, match=r'data\.yaml: no such data set file'):
-        load_dataset(tmp_path, 'train')
     with pytest.raises(ValueError, match=r'nothing\.json: no such data set file'):
         load_dataset(tmp_path / 'nothing.json', 'train')
-    for source in (tmp_path, tmp_path / 'nothing.yaml'):
-        with pytest.raises(ValueError, match='expected a YOLO data.yaml .*COCO .json.*Pascal VOC.*hub:org/name'):
-            load_dataset(source, 'train')
+    with pytest.raises(ValueError, match='expected a YOLO data.yaml .*COCO .json.*Pascal VOC.*hub:org/name'):
+        load_dataset(tmp_path / 'nothing.yaml', 'train')
 
 
 def put_two(root, layout, names=('large.png', 'small.png')):

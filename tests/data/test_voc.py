@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mbv3zoo.data.voc import is_voc, load_voc
+from mbv3zoo.data.voc import load_voc
 
 HEAD = '<annotation>\n  <filename>x.jpg</filename>\n'
 
@@ -243,10 +243,19 @@ def test_an_unknown_split_is_refused_and_the_known_are_named(tmp_path):
         load_voc(tmp_path / 'folders', 'val')
 
 
-def test_a_year_without_lists_is_refused(tmp_path):
-    (tmp_path / 'Annotations').mkdir()
-    with pytest.raises(ValueError, match=r'no split .train.; .*Main lists \[\]'):
-        load_voc(tmp_path, 'train')
+def test_a_year_without_lists_is_one_split(tmp_path):
+    root = year(tmp_path, {'b': annotation(an_object()), 'a': annotation(an_object())})
+    for split in ('train', 'val'):
+        assert [record.path.name for record in load_voc(root, split).records] == ['a.jpg', 'b.jpg']
+
+
+def test_a_list_may_have_suffixes_and_quoted_names(tmp_path):
+    root = year(
+        tmp_path, {'my cat': annotation(an_object()), 'a': annotation(an_object())}, train=['"my cat"', 'a.jpg 1']
+    )
+    assert len(load_voc(root, 'train')) == 2
+    (root / 'ImageSets/Main/train.txt').write_text('my cat.jpg')
+    assert len(load_voc(root, 'train')) == 1
 
 
 def test_sets_with_nothing_in_them_are_refused(tmp_path):
@@ -269,19 +278,6 @@ def test_a_turned_picture_has_its_size_after_the_turn(tmp_path):
     Image.new('RGB', (80, 60)).save(tmp_path / 'train/a.jpg', exif=exif)
     record = load_voc(tmp_path, 'train').records[0]
     assert record.size == (80, 60) and record.boxes.tolist() == [[10, 20, 40, 75]]
-
-
-def test_the_layout_is_known_by_its_folders(tmp_path):
-    assert not is_voc(tmp_path)
-    (tmp_path / 'annotations').mkdir()
-    (tmp_path / 'train').mkdir()
-    (tmp_path / '.idea').mkdir()
-    (tmp_path / '.idea/a.xml').write_text('')
-    assert not is_voc(tmp_path)
-    (tmp_path / 'train/a.xml').write_text('')
-    assert is_voc(tmp_path)
-    (tmp_path / 'year/Annotations').mkdir(parents=True)
-    assert is_voc(tmp_path / 'year')
 
 
 def test_a_repeated_object_is_dropped_and_named(tmp_path):
@@ -367,7 +363,7 @@ def test_suffixes_in_capitals_byte_order_marks_and_unicode_forms(tmp_path):
         assert data.class_names == ('cat',) and len(data.records[0].boxes) == 1 and data.problems == ()
     put(tmp_path / 'folders/train', 'a', annotation(an_object()))
     (tmp_path / 'folders/train/a.xml').rename(tmp_path / 'folders/train/a.XML')
-    assert is_voc(tmp_path / 'folders') and len(load_voc(tmp_path / 'folders', 'train').records[0].boxes) == 1
+    assert len(load_voc(tmp_path / 'folders', 'train').records[0].boxes) == 1
 
 
 def test_of_images_that_differ_in_their_suffix_the_named_one_is_taken(tmp_path):

@@ -1,0 +1,162 @@
+"""The layouts that a dataset's folder may have: one table, in the order in which they are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mbv3zoo.data.coco import load_coco
+from mbv3zoo.data.coco_layout import IN_SPLIT, NOTES, coco_splits, find_coco, is_coco, only_coco
+from mbv3zoo.data.foreign import foreign_file, found_in
+from mbv3zoo.data.records import SPLIT_NAMES, DetectionSet, find_split
+from mbv3zoo.data.voc import load_voc
+from mbv3zoo.data.voc_layout import LABEL_MAP, find_voc
+from mbv3zoo.data.yolo import load_tree
+from mbv3zoo.data.yolo_folders import NAME_FILES, find_yolo_folders, read_darknet
+from mbv3zoo.data.yolo_tree import YoloTree, read_data_yaml
+
+_YAML = ('data.yaml', 'data.yml', 'dataset.yaml')
+_DARKNET = ('.data', '.names')
+# Files that describe a dataset together with others in their folder.
+_PARTS = (*NAME_FILES, NOTES, LABEL_MAP)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A dataset that was recognised.
+
+    Attributes:
+        kind: Its format: 'YOLO', 'COCO' or 'Pascal VOC'.
+        splits: Names of its splits; '' is one without a name.
+        read: Reads a split, given its name, the folder of images, and the most pixels of an image.
+    """
+
+    kind: str
+    splits: tuple[str, ...]
+    read: Callable[[str, str | Path | None, int], DetectionSet]
+
+    @property
+    def whole(self) -> str | None:
+        """The one split whose name does not say what it is for; it is all there is. None if there is no such."""
+        name = self.splits[0] if len(self.splits) == 1 else 'train'
+        return None if name in SPLIT_NAMES else name
+
+    def split(self, asked: str) -> str | None:
+        """The dataset's name for a split; None if it has no such split."""
+        return find_split(asked, self.splits) if self.whole is None else self.whole
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a dataset lies in a folder.
+
+    Attributes:
+        name: What is looked for, in errors and in docs/data.md.
+        find: The dataset of a folder, or None if the folder has another layout.
+    """
+
+    name: str
+    find: Callable[[Path], Found | None]
+
+
+def _yolo(tree: YoloTree) -> Found:
+    def read(split: str, images: str | Path | None, max_pixels: int) -> DetectionSet:
+        return load_tree(tree, split, max_pixels)
+
+    return Found('YOLO', tree.known, read)
+
+
+def _yolo_yaml(folder: Path) -> Found | None:
+    path = next((folder / name for name in _YAML if (folder / name).is_file()), None)
+    return _yolo(read_data_yaml(path)) if path else None
+
+
+def _darknet(folder: Path) -> Found | None:
+    files = sorted(folder.glob('*.data')) or sorted(folder.glob('data/*.data'))
+    files = files or [file for file in [folder / 'obj.names'] if file.is_file() and (folder / 'train.txt').is_file()]
+    return _yolo(read_darknet(files[0])) if files else None
+
+
+def _coco_in_splits(folder: Path) -> Found | None:
+    files = {path.parent.name: path for path in sorted(folder.glob(f'*/{IN_SPLIT}'))}
+    return _coco(folder, files) if files else None
+
+
+def _coco_files(folder: Path) -> Found | None:
+    splits = coco_splits(folder)
+    return _coco(folder, dict.fromkeys(splits, folder)) if splits else None
+
+
+def _coco_file(folder: Path) -> Found | None:
+    file = only_coco(folder)
+    return _coco(folder, {'': file}) if file else None
+
+
+def _coco(folder: Path, files: dict[str, Path]) -> Found:
+    def read(split: str, images: str | Path | None, max_pixels: int) -> DetectionSet:
+        key = find_split(split, files)
+        if key is None:
+            raise ValueError(f'{folder}: has no split {split!r}; those of its COCO files are {list(files)}')
+        file = files[key]
+        if file.is_dir():
+            found = find_coco(folder, key)
+            assert found is not None
+            file = found
+        in_split = file.parent if file.name == IN_SPLIT else None
+        return load_coco(file, images or in_split, max_pixels)
+
+    return Found('COCO', tuple(files), read)
+
+
+def _voc(folder: Path) -> Found | None:
+    found = find_voc(folder)
+
+    def read(split: str, images: str | Path | None, max_pixels: int) -> DetectionSet:
+        return load_voc(folder, split, max_pixels)
+
+    return Found('Pascal VOC', tuple(name for name in found.splits if '_' not in name), read) if found else None
+
+
+def _yolo_folders(folder: Path) -> Found | None:
+    tree = find_yolo_folders(folder)
+    return _yolo(tree) if tree else None
+
+
+LAYOUTS = (
+    Layout('data.yaml', _yolo_yaml),
+    Layout('obj.data and obj.names', _darknet),
+    Layout(f'<split>/{IN_SPLIT}', _coco_in_splits),
+    Layout('annotations/instances_<split>.json or <split>.json', _coco_files),
+    Layout('Annotations/*.xml, or images and .xml side by side', _voc),
+    Layout('images/ and labels/, or images and .txt side by side, with classes.txt', _yolo_folders),
+    Layout('one COCO .json', _coco_file),
+)
+
+
+def recognise(source: Path) -> Found:
+    """The dataset that a file or folder names.
+
+    Raises:
+        ValueError: It is in no known format; the message says what was looked for, or what to do with the file.
+    """
+    suffix = source.suffix.lower()
+    if source.is_dir():
+        is_part = source.absolute().name == 'labels' and (source.absolute().parent / 'images').is_dir()
+        source = source.absolute().parent if is_part else source
+        for layout in LAYOUTS:
+            if found := layout.find(source):
+                return found
+        looked = '; '.join(layout.name for layout in LAYOUTS)
+        raise ValueError(f'{source}: no data set is recognised in it, as {found_in(source)}; looked for {looked}')
+    if source.name in _PARTS or suffix == '.names':
+        return recognise(source.absolute().parent)
+    if suffix == '.data':
+        return _yolo(read_darknet(source))
+    if is_coco(source):
+        return Found('COCO', ('',), lambda split, images, max_pixels: load_coco(source, images, max_pixels))
+    if what := foreign_file(source):
+        raise ValueError(f'{source}: {what}')
+    if suffix == '.txt':
+        raise ValueError(f'{source}: is a list or a label file; give the folder that holds pictures and labels')
+    return _yolo(read_data_yaml(source))
