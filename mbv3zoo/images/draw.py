@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Iterable, Sequence
 
 from PIL import Image, ImageDraw
 
+from mbv3zoo.images.captions import place_captions
+from mbv3zoo.images.colours import class_colour, ink_on
 from mbv3zoo.images.fonts import TextLine
+
+# The smallest letters that a caption is shrunk to where the image is too narrow for it, and the space around it; in
+# pixels.
+_LEAST_FONT, _PAD = 8, 2
 
 
 def draw_boxes(
@@ -18,7 +23,8 @@ def draw_boxes(
 ) -> None:
     """Draws boxes, in the colours of their classes, and captions onto an image.
 
-    Captions are written in fonts that have their characters; see `mbv3zoo.images.fonts`.
+    Captions lie where they hide least (`mbv3zoo.images.captions`), are written in fonts that have their characters
+    (`mbv3zoo.images.fonts`), and are shortened where the image is narrower than they are.
 
     Args:
         image: RGB; it is changed.
@@ -27,36 +33,31 @@ def draw_boxes(
         font_size: In pixels.
     """
     painter = ImageDraw.Draw(image)
+    boxes, colours, lines = [], [], []
     for box, label, caption in rows:
-        colour = class_colour(label)
         left, top, right, bottom = map(round, box)
+        boxes.append((left, top, right, bottom))
+        colours.append(class_colour(label))
+        lines.append(_fitted(caption, font_size, image.width - 2 * _PAD))
         # Edges lie between pixels, and the rectangle includes its last pixel.
-        painter.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=line_width)
-        _draw_caption(painter, TextLine(caption, font_size), (left, top), image.size, colour)
+        corners = (left, top, max(left, right - 1), max(top, bottom - 1))
+        painter.rectangle(corners, outline=colours[-1], width=line_width)
+    inks = [line.box(painter) for line in lines]
+    sizes = [(round(ink[2] - ink[0]) + 2 * _PAD, round(ink[3] - ink[1]) + 2 * _PAD) for ink in inks]
+    places = place_captions(boxes, sizes, image.size)
+    for line, (left, top), (width, height), ink, colour in zip(lines, places, sizes, inks, colours, strict=True):
+        painter.rectangle((left, top, left + width - 1, top + height - 1), fill=colour)
+        line.draw(painter, (left + _PAD - ink[0], top + _PAD - ink[1]), ink_on(colour))
 
 
-def class_colour(label: int) -> tuple[int, int, int]:
-    """The colour of a class, RGB in 0..255."""
-    # Steps of the golden ratio keep the hues of neighbouring classes far apart, however many there are.
-    hue = (label * 0.618033988749895) % 1.0
-    red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
-    return round(255 * red), round(255 * green), round(255 * blue)
-
-
-def _draw_caption(
-    painter: ImageDraw.ImageDraw,
-    caption: TextLine,
-    corner: tuple[int, int],
-    canvas_size: tuple[int, int],
-    colour: tuple[int, int, int],
-) -> None:
-    """Writes a caption above a box's top left corner, moved where needed to stay inside the image."""
-    text_left, text_top, text_right, text_bottom = caption.box(painter)
-    width, height = round(text_right - text_left) + 4, round(text_bottom - text_top) + 4
-    left = max(0, min(corner[0], canvas_size[0] - width))
-    top = corner[1] - height if corner[1] >= height else max(0, min(corner[1], canvas_size[1] - height))
-    painter.rectangle((left, top, left + width - 1, top + height - 1), fill=colour)
-    # Rec. 601 brightness decides which of black and white can be read on the colour.
-    bright = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 140
-    ink = (0, 0, 0) if bright else (255, 255, 255)
-    caption.draw(painter, (left + 2 - text_left, top + 2 - text_top), ink)
+def _fitted(caption: str, font_size: int, width: int) -> TextLine:
+    """A caption in at most so many pixels: smaller, then with less of its name; its last word, the score, stays."""
+    line = TextLine(caption, font_size)
+    while line.width > width and font_size > _LEAST_FONT:
+        font_size -= 1
+        line = TextLine(caption, font_size)
+    name, space, score = caption.rpartition(' ')
+    while line.width > width and name:
+        name = name[: min(len(name) - 1, int(len(name) * width / line.width))].rstrip()
+        line = TextLine(f'{name}..{space}{score}' if name else score, font_size)
+    return line
