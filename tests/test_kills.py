@@ -28,7 +28,8 @@ from killed_writers import (
 from killing import KilledWriter
 
 import mbv3zoo
-from mbv3zoo.runtimes.table import FORMATS, missing
+from mbv3zoo.runtimes.table import FORMATS
+from mbv3zoo.utils.packages import missing
 
 # Where the decision falls, and where a set is put in place file by file.
 DECISIVE = ('complete', 'os.rename')

@@ -9,7 +9,8 @@ import torch
 from exported_files import MODEL, RUNNABLE, SIZE, export_once, needs
 
 import mbv3zoo
-from mbv3zoo.runtimes.table import FORMATS, LIVE_FORMATS, missing
+from mbv3zoo.runtimes.table import FORMATS, LIVE_FORMATS
+from mbv3zoo.utils.packages import missing
 
 THREADS, CALLS = 8, 200
 WAYS = [(name, runtime.name) for name in RUNNABLE for runtime in FORMATS[name].runtimes]

@@ -8,9 +8,10 @@ from pathlib import Path
 from mbv3zoo.benchmark.plan import Group, is_file, make_plan
 from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
 from mbv3zoo.benchmark.rows import Row
-from mbv3zoo.runtimes.table import LIVE_FORMATS, SUFFIXES
+from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES, SUFFIXES
 from mbv3zoo.utils.atomic import current
 from mbv3zoo.utils.disk import temporary_folder
+from mbv3zoo.utils.packages import missing, require
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.sizes import MOST_THREADS, parse_image_size, whole_number
 
@@ -55,6 +56,7 @@ def benchmark(
 
     Raises:
         ValueError: There is no model, no such runtime or file, or a number is out of range.
+        ImportError: None of the runtimes is installed.
     """
     whole_number(rounds, 'rounds', 1, _MOST_ROUNDS)
     if not 0 < seconds <= _MOST_SECONDS:
@@ -69,6 +71,7 @@ def benchmark(
         if not current(Path(name)).exists():
             raise ValueError(f'{name}: there is no such file')
     plan = make_plan(names, runtimes, [parse_image_size(size, 'size') for size in sizes], batches)
+    _check_installed(plan)
     rows = []
     with bar(plan, 'benchmark', show_progress) as groups:
         for group in groups:
@@ -76,6 +79,13 @@ def benchmark(
             measured = _time(group, names[0], rounds, seconds, threads, device)
             rows += [_with_memory(row, threads, device) for row in measured] if memory else measured
     return rows
+
+
+def _check_installed(plan: Sequence[Group]) -> None:
+    """Raises ImportError, with what to install, where nothing of a plan can be measured here."""
+    needed = [RUNTIMES[group.runtime].package if group.runtime in RUNTIMES else 'torch' for group in plan]
+    if len(missing(needed)) == len(needed):
+        require(f'runtime {plan[0].runtime!r}', *dict.fromkeys(needed))
 
 
 def _time(group: Group, first: str, rounds: int, seconds: float, threads: int | None, device: str | None) -> list[Row]:

@@ -32,6 +32,7 @@ def val(
     ] = False,
 ) -> None:
     """COCO average precision of a detector on a labelled dataset; writes metrics, curves and drawn images."""
+    from mbv3zoo.data.hub_dataset import check_installed
     from mbv3zoo.data.load import load_split
     from mbv3zoo.evaluation.coco import to_coco_results
     from mbv3zoo.evaluation.metrics import format_table
@@ -41,6 +42,7 @@ def val(
     from mbv3zoo.utils.disk import naming_output
     from mbv3zoo.utils.progress import bar
 
+    check_installed(data)
     with claimed_folder(out, 'val') as folder:
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache

@@ -50,7 +50,7 @@ def predict(
     ] = None,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
-    from mbv3zoo.prediction.video_source import is_video
+    from mbv3zoo.prediction.video_source import check_installed, is_video
 
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
@@ -60,6 +60,9 @@ def predict(
     if of_video and not video:
         names = ', '.join(f'--{name.replace("_", "-")}' for name in of_video)
         raise ValueError(f'{names}: for videos, cameras and streams only, and {source} is read as images')
+    if video:
+        # Before the detector is fetched and opened.
+        check_installed(source, draw)
     with claimed_folder(out, 'predict') as folder:
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache

@@ -16,6 +16,7 @@ from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.atomic import Content, atomic_write_all
 from mbv3zoo.utils.disk import make_folder
+from mbv3zoo.utils.packages import require
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
 
@@ -25,6 +26,13 @@ PREFIX = 'hub:'
 _OBJECTS = ('objects', 'annotations', 'object')
 _BOX = ('bbox', 'bboxes')
 _CATEGORY = ('category', 'categories', 'category_id', 'category_ids', 'label', 'labels', 'class_label', 'class')
+
+
+def check_installed(*sources: str | Path | None) -> None:
+    """Raises ImportError, with what to install, where a source is one of `datasets` and that is missing."""
+    for source in sources:
+        if str(source).startswith(PREFIX):
+            require(str(source), 'datasets')
 
 
 def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> DetectionSet:
@@ -44,7 +52,8 @@ def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> D
         max_pixels: Most pixels of an image, as for `mbv3zoo.load_dataset`.
 
     Raises:
-        ValueError: `datasets` is not installed, the dataset or split does not exist, or it has another layout.
+        ValueError: The dataset or split does not exist, or it has another layout.
+        ImportError: `datasets` is not installed.
         ConnectionError: The Hub cannot be reached, or returned an error.
     """
     splits = _load(source)
@@ -109,10 +118,9 @@ class _Layout:
 
 def _load(source: str) -> dict[str, Any]:
     """All splits by name."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise ValueError(f'{source}: needs the `datasets` library; pip install "mbv3zoo[datasets]"') from error
+    check_installed(source)
+    import datasets
+
     name = source.removeprefix(PREFIX)
     folder = Path(name).expanduser()
     options = {}

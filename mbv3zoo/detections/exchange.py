@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mbv3zoo.detections.table import Table
+from mbv3zoo.utils.packages import import_package
 from mbv3zoo.utils.text import json_text
 
 
@@ -89,12 +90,7 @@ class Exchange(Table):
             >>> found.to_supervision().class_id
             array([0])
         """
-        try:
-            import supervision
-        except ImportError as error:
-            raise ImportError(
-                'to_supervision() needs the package supervision: pip install "mbv3zoo[supervision]"'
-            ) from error
+        supervision = import_package('to_supervision()', 'supervision')
         return supervision.Detections(
             xyxy=np.asarray(self.boxes).copy(),
             confidence=np.asarray(self.scores).copy(),

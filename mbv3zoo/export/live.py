@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from statistics import median
@@ -14,14 +15,17 @@ from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.graph_cache import KeptGraphs
 from mbv3zoo.runtimes.session import check_resources, open_session
-from mbv3zoo.runtimes.table import LIVE_FORMATS, LIVE_RUNTIMES, RUNTIMES, missing, runtimes_for
+from mbv3zoo.runtimes.table import LIVE_FORMATS, LIVE_RUNTIMES, RUNTIMES, runtimes_for
 from mbv3zoo.utils.disk import temporary_folder
+from mbv3zoo.utils.packages import missing, require
 from mbv3zoo.utils.sizes import MOST_IMAGES, parse_image_size, whole_number
 from mbv3zoo.utils.text import shown
 from mbv3zoo.version import __version__
 
 if TYPE_CHECKING:
     from mbv3zoo.models.network import DetectorNetwork
+
+_logger = logging.getLogger(__name__)
 
 # 'auto' leaves out 'compile', which takes a minute to build.
 _TRIED = ('eager', *LIVE_FORMATS)
@@ -60,7 +64,7 @@ def open_live(
     """
     check_has_weights(detector, 'run')
     check_run(runtime, threads, device)
-    names = [name for name in _TRIED if not _missing(name)] if runtime == 'auto' else [runtime]
+    names = [name for name in _TRIED if _works(name)] if runtime == 'auto' else [runtime]
     infos = {name: live_info(detector, name, image_size, batch_size) for name in names}
     if kept is not None and not _is_of_known_code(detector):
         kept = None
@@ -140,11 +144,23 @@ def fastest(detectors: list[ExportedDetector]) -> ExportedDetector:
     return min(zip(detectors, times, strict=True), key=lambda pair: median(pair[1][1:]))[0]
 
 
-def _missing(runtime: str) -> list[str]:
-    """The packages that are not installed and that a detector needs to run in a runtime."""
+def _needed(runtime: str) -> list[str]:
+    """The packages that a detector needs to run in a runtime."""
     if runtime not in LIVE_FORMATS:
         return []
-    return missing(dict.fromkeys((RUNTIMES[runtime].package, *LIVE_FORMATS[runtime].packages)))
+    return [*dict.fromkeys((RUNTIMES[runtime].package, *LIVE_FORMATS[runtime].packages))]
+
+
+def _works(runtime: str) -> bool:
+    """Whether a detector can run in a runtime; where its packages are there and do not work, a warning says why."""
+    if missing(_needed(runtime)):
+        return False
+    try:
+        require(f'runtime {runtime!r}', *_needed(runtime))
+    except ImportError as error:
+        _logger.warning('%s', error)
+        return False
+    return True
 
 
 def _open(
@@ -165,9 +181,7 @@ def _open(
     made_for = (runtime, info.image_size, info.batch_size)
     if kept and (opened := kept.open(*made_for, threads=threads, device=device, tensors=tensors)):
         return opened
-    if packages := _missing(runtime):
-        install = LIVE_FORMATS[runtime].install
-        raise ImportError(f'runtime {runtime!r} needs {", ".join(packages)}; install with: {install}')
+    require(f'runtime {runtime!r}', *_needed(runtime))
     with temporary_folder() as folder:
         path = write_live(detector, info, runtime, folder)
         session = open_session(path, runtime, threads=threads, device=device)
@@ -187,11 +201,16 @@ def _is_of_known_code(detector: DetectorNetwork) -> bool:
 
 
 def check_run(runtime: str, threads: int | None, device: str | None) -> None:
-    """Raises ValueError where there is no such runtime for a detector, or threads or device cannot be."""
+    """Raises ValueError where there is no such runtime for a detector, or threads or device cannot be.
+
+    ImportError says what to install where the runtime itself is missing.
+    """
     known = (*LIVE_RUNTIMES, 'auto')
     if runtime not in known:
         raise ValueError(f'unknown runtime {shown(runtime)}; expected one of {", ".join(known)}')
     check_resources(threads, device)
+    if runtime in LIVE_FORMATS and missing([RUNTIMES[runtime].package]):
+        require(f'runtime {runtime!r}', *_needed(runtime))
 
 
 def check_options(threads: int | None, device: str | None) -> None:

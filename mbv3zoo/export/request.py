@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.data.hub_dataset import check_installed
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
@@ -86,6 +87,7 @@ def checked_settings(
     if nms:
         settings |= kept
     _check_format(row, settings, calibration is not None)
+    check_installed(calibration, data)
     check_target(path, overwrite)
     return settings
 

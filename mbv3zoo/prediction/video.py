@@ -16,7 +16,7 @@ from mbv3zoo.detections import Detections
 from mbv3zoo.prediction.frames import Frame, frame_count, open_frames, read_ahead
 from mbv3zoo.prediction.predict import FrameOptions
 from mbv3zoo.prediction.video_file import VideoWriter
-from mbv3zoo.prediction.video_source import import_av, is_file, named
+from mbv3zoo.prediction.video_source import check_installed, is_file, named
 from mbv3zoo.utils.disk import make_folder, told, why
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
@@ -93,8 +93,7 @@ def write_video_predictions(
     """
     out = Path(out)
     check_new_folder(out)
-    if draw:
-        import_av()
+    check_installed(source, draw)
     found = predict_video(
         detector,
         source,

@@ -7,13 +7,13 @@ import platform
 import re
 import sys
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mbv3zoo.images.animation import is_animation
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.images.read import read_size
+from mbv3zoo.utils.packages import import_package, is_installed
 
 # Suffixes of which only videos are expected. Files with others are videos where their content is no image's.
 # fmt: off
@@ -60,7 +60,7 @@ def is_video(source: Any) -> bool:
         return False
     if is_animation(path):
         return True
-    if suffix in IMAGE_SUFFIXES or find_spec('av') is None:
+    if suffix in IMAGE_SUFFIXES or not is_installed('av'):
         return False
     return not _is_image(path)
 
@@ -84,13 +84,15 @@ def import_av() -> Any:
     """The package PyAV.
 
     Raises:
-        ImportError: It is not installed.
+        ImportError: It is not installed, or does not work.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise ImportError('videos need the package PyAV: pip install "mbv3zoo[video]"') from error
-    return av
+    return import_package('a video', 'av')
+
+
+def check_installed(source: Any, draw: bool) -> None:
+    """Raises ImportError, with what to install, where a video cannot be read, or not be drawn, without PyAV."""
+    if draw or not (is_file(source) and is_animation(str(source))):
+        import_package(f'{named(source)}: a video', 'av')
 
 
 def open_video(source: str | int | Path) -> tuple[Any, Any]:

@@ -78,9 +78,7 @@ def open_session(
         raise ValueError(f'{path}: runtime {runtime!r} does not open it; expected {" or ".join(able)}')
     check_resources(threads, device)
     name = runtime or next((name for name in able if RUNTIMES[name].is_installed()), able[0])
-    if not RUNTIMES[name].is_installed():
-        install = f'pip install {RUNTIMES[name].package}'
-        raise ImportError(f'{path}: the runtime {name} is not installed; install it with: {install}')
+    RUNTIMES[name].require(f'{path}: the runtime {name}')
     check_digests(path)
     module = import_module(f'mbv3zoo.runtimes.{name}')
     try:

@@ -6,11 +6,11 @@ Modules are found by name: `mbv3zoo.export.<format>` has a format's `write(graph
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from mbv3zoo.utils.packages import is_installed, require
 
 if TYPE_CHECKING:
     # Not at run time: `mbv3zoo --help` reads the table, and importing pydantic would double its time.
@@ -29,7 +29,11 @@ class Runtime(NamedTuple):
     package: str
 
     def is_installed(self) -> bool:
-        return not missing([self.package])
+        return is_installed(self.package)
+
+    def require(self, what: str) -> None:
+        """Raises ImportError, with what to install, where it cannot run."""
+        require(what, self.package)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,6 @@ class Format:
         runtimes: What opens the file, the usual runtime first.
         packages: Packages that must be importable to write it.
         int8_packages: Those needed besides for int8.
-        extra: The extra of mbv3zoo that installs them.
         precisions: Precisions that the weights can have.
         dynamic: Whether a file may take any batch and image size.
         nms: Whether the graph may run NMS.
@@ -59,7 +62,6 @@ class Format:
     runtimes: tuple[Runtime, ...]
     packages: tuple[str, ...] = ()
     int8_packages: tuple[str, ...] = ()
-    extra: str = ''
     precisions: tuple[Precision, ...] = ('float32',)
     dynamic: bool = False
     nms: bool = False
@@ -67,19 +69,14 @@ class Format:
     input_dtype: InputType = 'uint8'
     live_dtype: InputType | None = None
 
-    @property
-    def install(self) -> str:
-        """The pip command that installs what writing the format needs."""
-        return f'pip install "mbv3zoo[{self.extra}]"'
-
-    def missing(self, precision: Precision = 'float32') -> list[str]:
-        """The packages that are not installed and that writing the format needs."""
-        return missing(self.packages + (self.int8_packages if precision == 'int8' else ()))
+    def needed(self, precision: Precision = 'float32') -> list[str]:
+        """The packages that writing a file needs, and opening it to compare it with PyTorch."""
+        opening = next((row.package for row in self.runtimes if row.is_installed()), self.runtimes[0].package)
+        return [*dict.fromkeys((*self.packages, *(self.int8_packages if precision == 'int8' else ()), opening))]
 
     def check_installed(self, precision: Precision = 'float32') -> None:
-        """Raises ImportError, with what to install, where packages are missing."""
-        if names := self.missing(precision):
-            raise ImportError(f'writing {self.name} needs {", ".join(names)}; install with: {self.install}')
+        """Raises ImportError, with what to install, where packages are missing or do not work."""
+        require(f'writing {self.name}', *self.needed(precision))
 
 
 _ONNX_RUNTIME, _OPENVINO = Runtime('onnxruntime', 'onnxruntime'), Runtime('openvino', 'openvino')
@@ -90,7 +87,6 @@ _FORMATS = (
         runtimes=(_ONNX_RUNTIME, _OPENVINO),
         packages=('onnx', 'onnxscript'),
         int8_packages=('onnxruntime',),
-        extra='export',
         precisions=('float32', 'int8'),
         dynamic=True,
         nms=True,
@@ -103,7 +99,6 @@ _FORMATS = (
         runtimes=(_OPENVINO,),
         packages=('openvino', 'onnx', 'onnxscript'),
         int8_packages=('nncf',),
-        extra='export',
         precisions=('float32', 'float16', 'int8'),
         dynamic=True,
         nms=True,
@@ -119,7 +114,6 @@ _FORMATS = (
         weights='.ncnn.bin',
         runtimes=(Runtime('ncnn', 'ncnn'),),
         packages=('ncnn', 'pnnx'),
-        extra='phones',
         batches=False,
         input_dtype='float32',
     ),
@@ -128,7 +122,6 @@ _FORMATS = (
         suffix='.mlpackage',
         runtimes=(Runtime('coreml', 'coremltools'),),
         packages=('coremltools',),
-        extra='phones',
         batches=False,
         input_dtype='float32',
     ),
@@ -165,11 +158,6 @@ def runtimes_for(path: str | Path) -> list[str]:
     """Names of the runtimes that open a file of this name, the usual one first."""
     found = find_format(path)
     return [runtime.name for runtime in found.runtimes] if found else []
-
-
-def missing(packages: Iterable[str]) -> list[str]:
-    """Those of some packages that are not installed."""
-    return [package for package in packages if find_spec(package) is None]
 
 
 def all_packages() -> list[str]:

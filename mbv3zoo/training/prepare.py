@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.training import TrainConfig
@@ -18,6 +19,7 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.training.anchor_fit import is_target
+from mbv3zoo.utils.packages import require
 
 _logger = logging.getLogger(__name__)
 
@@ -116,17 +118,20 @@ def create_accelerator(config: TrainConfig, run: Path) -> Accelerator:
     Args:
         config: How to train.
         run: Folder of the run, where the tracker writes.
-
-    Raises:
-        ValueError: The tracker's package is not installed.
     """
-    accelerator = Accelerator(
+    return Accelerator(
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulate,
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
         log_with=config.tracker,
         project_dir=run,
     )
-    if config.tracker and not accelerator.log_with:
-        raise ValueError(f'tracker {config.tracker!r}: its package is not installed; pip install {config.tracker}')
-    return accelerator
+
+
+def check_tracker(name: str | None) -> None:
+    """Raises ValueError where accelerate has no such tracker, ImportError where its package is not installed."""
+    if name is None:
+        return
+    if name not in LOGGER_TYPE_TO_CLASS:
+        raise ValueError(f'tracker {name!r} is unknown; expected one of {", ".join(LOGGER_TYPE_TO_CLASS)}')
+    require(f'tracker {name!r}', name)

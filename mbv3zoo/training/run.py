@@ -22,7 +22,7 @@ from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import trained_on
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
-from mbv3zoo.training.prepare import check_images
+from mbv3zoo.training.prepare import check_images, check_tracker
 from mbv3zoo.training.preview import draw_preview, preview_file
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, class_changes, finished
 from mbv3zoo.training.results import is_reported
@@ -223,6 +223,7 @@ def _dataset_name(source: str) -> str:
 
 
 def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
+    check_tracker(config.train.tracker)
     train_set, val_set = load_data(config.data)
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
     if resume and (run / STATE_NAME).exists():

@@ -46,7 +46,7 @@ def test_a_mistake_ends_in_one_line(monkeypatch, capsys):
 
 
 def test_a_package_that_is_not_installed_is_named_in_one_line(monkeypatch, capsys, saved, tmp_path):
-    monkeypatch.setattr('mbv3zoo.runtimes.table.find_spec', lambda package: None)
+    monkeypatch.setattr('mbv3zoo.utils.packages.is_installed', lambda package: False)
     monkeypatch.setattr(sys, 'argv', ['mbv3zoo', 'export', str(saved), str(tmp_path / 'model.onnx')])
     with pytest.raises(SystemExit) as stop:
         cli.main()

@@ -331,7 +331,7 @@ def test_a_folder_that_is_no_data_set_is_refused(library, tmp_path, content):
 
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, 'datasets', None)
-    with pytest.raises(ValueError, match=r'hub:org/name: needs the `datasets` .*pip install "mbv3zoo\[datasets\]"'):
+    with pytest.raises(ImportError, match=r'^hub:org/name needs datasets; .*pip install "mbv3zoo\[datasets\]"'):
         load_hub_dataset('hub:org/name', 'train')
 
 

@@ -8,10 +8,10 @@ import torch
 
 import mbv3zoo
 from mbv3zoo.cli.main import app
-from mbv3zoo.export import live as deploy
 from mbv3zoo.export.live import fastest, open_live
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.utils import packages
 
 SCENE = 'docs/scene.jpg'
 
@@ -89,7 +89,7 @@ def test_errors(detector, scene):
 
 
 def test_a_runtime_that_is_not_installed(detector, monkeypatch):
-    monkeypatch.setattr(deploy, '_missing', lambda runtime: ['openvino'])
+    monkeypatch.setattr(packages, 'is_installed', lambda package: package != 'openvino')
     with pytest.raises(ImportError, match=r'needs openvino; install with: pip install "mbv3zoo\[export\]"'):
         open_live(detector, 'openvino')
 

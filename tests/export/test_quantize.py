@@ -18,6 +18,7 @@ from mbv3zoo.export.quantize import calibration_pixels, quantize
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.openvino import shared_core
+from mbv3zoo.utils import packages
 from mbv3zoo.version import __version__
 
 openvino = pytest.importorskip('openvino')
@@ -162,7 +163,7 @@ def test_formats_and_graphs_without_int8(tmp_path, detector, pixels):
 
 
 def test_missing_package_is_named(tmp_path, detector, pixels, monkeypatch):
-    monkeypatch.setattr('mbv3zoo.runtimes.table.find_spec', lambda name: None if name == 'nncf' else object())
+    monkeypatch.setattr(packages, 'is_installed', lambda name: name != 'nncf')
     with pytest.raises(ImportError, match=r'nncf.*pip install "mbv3zoo\[export\]"'):
         quantize(tmp_path / 'model.xml', _info(detector), pixels)
 

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 import mbv3zoo
+from mbv3zoo.export import request
 from mbv3zoo.runtimes import table
+from mbv3zoo.utils import packages
 
 NAN = math.nan
 
@@ -56,7 +58,8 @@ def detector():
     ],
 )
 def test_what_cannot_be(detector, tmp_path, monkeypatch, file, options, expected):
-    monkeypatch.setattr(table, 'find_spec', lambda package: object())
+    monkeypatch.setattr(request, 'check_installed', lambda *sources: None)
+    monkeypatch.setattr(table.Format, 'check_installed', lambda *asked: None)
     with pytest.raises(ValueError, match=expected):
         detector.export(tmp_path / file, **options)
     assert list(tmp_path.iterdir()) == []
@@ -79,8 +82,10 @@ def test_weights_that_are_not_finite_are_told_before_anything_is_made(detector, 
 
 
 def test_missing_packages_are_named_before_any_work(detector, tmp_path, monkeypatch):
-    monkeypatch.setattr(table, 'find_spec', lambda package: None)
-    with pytest.raises(ImportError, match=r'writing onnx needs onnx, onnxscript; .*pip install "mbv3zoo\[export\]"'):
+    monkeypatch.setattr(packages, 'is_installed', lambda package: False)
+    with pytest.raises(
+        ImportError, match=r'writing onnx needs onnx, onnxscript, onnxruntime; .*pip install "mbv3zoo\[export\]"'
+    ):
         detector.export(tmp_path / 'm.onnx')
     with pytest.raises(ImportError, match=r'ncnn, pnnx; .*mbv3zoo\[phones\]'):
         detector.export(tmp_path / 'm.ncnn.param')

@@ -6,7 +6,8 @@ import pytest
 from filelock import FileLock
 
 import mbv3zoo
-from mbv3zoo.runtimes.table import FORMATS, missing
+from mbv3zoo.runtimes.table import FORMATS
+from mbv3zoo.utils.packages import missing
 
 MODEL = 'mbv3_yolo_small.synth'
 SIZE = (96, 160)

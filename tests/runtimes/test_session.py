@@ -5,8 +5,8 @@ import pytest
 from exported_files import RUNNABLE, SIZE
 
 import mbv3zoo
-from mbv3zoo.runtimes import table
 from mbv3zoo.runtimes.session import open_session
+from mbv3zoo.utils import packages
 
 
 def test_errors_of_opening(tmp_path, monkeypatch):
@@ -19,8 +19,10 @@ def test_errors_of_opening(tmp_path, monkeypatch):
         mbv3zoo.load(tmp_path / 'm.onnx', runtime='ncnn')
     with pytest.raises(ValueError, match='threads is 0'):
         mbv3zoo.load(tmp_path / 'm.onnx', threads=0)
-    monkeypatch.setattr(table, 'find_spec', lambda package: None)
-    with pytest.raises(ImportError, match='onnxruntime is not installed; install it with: pip install onnxruntime'):
+    monkeypatch.setattr(packages, 'is_installed', lambda package: False)
+    with pytest.raises(
+        ImportError, match=r'runtime onnxruntime needs onnxruntime; install with: pip install "mbv3zoo\[export\]"'
+    ):
         mbv3zoo.load(tmp_path / 'm.onnx')
 
 
