@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from frontier_picture import Point, draw_frontier, pareto
 
-from mbv3zoo.benchmark.rows import Row, parse_size, read_rows, shown_size
+from mbv3zoo.benchmark.rows import Row, read_rows, shown_size
+from mbv3zoo.utils.sizes import parse_size
 from mbv3zoo.zoo import registry as zoo
 
 

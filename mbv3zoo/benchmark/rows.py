@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.csv import read_csv
+from mbv3zoo.utils.sizes import parse_size
 from mbv3zoo.utils.text import utf8
 
 RESULTS_NAME = 'results.csv'
@@ -53,18 +54,6 @@ class Row(NamedTuple):
 
 _WHOLE = ('batch', 'parameters')
 _TEXT = ('model', 'runtime', 'error')
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """'320' -> (320, 320); '320x640', height first -> (320, 640).
-
-    Raises:
-        ValueError: It is neither.
-    """
-    sides = text.lower().split('x')
-    if len(sides) > 2 or not all(side.strip().isdecimal() and int(side) for side in sides):
-        raise ValueError(f'size {text!r}: expected pixels, such as 320, or height and width, such as 320x640')
-    return int(sides[0]), int(sides[-1])
 
 
 def shown_size(size: tuple[int, int] | None) -> str:

@@ -9,34 +9,50 @@ from typing import Annotated
 
 import typer
 
-from mbv3zoo.cli.options import Device, Threads, given
+from mbv3zoo.cli.options import IMAGES, OUTPUT, RUNTIME, Device, Sizes, Threads, given
 from mbv3zoo.utils.folders import claimed_folder
+
+TIMING = 'Timing'
 
 
 def benchmark(
     models: Annotated[list[str], typer.Argument(help='Names, YAML files, saved folders, or exported files.')],
     runtime: Annotated[
-        list[str] | None, typer.Option(help='eager, compile, onnxruntime or openvino; may be repeated.')
+        list[str] | None,
+        typer.Option(
+            help='eager, compile, onnxruntime or openvino; may be repeated.',
+            show_default='eager',
+            rich_help_panel=RUNTIME,
+        ),
     ] = None,
-    size: Annotated[list[str] | None, typer.Option(help='Side in pixels, or HEIGHTxWIDTH; may be repeated.')] = None,
-    batch: Annotated[list[int] | None, typer.Option(help='Images per call; may be repeated.')] = None,
+    size: Sizes = None,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(help='Images per call; may be repeated.', show_default='1', rich_help_panel=IMAGES),
+    ] = None,
     against: Annotated[
-        list[Path] | None, typer.Option(help='Exported file to compare with, also of another library; may be repeated.')
+        list[Path] | None,
+        typer.Option(
+            help='Exported file to compare with, also of another library; may be repeated.',
+            show_default='none',
+            rich_help_panel=RUNTIME,
+        ),
     ] = None,
-    rounds: Annotated[int, typer.Option(help='Timed turns per model.')] = 15,
-    seconds: Annotated[float, typer.Option(help='Seconds per turn.')] = 0.2,
+    rounds: Annotated[int, typer.Option(help='Timed turns per model.', rich_help_panel=TIMING)] = 15,
+    seconds: Annotated[float, typer.Option(help='Seconds per turn.', rich_help_panel=TIMING)] = 0.2,
     threads: Threads = None,
     device: Device = None,
     memory: Annotated[
-        bool, typer.Option('--memory', help='Also measure peak memory, of one process per model.')
+        bool,
+        typer.Option('--memory', help='Also measure peak memory, of one process per model.', rich_help_panel=TIMING),
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help='Folder of the report; by default the next runs/benchmark-N.')
+        Path | None,
+        typer.Option(help='Folder of the report.', show_default='the next runs/benchmark-N', rich_help_panel=OUTPUT),
     ] = None,
 ) -> None:
     """Time models, runtimes, sizes and batches against one another, in turns; writes a table, a CSV and a plot."""
     from mbv3zoo.benchmark.report import write_report
-    from mbv3zoo.benchmark.rows import parse_size
     from mbv3zoo.benchmark.run import benchmark as run_benchmark
 
     with claimed_folder(out, 'benchmark') as folder:
@@ -48,7 +64,7 @@ def benchmark(
             device=device,
             memory=memory,
             show_progress=True,
-            **given(runtimes=runtime, sizes=[parse_size(text) for text in size] if size else None, batches=batch),
+            **given(runtimes=runtime, sizes=size or None, batches=batch),
             **given(against=against),
         )
         typer.echo(write_report(rows, folder, threads=threads, command=shlex.join(['mbv3zoo', *sys.argv[1:]])))

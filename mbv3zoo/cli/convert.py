@@ -7,13 +7,20 @@ from typing import Annotated
 
 import typer
 
-from mbv3zoo.cli.options import given
+from mbv3zoo.cli.options import PUBLISHING, given
 
 
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help='A .pt file of YOLOv5 v6 or v7, or of a tree patched from it.')],
     folder: Annotated[Path, typer.Argument(help='New folder for the detector.')],
-    license: Annotated[str | None, typer.Option(help='Licence of the weights, for the record.')] = None,
+    license: Annotated[
+        str | None,
+        typer.Option(
+            help='Licence of the weights, for the record.',
+            show_default="agpl-3.0, as YOLOv5's",
+            rich_help_panel=PUBLISHING,
+        ),
+    ] = None,
 ) -> None:
     """Turn a YOLOv5 checkpoint into a detector with the same numbers; nothing in the file is run."""
     from mbv3zoo.convert.convert import convert_checkpoint

@@ -12,6 +12,8 @@ from mbv3zoo.cli.options import Settings, given, with_set
 
 
 class SynthCommand(DescribedCommand):
+    group = 'Scenes'
+
     def settings(self) -> dict[str, Any]:
         from mbv3zoo.synth.config import SyntheticConfig
 

@@ -1,35 +1,88 @@
-"""A command whose `--help` reads what its options do from the settings that they are."""
+"""The commands' own kind: what `--help` prints of them, as plain text for a terminal of 80 columns."""
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, get_args, get_origin
 
 from typer.core import TyperCommand
 
+from mbv3zoo.cli.options import GENERAL
+from mbv3zoo.config.presets import PRESETS
 
-class DescribedCommand(TyperCommand):
+
+class Command(TyperCommand):
+    """Prints options in the groups that their `rich_help_panel` names, and the examples of the epilog as written."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(group_of(param), []).append(_plain(*record))
+        # What every command has comes last.
+        for name in sorted(sections, key=GENERAL.__eq__):
+            with formatter.section(name):
+                formatter.write_dl(sections[name])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        if self.epilog:
+            with formatter.section('Examples'):
+                for line in self.epilog.splitlines():
+                    formatter.write(f'  {line}\n')
+
+
+class DescribedCommand(Command):
     """Fills in the help of options without one, and lists the settings that have no option, for `--set`.
 
     Settings are imported when help is asked for and not before: pydantic takes as long as the rest of the program.
     """
+
+    # Heading of the settings that have an option and name no other.
+    group: str
 
     def settings(self) -> dict[str, Any]:
         """Name -> pydantic field of each setting; an option and its setting have one name."""
         raise NotImplementedError
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        settings = {name: _described(field) for name, field in self.settings().items()}
+        fields = self.settings()
         for option in self.params:
-            help = settings.pop(str(option.name), '')
-            option.help = getattr(option, 'help', None) or help  # type: ignore[attr-defined]
+            field = fields.pop(str(option.name), None)
+            if field is not None and not getattr(option, 'help', None):
+                # One that shows its own default says what None is.
+                has_default = isinstance(getattr(option, 'show_default', None), str)
+                option.help = _described(str(option.name), field, has_default)  # type: ignore[attr-defined]
+            if field is not None and not getattr(option, 'rich_help_panel', None):
+                option.rich_help_panel = self.group  # type: ignore[attr-defined]
         super().format_options(ctx, formatter)
         with formatter.section('Settings for --set NAME=VALUE'):
-            formatter.write_dl(list(settings.items()))
+            formatter.write_dl([(name, _described(name, field)) for name, field in fields.items()])
 
 
-def _described(field: Any) -> str:
+def group_of(param: Any) -> str:
+    """The heading that an option or argument is printed under."""
+    if param.param_type_name == 'argument':
+        return 'Arguments'
+    return getattr(param, 'rich_help_panel', None) or GENERAL
+
+
+def _plain(name: str, text: str) -> tuple[str, str]:
+    """A row of the help without the marks of typer's types: `<list[str]>` is `<str>`, `(a text)` is the text."""
+    return re.sub(r'<list\[(.*)]>', r'<\1>', name).lower(), re.sub(r'default: \((.*)\)(?=[];])', r'default: \1', text)
+
+
+def _described(name: str, field: Any, has_default: bool = False) -> str:
     facts = ['|'.join(get_args(field.annotation))] if get_origin(field.annotation) is Literal else []
-    # A preset fills the fields that have no default.
-    if not field.is_required() and field.default is not None and field.default is not False:
-        facts.append(f'default: {field.default}')
+    if not has_default:
+        facts.append(f'default: {_default(name, field)}')
     return field.description + (f'  [{"; ".join(facts)}]' if facts else '')
+
+
+def _default(name: str, field: Any) -> str:
+    """What a setting is when nobody gives it: its default, or the preset that fills it."""
+    if field.is_required():
+        return next(f'by {setting}' for setting, presets in PRESETS.items() if name in next(iter(presets.values())))
+    if field.default is None:
+        return 'none'
+    return {False: 'off', True: 'on'}[field.default] if isinstance(field.default, bool) else str(field.default)

@@ -9,26 +9,48 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.opened import open_detector
-from mbv3zoo.cli.options import AnyModel, Data, Device, Images, ImageSize, MaxPixels, NoCache, Runtime, Threads
+from mbv3zoo.cli.options import (
+    DATA,
+    IMAGES,
+    OUTPUT,
+    RUNTIME,
+    AnyModel,
+    Data,
+    Device,
+    Images,
+    ImageSize,
+    MaxPixels,
+    NoCache,
+    Runtime,
+    Threads,
+)
 from mbv3zoo.utils.folders import claimed_folder
 
 
 def val(
     model: AnyModel,
     data: Data,
-    split: Annotated[str | None, typer.Option(help='Split of the dataset; val by default.')] = None,
+    split: Annotated[
+        str | None, typer.Option(help='Split of the dataset.', show_default='val', rich_help_panel=DATA)
+    ] = None,
     images: Images = None,
     image_size: ImageSize = None,
-    batch_size: Annotated[int, typer.Option(help='Images at a time.')] = 32,
-    workers: Annotated[int, typer.Option(help='Data loader processes.')] = 2,
+    batch_size: Annotated[int, typer.Option(help='Images at a time.', rich_help_panel=IMAGES)] = 32,
+    workers: Annotated[int, typer.Option(help='Data loader processes.', rich_help_panel=RUNTIME)] = 2,
     max_pixels: MaxPixels = None,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
     no_cache: NoCache = False,
-    out: Annotated[Path | None, typer.Option(help='Folder of the report; by default the next runs/val-N.')] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help='Folder of the report.', show_default='the next runs/val-N', rich_help_panel=OUTPUT),
+    ] = None,
     save_json: Annotated[
-        bool, typer.Option('--save-json', help='Also write predictions.json, in the format of COCO results.')
+        bool,
+        typer.Option(
+            '--save-json', help='Also write predictions.json, in the format of COCO results.', rich_help_panel=OUTPUT
+        ),
     ] = False,
 ) -> None:
     """COCO average precision of a detector on a labelled dataset; writes metrics, curves and drawn images."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import DATA_HELP, ImageSize, Model
+from mbv3zoo.cli.options import DATA, DATA_HELP, DETECTIONS, FORMAT, IMAGES, OUTPUT, ImageSize, Model
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.table import FORMATS
 
@@ -23,21 +23,44 @@ def export(
         ),
     ],
     image_size: ImageSize = None,
-    batch_size: Annotated[int, typer.Option(help='Images per call.')] = 1,
+    batch_size: Annotated[int, typer.Option(help='Images per call.', rich_help_panel=IMAGES)] = 1,
     dynamic: Annotated[
-        bool, typer.Option('--dynamic', help='Take any batch size, and any image size in steps of 32.')
+        bool,
+        typer.Option(
+            '--dynamic', help='Take any batch size, and any image size in steps of 32.', rich_help_panel=IMAGES
+        ),
     ] = False,
-    nms: Annotated[bool, typer.Option('--nms', help='Run NMS inside the graph.')] = False,
-    score_thresh: Annotated[float, typer.Option(help='Minimum score, with --nms.')] = PREDICTION.score_thresh,
+    nms: Annotated[bool, typer.Option('--nms', help='Run NMS inside the graph.', rich_help_panel=DETECTIONS)] = False,
+    score_thresh: Annotated[
+        float, typer.Option(help='Minimum score, with --nms.', rich_help_panel=DETECTIONS)
+    ] = PREDICTION.score_thresh,
     iou_thresh: Annotated[
-        float, typer.Option(help='IoU above which the box with the lower score is dropped, with --nms.')
+        float,
+        typer.Option(
+            help='IoU above which the box with the lower score is dropped, with --nms.', rich_help_panel=DETECTIONS
+        ),
     ] = PREDICTION.iou_thresh,
-    precision: Annotated[str, typer.Option(help='float32, float16 or int8.')] = 'float32',
-    calibration: Annotated[str | None, typer.Option(help='Dataset or folder of images for int8.')] = None,
-    data: Annotated[str | None, typer.Option(help='Also measure AP before and after. ' + DATA_HELP)] = None,
-    split: Annotated[str | None, typer.Option(help='Split of --data and --calibration; val by default.')] = None,
-    tolerance: Annotated[float | None, typer.Option(help='Maximum relative difference of the logits.')] = None,
-    overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.')] = False,
+    precision: Annotated[str, typer.Option(help='float32, float16 or int8.', rich_help_panel=FORMAT)] = 'float32',
+    calibration: Annotated[
+        str | None,
+        typer.Option(help='Dataset or folder of images for int8.', show_default='none', rich_help_panel=FORMAT),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help='Also measure AP before and after. ' + DATA_HELP, show_default='none', rich_help_panel=DATA),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help='Split of --data and --calibration.', show_default='val', rich_help_panel=DATA)
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            help='Maximum relative difference of the logits.',
+            show_default='by format and precision',
+            rich_help_panel=FORMAT,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.', rich_help_panel=OUTPUT)] = False,
 ) -> None:
     """Write a detector for another runtime, with a certificate (FILE.json) of how far it agrees with PyTorch."""
     from mbv3zoo.export.request import checked_settings

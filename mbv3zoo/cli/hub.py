@@ -7,22 +7,39 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import Model
+from mbv3zoo.cli.options import MODEL, PUBLISHING, Model
 
 
 def push(
     model: Model,
     repo_id: Annotated[str, typer.Argument(help='organisation/name on the Hub.')],
-    revision: Annotated[str | None, typer.Option(help='Branch.')] = None,
-    private: Annotated[bool, typer.Option('--private', help='Create the repository as private.')] = False,
-    create_pr: Annotated[bool, typer.Option('--create-pr', help='Open a pull request instead of a commit.')] = False,
-    message: Annotated[str | None, typer.Option(help='Commit message.')] = None,
-    license: Annotated[str | None, typer.Option(help="Licence to publish under; by default the card's.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(help='Branch.', show_default='main', rich_help_panel=PUBLISHING)
+    ] = None,
+    private: Annotated[
+        bool, typer.Option('--private', help='Create the repository as private.', rich_help_panel=PUBLISHING)
+    ] = False,
+    create_pr: Annotated[
+        bool, typer.Option('--create-pr', help='Open a pull request instead of a commit.', rich_help_panel=PUBLISHING)
+    ] = False,
+    message: Annotated[
+        str | None, typer.Option(help='Commit message.', show_default='names the detector', rich_help_panel=PUBLISHING)
+    ] = None,
+    license: Annotated[
+        str | None,
+        typer.Option(help='Licence to publish under.', show_default="the card's", rich_help_panel=PUBLISHING),
+    ] = None,
     allow_license: Annotated[
         list[str] | None,
-        typer.Option(help='Licence of a part of the weights that you accept, or any; may be repeated.'),
+        typer.Option(
+            help='Licence of a part of the weights that you accept, or any; may be repeated.',
+            show_default='none',
+            rich_help_panel=PUBLISHING,
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option('--dry-run', help='Only list the files and print the card.')] = False,
+    dry_run: Annotated[
+        bool, typer.Option('--dry-run', help='Only list the files and print the card.', rich_help_panel=PUBLISHING)
+    ] = False,
 ) -> None:
     """Publish a saved detector to the Hugging Face Hub, in one commit."""
     from mbv3zoo.hub.publish import publish_folder, published_card
@@ -43,7 +60,12 @@ def push(
 def pull(
     repo_id: Annotated[str, typer.Argument(help='organisation/name on the Hub, or a packaged name.')],
     folder: Annotated[Path, typer.Argument(help='New folder for the detector.')],
-    revision: Annotated[str | None, typer.Option(help='Branch, tag or commit.')] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            help='Branch, tag or commit.', show_default='main, or what a packaged name pins', rich_help_panel=MODEL
+        ),
+    ] = None,
 ) -> None:
     """Fetch a detector from the Hugging Face Hub into a folder."""
     from mbv3zoo.zoo.resolve import copy_saved

@@ -9,7 +9,9 @@ import typer
 from mbv3zoo.cli.benchmark import benchmark
 from mbv3zoo.cli.convert import convert
 from mbv3zoo.cli.data import SynthCommand, synth
+from mbv3zoo.cli.described import Command
 from mbv3zoo.cli.evaluation import val
+from mbv3zoo.cli.examples import EXAMPLES
 from mbv3zoo.cli.export import export
 from mbv3zoo.cli.hub import pull, push
 from mbv3zoo.cli.models import info, list_
@@ -31,12 +33,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 # In the order of `mbv3zoo --help`.
-app.command('list')(list_)
-app.command()(info)
-app.command(cls=SynthCommand)(synth)
-app.command(cls=TrainCommand)(train)
-for command in (val, predict, export, benchmark, convert, push, pull):
-    app.command()(command)
+for function in (list_, info, synth, train, val, predict, export, benchmark, convert, push, pull):
+    name = function.__name__.rstrip('_')
+    kind = {'synth': SynthCommand, 'train': TrainCommand}.get(name, Command)
+    app.command(name, cls=kind, epilog=EXAMPLES[name])(function)
 
 
 def main() -> None:

@@ -6,13 +6,18 @@ from typing import Annotated
 
 import typer
 
+from mbv3zoo.cli.options import MODEL
 from mbv3zoo.utils.text import aligned
 
 
 def list_(
-    filter: Annotated[str, typer.Argument(help="Pattern such as 'mbv3*'.")] = '',
-    pretrained: Annotated[bool, typer.Option('--pretrained', help='Only those with weights.')] = False,
-    backbones: Annotated[bool, typer.Option('--backbones', help='timm backbones instead of detectors.')] = False,
+    filter: Annotated[str, typer.Argument(help="Pattern such as 'mbv3*'.", show_default='all')] = '',
+    pretrained: Annotated[
+        bool, typer.Option('--pretrained', help='Only those with weights.', rich_help_panel=MODEL)
+    ] = False,
+    backbones: Annotated[
+        bool, typer.Option('--backbones', help='timm backbones instead of detectors.', rich_help_panel=MODEL)
+    ] = False,
 ) -> None:
     """List detectors, or backbones with what they cost (columns: docs/backbones.md)."""
     if backbones:

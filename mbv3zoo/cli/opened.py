@@ -14,7 +14,7 @@ def open_detector(
     model: str,
     *,
     runtime: str | None,
-    image_size: int | None,
+    image_size: int | tuple[int, int] | None,
     threads: int | None,
     device: str | None,
     cache: bool = True,
@@ -22,7 +22,7 @@ def open_detector(
     """Opens a detector by the options of a command; see `mbv3zoo.load`. In PyTorch it is fused.
 
     Args:
-        image_size: Side in pixels of what it will be given.
+        image_size: Side, or (height, width), in pixels of what it will be given.
         cache: Whether its graph is kept in the user's cache.
     """
     from mbv3zoo.loading import load

@@ -6,33 +6,96 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.utils.sizes import MAX_PIXELS
+from mbv3zoo.utils.sizes import LEAST_SIDE, MAX_PIXELS, MOST_SIDE, parse_size
 from mbv3zoo.utils.text import one_line
+
+# The headings of options in `--help`, in `rich_help_panel`. What has none is under GENERAL, which comes last.
+DATA = 'Data'
+MODEL = 'Model'
+TRAINING = 'Training'
+IMAGES = 'Images'
+DETECTIONS = 'Detections'
+RUNTIME = 'Runtime'
+FORMAT = 'Format'
+PUBLISHING = 'Publishing'
+OUTPUT = 'Output'
+GENERAL = 'General'
+
+
+def _read_size(text: str) -> Any:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
 
 Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub repository organisation/name.')]
 AnyModel = Annotated[
     str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
 ]
 DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO), or hub:org/name.'
-Data = Annotated[str, typer.Option(help=DATA_HELP)]
-ImageSize = Annotated[int | None, typer.Option(help="Input size in pixels, 32 to 8192; by default the model's.")]
+Data = Annotated[str, typer.Option(help=DATA_HELP, rich_help_panel=DATA)]
+SIZE_HELP = f'Input size in pixels: a side, or HEIGHTxWIDTH such as 320x640; {LEAST_SIDE} to {MOST_SIDE}.'
+ImageSize = Annotated[
+    Any,
+    typer.Option(
+        parser=_read_size, metavar='<size>', help=SIZE_HELP, show_default="the model's", rich_help_panel=IMAGES
+    ),
+]
+Sizes = Annotated[
+    list[Any] | None,
+    typer.Option(
+        parser=_read_size,
+        metavar='<size>',
+        help=SIZE_HELP + ' May be repeated.',
+        show_default="the model's",
+        rich_help_panel=IMAGES,
+    ),
+]
 Runtime = Annotated[
-    str | None, typer.Option(help='eager, compile, onnxruntime, openvino, or auto: the fastest that is installed.')
+    str | None,
+    typer.Option(
+        help='eager, compile, onnxruntime, openvino, or auto: the fastest that is installed.',
+        show_default='PyTorch, or the runtime of the file',
+        rich_help_panel=RUNTIME,
+    ),
 ]
-Threads = Annotated[int | None, typer.Option(help='Threads of the runtime.')]
+Threads = Annotated[
+    int | None,
+    typer.Option(help='Threads of the runtime.', show_default="the runtime's own number", rich_help_panel=RUNTIME),
+]
 NoCache = Annotated[
-    bool, typer.Option('--no-cache', help="Neither take the runtime's graph from the cache nor keep it there.")
+    bool,
+    typer.Option(
+        '--no-cache',
+        help="Neither take the runtime's graph from the cache nor keep it there.",
+        rich_help_panel=RUNTIME,
+    ),
 ]
-Device = Annotated[str | None, typer.Option(help='Device of the runtime, such as cpu, cuda or GPU.')]
-Images = Annotated[str | None, typer.Option(help='Image folder of a COCO file.')]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help='Device of the runtime, such as cpu, cuda or GPU.',
+        show_default="the runtime's own",
+        rich_help_panel=RUNTIME,
+    ),
+]
+Images = Annotated[
+    str | None,
+    typer.Option(help='Image folder of a COCO file.', show_default='the usual places', rich_help_panel=DATA),
+]
 MaxPixels = Annotated[
     int | None,
     typer.Option(
-        help='Most pixels (width x height) of an image or a video; larger ones are not decoded. '
-        f'{MAX_PIXELS:,} by default.'
+        help='Most pixels (width x height) of an image or a video; larger ones are not decoded.',
+        show_default=f'{MAX_PIXELS:,}',
+        rich_help_panel=IMAGES,
     ),
 ]
-Settings = Annotated[list[str] | None, typer.Option('--set', help='Any other setting, as name=value; see below.')]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option('--set', help='Any other setting, as name=value; see below.', show_default='none'),
+]
 
 
 def given(**settings: Any) -> dict[str, Any]:

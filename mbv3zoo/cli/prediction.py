@@ -9,7 +9,19 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.opened import open_detector
-from mbv3zoo.cli.options import AnyModel, Device, ImageSize, MaxPixels, NoCache, Runtime, Threads, given
+from mbv3zoo.cli.options import (
+    DETECTIONS,
+    IMAGES,
+    OUTPUT,
+    AnyModel,
+    Device,
+    ImageSize,
+    MaxPixels,
+    NoCache,
+    Runtime,
+    Threads,
+    given,
+)
 from mbv3zoo.cli.output import tell_lines
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import claimed_folder
@@ -24,29 +36,48 @@ def predict(
             'stream (rtsp://, http://).'
         ),
     ],
-    out: Annotated[Path | None, typer.Option(help='Folder of the results; by default the next runs/predict-N.')] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help='Folder of the results.', show_default='the next runs/predict-N', rich_help_panel=OUTPUT),
+    ] = None,
     score_thresh: Annotated[
-        float | None, typer.Option(help=f'Minimum score, 0..1; {PREDICTION.score_thresh} by default.')
+        float | None,
+        typer.Option(
+            help='Minimum score, 0..1.', show_default=str(PREDICTION.score_thresh), rich_help_panel=DETECTIONS
+        ),
     ] = None,
     iou_thresh: Annotated[
         float | None,
         typer.Option(
-            help=f'IoU above which the box with the lower score is dropped, 0..1; {PREDICTION.iou_thresh} by default.'
+            help='IoU above which the box with the lower score is dropped, 0..1.',
+            show_default=str(PREDICTION.iou_thresh),
+            rich_help_panel=DETECTIONS,
         ),
     ] = None,
     image_size: ImageSize = None,
     batch_size: Annotated[
-        int | None, typer.Option(help='Images at a time; 8 by default, and 1 for cameras and URLs.')
+        int | None,
+        typer.Option(help='Images at a time.', show_default='8; 1 for cameras and streams', rich_help_panel=IMAGES),
     ] = None,
     max_pixels: MaxPixels = None,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
     no_cache: NoCache = False,
-    draw: Annotated[bool, typer.Option(help='Also write each image, or the video, with its boxes.')] = True,
-    stride: Annotated[int | None, typer.Option(help='Of a video: every stride-th frame; all by default.')] = None,
+    draw: Annotated[
+        bool, typer.Option(help='Also write each image, or the video, with its boxes.', rich_help_panel=OUTPUT)
+    ] = True,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help='Every so many frames of a video: 2 takes every second one.', show_default='1', rich_help_panel=IMAGES
+        ),
+    ] = None,
     max_frames: Annotated[
-        int | None, typer.Option(help='Of a video, a camera or a stream: end after so many frames.')
+        int | None,
+        typer.Option(
+            help='End a video, a camera or a stream after so many frames.', show_default='none', rich_help_panel=IMAGES
+        ),
     ] = None,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""

@@ -8,11 +8,25 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.cli.described import DescribedCommand
-from mbv3zoo.cli.options import DATA_HELP, ImageSize, MaxPixels, Settings, given, with_set
+from mbv3zoo.cli.options import (
+    DATA,
+    DATA_HELP,
+    MODEL,
+    OUTPUT,
+    RUNTIME,
+    TRAINING,
+    ImageSize,
+    MaxPixels,
+    Settings,
+    given,
+    with_set,
+)
 from mbv3zoo.cli.output import tell
 
 
 class TrainCommand(DescribedCommand):
+    group = TRAINING
+
     def settings(self) -> dict[str, Any]:
         from mbv3zoo.config.training import RunConfig, TrainConfig
 
@@ -22,13 +36,43 @@ class TrainCommand(DescribedCommand):
 
 def train(
     context: typer.Context,
-    data: Annotated[str | None, typer.Option(help=DATA_HELP)] = None,
-    val_data: Annotated[str | None, typer.Option(help='The validation split, if it is not in --data.')] = None,
-    images: Annotated[str | None, typer.Option(help='Image folder of --data where that is a COCO file.')] = None,
-    val_images: Annotated[str | None, typer.Option(help='Image folder of the validation split, likewise.')] = None,
-    data_license: Annotated[str | None, typer.Option(help='Licence of images and labels, for the record.')] = None,
-    model: str | None = None,
-    pretrained: Annotated[bool | None, typer.Option('--pretrained/--no-pretrained')] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help=DATA_HELP + ' Needed, unless a run is resumed.', show_default=False, rich_help_panel=DATA),
+    ] = None,
+    val_data: Annotated[
+        str | None,
+        typer.Option(
+            help='The validation split, if it is not in --data.', show_default='of --data', rich_help_panel=DATA
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            help='Image folder of --data where that is a COCO file.',
+            show_default='the usual places',
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    val_images: Annotated[
+        str | None,
+        typer.Option(
+            help='Image folder of the validation split, likewise.',
+            show_default='the usual places',
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    data_license: Annotated[
+        str | None,
+        typer.Option(
+            help='Licence of images and labels, for the record.', show_default='unknown', rich_help_panel=DATA
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(rich_help_panel=MODEL)] = None,
+    pretrained: Annotated[
+        bool | None,
+        typer.Option('--pretrained/--no-pretrained', show_default='for a saved detector', rich_help_panel=MODEL),
+    ] = None,
     image_size: ImageSize = None,
     max_pixels: MaxPixels = None,
     epochs: int | None = None,
@@ -36,22 +80,31 @@ def train(
     optimizer: str | None = None,
     lr: float | None = None,
     augmentation: str | None = None,
-    freeze_backbone: Annotated[int | None, typer.Option('--freeze')] = None,
+    freeze_backbone: Annotated[int | None, typer.Option('--freeze', rich_help_panel=MODEL)] = None,
     patience: int | None = None,
-    cache: str | None = None,
-    workers: int | None = None,
+    cache: Annotated[str | None, typer.Option(rich_help_panel=RUNTIME)] = None,
+    workers: Annotated[int | None, typer.Option(rich_help_panel=RUNTIME)] = None,
     seed: int | None = None,
-    tracker: str | None = None,
+    tracker: Annotated[str | None, typer.Option(rich_help_panel=OUTPUT)] = None,
     set_: Settings = None,
-    out: Annotated[Path | None, typer.Option(help='Folder of the run; by default the next runs/train-N.')] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help='Folder of the run.', show_default='the next runs/train-N', rich_help_panel=OUTPUT),
+    ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help='Resume the run in this folder; takes --epochs, --patience, --workers and --cache.'),
+        typer.Option(
+            help='Resume the run in this folder; takes --epochs, --patience, --workers and --cache.',
+            show_default='none',
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     preview: Annotated[
         Path | None,
         typer.Option(
-            help='Only draw 16 training images with their boxes into this PNG, to check labels; --seed draws others.'
+            help='Only draw 16 training images with their boxes into this PNG, to check labels; --seed draws others.',
+            show_default='none',
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
 ) -> None:

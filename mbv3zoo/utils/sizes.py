@@ -46,6 +46,21 @@ def parse_image_size(value: Any, name: str = 'image_size') -> tuple[int, int]:
     return height, width  # type: ignore[return-value]
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) in pixels of a size as text: '320' -> (320, 320); '320x640', height first -> (320, 640).
+
+    Raises:
+        ValueError: It is neither, or a side is not in 32..8192.
+    """
+    sides = text.lower().split('x')
+    if len(sides) <= 2 and all(side.strip().isdecimal() and len(side) < 9 for side in sides):
+        size = int(sides[0]), int(sides[-1])
+        if all(map(_is_side, size)):
+            return size
+    expected = 'expected a side such as 320, or HEIGHTxWIDTH such as 320x640'
+    raise ValueError(f'size {shown(text)}: {expected}, of {LEAST_SIDE} to {MOST_SIDE} pixels')
+
+
 def whole_number(value: Any, name: str, least: int, most: int) -> int:
     """A whole number in least..most, as an int.
 

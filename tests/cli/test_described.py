@@ -20,5 +20,9 @@ def test_help_says_what_each_setting_does(command, config):
 def test_defaults_and_choices_are_those_of_the_settings():
     text = ' '.join(run('train', '--help').output.split())
     assert f'[default: {TrainConfig().epochs}]' in text and '[none|light|medium|heavy; default: light]' in text
-    # What a preset sets has no default, and neither has what is off.
-    assert 'Peak learning rate. --augmentation' in text and 'None never stops early. --cache' in text
+    # What a preset sets names the preset's setting, and what is off says so.
+    assert 'Peak learning rate. [default: by optimizer]' in text and 'None never stops early. [default: none]' in text
+    assert (
+        'Gradient accumulation steps. [default: 1]' in text
+        and '--seed <int> Seed of all random numbers. [default: 0]' in text
+    )

@@ -1,6 +1,7 @@
 import pytest
+from program import run
 
-from mbv3zoo.cli.options import given, with_set
+from mbv3zoo.cli.options import _read_size, given, with_set
 
 
 def test_settings_are_yaml_scalars():
@@ -40,3 +41,26 @@ def test_a_setting_that_is_given_twice_is_refused(settings, pairs):
 
 def test_what_was_not_given_is_left_to_the_settings():
     assert given(seed=0, workers=None, cache='no') == {'seed': 0, 'cache': 'no'}
+
+
+@pytest.mark.parametrize('text', ['640,320', '0x32', 'abc', '-64', '0', '64x'])
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['predict', 'no-such-model', 'a.jpg', '--image-size'],
+        ['val', 'no-such-model', '--data', 'data.yaml', '--image-size'],
+        ['export', 'no-such-model', 'a.onnx', '--image-size'],
+        ['train', '--data', 'data.yaml', '--image-size'],
+        ['benchmark', 'no-such-model', '--size'],
+    ],
+    ids=lambda command: command[0],
+)
+def test_what_is_no_image_size_is_told_before_anything_else(command, text):
+    result = run(*command, text, ok=False)
+    assert result.exit_code == 2
+    assert 'expected a side such as 320, or HEIGHTxWIDTH such as 320x640, of 32 to 8192' in result.output
+    assert f'size {text!r}' in result.output
+
+
+def test_a_size_of_two_sides_is_height_and_width():
+    assert given(image_size=_read_size('320x640')) == {'image_size': (320, 640)}

@@ -6,7 +6,7 @@ from mbv3zoo.benchmark.run import benchmark
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.prediction.predict import iter_predict
-from mbv3zoo.utils.sizes import images_per_batch, parse_image_size, whole_number
+from mbv3zoo.utils.sizes import images_per_batch, parse_image_size, parse_size, whole_number
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,15 @@ def test_every_call_refuses_a_size_before_it_does_anything(detector, tmp_path, m
         ASKING[call](detector, size)
     assert 'expected a side, or (height, width), of 32 to 8192 pixels' in str(error.value)
     assert '\n' not in str(error.value) and not list(tmp_path.iterdir())
+
+
+def test_a_size_as_text_is_a_side_or_height_x_width():
+    assert parse_size('320') == (320, 320) and parse_size('320x640') == parse_size('320X640') == (320, 640)
+
+
+@pytest.mark.parametrize(
+    'text', ['', 'x', '320x', '0', '-3', '1x2x3', '3.5', '640,320', '640 320', '0x32', 'abc', '8193', '31', '9' * 5000]
+)
+def test_what_is_no_size_is_refused_in_a_sentence(text):
+    with pytest.raises(ValueError, match='^size .*: expected a side such as 320, or HEIGHTxWIDTH such as 320x640, of'):
+        parse_size(text)

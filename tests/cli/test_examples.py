@@ -1,0 +1,50 @@
+"""The `--help` of every command, as a newcomer reads it in a terminal of 80 columns."""
+
+import re
+import shlex
+
+import pytest
+import typer
+from program import run
+
+from mbv3zoo.cli import options
+from mbv3zoo.cli.described import group_of
+from mbv3zoo.cli.examples import EXAMPLES
+from mbv3zoo.cli.main import app
+
+PROGRAM = typer.main.get_command(app)
+GROUPS = {value for name, value in vars(options).items() if name.isupper() and isinstance(value, str)}
+# Groups of one command.
+GROUPS |= {'Arguments', 'Scenes', 'Timing'}
+
+
+@pytest.mark.parametrize('name', PROGRAM.commands)
+def test_help_fits_80_columns_and_ends_with_an_example(monkeypatch, name):
+    monkeypatch.setenv('COLUMNS', '80')
+    lines = run(name, '--help').output.splitlines()
+    assert max(map(len, lines)) <= 80
+    examples = lines[lines.index('Examples:') + 1 :]
+    assert [line.strip() for line in examples] == EXAMPLES[name].splitlines()
+    # Sections of a plain text, with no frames around them.
+    assert {line[:-1] for line in lines if re.fullmatch(r'[A-Z][a-z]+:', line)} - {'Examples'} <= GROUPS
+    assert not re.search(r'by default|\(default|\[default: \(|list\[', '\n'.join(lines))
+
+
+@pytest.mark.parametrize('name', PROGRAM.commands)
+def test_every_option_has_a_group_and_says_what_it_does_and_its_default(monkeypatch, name):
+    monkeypatch.setenv('COLUMNS', '80')
+    command = PROGRAM.commands[name]
+    context = command.make_context(name, [], resilient_parsing=True)
+    command.format_options(context, context.make_formatter())
+    for option in command.params:
+        assert option.help and group_of(option) in GROUPS, option.name
+        _, text = option.get_help_record(context)
+        is_switch = getattr(option, 'is_flag', False) and not option.secondary_opts
+        assert is_switch or '[required]' in text or 'default: ' in text or option.name == 'data', option.name
+
+
+@pytest.mark.parametrize('line', [line for lines in EXAMPLES.values() for line in lines.splitlines()])
+def test_every_example_is_a_command_that_parses(line):
+    program, name, *arguments = shlex.split(line)
+    assert program == 'mbv3zoo' and line in EXAMPLES[name]
+    PROGRAM.commands[name].make_context(name, arguments)
