@@ -40,7 +40,9 @@ def export(
             help='IoU above which the box with the lower score is dropped, with --nms.', rich_help_panel=DETECTIONS
         ),
     ] = PREDICTION.iou_thresh,
-    precision: Annotated[str, typer.Option(help='float32, float16 or int8.', rich_help_panel=FORMAT)] = 'float32',
+    precision: Annotated[
+        str, typer.Option(help='float32, float16 (half the size) or int8.', rich_help_panel=FORMAT)
+    ] = 'float32',
     calibration: Annotated[
         str | None,
         typer.Option(help='Dataset or folder of images for int8.', show_default='none', rich_help_panel=FORMAT),

@@ -34,9 +34,9 @@ def write(graph: DeployedNetwork, path: Path) -> None:
             model = coremltools.convert(
                 traced,
                 inputs=[coremltools.TensorType('images', shape=tuple(graph.example().shape), dtype=np.float32)],
-                outputs=[coremltools.TensorType(name) for name in graph.output_names()],
+                outputs=[coremltools.TensorType(name, dtype=np.float32) for name in graph.output_names()],
                 convert_to='mlprogram',
-                compute_precision=coremltools.precision.FLOAT32,
+                compute_precision=getattr(coremltools.precision, graph.info.precision.upper()),
             )
     except (NotImplementedError, RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(

@@ -59,7 +59,7 @@ def export(
         nms: Decode and run NMS inside the graph (ONNX, OpenVINO, torch.export, TorchScript).
         score_thresh, iou_thresh, max_detections: The thresholds inside the graph, with `nms`; see
             `mbv3zoo.models.postprocess.thresholds.Thresholds`.
-        precision: 'float32'; 'float16' to store OpenVINO's weights in half precision; 'int8' for ONNX and OpenVINO.
+        precision: 'float32'; 'float16', which halves the file; 'int8' for ONNX and OpenVINO.
         calibration: For int8: a dataset as in `mbv3zoo.load_dataset` (its `split` is taken where there is no 'train'),
             or a folder of images. A few hundred are used.
         data: A labelled dataset to measure AP on, of the detector and of the file.

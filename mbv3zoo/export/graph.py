@@ -71,13 +71,35 @@ class DeployedNetwork(nn.Module):
         # Normalises 0..255 in one step: the difference first, so that zero padding inside the network means the mean.
         self.register_buffer('mean', detector.mean * 255)
         self.register_buffer('scale', 1 / (detector.std * 255))
-        stem = first_convolution(self.backbone, detector.mean.new_zeros(1, info.in_chans, *info.image_size))
+        stem = None
+        # In float16 the product would be too small for its normal numbers, which ncnn then takes for 0.
+        if info.precision != 'float16':
+            stem = first_convolution(self.backbone, detector.mean.new_zeros(1, info.in_chans, *info.image_size))
         self.scale_in_stem = stem is not None
         if stem is not None:
             with torch.no_grad():
                 stem.weight.mul_(self.scale)
+        self.half_precision = False
         self.eval()
         _check_same(self._maps(noise * 255), expected)
+
+    def to_half(self) -> DeployedNetwork:
+        """The network in float16, in place: pixels, their normalisation, logits, decoding and NMS stay in float32.
+
+        Raises:
+            ValueError: A weight is too large for float16.
+        """
+        largest = torch.finfo(torch.float16).max
+        for name, weight in self.named_parameters():
+            if weight.abs().max() > largest:
+                raise ValueError(
+                    f'{name} has weights up to {weight.abs().max():.3g}, and the largest number of float16 is '
+                    f'{largest:g}; export in float32'
+                )
+        for part in (self.backbone, self.neck, self.convs):
+            part.half()
+        self.half_precision = True
+        return self
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...] | torch.Tensor:
         """uint8 or float [B, C, H, W] in 0..255 -> raw maps or detections, see `info.outputs`."""
@@ -102,7 +124,10 @@ class DeployedNetwork(nn.Module):
         x = images.to(self.mean.dtype) - self.mean
         if not self.scale_in_stem:
             x = x * self.scale
-        return tuple(conv(level) for conv, level in zip(self.convs, self.neck(self.backbone(x)), strict=True))
+        if self.half_precision:
+            x = x.half()
+        maps = tuple(conv(level) for conv, level in zip(self.convs, self.neck(self.backbone(x)), strict=True))
+        return tuple(x.float() for x in maps) if self.half_precision else maps
 
     def _keep(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Decoding and NMS inside the graph, as in `postprocess`: [N, 7] image index, box, score, label."""

@@ -16,7 +16,7 @@ from mbv3zoo.utils.disk import naming_file, temporary_folder
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
-    """Writes a graph as `<name>.ncnn.param` and `<name>.ncnn.bin`, in float32.
+    """Writes a graph as `<name>.ncnn.param` and `<name>.ncnn.bin`, the weights in float32 or float16.
 
     Args:
         graph: The graph.
@@ -31,7 +31,8 @@ def write(graph: DeployedNetwork, path: Path) -> None:
         with tracing():
             traced.write_bytes(saved_graph(torch.jit.trace(graph, example)))
         # pnnx writes a dozen files into its working folder.
-        command = [pnnx.EXEC_PATH, traced.name, f'inputshape={str(list(example.shape)).replace(" ", "")}f32', 'fp16=0']
+        shape, half = str(list(example.shape)).replace(' ', ''), int(graph.info.precision == 'float16')
+        command = [pnnx.EXEC_PATH, traced.name, f'inputshape={shape}f32', f'fp16={half}']
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         made = [folder / f'graph.ncnn.{end}' for end in ('param', 'bin')]
         if done.returncode or not all(file.is_file() for file in made):

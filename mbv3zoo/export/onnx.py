@@ -19,12 +19,20 @@ from mbv3zoo.utils.quiet import without_log, without_warnings
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
-    """Writes a graph as one .onnx file, with its record in the metadata.
+    """Writes a graph as one .onnx file, with its record in the metadata; where that says float16, computed in it.
 
     Args:
         graph: The graph.
         path: The file.
+
+    Raises:
+        ValueError: A weight is too large for float16.
     """
+    onnx.save(make_model(graph.to_half() if graph.info.precision == 'float16' else graph), path)
+
+
+def make_model(graph: DeployedNetwork) -> onnx.ModelProto:
+    """A graph in ONNX, in the type that it has, with its record in the metadata."""
     # Without its messages about its versions and about what it takes for mistakes.
     with tracing(), without_log('torch.onnx'), without_warnings(), one_operator():
         program = torch.onnx.export(
@@ -45,7 +53,7 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     _pool_globally(model)
     model.metadata_props.append(onnx.StringStringEntryProto(key=METADATA_KEY, value=graph.info.model_dump_json()))
     onnx.checker.check_model(model)
-    onnx.save(model, path)
+    return model
 
 
 def _non_max_suppression(boxes: Any, scores: Any, iou_thresh: float, most: int) -> Any:

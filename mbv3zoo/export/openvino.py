@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import openvino
 
-from mbv3zoo.export import onnx
 from mbv3zoo.export.graph import DeployedNetwork
+from mbv3zoo.export.onnx import make_model
 from mbv3zoo.runtimes.export_info import METADATA_KEY, ExportInfo
 from mbv3zoo.runtimes.openvino import WEIGHTS_KEY, shared_core
 from mbv3zoo.runtimes.parts import digest_of
@@ -23,7 +24,7 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     """
     with temporary_folder() as folder:
         source = folder / 'model.onnx'
-        onnx.write(graph, source)
+        onnx.save(make_model(graph), source)
         model = shared_core().read_model(source)
         for node in model.get_ops():
             if node.get_type_name() == 'TopK':

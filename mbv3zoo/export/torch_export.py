@@ -18,7 +18,12 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     Args:
         graph: The graph.
         path: The file.
+
+    Raises:
+        ValueError: A weight is too large for float16.
     """
+    if graph.info.precision == 'float16':
+        graph.to_half()
     with tracing():
         program = torch.export.export(graph, (graph.example(),), dynamic_shapes=graph.dynamic_shapes())
         # Where torch writes the file itself, a full disk ends the whole process.

@@ -18,7 +18,12 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     Args:
         graph: The graph.
         path: The file.
+
+    Raises:
+        ValueError: A weight is too large for float16.
     """
+    if graph.info.precision == 'float16':
+        graph.to_half()
     with tracing():
         traced = torch.jit.freeze(torch.jit.trace(graph, graph.example()))
         data = saved_graph(traced, {METADATA_KEY: graph.info.model_dump_json()})

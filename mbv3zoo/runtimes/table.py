@@ -87,7 +87,7 @@ _FORMATS = (
         runtimes=(_ONNX_RUNTIME, _OPENVINO),
         packages=('onnx', 'onnxscript'),
         int8_packages=('onnxruntime',),
-        precisions=('float32', 'int8'),
+        precisions=('float32', 'float16', 'int8'),
         dynamic=True,
         nms=True,
         live_dtype='uint8',
@@ -105,8 +105,21 @@ _FORMATS = (
         # The same numbers as from uint8, in the type that OpenVINO computes with.
         live_dtype='float32',
     ),
-    Format(name='torchscript', suffix='.torchscript', runtimes=(Runtime('torchscript', 'torch'),), nms=True),
-    Format(name='torch_export', suffix='.pt2', runtimes=(Runtime('torch_export', 'torch'),), dynamic=True, nms=True),
+    Format(
+        name='torchscript',
+        suffix='.torchscript',
+        runtimes=(Runtime('torchscript', 'torch'),),
+        precisions=('float32', 'float16'),
+        nms=True,
+    ),
+    Format(
+        name='torch_export',
+        suffix='.pt2',
+        runtimes=(Runtime('torch_export', 'torch'),),
+        precisions=('float32', 'float16'),
+        dynamic=True,
+        nms=True,
+    ),
     # Runtimes for phones take one image per call, and floats only.
     Format(
         name='ncnn',
@@ -114,6 +127,7 @@ _FORMATS = (
         weights='.ncnn.bin',
         runtimes=(Runtime('ncnn', 'ncnn'),),
         packages=('ncnn', 'pnnx'),
+        precisions=('float32', 'float16'),
         batches=False,
         input_dtype='float32',
     ),
@@ -122,6 +136,7 @@ _FORMATS = (
         suffix='.mlpackage',
         runtimes=(Runtime('coreml', 'coremltools'),),
         packages=('coremltools',),
+        precisions=('float32', 'float16'),
         batches=False,
         input_dtype='float32',
     ),

@@ -7,6 +7,7 @@ from exported_files import MODEL, RUNNABLE, SCENE, SIZE, needs
 
 import mbv3zoo
 from mbv3zoo.export.certificate import read_certificate
+from mbv3zoo.runtimes.parts import parts
 from mbv3zoo.runtimes.table import FORMATS
 
 
@@ -15,10 +16,10 @@ def detector():
     return mbv3zoo.Detector.from_pretrained(MODEL)
 
 
-def same(found, expected, atol=0.02):
+def same(found, expected, atol=0.02, scores=1e-3):
     assert found.names == expected.names and found.image_size == expected.image_size
     assert np.allclose(np.asarray(found.boxes), np.asarray(expected.boxes), atol=atol)
-    assert np.allclose(np.asarray(found.scores), np.asarray(expected.scores), atol=1e-3)
+    assert np.allclose(np.asarray(found.scores), np.asarray(expected.scores), atol=scores)
 
 
 @pytest.mark.parametrize('name', RUNNABLE)
@@ -46,6 +47,49 @@ def test_the_file_says_what_it_is(name, exported, detector):
     assert info.image_size == SIZE and info.strides == (8, 16, 32) and info.outputs == 'maps'
     assert (info.letterbox.resize, info.letterbox.pad_value) == ('bilinear-antialias', 114)
     assert info.licenses == detector.config.licenses
+
+
+def check_half(name, exported, detector, folder, **options):
+    full = exported(name)
+    path = detector.export(folder / full.name, image_size=SIZE, precision='float16', **options)
+    weights = [parts(file)[FORMATS[name].weights or FORMATS[name].suffix] for file in (path, full)]
+    small, large = (file.stat().st_size for file in weights)
+    assert small < 0.6 * large
+    opened = mbv3zoo.load(path)
+    assert opened.info.precision == read_certificate(path).info.precision == 'float16'
+    expected = detector.predict(SCENE, image_size=SIZE, score_thresh=0.05)
+    same(opened.predict(SCENE, score_thresh=0.05), expected, 0.5, 5e-3)
+    return path, expected
+
+
+def test_half_precision_in_onnx(exported, detector, tmp_path):
+    import onnx
+    from onnx import TensorProto
+
+    path, expected = check_half('onnx', exported, detector, tmp_path)
+    graph = onnx.load(path).graph
+    # Consumers give bytes and get float32, as from a file in float32.
+    assert graph.input[0].type.tensor_type.elem_type == TensorProto.UINT8
+    assert {output.type.tensor_type.elem_type for output in graph.output} == {TensorProto.FLOAT}
+    large = [tensor for tensor in graph.initializer if np.prod(tensor.dims) > 1000]
+    assert large and {tensor.data_type for tensor in large} == {TensorProto.FLOAT16}
+    needs('openvino')
+    same(mbv3zoo.load(path, runtime='openvino').predict(SCENE, score_thresh=0.05), expected, 0.5, 5e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['ncnn', 'openvino', 'torchscript', 'torch_export'])
+def test_half_precision(name, exported, detector, tmp_path):
+    check_half(name, exported, detector, tmp_path)
+
+
+def test_weights_too_large_for_half_precision_are_named(tmp_path):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2)
+    with torch.no_grad():
+        detector.head.convs[0].weight.view(-1)[0] = 7e4
+    with pytest.raises(ValueError, match='^convs.0.weight has weights up to 7e.04, .* float16 is 65504; export in'):
+        detector.export(tmp_path / 'm.torchscript', image_size=64, precision='float16')
+    assert list(tmp_path.iterdir()) == []
 
 
 def check_dynamic(detector, path):
