@@ -73,7 +73,7 @@ def benchmark(
     plan = make_plan(names, runtimes, [parse_image_size(size, 'size') for size in sizes], batches)
     _check_installed(plan)
     rows = []
-    with bar(plan, 'benchmark', show_progress) as groups:
+    with bar(plan, 'benchmark', show_progress, 'groups') as groups:
         for group in groups:
             groups.set_postfix_str(group.runtime)
             measured = _time(group, names[0], rounds, seconds, threads, device)

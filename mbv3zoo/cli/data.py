@@ -47,6 +47,6 @@ def synth(
         backgrounds=backgrounds,
     )
     config = SyntheticConfig.parse(with_set(settings, set_), 'synth')
-    with bar(config.train + config.val + config.shift, 'scenes') as progress:
+    with bar(config.train + config.val + config.shift, 'synth', things='scenes') as progress:
         counts = synthesize(out, config, lambda done: progress.update(done - progress.n))
     typer.echo(f'{out}: {", ".join(f"{value} {key}" for key, value in counts.items())}')

@@ -70,7 +70,7 @@ def val(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
         )
         labelled = load_split(data, split, images, max_pixels)
-        with bar(len(labelled), 'evaluate') as progress:
+        with bar(len(labelled), 'evaluate', things='images') as progress:
             evaluation = run_evaluation(
                 detector,
                 labelled,

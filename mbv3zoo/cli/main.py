@@ -15,7 +15,7 @@ from mbv3zoo.cli.examples import EXAMPLES
 from mbv3zoo.cli.export import export
 from mbv3zoo.cli.hub import pull, push
 from mbv3zoo.cli.models import info, list_
-from mbv3zoo.cli.output import make_printable, show_log
+from mbv3zoo.cli.output import make_printable, quiet_libraries, show_log
 from mbv3zoo.cli.prediction import predict
 from mbv3zoo.cli.streams import drop_unwritten, guard_streams
 from mbv3zoo.cli.training import TrainCommand, train
@@ -44,6 +44,7 @@ def main() -> None:
     guard_streams()
     make_printable()
     show_log()
+    quiet_libraries()
     try:
         app()
     except (ValueError, OSError, ImportError, TrainingStopped, PredictionStopped) as error:

@@ -53,12 +53,34 @@ def show_log() -> None:
     """Sends the package's log to the terminal, and shows warnings like it."""
     warnings.formatwarning = _warning_line
     # Our own messages only: huggingface_hub prints its own already.
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(logging.Formatter('%(levelname)s %(message)s'))
     logger = logging.getLogger('mbv3zoo')
     logger.addHandler(handler)
     # Log fitted anchors; only rank 0 logs.
     logger.setLevel(logging.INFO if is_first_process() else logging.ERROR)
+
+
+class _Handler(logging.StreamHandler):
+    """Writes lines above a progress bar, where one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if 'tqdm' not in sys.modules:
+            return super().emit(record)
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=self.stream):
+            super().emit(record)
+
+
+def quiet_libraries() -> None:
+    """Where the output is a log, bars of other libraries are not drawn; a few take no notice, and do so once a minute.
+
+    Before tqdm is imported, which reads this when it is.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        os.environ.setdefault('TQDM_DISABLE', '1')
+        os.environ.setdefault('TQDM_MININTERVAL', '60')
 
 
 def _warning_line(message: Warning | str, *_: object, **__: object) -> str:

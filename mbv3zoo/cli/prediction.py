@@ -85,7 +85,7 @@ def predict(
 
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
-    options |= {'draw': draw, 'progress': sys.stderr.isatty()}
+    options |= {'draw': draw, 'progress': sys.stderr.isatty() or is_video(source)}
     of_video = given(stride=stride, max_frames=max_frames)
     video = is_video(source)
     if of_video and not video:

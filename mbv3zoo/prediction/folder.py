@@ -67,7 +67,7 @@ def write_predictions(
     with (
         RowsFile(out / _NAME) as rows,
         ThreadPoolExecutor(1, 'mbv3zoo-draw') as pool,
-        bar(len(items), 'pictures', show=progress) as shown,
+        bar(len(items), 'predict', progress, 'images') as shown,
     ):
         results = _Results(rows, Drawings(out, pool, pixel_limit(settings.get('max_pixels'))) if draw else None)
         try:

@@ -113,7 +113,7 @@ def write_video_predictions(
         closing(found),
         _Lines(out / 'predictions.jsonl') as lines,
         VideoWriter(out / 'video.mp4', size, pixel_aspect) if draw else nullcontext() as video,
-        bar(frame_count(source, stride, max_frames), 'frames', show=progress) as shown,
+        bar(frame_count(source, stride, max_frames), 'video', progress, 'frames') as shown,
     ):
         try:
             for frame, detections in chain([first], found):

@@ -76,7 +76,8 @@ class Learner:
         self.samples.set_epoch(epoch)
         self.model.train()
         sums, update = torch.zeros(3, device=self.accelerator.device), epoch * self.updates_per_epoch
-        progress = bar(len(self.loader), f'epoch {epoch + 1}/{self.config.epochs}', self.accelerator.is_main_process)
+        name, first = f'epoch {epoch + 1}/{self.config.epochs}', self.accelerator.is_main_process
+        progress = bar(len(self.loader), name, first, 'batches')
         with progress:
             for count, (images, targets) in enumerate(self._batches(), start=1):
                 update += (count - 1) % self.config.accumulate == 0

@@ -158,7 +158,7 @@ class Trainer:
 
     def _evaluate(self, detector: Detector) -> Evaluation:
         assert self.val_set
-        with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process) as progress:
+        with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process, 'images') as progress:
             return evaluate_together(
                 self.accelerator,
                 detector,
