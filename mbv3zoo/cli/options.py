@@ -29,10 +29,9 @@ def _read_size(text: str) -> Any:
         raise typer.BadParameter(str(error)) from error
 
 
-Model = Annotated[str, typer.Argument(help='Packaged name, saved folder, or Hub repository organisation/name.')]
-AnyModel = Annotated[
-    str, typer.Argument(help='Packaged name, saved folder, Hub repository, or an exported file such as model.onnx.')
-]
+_SAVED = 'Packaged name, saved folder, training run (its best weights), Hub repository organisation/name'
+Model = Annotated[str, typer.Argument(help=f'{_SAVED}.')]
+AnyModel = Annotated[str, typer.Argument(help=f'{_SAVED}, or an exported file such as model.onnx.')]
 DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO), or hub:org/name.'
 Data = Annotated[str, typer.Option(help=DATA_HELP, rich_help_panel=DATA)]
 SIZE_HELP = f'Input size in pixels: a side, or HEIGHTxWIDTH such as 320x640; {LEAST_SIDE} to {MOST_SIDE}.'

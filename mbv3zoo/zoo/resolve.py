@@ -16,6 +16,7 @@ from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.folders import claimed_folder
 from mbv3zoo.zoo.configs import is_config_file
 from mbv3zoo.zoo.registry import detector_names, find_weights, known_weights
+from mbv3zoo.zoo.runs import detector_folder, newest_run
 from mbv3zoo.zoo.saved import FolderSource, HubSource, SavedSource
 from mbv3zoo.zoo.source import TIMM_PREFIXES, Source
 from mbv3zoo.zoo.timm_names import is_timm_name
@@ -29,7 +30,7 @@ def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -
         **options: How files are fetched from the Hub; see `mbv3zoo.hub.PullOptions`.
 
     Raises:
-        ValueError: The name has an unknown tag, or is a checkpoint of YOLOv5's.
+        ValueError: The name has an unknown tag, is a checkpoint of YOLOv5's, or a training run without best weights.
         TypeError: There is no such option.
     """
     known = PullOptions.__annotations__
@@ -51,9 +52,14 @@ def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -
     if weights is not None:
         return HubSource(text, options, weights)
     # A folder that happens to be called like a model does not stand in its way; './name' is the folder.
-    if os.path.isdir(text) and not (text in detector_names() or is_timm_name(text)):
-        return FolderSource(name, options, Path(text))
+    if os.path.exists(text) and not (text in detector_names() or is_timm_name(text)):
+        place = detector_folder(Path(text))
+        if place.is_dir():
+            return FolderSource(name, options, place, is_path=True)
     is_repository = isinstance(name, str) and text.count('/') == 1 and ':' not in text and not is_config_file(text)
+    folder = os.path.dirname(text)
+    if folder and not os.path.exists(text) and not is_config_file(name) and (newest := newest_run(Path(folder))):
+        raise ValueError(f'there is no folder {text!r}; the newest training run beside it is {newest}')
     if text.endswith('.pt') and (os.path.isfile(text) or not is_repository):
         raise ValueError(f'{text}: a YOLOv5 checkpoint is converted first: mbv3zoo convert {text} FOLDER')
     return HubSource(name, options, text) if is_repository else _config_source(name, options)

@@ -154,15 +154,21 @@ class SavedSource(Source):
 
 
 class FolderSource(SavedSource):
-    """A saved detector in a folder on this disk, or inside the package."""
+    """A saved detector in a folder on this disk, or inside the package.
+
+    Args:
+        name, options: As for `Source`.
+        folder: The folder; of a training run it is the one of its best weights.
+        is_path: Whether the name is a path, not that of packaged weights.
+    """
 
     advice = 'Save the detector again, or copy the file again from where it is whole.'
     accept = ACCEPT
 
-    def __init__(self, name: str | Path, options: hub.PullOptions, folder: Path) -> None:
+    def __init__(self, name: str | Path, options: hub.PullOptions, folder: Path, is_path: bool = False) -> None:
         super().__init__(name, options)
         self.folder, self.place = folder, str(folder)
-        self.path = folder if folder == Path(name) else None
+        self.path = folder if is_path else None
 
     @property
     def files(self) -> dict[str, Path]:
