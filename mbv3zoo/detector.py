@@ -68,6 +68,7 @@ class Detector(DetectorNetwork):
         iou_thresh: float | None = None,
         max_detections: int | None = None,
         classes: str | int | Iterable[str | int] | None = None,
+        agnostic_nms: bool = False,
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
         max_pixels: int | None = None,
@@ -84,6 +85,7 @@ class Detector(DetectorNetwork):
             iou_thresh: Of two boxes of one class whose IoU is above it, the one with the higher score is kept, 0..1.
             max_detections: Most detections per image.
             classes: Names or indices of the classes to find, or one of them; by default all.
+            agnostic_nms: Whether boxes of different classes suppress each other too, so that an object has one box.
             batch_size: Images per call of the network, 1..65536; fewer where they would have more than 8192 x 8192
                 pixels in all, which makes no difference to what is found.
             image_size: Side, or (height, width), in pixels that images are letterboxed to, 32..8192; by default the
@@ -125,6 +127,7 @@ class Detector(DetectorNetwork):
             iou_thresh=iou_thresh,
             max_detections=max_detections,
             classes=classes,
+            agnostic_nms=agnostic_nms,
             batch_size=batch_size,
             image_size=image_size,
             max_pixels=max_pixels,

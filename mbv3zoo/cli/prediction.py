@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +55,28 @@ def predict(
             rich_help_panel=DETECTIONS,
         ),
     ] = None,
+    max_detections: Annotated[
+        int | None,
+        typer.Option(
+            help='Most objects per image.', show_default=str(PREDICTION.max_detections), rich_help_panel=DETECTIONS
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            help='Find only these: a name or an index, or several as cat,dog; may be repeated.',
+            show_default='all',
+            rich_help_panel=DETECTIONS,
+        ),
+    ] = None,
+    agnostic_nms: Annotated[
+        bool,
+        typer.Option(
+            '--agnostic-nms',
+            help='Let boxes of different classes suppress each other.',
+            rich_help_panel=DETECTIONS,
+        ),
+    ] = False,
     image_size: ImageSize = None,
     batch_size: Annotated[
         int | None,
@@ -67,6 +90,21 @@ def predict(
     draw: Annotated[
         bool, typer.Option(help='Also write each image, or the video, with its boxes.', rich_help_panel=OUTPUT)
     ] = True,
+    save_txt: Annotated[
+        bool,
+        typer.Option(
+            '--save-txt',
+            help='Also write labels/IMAGE.txt as YOLO has them, and data.yaml.',
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    save_conf: Annotated[
+        bool, typer.Option('--save-conf', help='With the scores in --save-txt.', rich_help_panel=OUTPUT)
+    ] = False,
+    save_crop: Annotated[
+        bool,
+        typer.Option('--save-crop', help='Also write each object as crops/CLASS/IMAGE_N.jpg.', rich_help_panel=OUTPUT),
+    ] = False,
     stride: Annotated[
         int | None,
         typer.Option(
@@ -81,16 +119,26 @@ def predict(
     ] = None,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
-    from mbv3zoo.prediction.video_source import check_installed, is_video
+    from mbv3zoo.detections.classes import split_classes
+    from mbv3zoo.prediction.engine import as_engine
+    from mbv3zoo.prediction.video_source import check_installed, is_video, named
 
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
+    options |= given(max_detections=max_detections, agnostic_nms=agnostic_nms or None)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
     options |= {'draw': draw, 'progress': sys.stderr.isatty() or is_video(source)}
     of_video = given(stride=stride, max_frames=max_frames)
     video = is_video(source)
     if of_video and not video:
-        names = ', '.join(f'--{name.replace("_", "-")}' for name in of_video)
-        raise ValueError(f'{names}: for videos, cameras and streams only, and {source} is read as images')
+        raise ValueError(f'{_options(of_video)}: for videos, cameras and streams only, and {source} is read as images')
+    of_images = {name: True for name, value in (('save_txt', save_txt), ('save_crop', save_crop)) if value}
+    if of_images and video:
+        raise ValueError(
+            f'{_options(of_images)}: for images only, and {named(source)} is read as a video, whose boxes are all in '
+            'predictions.jsonl'
+        )
+    if save_conf and not save_txt:
+        raise ValueError('--save-conf adds the scores to the files of --save-txt; give both')
     if video:
         # Before the detector is fetched and opened.
         check_installed(source, draw)
@@ -98,6 +146,8 @@ def predict(
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
         )
+        if classes:
+            options['classes'] = split_classes(classes, as_engine(detector).info.class_names)
         if video:
             from mbv3zoo.prediction.video import write_video_predictions
 
@@ -105,5 +155,9 @@ def predict(
         else:
             from mbv3zoo.prediction.folder import write_predictions
 
-            lines = write_predictions(detector, source, folder, **options)
+            lines = write_predictions(detector, source, folder, save_conf=save_conf, **of_images, **options)
         tell_lines(lines)
+
+
+def _options(names: Iterable[str]) -> str:
+    return ', '.join(f'--{name.replace("_", "-")}' for name in names)

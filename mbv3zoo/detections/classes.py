@@ -26,3 +26,19 @@ def class_indices(classes: str | int | Iterable[str | int], class_names: Sequenc
             raise ValueError(f'unknown class {given!r}; {hint}')
         indices += own
     return indices
+
+
+def split_classes(texts: Iterable[str], class_names: Sequence[str]) -> list[str | int]:
+    """Classes as they are typed: a name, an index, or several of them with commas between.
+
+    A text that is a class's whole name means that class, whatever is in it.
+
+    Example:
+        >>> split_classes(['cat,2', 'knife, fork', '7'], ['cat', 'dog', 'bird', 'knife, fork', '7'])
+        ['cat', 2, 'knife, fork', '7']
+    """
+    found: list[str | int] = []
+    for text in texts:
+        parts = [text] if text in class_names else [part.strip() for part in text.split(',')]
+        found += [int(part) if part not in class_names and part.isdecimal() else part for part in parts]
+    return found

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.sources import expand_source
+from mbv3zoo.prediction.crops import Crops
 from mbv3zoo.prediction.drawings import Drawings
-from mbv3zoo.prediction.engine import Engine
+from mbv3zoo.prediction.engine import Engine, as_engine
 from mbv3zoo.prediction.failures import PredictionStopped, reason, stopped
+from mbv3zoo.prediction.label_files import LabelFiles
 from mbv3zoo.prediction.predict import PredictOptions, iter_predict
 from mbv3zoo.prediction.rows_file import RowsFile
 from mbv3zoo.utils.disk import make_folder
@@ -35,6 +37,9 @@ def write_predictions(
     out: str | Path,
     *,
     draw: bool = True,
+    save_txt: bool = False,
+    save_conf: bool = False,
+    save_crop: bool = False,
     progress: bool = False,
     **settings: Unpack[PredictOptions],
 ) -> Iterator[str]:
@@ -48,6 +53,11 @@ def write_predictions(
         out: Folder for the results; must not exist yet, or be empty.
         draw: Whether to write images with boxes, which takes longer than the prediction: as JPEG, and as PNG where a
             side is over 65500 pixels. Their rows have the name of the file as `drawn`.
+        save_txt: Whether to write `labels/<image>.txt`, YOLO's lines of each image that can be read, with `data.yaml`;
+            see `mbv3zoo.prediction.label_files`. Rows have the file as `labels`.
+        save_conf: Whether those lines end with the score.
+        save_crop: Whether to write each object as `crops/<class>/<image>_<n>.jpg`; see `mbv3zoo.prediction.crops`. Rows
+            have the files as `crops`, one per object, or `crop_error`.
         progress: Whether to show a progress bar.
 
     Yields:
@@ -61,6 +71,8 @@ def write_predictions(
     """
     out = Path(out)
     check_new_folder(out)
+    if save_conf and not save_txt:
+        raise ValueError('save_conf adds the scores to the files of save_txt; ask for both')
     items, _ = expand_source(source)
     found = iter_predict(detector, source, **settings)
     make_folder(out)
@@ -69,7 +81,13 @@ def write_predictions(
         ThreadPoolExecutor(1, 'mbv3zoo-draw') as pool,
         bar(len(items), 'predict', progress, 'images') as shown,
     ):
-        results = _Results(rows, Drawings(out, pool, pixel_limit(settings.get('max_pixels'))) if draw else None)
+        names, most = as_engine(detector).info.class_names, pixel_limit(settings.get('max_pixels'))
+        results = _Results(
+            rows,
+            Drawings(out, pool, most) if draw else None,
+            Crops(out, names, pool, most) if save_crop else None,
+            LabelFiles(out, names, save_conf) if save_txt else None,
+        )
         try:
             for detections, item in zip(found, items, strict=True):
                 results.wait_for(detections, item)
@@ -94,39 +112,46 @@ class _Waiting(NamedTuple):
     number: int
     detections: Detections
     drawing: Future[str] | None
+    crops: Future[list[str]] | None
 
 
 class _Results:
-    """The images that were predicted, in order; a row is written when its drawing is."""
+    """The images that were predicted, in order; a row is written when its drawing and its crops are."""
 
-    def __init__(self, rows: RowsFile, drawings: Drawings | None) -> None:
-        self.rows, self.drawings = rows, drawings
+    def __init__(
+        self, rows: RowsFile, drawings: Drawings | None, crops: Crops | None = None, labels: LabelFiles | None = None
+    ) -> None:
+        self.rows, self.drawings, self.crops, self.labels = rows, drawings, crops, labels
         self.waiting: deque[_Waiting] = deque()
-        self.predicted = self.unread = self.undrawn = 0
+        self.predicted = self.unread = self.undrawn = self.uncut = 0
 
     def wait_for(self, detections: Detections, item: Any) -> None:
-        """Adds an image, and begins to draw it."""
-        drawing = self.drawings.submit(detections, item) if self.drawings and detections.error is None else None
-        self.waiting.append(_Waiting(self.predicted, detections, drawing))
+        """Adds an image, and begins to draw it and to cut it up."""
+        readable = detections.error is None
+        drawing = self.drawings.submit(detections, item) if self.drawings and readable else None
+        crops = self.crops.submit(detections, item) if self.crops and readable else None
+        self.waiting.append(_Waiting(self.predicted, detections, drawing, crops))
         self.predicted += 1
 
     def lines(self, most: int) -> Iterator[str]:
-        """Writes rows until at most so many images wait to be drawn; yields their lines."""
-        while len(self.waiting) > most or (self.waiting and self.drawings is None):
-            number, detections, drawing = self.waiting[0]
-            row, failure = detections.to_dict(), None
-            if drawing:
-                try:
-                    row['drawn'] = drawing.result()
-                except Exception as error:
-                    failure = row['draw_error'] = reason(error)
+        """Writes rows until at most so many images wait to be drawn or cut up; yields their lines."""
+        at_once = self.drawings is None and self.crops is None
+        while len(self.waiting) > most or (self.waiting and at_once):
+            number, detections, drawing, crops = self.waiting[0]
+            row = detections.to_dict()
+            undrawn = _add_result(row, 'drawn', 'draw_error', drawing)
+            uncut = _add_result(row, 'crops', 'crop_error', crops)
             if number == self.rows.count:  # else it was interrupted just after writing it
+                if self.labels and detections.error is None:
+                    row['labels'] = self.labels.add(detections)
                 self.rows.add(row)
                 self.unread += detections.error is not None
-                self.undrawn += failure is not None
+                self.undrawn += bool(undrawn)
+                self.uncut += bool(uncut)
             self.waiting.popleft()
             what = detections.error or _count_by_name(detections)
-            yield printable(f'{detections.path}: {what}{f"; not drawn: {failure}" if failure else ""}')
+            failures = [f'; not {done}: {why}' for done, why in (('drawn', undrawn), ('cropped', uncut)) if why]
+            yield printable(f'{detections.path}: {what}{"".join(failures)}')
 
     def keep(self) -> None:
         """Writes the rows that still wait, as far as that works."""
@@ -137,8 +162,18 @@ class _Results:
             return
 
     def failures(self) -> str:
-        unread = f', {self.unread} could not be read' if self.unread else ''
-        return unread + (f', {self.undrawn} could not be drawn' if self.undrawn else '')
+        counts = {'read': self.unread, 'drawn': self.undrawn, 'cropped': self.uncut}
+        return ''.join(f', {number} could not be {done}' for done, number in counts.items() if number)
+
+
+def _add_result(row: dict[str, Any], name: str, error_name: str, work: Future[Any] | None) -> str:
+    """Adds what became of a piece of work to a row; returns why it failed, '' if it did not."""
+    if work is not None:
+        try:
+            row[name] = work.result()
+        except Exception as error:
+            row[error_name] = reason(error)
+    return row.get(error_name, '')
 
 
 def _count_by_name(detections: Detections) -> str:

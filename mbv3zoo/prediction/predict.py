@@ -31,6 +31,7 @@ class FrameOptions(TypedDict, total=False):
     iou_thresh: float | None
     max_detections: int | None
     classes: str | int | Iterable[str | int] | None
+    agnostic_nms: bool
     image_size: int | tuple[int, int] | None
 
 
@@ -56,6 +57,7 @@ def predict(
     iou_thresh: float | None = None,
     max_detections: int | None = None,
     classes: str | int | Iterable[str | int] | None = None,
+    agnostic_nms: bool = False,
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
     max_pixels: int | None = None,
@@ -77,6 +79,8 @@ def predict(
             in place of these three.
         classes: names or indices of the classes to find, or one of them; all by default. Others are dropped before
             `max_detections` is applied.
+        agnostic_nms: whether boxes of different classes suppress each other too, so that an object has one box. An
+            exported graph with NMS inside keeps the classes apart, and refuses it.
         batch_size: images per batch, 1..65536; fewer run at once where they would have more than 8192 x 8192 pixels in
             all, or, with more than 128 classes, too many logits, which makes no difference to what is found.
         image_size: side, or (height, width), in pixels that images are letterboxed to, 32..8192; the detector's own by
@@ -93,7 +97,17 @@ def predict(
             images, a class is unknown (the nearest are named), or a setting is out of range.
     """
     engine = as_engine(detector)
-    settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size, max_pixels)
+    settings = _settings(
+        engine,
+        score_thresh,
+        iou_thresh,
+        max_detections,
+        classes,
+        agnostic_nms,
+        batch_size,
+        image_size,
+        max_pixels,
+    )
     items, is_single = expand_source(source)
     found = list(_run(engine, items, settings, raise_unreadable=is_single))
     return found[0] if is_single else found
@@ -107,6 +121,7 @@ def iter_predict(
     iou_thresh: float | None = None,
     max_detections: int | None = None,
     classes: str | int | Iterable[str | int] | None = None,
+    agnostic_nms: bool = False,
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
     max_pixels: int | None = None,
@@ -117,7 +132,17 @@ def iter_predict(
     immediately, before the first image is requested.
     """
     engine = as_engine(detector)
-    settings = _settings(engine, score_thresh, iou_thresh, max_detections, classes, batch_size, image_size, max_pixels)
+    settings = _settings(
+        engine,
+        score_thresh,
+        iou_thresh,
+        max_detections,
+        classes,
+        agnostic_nms,
+        batch_size,
+        image_size,
+        max_pixels,
+    )
     items, is_single = expand_source(source)
     return _run(engine, items, settings, raise_unreadable=is_single)
 
@@ -128,11 +153,14 @@ def _settings(
     iou_thresh: float | None,
     max_detections: int | None,
     classes: str | int | Iterable[str | int] | None,
+    agnostic_nms: bool,
     batch_size: int,
     image_size: int | tuple[int, int] | None,
     max_pixels: int | None,
 ) -> _Settings:
     given: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
+    if agnostic_nms:
+        given['class_agnostic'] = True
     if classes is not None:
         given['classes'] = tuple(class_indices(classes, engine.info.class_names))
     thresholds = replace(engine.thresholds, **{name: value for name, value in given.items() if value is not None})

@@ -83,6 +83,7 @@ class ExportedDetector:
         iou_thresh: float | None = None,
         max_detections: int | None = None,
         classes: str | int | Iterable[str | int] | None = None,
+        agnostic_nms: bool = False,
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
         max_pixels: int | None = None,
@@ -103,6 +104,7 @@ class ExportedDetector:
             iou_thresh=iou_thresh,
             max_detections=max_detections,
             classes=classes,
+            agnostic_nms=agnostic_nms,
             batch_size=batch_size,
             image_size=image_size,
             max_pixels=max_pixels,
@@ -116,6 +118,7 @@ class ExportedDetector:
         iou_thresh: float | None = None,
         max_detections: int | None = None,
         classes: str | int | Iterable[str | int] | None = None,
+        agnostic_nms: bool = False,
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
         max_pixels: int | None = None,
@@ -135,6 +138,7 @@ class ExportedDetector:
             iou_thresh=iou_thresh,
             max_detections=max_detections,
             classes=classes,
+            agnostic_nms=agnostic_nms,
             batch_size=batch_size,
             image_size=image_size,
             max_pixels=max_pixels,
@@ -216,8 +220,13 @@ class ExportedDetector:
 
     def _check_thresholds(self, asked: Thresholds) -> None:
         own = self.thresholds
+        if asked.class_agnostic:
+            raise ValueError(
+                'the exported graph has NMS inside, which keeps the classes apart; leave agnostic_nms out, or use a '
+                'file exported without nms'
+            )
         more = asked.score_thresh < own.score_thresh or asked.max_detections > own.max_detections
-        if more or asked.iou_thresh != own.iou_thresh or asked.multi_label or asked.class_agnostic:
+        if more or asked.iou_thresh != own.iou_thresh or asked.multi_label:
             raise ValueError(
                 f'the exported graph suppresses with score_thresh {own.score_thresh}, iou_thresh {own.iou_thresh} and '
                 f'max_detections {own.max_detections} inside, one class per box, given {asked}; leave them out, or use '

@@ -68,3 +68,39 @@ def test_a_stream_ends_after_so_many_frames(tmp_path):
     assert '3 frames' in lines and (tmp_path / 'out' / 'video.mp4').exists()
     rows = [json.loads(line) for line in (tmp_path / 'out' / 'predictions.jsonl').read_text().splitlines()]
     assert len(rows) == 3 and all(row['index'] % 2 == 0 and row['path'] == address for row in rows)
+
+
+def test_classes_labels_and_crops(tmp_path, scenes):
+    image, out = sorted((scenes / 'images' / 'val').iterdir())[0], tmp_path / 'out'
+    options = ['--score-thresh', 0.01, '--max-detections', 2, '--no-draw', '--agnostic-nms', '--out', out]
+    wanted = ['--classes', 'arrow,ball', '--classes', 'fish', '--classes', 7]
+    run('predict', 'mbv3_yolo_small.synth', image, *options, *wanted, '--save-txt', '--save-conf', '--save-crop')
+    (row,) = json.loads((out / 'predictions.json').read_text())
+    assert len(row['detections']) == 2 == len(row['crops'])
+    assert {one['name'] for one in row['detections']} <= {'arrow', 'ball', 'fish', 'gear'}
+    lines = (out / row['labels']).read_text().splitlines()
+    assert [int(line.split()[0]) for line in lines] == [one['label'] for one in row['detections']]
+    assert all(len(line.split()) == 6 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--classes', 'hart'], "unknown class 'hart'; did you mean heart"),
+        (['--classes', 'cat,99'], "unknown class 'cat'"),
+        (['--save-conf'], '--save-conf adds the scores to the files of --save-txt'),
+    ],
+)
+def test_options_that_mean_nothing_leave_no_folder(tmp_path, scenes, options, message):
+    out = tmp_path / 'out'
+    failed = run('predict', 'mbv3_yolo_small.synth', scenes / 'images' / 'val', *options, '--out', out, ok=False)
+    assert message in str(failed.exception) and not out.exists()
+
+
+def test_labels_and_crops_are_of_images_only(tmp_path):
+    pytest.importorskip('av')
+    from clips import write_clip
+
+    clip = write_clip(tmp_path / 'a.mp4', 2)
+    failed = run('predict', 'mbv3_yolo_small.synth', clip, '--save-txt', '--save-crop', ok=False)
+    assert '--save-txt, --save-crop: for images only' in str(failed.exception)

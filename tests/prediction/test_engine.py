@@ -224,10 +224,12 @@ def test_a_graph_with_nms_inside_gives_less_but_not_more(with_nms, images):
         assert [kept.labels.tolist() for kept in with_nms.detect(images, asked)] == [labels] * 3
     for asked in (
         Thresholds(0.2, 0.5, 5), Thresholds(0.3, 0.6, 5), Thresholds(0.3, 0.5, 6),
-        Thresholds(0.3, 0.5, 5, multi_label=True), Thresholds(0.3, 0.5, 5, class_agnostic=True), COCO_EVALUATION,
+        Thresholds(0.3, 0.5, 5, multi_label=True), COCO_EVALUATION,
     ):  # fmt: skip
         with pytest.raises(ValueError, match='suppresses with score_thresh 0.3, .* exported without nms'):
             with_nms.detect(images, asked)
+    with pytest.raises(ValueError, match='keeps the classes apart; leave agnostic_nms out, or use a file exported'):
+        with_nms.predict([np.zeros((32, 32, 3), np.uint8)] * 2, agnostic_nms=True)
 
 
 @pytest.mark.parametrize('size', [100, (64, 96 + 1)])

@@ -61,6 +61,36 @@ def test_without_drawing(folder, tmp_path):
     assert len(lines) == 3 and [path.name for path in (tmp_path / 'out').iterdir()] == ['predictions.json']
 
 
+def test_labels_and_crops_are_written_and_named_in_the_rows(folder, tmp_path):
+    out, images = tmp_path / 'out', [folder / name for name in ('a.png', 'c.png', 'more/a.png')]
+    with pytest.warns(UserWarning, match='c.png'):
+        list(write_predictions(OneBox(), images, out, draw=False, save_txt=True, save_crop=True))
+    rows = rows_of(out)
+    assert [row.get('labels') for row in rows] == ['labels/a.txt', None, 'labels/a-2.txt']
+    assert [row.get('crops') for row in rows] == [['crops/other/a_0.jpg'], None, ['crops/other/a-2_0.jpg']]
+    assert all(
+        (out / name).is_file() for row in rows for name in [*row.get('crops', []), *filter(None, [row.get('labels')])]
+    )
+    assert (out / 'labels/a.txt').read_text() == '1 0.375000 0.375000 0.500000 0.500000\n'
+
+
+def test_crops_that_fail_are_that_images_error(folder, tmp_path, monkeypatch):
+    def fail(found, image=None):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(Detections, 'crops', fail)
+    lines = list(write_predictions(OneBox(), [folder / 'a.png'], tmp_path / 'out', save_crop=True))
+    (row,) = rows_of(tmp_path / 'out')
+    assert row['drawn'] == 'a.jpg' and 'No space left' in row['crop_error'] and 'not cropped' in lines[0]
+    assert ', 1 could not be cropped;' in lines[-1]
+
+
+def test_scores_without_labels_are_refused(folder, tmp_path):
+    with pytest.raises(ValueError, match='save_conf adds the scores to the files of save_txt'):
+        list(write_predictions(OneBox(), folder / 'a.png', tmp_path / 'out', save_conf=True))
+    assert not (tmp_path / 'out').exists()
+
+
 def test_no_pictures(tmp_path):
     assert list(write_predictions(OneBox(), [], tmp_path / 'out')) == [f'0 pictures; results in {tmp_path / "out"}']
     assert json.loads((tmp_path / 'out' / 'predictions.json').read_text()) == []

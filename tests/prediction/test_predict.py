@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.ops import box_iou
 
 import mbv3zoo
 from mbv3zoo.detections import Detections
@@ -381,3 +382,15 @@ def test_the_way_of_an_image_crosses_few_files():
     assert {'detector.py', 'prediction/predict.py', 'prediction/engine.py', 'detections/table.py'} <= crossed - network
     assert len(crossed - network) <= 16, sorted(crossed - network)
     assert len(crossed) <= 25, sorted(crossed)
+
+
+def test_agnostic_nms_leaves_an_object_one_box_whatever_its_class():
+    detector = Detector.from_pretrained('mbv3_yolo_small.synth')
+    options = {'score_thresh': 0.01, 'iou_thresh': 0.45}
+    apart, together = (detector.predict(SCENE, agnostic_nms=value, **options) for value in (False, True))
+
+    def most_shared(found):
+        return box_iou(found.boxes, found.boxes).fill_diagonal_(0).max()
+
+    assert most_shared(apart) > 0.6 and most_shared(together) < 0.46 and len(together) < len(apart)
+    assert together[0].to_dict() == apart[0].to_dict()

@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 import torch
+import torchvision
 from dense_nms import postprocess
 from slow_nms import iou, slow_nms
 
@@ -422,3 +423,16 @@ def test_of_equal_scores_the_earlier_enters(most):
     expected = sorted(range(100), key=lambda i: -scores[i])[:most]
     assert tensors._best_first(scores, most).tolist() == expected
     assert arrays._best_first(scores.numpy(), most).tolist() == expected
+
+
+@pytest.mark.parametrize('number', [0, 1, 50, 1500])
+def test_class_agnostic_suppression_is_torchvisions_nms(number):
+    """Both ways, that of few boxes and that of many, and NumPy's."""
+    boxes, scores = random_scene(number, number, 1, high=600, batch=1)
+    order = scores[0, :, 0].argsort(descending=True)
+    boxes, scores = boxes[0][order], scores[0, :, 0][order]
+    labels = torch.arange(number) % 7
+    thresholds = Thresholds(iou_thresh=0.4512, max_detections=10_000, class_agnostic=True)
+    expected = torchvision.ops.nms(boxes, scores, 0.4512)
+    assert torch.equal(tensors.suppress(boxes, scores, labels, thresholds), expected)
+    assert arrays.suppress(boxes.numpy(), labels.numpy(), thresholds).tolist() == expected.tolist()
