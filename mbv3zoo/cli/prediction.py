@@ -14,6 +14,7 @@ from mbv3zoo.cli.options import (
     DETECTIONS,
     IMAGES,
     OUTPUT,
+    VIDEO,
     AnyModel,
     Device,
     ImageSize,
@@ -108,15 +109,19 @@ def predict(
     stride: Annotated[
         int | None,
         typer.Option(
-            help='Every so many frames of a video: 2 takes every second one.', show_default='1', rich_help_panel=IMAGES
+            help='Every so many frames of a video: 2 takes every second one.', show_default='1', rich_help_panel=VIDEO
         ),
     ] = None,
     max_frames: Annotated[
         int | None,
         typer.Option(
-            help='End a video, a camera or a stream after so many frames.', show_default='none', rich_help_panel=IMAGES
+            help='End a video, a camera or a stream after so many frames.', show_default='none', rich_help_panel=VIDEO
         ),
     ] = None,
+    show: Annotated[
+        bool,
+        typer.Option('--show', help='Show the frames in a window; q or Escape ends it.', rich_help_panel=VIDEO),
+    ] = False,
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
     from mbv3zoo.detections.classes import split_classes
@@ -127,7 +132,7 @@ def predict(
     options |= given(max_detections=max_detections, agnostic_nms=agnostic_nms or None)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
     options |= {'draw': draw, 'progress': sys.stderr.isatty() or is_video(source)}
-    of_video = given(stride=stride, max_frames=max_frames)
+    of_video = given(stride=stride, max_frames=max_frames, show=show or None)
     video = is_video(source)
     if of_video and not video:
         raise ValueError(f'{_options(of_video)}: for videos, cameras and streams only, and {source} is read as images')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Unpack
@@ -17,6 +17,7 @@ from mbv3zoo.prediction.frames import Frame, frame_count, open_frames, read_ahea
 from mbv3zoo.prediction.predict import FrameOptions
 from mbv3zoo.prediction.video_file import VideoWriter
 from mbv3zoo.prediction.video_source import check_installed, is_file, named
+from mbv3zoo.prediction.window import Window
 from mbv3zoo.utils.disk import make_folder, told, why
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar
@@ -66,6 +67,7 @@ def write_video_predictions(
     out: str | Path,
     *,
     draw: bool = True,
+    show: bool = False,
     stride: int = 1,
     max_frames: int | None = None,
     batch_size: int | None = None,
@@ -82,6 +84,8 @@ def write_video_predictions(
         detector, source, stride, max_frames, batch_size, max_pixels, **settings: As for `predict_video`.
         out: Folder for the results; must not exist yet, or be empty.
         draw: Whether to write the video, which takes longer than the prediction.
+        show: Whether to show the frames with their boxes in a window, until the end or until it is closed. Where there
+            is no display, a warning says so.
         progress: Whether to show a progress bar.
 
     Yields:
@@ -111,6 +115,7 @@ def write_video_predictions(
     frames = objects = left_out = 0
     with (
         closing(found),
+        _window(named(source), draw) if show else nullcontext() as window,
         _Lines(out / 'predictions.jsonl') as lines,
         VideoWriter(out / 'video.mp4', size, pixel_aspect) if draw else nullcontext() as video,
         bar(frame_count(source, stride, max_frames), 'video', progress, 'frames') as shown,
@@ -118,16 +123,31 @@ def write_video_predictions(
         try:
             for frame, detections in chain([first], found):
                 lines.add({'index': frame.index, 'time': round(frame.time, 6), **detections.to_dict()})
-                if video:
-                    video.add(np.asarray(detections.draw(frame.image)), frame.time)
+                picture = detections.draw(frame.image) if video or window else None
+                if video and picture:
+                    video.add(np.asarray(picture), frame.time)
                 frames, objects = frames + 1, objects + len(detections)
                 # Frames that arrive are counted; gaps in a file's numbers are damage.
                 left_out = 0 if is_file(source) else frame.index // stride + 1 - frames
                 shown.update()
+                if window and picture:
+                    window.add(picture)
+                    if not window.is_open:
+                        break
         except KeyboardInterrupt:
             warnings.warn(f'{named(source)}: interrupted after {frames} frames', stacklevel=2)
     slow = f' ({_count(left_out, "frame")} left out, as they came faster than the detector)' if left_out else ''
     yield f'{_count(frames, "frame")}{slow}, {_count(objects, "object")}; results in {out}'
+
+
+def _window(title: str, draw: bool) -> AbstractContextManager[Window | None]:
+    """A window for the frames; None where there is no display."""
+    try:
+        return Window(title)
+    except RuntimeError as error:
+        where = 'the frames are written to video.mp4 only' if draw else 'the frames are shown nowhere'
+        warnings.warn(f'show: {error}; {where}', stacklevel=3)
+        return nullcontext()
 
 
 def _count(number: int, what: str) -> str:

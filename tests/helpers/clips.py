@@ -6,8 +6,27 @@ import av
 import numpy as np
 from PIL import Image
 
+from mbv3zoo.detections import Detections
+
 SIZE = 48, 64
 NUMBERED_SIZE = 64, 128
+
+
+class Bright:
+    """Finds the bright square of each frame, without torch."""
+
+    def __init__(self):
+        self.calls = []
+
+    def predict(self, images, **settings):
+        self.calls.append((len(images), settings))
+        found = []
+        for image in images:
+            y, x = np.nonzero(image.mean(2) > 128)
+            boxes = np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]] if len(x) else np.zeros((0, 4)), np.float32)
+            scores, labels = np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.int64)
+            found.append(Detections(boxes, scores, labels, ('square',), image.shape[:2]))
+        return found
 
 
 def write_clip(path, count=20, times=None, size=SIZE, codec='mpeg4', matrix=None, aspect=None):

@@ -9,7 +9,7 @@ import pytest
 
 av = pytest.importorskip('av')
 
-from clips import SIZE, write_animation, write_clip  # noqa: E402
+from clips import SIZE, Bright, write_animation, write_clip  # noqa: E402
 
 import mbv3zoo  # noqa: E402
 from mbv3zoo.detections import Detections  # noqa: E402
@@ -17,23 +17,6 @@ from mbv3zoo.prediction import video, video_source  # noqa: E402
 from mbv3zoo.prediction.frames import iter_frames  # noqa: E402
 from mbv3zoo.prediction.video import predict_video, write_video_predictions  # noqa: E402
 from mbv3zoo.prediction.video_file import VideoWriter  # noqa: E402
-
-
-class Bright:
-    """Finds the bright square of each frame, without torch."""
-
-    def __init__(self):
-        self.calls = []
-
-    def predict(self, images, **settings):
-        self.calls.append((len(images), settings))
-        found = []
-        for image in images:
-            y, x = np.nonzero(image.mean(2) > 128)
-            boxes = np.array([[x.min(), y.min(), x.max() + 1, y.max() + 1]] if len(x) else np.zeros((0, 4)), np.float32)
-            scores, labels = np.full(len(boxes), 0.9, np.float32), np.zeros(len(boxes), np.int64)
-            found.append(Detections(boxes, scores, labels, ('square',), image.shape[:2]))
-        return found
 
 
 @pytest.fixture(scope='module')
