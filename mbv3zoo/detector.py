@@ -56,9 +56,29 @@ class Detector(DetectorNetwork):
             f'{sum(p.numel() for p in self.parameters()) / 1e6:.2f} M parameters',
             'training' if self.training else 'eval',
             *(['fused'] if self.fused else []),
-            str(self.mean.device),
+            str(self.device),
         ]
         return f'{type(self).__name__}({", ".join(parts)})'
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class, by its label.
+
+        Example:
+            >>> mbv3zoo.create_detector('mbv3_yolo_small', class_names=['cat', 'dog']).class_names
+            ('cat', 'dog')
+        """
+        return self.config.class_names
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are, which images are to be on for a call; `to` moves them.
+
+        Example:
+            >>> mbv3zoo.load('mbv3_yolo_small.synth').device
+            device(type='cpu')
+        """
+        return next(self.parameters(), self.mean).device
 
     def predict(
         self,

@@ -783,3 +783,9 @@ def test_predict_finds_the_classes_that_are_asked_for():
     assert torch.equal(some.boxes, every.filter([name]).boxes) and set(some.labels.tolist()) == {int(every.labels[0])}
     with pytest.raises(ValueError, match='no_such_class'):
         detector.predict(scene, classes='no_such_class')
+
+
+def test_names_and_device_are_attributes():
+    detector = create_detector('mbv3_yolo_small', class_names=['cat', 'dog'], device='meta')
+    assert detector.class_names == ('cat', 'dog') and detector.device == torch.device('meta')
+    assert create_detector('mbv3_yolo_small').device == torch.device('cpu')

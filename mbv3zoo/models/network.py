@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Self, Unpack
 
 import torch
@@ -23,6 +24,7 @@ from mbv3zoo.models.plain_weights import make_plain
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
+from mbv3zoo.utils.text import shown
 
 _logger = logging.getLogger(__name__)
 
@@ -79,8 +81,9 @@ class DetectorNetwork(nn.Module):
             One tensor per stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes.
 
         Raises:
-            ValueError: The images have another shape or are not floating point, or the backbone does not take their
-                size; it says which it takes. Or `config` was replaced by that of another network.
+            ValueError: The images are no tensor (`Detector.predict` takes files), have another shape or are not
+                floating point, or the backbone does not take their size; it says which it takes. Or `config` was
+                replaced by that of another network.
 
         Example:
             >>> import torch
@@ -258,14 +261,23 @@ class DetectorNetwork(nn.Module):
         return (images - self.mean) / self.std
 
     def _check(self, images: torch.Tensor) -> None:
+        if not isinstance(images, torch.Tensor):
+            given = shown(images) if isinstance(images, str | Path) else type(images).__name__
+            raise ValueError(
+                f'a detector is called with a float tensor [batch, {self.config.in_chans}, height, width] in 0..1, '
+                f"given {given}; predict() takes files, PIL images and arrays, as in detector.predict('a.jpg')"
+            )
         levels = [self.head.num_anchors] * len(self.strides)
         check_config(self.config, self.mean.shape[1], self.head.num_outputs - 5, levels)
         if images.dim() != 4 or images.shape[1] != self.config.in_chans:
             raise ValueError(
-                f'images must be [batch, {self.config.in_chans}, height, width], given {list(images.shape)}'
+                f'images must be [batch, {self.config.in_chans}, height, width], given {list(images.shape)}; predict() '
+                'takes single images of any size, and files'
             )
         if not images.is_floating_point():
-            raise ValueError(f'images must be float in 0..1, given {images.dtype}; divide by 255')
+            raise ValueError(
+                f'images must be float in 0..1, given {images.dtype}; divide by 255, or give single ones to predict()'
+            )
         height, width = images.shape[2:]
         unit = max(*self.strides, STRIDES[-1])
         if not height or not width or height % unit or width % unit:

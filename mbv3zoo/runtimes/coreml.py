@@ -20,8 +20,9 @@ class CoreMlSession:
     runtime = 'coreml'
     inputs = None
 
-    def __init__(self, model: coremltools.models.MLModel) -> None:
+    def __init__(self, model: coremltools.models.MLModel, device: str) -> None:
         self.model = model
+        self.device = device
         self.metadata = model.user_defined_metadata.get(METADATA_KEY)
         self.outputs = [output.name for output in model.get_spec().description.output]
         self._lock = threading.Lock()
@@ -43,7 +44,8 @@ def open(path: Path, threads: int | None, device: str | None) -> CoreMlSession:
         raise NotImplementedError('Core ML runs on macOS only')
     if threads:
         raise ValueError(f'threads is {threads}, but Core ML chooses them itself; leave it out')
-    unit = _UNITS.get((device or 'all').lower())
+    device = (device or 'all').lower()
+    unit = _UNITS.get(device)
     if unit is None:
         raise ValueError(f'device {device!r}: Core ML has {", ".join(_UNITS)}')
-    return CoreMlSession(coremltools.models.MLModel(str(path), compute_units=coremltools.ComputeUnit[unit]))
+    return CoreMlSession(coremltools.models.MLModel(str(path), compute_units=coremltools.ComputeUnit[unit]), device)

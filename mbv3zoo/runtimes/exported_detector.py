@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from mbv3zoo.runtimes.export_info import ExportInfo, read_info
 from mbv3zoo.runtimes.parts import settled
 from mbv3zoo.runtimes.session import Session, open_session
 from mbv3zoo.runtimes.table import find_format
+from mbv3zoo.utils.text import shown
 
 
 class ExportedDetector:
@@ -45,6 +46,40 @@ class ExportedDetector:
         self.runtime = session.runtime
         inside = {name: getattr(info, name) for name in ('score_thresh', 'iou_thresh', 'max_detections')}
         self.thresholds = Thresholds(**{name: value for name, value in inside.items() if value is not None})
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class, by its label.
+
+        Example:
+            >>> mbv3zoo.load('model.onnx').class_names[:2]
+            ('arrow', 'ball')
+        """
+        return self.info.class_names
+
+    @property
+    def device(self) -> str:
+        """Where it runs, as its runtime names it.
+
+        Example:
+            >>> mbv3zoo.load('model.onnx').device
+            'cpu'
+        """
+        return str(self.session.device)
+
+    def __call__(self, images: Any) -> NoReturn:
+        """Raises ValueError: an exported detector is not called.
+
+        Example:
+            >>> mbv3zoo.load('model.onnx')('a.jpg')
+            Traceback (most recent call last):
+            ValueError: an exported detector is not called: predict() takes images and files, given 'a.jpg', ...
+        """
+        given = shown(images) if isinstance(images, str | Path) else type(images).__name__
+        raise ValueError(
+            f'an exported detector is not called: predict() takes images and files, given {given}, and run() '
+            "gives the graph's own outputs of uint8 [B, C, H, W]"
+        )
 
     @classmethod
     def open(

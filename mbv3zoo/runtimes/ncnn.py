@@ -19,6 +19,7 @@ class NcnnSession:
 
     def __init__(self, net: ncnn.Net) -> None:
         self.net = net
+        self.device = 'vulkan' if net.opt.use_vulkan_compute else 'cpu'
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         extractor = self.net.create_extractor()

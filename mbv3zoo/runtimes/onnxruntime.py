@@ -31,6 +31,12 @@ class OnnxRuntimeSession:
         self.metadata = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
 
     @property
+    def device(self) -> str:
+        provider = self.session.get_providers()[0]
+        names = {own: name for name, own in _PROVIDERS.items()}
+        return 'cpu' if provider == 'CPUExecutionProvider' else names.get(provider, provider)
+
+    @property
     def inputs(self) -> list[GraphInput]:
         return [graph_input(port) for port in self.session.get_inputs()]
 

@@ -22,8 +22,9 @@ class OpenVinoSession:
 
     runtime = 'openvino'
 
-    def __init__(self, model: openvino.CompiledModel, metadata: str | None) -> None:
+    def __init__(self, model: openvino.CompiledModel, metadata: str | None, device: str) -> None:
         self.model = model
+        self.device = device
         self.count = len(model.outputs)
         self.metadata = metadata
         # A request runs one call at a time and owns its outputs' memory, so each call takes one for itself: there are
@@ -92,7 +93,7 @@ def open(path: Path, threads: int | None, device: str | None) -> OpenVinoSession
             f'{WEIGHTS_KEY} from the .xml'
         )
     metadata = _metadata(model)
-    return OpenVinoSession(core.compile_model(model, name, settings), metadata)
+    return OpenVinoSession(core.compile_model(model, name, settings), metadata, name)
 
 
 def _metadata(model: openvino.Model) -> str | None:

@@ -28,6 +28,10 @@ class Session(Protocol):
     metadata: str | None
 
     @property
+    def device(self) -> object:
+        """What it runs on, as `open_session` takes it; its text is shown."""
+
+    @property
     def inputs(self) -> Sequence[GraphInput] | None:
         """Inputs of the graph; None where the runtime does not tell."""
 

@@ -2,11 +2,14 @@ import ast
 import copy
 import inspect
 import textwrap
+from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from dense_nms import postprocess
+from PIL import Image
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.models.network import DetectorNetwork
@@ -107,11 +110,17 @@ def test_shapes_with_other_anchors_and_classes():
 @pytest.mark.parametrize(
     ('images', 'words'),
     [
-        (torch.rand(3, 64, 64), 'given [3, 64, 64]'),
+        (torch.rand(3, 64, 64), 'given [3, 64, 64]; predict() takes single images'),
         (torch.rand(1, 1, 64, 64), 'given [1, 1, 64, 64]'),
         (torch.rand(1, 64, 64, 3), 'given [1, 64, 64, 3]'),
         (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), 'divide by 255'),
         (torch.zeros(1, 3, 64, 64, dtype=torch.int64), 'torch.int64'),
+        ('a.jpg', "[batch, 3, height, width] in 0..1, given 'a.jpg'; predict() takes files"),
+        (Path('a.jpg'), "PosixPath('a.jpg'); predict() takes files"),
+        (Image.new('RGB', (64, 64)), 'given Image; predict() takes files, PIL images and arrays'),
+        (np.zeros((64, 64, 3), np.uint8), 'given ndarray; predict() takes'),
+        (['a.jpg', 'b.jpg'], 'given list; predict() takes'),
+        (None, 'given NoneType; predict() takes'),
         (torch.rand(1, 3, 65, 64), 'given 65 x 64; pad to 96 x 64, or call predict() with image_size=(96, 64)'),
         (torch.rand(1, 3, 100, 20), 'given 100 x 20; pad to 128 x 32'),
         (torch.rand(1, 3, 0, 64), 'given 0 x 64; pad to 32 x 64'),

@@ -39,7 +39,7 @@ def test_threads_take_turns():
             inside.pop()
             return {'map': inputs['images']}
 
-    session = coreml.CoreMlSession(Model())
+    session = coreml.CoreMlSession(Model(), 'all')
     images = [np.full((1, 3, 2, 2), value, np.uint8) for value in range(8)]
     with ThreadPoolExecutor(4) as threads:
         for (found,), expected in zip(threads.map(session, images), images, strict=True):

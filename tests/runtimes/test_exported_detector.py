@@ -17,7 +17,7 @@ INFO = ExportInfo(
 class Fake:
     """Gives maps in which the first pixel of each picture can be found again."""
 
-    runtime, metadata = 'fake', None
+    runtime, metadata, device = 'fake', None, 'cpu'
 
     def __init__(self):
         self.shapes = []
@@ -48,6 +48,14 @@ def test_a_file_of_more_pixels_than_asked_for(tmp_path):
             assert all('more than 53' in each.error for each in found([tmp_path / 'a.png'] * 2, max_pixels=53))
         with pytest.raises(ValueError, match='max_pixels is 0; expected'):
             found([], max_pixels=0)
+
+
+def test_it_has_names_and_a_device_as_a_detector_and_a_call_names_predict():
+    detector = ExportedDetector(Fake(), INFO)
+    assert detector.class_names == ('a', 'b') and detector.device == 'cpu'
+    for images, given in (('a.jpg', "'a.jpg'"), (np.zeros((1, 3, 32, 32), np.float32), 'ndarray')):
+        with pytest.raises(ValueError, match=rf'predict\(\) takes images and files, given {given}, and run\(\)'):
+            detector(images)
 
 
 def test_a_graph_of_another_size():

@@ -20,7 +20,7 @@ def test_a_file_runs_and_its_record_is_in_the_certificate(exported):
     session = ncnn.open(exported('ncnn'), 1, 'cpu')
     maps = session(np.zeros((1, 3, *SIZE), np.float32))
     assert [(m.shape, m.dtype) for m in maps] == [(shape, np.float32) for shape in MAPS]
-    assert (session.runtime, session.metadata, session.inputs) == ('ncnn', None, None)
+    assert (session.runtime, session.device, session.metadata, session.inputs) == ('ncnn', 'cpu', None, None)
 
 
 def test_mistakes(tmp_path, exported):
