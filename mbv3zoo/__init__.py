@@ -30,6 +30,7 @@ _HOMES = {
     'register_block': 'models.layer_lists.blocks',
     'register_detector': 'zoo.registry',
     'resume_training': 'training.train',
+    'split_dataset': 'data.share',
     'train': 'training.train',
 }
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from mbv3zoo.create import create_detector as create_detector
     from mbv3zoo.create import list_detectors as list_detectors
     from mbv3zoo.data.load import load_dataset as load_dataset
+    from mbv3zoo.data.share import split_dataset as split_dataset
     from mbv3zoo.detections import Detections as Detections
     from mbv3zoo.detector import Detector as Detector
     from mbv3zoo.evaluation.run import evaluate as evaluate

@@ -24,6 +24,7 @@ from mbv3zoo.cli.options import (
     Runtime,
     Threads,
 )
+from mbv3zoo.cli.output import tell
 from mbv3zoo.utils.folders import claimed_folder
 
 
@@ -31,7 +32,8 @@ def val(
     model: AnyModel,
     data: Data,
     split: Annotated[
-        str | None, typer.Option(help='Split of the dataset.', show_default='val', rich_help_panel=DATA)
+        str | None,
+        typer.Option(help="Split of the dataset, or a run's val.txt.", show_default='val', rich_help_panel=DATA),
     ] = None,
     images: Images = None,
     image_size: ImageSize = None,
@@ -60,6 +62,7 @@ def val(
     from mbv3zoo.evaluation.metrics import format_table
     from mbv3zoo.evaluation.run import run_evaluation
     from mbv3zoo.plots.report import write_report
+    from mbv3zoo.training.run_data import validation_list
     from mbv3zoo.utils.atomic import atomic_write, staged
     from mbv3zoo.utils.disk import naming_output
     from mbv3zoo.utils.progress import bar
@@ -69,6 +72,8 @@ def val(
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
         )
+        if split is None and (split := validation_list(model, data)):
+            tell(f'evaluates the pictures that the run kept for validation: {split}')
         labelled = load_split(data, split, images, max_pixels)
         with bar(len(labelled), 'evaluate', things='images') as progress:
             evaluation = run_evaluation(

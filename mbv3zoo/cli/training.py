@@ -62,6 +62,14 @@ def train(
             rich_help_panel=DATA,
         ),
     ] = None,
+    val_share: Annotated[
+        float | None,
+        typer.Option(
+            help='Fraction of the images to validate on, such as 0.2, where --data is one split.',
+            show_default='none',
+            rich_help_panel=DATA,
+        ),
+    ] = None,
     data_license: Annotated[
         str | None,
         typer.Option(
@@ -140,6 +148,7 @@ def train(
         val_data=val_data,
         images=images,
         val_images=val_images,
+        val_share=val_share,
         max_pixels=max_pixels,
         data_license=data_license,
         **with_set(settings, set_),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -192,10 +192,18 @@ class DataConfig(Config):
     """Image folder of data where that is a COCO file; None looks in the usual places."""
     val_images: str | None = None
     """Likewise, of the validation split: images is never used for both."""
+    val_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Fraction of the images to validate on, for data of one split; drawn by the seed, stratified by class."""
     max_pixels: PositiveInt | None = None
     """Most pixels (width x height) of an image; those with more are left out. None allows 100 million."""
     license: LicenseId | None = None
     """Licence of images and labels, by its id on the Hub; kept in the detector's licence record."""
+
+    @model_validator(mode='after')
+    def _check_one_validation(self) -> Self:
+        if self.val_share is not None and (self.val_data or self.val_images):
+            raise ValueError('val_share takes the validation images from data; leave val_data and val_images out')
+        return self
 
 
 class RunConfig(Config):

@@ -81,6 +81,11 @@ def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> D
     return DetectionSet(records, names, tuple(problems.lines))
 
 
+def hub_splits(source: str) -> tuple[str, ...]:
+    """The splits of a dataset; arguments and errors are those of `load_hub_dataset`."""
+    return tuple(_load(source))
+
+
 @dataclass(frozen=True)
 class _Layout:
     """The names of the columns, and the class names if the dataset has them."""

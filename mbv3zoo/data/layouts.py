@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mbv3zoo.data.coco import load_coco
 from mbv3zoo.data.coco_layout import IN_SPLIT, NOTES, coco_splits, find_coco, is_coco, only_coco
 from mbv3zoo.data.foreign import foreign_file, found_in
-from mbv3zoo.data.records import SPLIT_NAMES, DetectionSet, find_split
+from mbv3zoo.data.records import SPLIT_NAMES, VALIDATION_NAMES, DetectionSet, find_split
 from mbv3zoo.data.voc import load_voc
 from mbv3zoo.data.voc_layout import LABEL_MAP, find_voc
 from mbv3zoo.data.yolo import load_tree
@@ -36,15 +36,22 @@ class Found:
     splits: tuple[str, ...]
     read: Callable[[str, str | Path | None, int], DetectionSet]
 
-    @property
-    def whole(self) -> str | None:
-        """The one split whose name does not say what it is for; it is all there is. None if there is no such."""
-        name = self.splits[0] if len(self.splits) == 1 else 'train'
-        return None if name in SPLIT_NAMES else name
-
     def split(self, asked: str) -> str | None:
         """The dataset's name for a split; None if it has no such split."""
-        return find_split(asked, self.splits) if self.whole is None else self.whole
+        return find_split(asked, self.splits) if _whole(self.splits) is None else _whole(self.splits)
+
+
+def undivided_split(splits: tuple[str, ...]) -> str | None:
+    """The split to train on of a dataset without one for validation; None if it has one, or none to train on."""
+    if find_split('val', splits):
+        return None
+    return next((name for name in ('train', 'trainval') if name in splits), _whole(splits))
+
+
+def _whole(splits: tuple[str, ...]) -> str | None:
+    """The one split whose name does not say what it is for; it is all there is. None if there is no such."""
+    name = splits[0] if len(splits) == 1 else 'train'
+    return None if name in SPLIT_NAMES else name
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,16 @@ def _yolo(tree: YoloTree) -> Found:
     return Found('YOLO', tree.known, read)
 
 
+def _data_yaml(path: Path) -> Found:
+    tree = read_data_yaml(path)
+    # Roboflow's names splits that are not there.
+    splits = (name for name in tree.known if name not in VALIDATION_NAMES or not tree.is_lost(name))
+    return replace(_yolo(tree), splits=tuple(splits))
+
+
 def _yolo_yaml(folder: Path) -> Found | None:
     path = next((folder / name for name in _YAML if (folder / name).is_file()), None)
-    return _yolo(read_data_yaml(path)) if path else None
+    return _data_yaml(path) if path else None
 
 
 def _darknet(folder: Path) -> Found | None:
@@ -159,4 +173,4 @@ def recognise(source: Path) -> Found:
         raise ValueError(f'{source}: {what}')
     if suffix == '.txt':
         raise ValueError(f'{source}: is a list or a label file; give the folder that holds pictures and labels')
-    return _yolo(read_data_yaml(source))
+    return _data_yaml(source)

@@ -69,28 +69,36 @@ class YoloFiles:
             )
 
     def _source(self, source: str) -> list[Path]:
-        place = self._lookup.find_folder(self.root / slashes(source)) or self._moved(self._lookup.find_folder, source)
-        if place:
+        place = find_source(self._lookup, self.root, source)
+        if place is None:
+            raise ValueError(
+                f'{self.data_yaml}: {self.root / slashes(source)} is neither a folder nor a text file of paths'
+            )
+        if place.is_dir():
             paths = find_files(place, IMAGE_SUFFIXES)
             folders = {label_path(path).parent for path in [place / 'a.jpg', *paths]}
             self._label_folders |= {folder for folder in folders if os.path.isdir(folder)}
             return paths
-        file = self._lookup.find(self.root / slashes(source)) or self._moved(self._lookup.find, source)
-        if file is None or file.suffix.lower() != '.txt':
-            raise ValueError(
-                f'{self.data_yaml}: {self.root / slashes(source)} is neither a folder nor a text file of paths'
-            )
-        return [self._listed(file, slashes(row)) for row in read_list(file)]
+        return [self._listed(place, slashes(row)) for row in read_list(place)]
 
     def _listed(self, file: Path, row: str) -> Path:
         """The image that a text file names: from its own folder where the row begins with a dot, else from the root."""
         path = (file.parent if row.startswith('.') else self.root) / row
-        return self._lookup.find(path) or self._moved(self._lookup.find, row) or path
+        found = self._lookup.find(path)
+        return found or _first(self._lookup.find, self.root, moved_paths(row, by_name=True)) or path
 
-    def _moved(self, find: Callable[[Path], Path | None], row: str) -> Path | None:
-        # `images` alone may be that of another split.
-        tails = moved_paths(row, by_name=find == self._lookup.find)
-        return next(filter(None, (find(self.root / tail) for tail in tails)), None)
+
+def find_source(lookup: FileLookup, root: Path, source: str) -> Path | None:
+    """The folder of images or the text file of paths that a split names, or None."""
+    # `images` alone may be that of another split.
+    paths = [slashes(source), *moved_paths(source, by_name=False)]
+    found = _first(lookup.find_folder, root, paths)
+    file = found or _first(lookup.find, root, [slashes(source), *moved_paths(source, by_name=True)])
+    return file if found or (file and file.suffix.lower() == '.txt') else None
+
+
+def _first(find: Callable[[Path], Path | None], root: Path, paths: list[str]) -> Path | None:
+    return next(filter(None, (find(root / path) for path in paths)), None)
 
 
 def moved_paths(row: str, by_name: bool) -> list[str]:

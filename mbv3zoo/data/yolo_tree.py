@@ -10,7 +10,7 @@ from typing import Any
 from mbv3zoo.data.files import FileLookup
 from mbv3zoo.data.label_values import check_class_names
 from mbv3zoo.data.records import SPLIT_NAMES
-from mbv3zoo.data.yolo_files import slashes
+from mbv3zoo.data.yolo_files import find_source, slashes
 from mbv3zoo.utils.yaml import read_mapping
 
 
@@ -53,6 +53,12 @@ class YoloTree:
                 f'{self.source}: split {key!r} must be a path or a list of paths, given {self.splits[key]!r}'
             )
         return sources
+
+    def is_lost(self, key: str) -> bool:
+        """Whether none of the folders and text files of a split is there."""
+        sources = self.splits[key] if isinstance(self.splits[key], list) else [self.splits[key]]
+        lookup = FileLookup()
+        return not any(not isinstance(each, str) or find_source(lookup, self.root, each) for each in sources)
 
 
 def read_data_yaml(path: Path) -> YoloTree:

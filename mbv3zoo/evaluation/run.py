@@ -31,7 +31,7 @@ def evaluate(
     detector: DetectorNetwork | Engine,
     data: str | Path | DetectionSet,
     *,
-    split: str | None = None,
+    split: str | Path | None = None,
     images: str | Path | None = None,
     batch_size: int = 32,
     workers: int = 0,
@@ -44,8 +44,8 @@ def evaluate(
         detector: A `Detector`, or an exported one as `mbv3zoo.load('model.onnx')` opens it; its classes must be those
             of the dataset, in the same order. It runs on the device and in the type that its weights have.
         data: A dataset that `mbv3zoo.load_dataset` reads, or what it returned.
-        split: Split of the dataset, 'val' by default. A COCO file is one split, and data that is read already takes
-            neither this nor `images` or `max_pixels`.
+        split: Split of the dataset, 'val' by default, or the `val.txt` of a run. A COCO file is one split, and data
+            that is read already takes neither this nor `images` or `max_pixels`.
         images: Folder of a COCO file's images, as for `mbv3zoo.load_dataset`.
         batch_size, image_size: As for `mbv3zoo.prediction.predict.predict`.
         workers: Processes that read images, up to 1024; 0 reads them in this one.

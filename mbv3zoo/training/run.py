@@ -10,11 +10,10 @@ from typing import Unpack
 import torch
 
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.config.training import DataConfig, RunConfig
+from mbv3zoo.config.training import RunConfig
 from mbv3zoo.create import create_detector
-from mbv3zoo.data.coco_layout import is_coco
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
-from mbv3zoo.data.load import load_dataset
+from mbv3zoo.data.naming import dataset_name
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
@@ -24,15 +23,15 @@ from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
 from mbv3zoo.training.prepare import check_images, check_tracker
 from mbv3zoo.training.preview import draw_preview, preview_file
-from mbv3zoo.training.progress import Progress, changed_config, check_class_names, class_changes, finished
+from mbv3zoo.training.progress import Progress, changed_config, check_class_names, finished
 from mbv3zoo.training.results import is_reported
+from mbv3zoo.training.run_data import load_data, write_val_list
 from mbv3zoo.training.run_folder import put_run_right, resumed_run
 from mbv3zoo.training.run_yaml import CONFIG_NAME, read_run_config, write_run_config
 from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.training.state_checks import saved_detector_config
 from mbv3zoo.training.trainer import Trainer
 from mbv3zoo.utils.folders import check_new_folder
-from mbv3zoo.utils.text import printable
 from mbv3zoo.zoo.resolve import resolve
 
 _logger = logging.getLogger(__name__)
@@ -48,6 +47,7 @@ def run_config(
     images: str | Path | None,
     data_license: str | None,
     val_images: str | Path | None = None,
+    val_share: float | None = None,
     max_pixels: int | None = None,
     **settings: Unpack[TrainSettings],
 ) -> RunConfig:
@@ -63,7 +63,7 @@ def run_config(
             **({} if model is None else {'model': str(model)}),
             'pretrained': pretrained,
             'image_size': image_size,
-            'data': {**texts, 'max_pixels': max_pixels, 'license': data_license},
+            'data': {**texts, 'val_share': val_share, 'max_pixels': max_pixels, 'license': data_license},
             'train': settings,
         }
     )
@@ -90,6 +90,8 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
     trainer = _trainer(config, run, resume=False)
     _logger.info('training starts from %s', _first_weights(config, trainer.learner.kept.config))
     run.mkdir(parents=True, exist_ok=True)
+    if config.data.val_share is not None and trainer.val_set:
+        write_val_list(config.data, trainer.val_set, run)
     write_run_config(_with_absolute_paths(config), run)
     return trainer.fit()
 
@@ -152,7 +154,7 @@ def preview(config: RunConfig, path: str | Path) -> Path:
         ValueError: Model or data are missing or do not fit, or the file is no PNG.
     """
     path = preview_file(path)
-    train_set, val_set = load_data(config.data)
+    train_set, val_set = load_data(config.data, config.train.seed)
     # Without weights: none are read or fetched for it.
     detector = create_detector(
         config.model, class_names=train_set.class_names, image_size=config.image_size, device='meta'
@@ -162,25 +164,6 @@ def preview(config: RunConfig, path: str | Path) -> Path:
     samples = TrainSamples(train_set, detector.config.image_size, settings, detector.config.in_chans)
     draw_preview(samples, train_set.class_names, path)
     return path
-
-
-def load_data(config: DataConfig) -> tuple[DetectionSet, DetectionSet]:
-    """The training and the validation set.
-
-    Raises:
-        ValueError: One is missing, or they have different classes.
-    """
-    if is_coco(config.data) and not config.val_data:
-        raise ValueError(
-            f'{config.data} is one split; name the COCO .json of the validation split too, with --val-data'
-        )
-    train_set = load_dataset(config.data, 'train', config.images, config.max_pixels)
-    val_source = config.val_data or config.data
-    val_set = load_dataset(val_source, 'val', config.val_images, config.max_pixels)
-    # Before weights are fetched.
-    if changes := class_changes(train_set.class_names, val_set.class_names):
-        raise ValueError(f'{val_source}: the validation split has other classes than the training split ({changes})')
-    return train_set, val_set
 
 
 def _decided(config: RunConfig) -> RunConfig:
@@ -214,17 +197,9 @@ def _absolute(source: str) -> str:
     return source if prefix and not Path(place).is_dir() else prefix + str(Path(place).resolve())
 
 
-def _dataset_name(source: str) -> str:
-    if source.startswith(HUB_PREFIX):
-        return source.removeprefix(HUB_PREFIX)
-    path = Path(source)
-    # It is written in cards and licence records.
-    return printable(path.parent.name if path.name == 'data.yaml' else path.stem)
-
-
 def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     check_tracker(config.train.tracker)
-    train_set, val_set = load_data(config.data)
+    train_set, val_set = load_data(config.data, config.train.seed, run if resume else None)
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
     if resume and (run / STATE_NAME).exists():
         # Classes and anchors belong to the weights, whatever data and model have become since.
@@ -233,7 +208,7 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
         detector = Detector(own)
     else:
         detector = _new_detector(config, train_set)
-    name = _dataset_name(config.data.data)
+    name = dataset_name(config.data.data)
     licenses = trained_on(detector.config.licenses, name, config.data.license)
     detector.config = detector.config.model_copy(update={'licenses': licenses})
     card_data = {'dataset': name, 'split': 'val', 'train': config.train, 'command': 'mbv3zoo train'}

@@ -43,6 +43,7 @@ def train(
     val_data: str | Path | None = None,
     images: str | Path | None = None,
     val_images: str | Path | None = None,
+    val_share: float | None = None,
     max_pixels: int | None = None,
     data_license: str | None = None,
     out: str | Path | None = None,
@@ -61,6 +62,9 @@ def train(
         val_data: The validation split, if it is not in `data`.
         images: Image folder of `data` where that is a COCO file; None looks in the usual places.
         val_images: Likewise, of the validation split; `images` is never used for both.
+        val_share: Fraction of the images to validate on, for data of one split, such as 0.2: drawn by `seed` as
+            `mbv3zoo.split_dataset` does. Their names are kept in `val.txt` in the run's folder, for `resume_training`
+            and as `split` of `evaluate`.
         max_pixels: Most pixels (width x height) of an image, as for `mbv3zoo.load_dataset`.
         data_license: Licence of images and labels, by its id on the Hub; kept in the detector's licence record.
         out: Folder of the run, new or empty; None takes the next free `runs/train-N`.
@@ -89,6 +93,7 @@ def train(
         val_data=val_data,
         images=images,
         val_images=val_images,
+        val_share=val_share,
         max_pixels=max_pixels,
         data_license=data_license,
         **settings,
