@@ -7,13 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import DATA, DATA_HELP, DETECTIONS, FORMAT, IMAGES, OUTPUT, ImageSize, Model
+from mbv3zoo.cli.options import DATA, DATA_HELP, DETECTIONS, FORMAT, IMAGES, OUTPUT, ImageSize, given
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.table import FORMATS
 
 
 def export(
-    model: Model,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help='Packaged name, saved folder, or Hub repository organisation/name; or, for timing, an architecture '
+            'with random weights: mbv3_yolo_small, resnet18, a YAML file.'
+        ),
+    ],
     out: Annotated[
         Path,
         typer.Argument(
@@ -83,8 +89,17 @@ def export(
     # Before the detector is fetched and opened.
     checked_settings(out, format=None, thresholds=thresholds, **options)
     from mbv3zoo.detector import Detector
+    from mbv3zoo.zoo.resolve import resolve
+    from mbv3zoo.zoo.saved import SavedSource
 
-    path = Detector.from_pretrained(model).export(out, **thresholds, **options)
+    source = resolve(model)
+    if isinstance(source, SavedSource):
+        detector = Detector.from_saved(source)
+    else:
+        from mbv3zoo.create import create_detector
+
+        detector = create_detector(model, **given(image_size=image_size))
+    path = detector.export(out, **thresholds, **options)
     from mbv3zoo.export.certificate import read_certificate
 
     typer.echo(read_certificate(path).summary())

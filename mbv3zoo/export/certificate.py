@@ -115,6 +115,7 @@ class Certificate(Config):
         pictures: Differences, image by image.
         ap: AP before and after, where a dataset was given.
         compared: Whether the file was compared; Core ML's runtime is on macOS only.
+        untrained: Whether the weights are random, as those of a new detector: the file is for timing only.
         sha256: End of a file's name -> its SHA-256, for all files of the detector (`mbv3zoo.runtimes.parts`). Without
             it, files that were changed on purpose are opened.
     """
@@ -127,6 +128,7 @@ class Certificate(Config):
     pictures: tuple[PictureParity, ...]
     ap: ApParity | None = None
     compared: bool = True
+    untrained: bool = False
     sha256: dict[str, str] = {}
 
     def failures(self) -> list[str]:
@@ -167,6 +169,8 @@ class Certificate(Config):
         info = self.info
         size = 'any size' if info.dynamic else f'{info.image_size[0]} x {info.image_size[1]}'
         lines = [f'{self.format}, {info.precision}, {size}, {info.outputs}; opened in {self.runtime}']
+        if self.untrained:
+            lines[0] += '; random weights, for timing only'
         if not self.compared:
             return f'{lines[0]}: not compared, as its runtime is not on this machine'
         for parity in self.pictures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from mbv3zoo.export.quantize import calibration_pixels, quantize
 from mbv3zoo.export.request import checked_settings, make_info
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.no_weights import check_has_weights
+from mbv3zoo.models.no_weights import check_has_weights, is_untrained
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.models.weights import check_finite
 from mbv3zoo.runtimes.certificate_data import certificate_path
@@ -21,6 +22,8 @@ from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.runtimes.parts import digests
 from mbv3zoo.utils.atomic import staged
 from mbv3zoo.utils.disk import make_folder
+
+_logger = logging.getLogger(__name__)
 
 
 def export(
@@ -102,6 +105,12 @@ def export(
     if labelled is not None:
         check_classes(detector, labelled)
     pixels = None if calibration is None else calibration_pixels(calibration, split, info)
+    untrained = is_untrained(detector.neck)
+    if untrained:
+        _logger.warning(
+            f'{path}: the weights are random, so the file is for timing only; for detections train the detector first, '
+            'or export trained weights, such as mbv3_yolo_small.synth'
+        )
     make_folder(path.parent)
     with staged(path.parent, path.name) as folder:
         file = folder / path.name
@@ -123,6 +132,6 @@ def export(
                 f'{path}: not exported, as no box of it could be compared with one of PyTorch: no score is above 0; '
                 'train the detector first, or load other weights'
             )
-        certificate = certificate.model_copy(update={'sha256': digests(file)})
+        certificate = certificate.model_copy(update={'sha256': digests(file), 'untrained': untrained})
         certificate_path(file).write_text(certificate.model_dump_json(indent=2) + '\n', encoding='utf-8', newline='\n')
     return path

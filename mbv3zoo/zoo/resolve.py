@@ -72,12 +72,18 @@ def resolve_saved(name: str | Path, **options: Unpack[PullOptions]) -> SavedSour
         ValueError: The name stands for something else, or for nothing.
     """
     source = resolve(name, **options)
-    if not isinstance(source, SavedSource):
+    if isinstance(source, SavedSource):
+        return source
+    text = str(name)
+    if text in detector_names() or is_timm_name(text) or (is_config_file(text) and os.path.isfile(text)):
         raise ValueError(
-            f'no weights called {str(name)!r}; expected a folder that save_pretrained wrote, a Hub repository '
-            f"'organisation/name', or one of {list(known_weights())}"
+            f'no weights called {text!r}, which names an architecture: train it first '
+            f'(mbv3zoo train --model {text} --data data.yaml), or name weights such as {list(known_weights())}'
         )
-    return source
+    raise ValueError(
+        f'no weights called {text!r}; expected a folder that save_pretrained wrote, a Hub repository '
+        f"'organisation/name', or one of {list(known_weights())}"
+    )
 
 
 def copy_saved(name: str | Path, folder: str | Path, **options: Unpack[PullOptions]) -> Path:

@@ -1,6 +1,7 @@
 import pytest
 from program import run
 
+from mbv3zoo.export.certificate import read_certificate
 from mbv3zoo.runtimes.table import FORMATS
 
 
@@ -39,3 +40,13 @@ def test_a_file_that_is_there_is_refused_before_the_model_is_looked_for(tmp_path
     assert 'no-such-model' in str(
         run('export', 'no-such-model', tmp_path / 'model.onnx', '--overwrite', ok=False).exception
     )
+
+
+def test_an_architecture_is_exported_for_timing_and_said_to_be_untrained(tmp_path, caplog):
+    text = run('export', 'mbv3_yolo_small_050', tmp_path / 'm.torchscript', '--image-size', 64).output
+    assert 'random weights, for timing only' in text and 'm.torchscript: the weights are random' in caplog.text
+    assert read_certificate(tmp_path / 'm.torchscript').untrained
+    # What would show detections is refused, with what to do.
+    for command in (['predict', 'resnet18', 'a.jpg'], ['val', 'mbv3_yolo_small', '--data', 'data.yaml']):
+        error = str(run(*command, ok=False).exception)
+        assert 'names an architecture: train it first (mbv3zoo train' in error and 'mbv3_yolo_small.synth' in error

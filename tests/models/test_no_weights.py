@@ -4,7 +4,7 @@ import torch
 
 import mbv3zoo
 from mbv3zoo.export.live import open_live
-from mbv3zoo.models.no_weights import check_has_weights
+from mbv3zoo.models.no_weights import check_has_weights, is_untrained
 
 PICTURE = np.zeros((64, 64, 3), np.uint8)
 
@@ -55,3 +55,11 @@ def test_weights_are_not_loaded_where_none_can_be(tmp_path):
             mbv3zoo.create_detector(name, device=torch.device('meta', 0), **settings)
     # What it costs is asked without them.
     assert mbv3zoo.create_detector(folder, device='meta').config == detector.config
+
+
+def test_a_detector_is_untrained_until_its_norms_have_seen_an_image():
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2)
+    assert is_untrained(detector)
+    detector(torch.rand(2, 3, 64, 64))
+    assert not is_untrained(detector)
+    assert not is_untrained(detector.fuse())
