@@ -125,14 +125,17 @@ def predict(
 ) -> None:
     """Find objects; writes each image with its boxes, and one JSON of all detections."""
     from mbv3zoo.detections.classes import split_classes
+    from mbv3zoo.images.addresses import check_no_address, is_image_address
     from mbv3zoo.prediction.engine import as_engine
-    from mbv3zoo.prediction.video_source import check_installed, is_video, named
+    from mbv3zoo.prediction.video_source import check_installed, is_file, is_video, named
 
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
     options |= given(max_detections=max_detections, agnostic_nms=agnostic_nms or None)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
     options |= {'draw': draw, 'progress': sys.stderr.isatty() or is_video(source)}
     of_video = given(stride=stride, max_frames=max_frames, show=show or None)
+    if is_file(source) or is_image_address(source):
+        check_no_address(source)
     video = is_video(source)
     if of_video and not video:
         raise ValueError(f'{_options(of_video)}: for videos, cameras and streams only, and {source} is read as images')

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mbv3zoo.images.addresses import check_no_address
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.files import find_files
 from mbv3zoo.utils.tensors import is_tensor
@@ -41,7 +42,7 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
 
     Raises:
         ValueError: if a single file is missing, a directory or a pattern holds no image, or the source is
-            of another kind. Files within a list are not looked at.
+            of another kind or an address (https://, s3://, ...), also within a list. Files there are not looked at.
     """
     if isinstance(source, (str, os.PathLike)):
         return _expand_path(source)
@@ -52,6 +53,7 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
                     f'item {index} of the source list is a {type(item).__name__}; expected a path, '
                     'a PIL image, an array [H, W, C] or a tensor [C, H, W]'
                 )
+            check_no_address(item)
         return list(source), False
     in_memory = isinstance(source, np.ndarray) or is_tensor(source)
     if in_memory and source.ndim == 4:
@@ -62,6 +64,7 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
 
 
 def _expand_path(source: str | os.PathLike) -> tuple[list[Any], bool]:
+    check_no_address(source)
     name = os.fspath(source)
     if os.path.isdir(name):
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -14,11 +15,19 @@ from mbv3zoo.utils.disk import make_folder, naming, naming_folder
 LOCK_NAME = '.lock'
 
 
-def check_new_folder(folder: str | Path) -> None:
-    """Raises ValueError if a folder exists and is not empty; what killed processes left in it does not count."""
+def check_new_folder(folder: str | Path, name: str = '') -> None:
+    """Raises ValueError if a folder exists and is not empty; what killed processes left in it does not count.
+
+    Args:
+        folder: The folder.
+        name: What the results are of, where `claimed_folder` takes the next free folder if it is given none.
+    """
     folder = Path(folder)
     if folder.exists() and not (folder.is_dir() and _is_empty(folder)):
-        raise ValueError(f'{folder} exists; results are never overwritten. Choose another folder.')
+        numbered = (Path('runs') / f'{name}-{number}' for number in count(1))
+        free = next(path for path in numbered if not os.path.lexists(path)) if name else ''
+        instead = f', or none: then the next free one is taken, {free}' if name else ''
+        raise ValueError(f'{folder} exists; results are never overwritten. Choose another folder{instead}.')
 
 
 def move_aside(path: Path) -> Path:
@@ -55,13 +64,13 @@ def claimed_folder(folder: str | Path | None, name: str = '') -> Iterator[Path]:
         made.insert(0, path)
     else:
         path = wanted
-        check_new_folder(path)
+        check_new_folder(path, name)
         if not path.exists():
             made.insert(0, path)
         make_folder(path)
     try:
         with locked_folder(path):
-            check_new_folder(path)  # the process that held the lock before may have written
+            check_new_folder(path, name)  # the process that held the lock before may have written
             yield path
     finally:
         with suppress(OSError):  # one of them is not empty

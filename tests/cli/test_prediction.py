@@ -104,3 +104,21 @@ def test_labels_and_crops_are_of_images_only(tmp_path):
     clip = write_clip(tmp_path / 'a.mp4', 2)
     failed = run('predict', 'mbv3_yolo_small.synth', clip, '--save-txt', '--save-crop', ok=False)
     assert '--save-txt, --save-crop: for images only' in str(failed.exception)
+
+
+@pytest.mark.parametrize(
+    ('source', 'advice'),
+    [('https://host/a.jpg', 'curl -LO'), ('file:///a/b.mp4', 'give the path: /a/b.mp4'), ('s3://b/c.mp4', 'aws s3 cp')],
+)
+def test_addresses_are_refused_before_anything_is_opened_or_made(tmp_path, source, advice):
+    failed = run('predict', 'no/such_detector', source, '--out', tmp_path / 'out', ok=False)
+    assert advice in str(failed.exception) and source in str(failed.exception) and not list(tmp_path.iterdir())
+
+
+def test_a_second_run_into_one_folder_says_how_to_go_on(tmp_path, scenes, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = sorted((scenes / 'images' / 'val').iterdir())[0]
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'a.txt').touch()
+    failed = run('predict', 'mbv3_yolo_small.synth', image, '--out', 'mine', ok=False)
+    assert 'Choose another folder, or none: then the next free one is taken, runs' in str(failed.exception)

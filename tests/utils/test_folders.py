@@ -26,6 +26,20 @@ def test_a_folder_in_use_is_refused(tmp_path, content):
         check_new_folder(tmp_path / 'run')
 
 
+def test_whoever_may_leave_the_folder_out_is_told_which_is_taken_then(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ('mine', 'runs/val-1'):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / 'mine' / 'a.txt').touch()
+    with (
+        pytest.raises(ValueError, match=r'^mine exists; .* another folder, or none: .* is taken, runs.val-2\.$'),
+        claimed_folder('mine', 'val'),
+    ):
+        pass
+    with pytest.raises(ValueError, match=r'Choose another folder\.$'), claimed_folder('mine'):
+        pass
+
+
 def test_a_file_is_refused(tmp_path):
     (tmp_path / 'run').write_text('')
     with pytest.raises(ValueError, match='run exists'):
