@@ -18,6 +18,8 @@ from mbv3zoo.data.yolo_tree import YoloTree, read_data_yaml
 
 _YAML = ('data.yaml', 'data.yml', 'dataset.yaml')
 _DARKNET = ('.data', '.names')
+# Folders of a dataset, which it may have alone.
+_INNER = (*SPLIT_NAMES, 'annotations', 'images', 'labels', 'obj_train_data')
 # Files that describe a dataset together with others in their folder.
 _PARTS = (*NAME_FILES, NOTES, LABEL_MAP)
 
@@ -158,6 +160,10 @@ def recognise(source: Path) -> Found:
     if source.is_dir():
         is_part = source.absolute().name == 'labels' and (source.absolute().parent / 'images').is_dir()
         source = source.absolute().parent if is_part else source
+        # An archive that was unpacked into a folder of its own.
+        inner = [place for place in source.iterdir() if place.name[0] != '.' and place.name != '__MACOSX']
+        if len(inner) == 1 and inner[0].is_dir() and inner[0].name.lower() not in _INNER:
+            return recognise(inner[0])
         for layout in LAYOUTS:
             if found := layout.find(source):
                 return found

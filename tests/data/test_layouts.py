@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 from labelling_tools import NAMES, ONE_SPLIT, PICTURES, SPLITS, TRAIN, TRAIN_ONLY, VALID
 
+from mbv3zoo.data.layouts import LAYOUTS
 from mbv3zoo.data.load import load_dataset
 
 VOC = {name for name in [*ONE_SPLIT, *SPLITS] if 'VOC' in name}
@@ -48,3 +51,21 @@ def test_an_export_with_splits_is_read_as_it_comes(tmp_path, name, source):
         data = load_dataset(tmp_path / source, split)
         assert found(data) == truth(expected) and not [line for line in data.problems if 'category 0' not in line]
         assert data.class_names == (NAMES if name not in VOC else tuple(sorted(NAMES[:3])))
+
+
+def test_the_page_on_data_names_the_layouts_that_are_looked_for():
+    page = (Path(__file__).parents[2] / 'docs/data.md').read_text(encoding='utf-8')
+    table = page.partition('## Labelling tools')[2].partition('\n## ')[0]
+    rows = [row.strip('|').split('|') for row in table.splitlines() if row.startswith('| ')][1:]
+    assert {row[-1].strip(' `') for row in rows} == {layout.name for layout in LAYOUTS}
+    # Each tool of the fixtures has a row.
+    named = {(tool.strip(), row[1].split(',')[0].split(' (')[0].strip()) for row in rows for tool in row[0].split(',')}
+    tools = ('labelImg', 'Label Studio', 'CVAT', 'Roboflow')
+    written = {tuple(name.split(', ')) for name in {**ONE_SPLIT, **TRAIN_ONLY, **SPLITS} if name.count(', ') == 1}
+    assert {(tool, kind) for tool, kind in written if tool in tools} <= named
+
+
+def test_an_archive_may_have_been_unpacked_into_a_folder_of_its_own(tmp_path):
+    for name, (write, _) in {**ONE_SPLIT, **SPLITS}.items():
+        write(tmp_path / name / 'export')
+        assert load_dataset(tmp_path / name, 'train').records

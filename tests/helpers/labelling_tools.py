@@ -274,7 +274,7 @@ ONE_SPLIT = {
 }
 TRAIN_ONLY = {
     'CVAT, YOLO 1.1': (cvat_yolo, ['.', 'obj.data', 'obj.names']),
-    'CVAT, Ultralytics YOLO': (cvat_ultralytics, ['.', 'data.yaml']),
+    'CVAT, Ultralytics YOLO Detection': (cvat_ultralytics, ['.', 'data.yaml']),
 }
 SPLITS = {
     'Roboflow, YOLO': (roboflow_yolo, ['.', 'data.yaml']),
