@@ -51,7 +51,7 @@ def benchmark(
         typer.Option(help='Folder of the report.', show_default='the next runs/benchmark-N', rich_help_panel=OUTPUT),
     ] = None,
 ) -> None:
-    """Time models, runtimes, sizes and batches against one another, in turns; writes a table, a CSV and a plot."""
+    """Time models, runtimes, sizes and batches in turns. Writes a table, a CSV and a plot."""
     from mbv3zoo.benchmark.report import write_report
     from mbv3zoo.benchmark.run import benchmark as run_benchmark
 

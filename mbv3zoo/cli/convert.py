@@ -22,7 +22,7 @@ def convert(
         ),
     ] = None,
 ) -> None:
-    """Turn a YOLOv5 checkpoint into a detector with the same numbers; nothing in the file is run."""
+    """Turn a YOLOv5 checkpoint into a detector. It gives the same numbers; nothing in the file is run."""
     from mbv3zoo.convert.convert import convert_checkpoint
 
     detector, read = convert_checkpoint(checkpoint, folder, **given(license=license))

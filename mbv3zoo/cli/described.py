@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from mbv3zoo.cli.habits import answer_command, check_words, refuse
 from mbv3zoo.cli.options import GENERAL
 from mbv3zoo.config.presets import PRESETS
 
 
-class Command(TyperCommand):
+class _WithExamples(TyperCommand if TYPE_CHECKING else object):  # type: ignore[misc]
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        if self.epilog:
+            with formatter.section('Examples'):
+                for line in self.epilog.splitlines():
+                    formatter.write(f'  {line}\n')
+
+
+class Command(_WithExamples, TyperCommand):
     """Prints options in the groups that their `rich_help_panel` names, and the examples of the epilog as written."""
+
+    def settings(self) -> dict[str, Any]:
+        """Name -> pydantic field of each setting that --set takes; an option and its setting have one name."""
+        return {}
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -25,11 +38,20 @@ class Command(TyperCommand):
             with formatter.section(name):
                 formatter.write_dl(sections[name])
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        if self.epilog:
-            with formatter.section('Examples'):
-                for line in self.epilog.splitlines():
-                    formatter.write(f'  {line}\n')
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            check_words(self, args, self.settings())
+        return super().parse_args(ctx, args)
+
+
+class Group(_WithExamples, TyperGroup):
+    """The program: it answers a command that it does not have with what to type."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {name for option in self.get_params(ctx) for name in option.opts}
+        if args and not ctx.resilient_parsing and args[0].partition('=')[0] not in known | set(self.commands):
+            refuse(f'{args[0]}: {answer_command(args[0], list(self.commands))}')
+        return super().parse_args(ctx, args)
 
 
 class DescribedCommand(Command):
@@ -40,10 +62,6 @@ class DescribedCommand(Command):
 
     # Heading of the settings that have an option and name no other.
     group: str
-
-    def settings(self) -> dict[str, Any]:
-        """Name -> pydantic field of each setting; an option and its setting have one name."""
-        raise NotImplementedError
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         fields = self.settings()

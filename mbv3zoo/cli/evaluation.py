@@ -55,7 +55,7 @@ def val(
         ),
     ] = False,
 ) -> None:
-    """COCO average precision of a detector on a labelled dataset; writes metrics, curves and drawn images."""
+    """Measure the average precision of a detector on labelled images. Writes metrics, curves and drawn images."""
     from mbv3zoo.data.hub_dataset import check_installed
     from mbv3zoo.data.load import load_split
     from mbv3zoo.evaluation.coco import to_coco_results

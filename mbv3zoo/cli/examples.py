@@ -4,6 +4,9 @@ from __future__ import annotations
 
 # Name of the command -> lines of at most 78 characters.
 EXAMPLES = {
+    'mbv3zoo': """\
+mbv3zoo predict mbv3_yolo_small.synth photo.jpg
+mbv3zoo predict --help""",
     'list': """\
 mbv3zoo list --pretrained
 mbv3zoo list 'mobilenetv4*' --backbones""",

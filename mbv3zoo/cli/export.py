@@ -70,7 +70,7 @@ def export(
     ] = None,
     overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.', rich_help_panel=OUTPUT)] = False,
 ) -> None:
-    """Write a detector for another runtime, with a certificate (FILE.json) of how far it agrees with PyTorch."""
+    """Write a detector for another runtime. Its certificate (FILE.json) says how far it agrees with PyTorch."""
     from mbv3zoo.export.request import checked_settings
 
     thresholds: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh}

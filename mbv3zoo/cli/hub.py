@@ -41,7 +41,7 @@ def push(
         bool, typer.Option('--dry-run', help='Only list the files and print the card.', rich_help_panel=PUBLISHING)
     ] = False,
 ) -> None:
-    """Publish a saved detector to the Hugging Face Hub, in one commit."""
+    """Publish a saved detector to the Hugging Face Hub. All files go in one commit."""
     from mbv3zoo.hub.publish import publish_folder, published_card
     from mbv3zoo.zoo.resolve import saved_in_folder
 

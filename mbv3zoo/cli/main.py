@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from mbv3zoo.cli.benchmark import benchmark
 from mbv3zoo.cli.convert import convert
 from mbv3zoo.cli.data import SynthCommand, synth
-from mbv3zoo.cli.described import Command
+from mbv3zoo.cli.described import Command, Group
 from mbv3zoo.cli.evaluation import val
 from mbv3zoo.cli.examples import EXAMPLES
 from mbv3zoo.cli.export import export
@@ -22,16 +23,39 @@ from mbv3zoo.cli.training import TrainCommand, train
 from mbv3zoo.prediction.failures import PredictionStopped
 from mbv3zoo.training.failures import TrainingStopped
 from mbv3zoo.utils.disk import sentence
+from mbv3zoo.utils.packages import installed_version
 from mbv3zoo.utils.text import printable
+from mbv3zoo.version import __version__
 
 app = typer.Typer(
     name='mbv3zoo',
-    help='Small, fast object detectors on any timm backbone.',
+    cls=Group,
+    epilog=EXAMPLES['mbv3zoo'],
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        packages = ((name, installed_version(name) or 'not installed') for name in ('torch', 'timm'))
+        typer.echo(', '.join(f'{name} {version}' for name, version in (('mbv3zoo', __version__), *packages)))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            '--version', help='Show the versions of mbv3zoo, torch and timm.', callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Small, fast object detectors on any timm backbone."""
+
+
 # In the order of `mbv3zoo --help`.
 for function in (list_, info, synth, train, val, predict, export, benchmark, convert, push, pull):
     name = function.__name__.rstrip('_')
@@ -46,7 +70,7 @@ def main() -> None:
     show_log()
     quiet_libraries()
     try:
-        app()
+        app(prog_name='mbv3zoo')
     except (ValueError, OSError, ImportError, TrainingStopped, PredictionStopped) as error:
         drop_unwritten()
         text = sentence(error) if isinstance(error, OSError) else str(error)

@@ -19,7 +19,7 @@ def list_(
         bool, typer.Option('--backbones', help='timm backbones instead of detectors.', rich_help_panel=MODEL)
     ] = False,
 ) -> None:
-    """List detectors, or backbones with what they cost (columns: docs/backbones.md)."""
+    """List detectors, or backbones with what they cost. docs/backbones.md explains the columns."""
     if backbones:
         from mbv3zoo.info.backbones import BackboneRow, backbone_rows
 

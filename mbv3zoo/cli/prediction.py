@@ -123,7 +123,7 @@ def predict(
         typer.Option('--show', help='Show the frames in a window; q or Escape ends it.', rich_help_panel=VIDEO),
     ] = False,
 ) -> None:
-    """Find objects; writes each image with its boxes, and one JSON of all detections."""
+    """Find objects in images, videos and streams. Writes each with its boxes, and one JSON of all detections."""
     from mbv3zoo.detections.classes import split_classes
     from mbv3zoo.images.addresses import check_no_address, is_image_address
     from mbv3zoo.prediction.engine import as_engine

@@ -116,7 +116,7 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train a detector; writes `best` and `last` as folders that load and push."""
+    """Train a detector. Writes `best` and `last` as folders that load and push."""
     from mbv3zoo.training import run
     from mbv3zoo.training.run_folder import new_run
 

@@ -43,8 +43,33 @@ def test_every_option_has_a_group_and_says_what_it_does_and_its_default(monkeypa
         assert is_switch or '[required]' in text or 'default: ' in text or option.name == 'data', option.name
 
 
-@pytest.mark.parametrize('line', [line for lines in EXAMPLES.values() for line in lines.splitlines()])
-def test_every_example_is_a_command_that_parses(line):
-    program, name, *arguments = shlex.split(line)
-    assert program == 'mbv3zoo' and line in EXAMPLES[name]
-    PROGRAM.commands[name].make_context(name, arguments)
+@pytest.mark.parametrize(('name', 'line'), [(name, line) for name in EXAMPLES for line in EXAMPLES[name].splitlines()])
+def test_every_example_is_a_command_that_parses(name, line):
+    program, command, *arguments = shlex.split(line)
+    assert program == 'mbv3zoo' and name in (program, command)
+    if '--help' not in arguments:
+        PROGRAM.commands[command].make_context(command, arguments)
+
+
+def test_the_programs_help_fits_80_columns_and_cuts_no_sentence(monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    text = run('--help').output
+    assert max(map(len, text.splitlines())) <= 80 and '...' not in text.partition('Commands:')[2]
+    assert text.rstrip().endswith(EXAMPLES['mbv3zoo'].replace('\n', '\n  '))
+
+
+@pytest.mark.parametrize('shell', ['bash', 'zsh', 'fish'])
+def test_completion_is_written_for_each_shell(shell):
+    assert '_MBV3ZOO_COMPLETE=complete_' in run('--show-completion', shell).output
+
+
+@pytest.mark.parametrize(
+    ('words', 'expected'), [('pre', 'predict'), ('predict --score', '--score-thresh'), ('predict m ', '')]
+)
+def test_words_are_completed_and_nothing_where_the_shell_completes_files(monkeypatch, capsys, words, expected):
+    monkeypatch.setenv('_MBV3ZOO_COMPLETE', 'complete_bash')
+    monkeypatch.setenv('COMP_WORDS', f'mbv3zoo {words}')
+    monkeypatch.setenv('COMP_CWORD', str(len(words.split(' '))))
+    with pytest.raises(SystemExit):
+        app(prog_name='mbv3zoo')
+    assert capsys.readouterr().out.strip() == expected

@@ -4,11 +4,14 @@ import logging
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from program import run
 
 from mbv3zoo.cli import main as cli
+from mbv3zoo.version import __version__
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,3 +71,8 @@ def test_the_readme_opens_with_the_two_commands_and_ci_runs_the_second():
     assert tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['scripts'] == {
         'mbv3zoo': 'mbv3zoo.cli.main:main'
     }
+
+
+def test_the_version_is_that_of_the_package_with_torch_and_timm():
+    expected = f'mbv3zoo {__version__}, torch {version("torch")}, timm {version("timm")}\n'
+    assert run('--version').output == expected
