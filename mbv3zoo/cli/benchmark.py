@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mbv3zoo.cli.options import IMAGES, OUTPUT, RUNTIME, Device, Sizes, Threads, given
+from mbv3zoo.cli.options import IMAGES, OUTPUT, RUNTIME, Device, Quiet, Sizes, Threads, given
 from mbv3zoo.utils.folders import claimed_folder
 
 TIMING = 'Timing'
@@ -50,6 +50,7 @@ def benchmark(
         Path | None,
         typer.Option(help='Folder of the report.', show_default='the next runs/benchmark-N', rich_help_panel=OUTPUT),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Time models, runtimes, sizes and batches in turns. Writes a table, a CSV and a plot."""
     from mbv3zoo.benchmark.report import write_report

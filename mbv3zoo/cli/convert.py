@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mbv3zoo.cli.options import PUBLISHING, given
+from mbv3zoo.cli.options import PUBLISHING, Quiet, given
+from mbv3zoo.cli.quiet import note
 
 
 def convert(
@@ -21,6 +22,7 @@ def convert(
             rich_help_panel=PUBLISHING,
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Turn a YOLOv5 checkpoint into a detector. It gives the same numbers; nothing in the file is run."""
     from mbv3zoo.convert.convert import convert_checkpoint
@@ -28,5 +30,5 @@ def convert(
     detector, read = convert_checkpoint(checkpoint, folder, **given(license=license))
     config, weights = detector.config, 'EMA weights' if read.source == 'ema' else 'weights'
     height, width = config.image_size
-    typer.echo(f'{weights} on {config.backbone}, {config.num_classes} classes, pictures of {height} x {width}')
+    note(f'{weights} on {config.backbone}, {config.num_classes} classes, pictures of {height} x {width}')
     typer.echo(f'saved in {folder}, under the licence {config.licenses.imported.license}')

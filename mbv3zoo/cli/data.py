@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mbv3zoo.cli.described import DescribedCommand
-from mbv3zoo.cli.options import Settings, given, with_set
+from mbv3zoo.cli.options import Quiet, Settings, given, with_set
 
 
 class SynthCommand(DescribedCommand):
@@ -31,6 +31,7 @@ def synth(
     objects: Path | None = None,
     backgrounds: Path | None = None,
     set_: Settings = None,
+    quiet: Quiet = False,
 ) -> None:
     """Compose a labelled dataset from cut-outs; needs no download."""
     from mbv3zoo.synth import SyntheticConfig, synthesize

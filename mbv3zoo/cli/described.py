@@ -9,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mbv3zoo.cli.habits import answer_command, check_words, refuse
 from mbv3zoo.cli.options import GENERAL
+from mbv3zoo.cli.quiet import quieted
 from mbv3zoo.config.presets import PRESETS
 
 
@@ -37,6 +38,10 @@ class Command(_WithExamples, TyperCommand):
         for name in sorted(sections, key=GENERAL.__eq__):
             with formatter.section(name):
                 formatter.write_dl(sections[name])
+
+    def invoke(self, ctx: Any) -> Any:
+        with quieted(ctx.params.get('quiet', False)):
+            return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:

@@ -21,6 +21,7 @@ from mbv3zoo.cli.options import (
     ImageSize,
     MaxPixels,
     NoCache,
+    Quiet,
     Runtime,
     Threads,
 )
@@ -54,6 +55,7 @@ def val(
             '--save-json', help='Also write predictions.json, in the format of COCO results.', rich_help_panel=OUTPUT
         ),
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the average precision of a detector on labelled images. Writes metrics, curves and drawn images."""
     from mbv3zoo.data.hub_dataset import check_installed

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import DATA, DATA_HELP, DETECTIONS, FORMAT, IMAGES, OUTPUT, ImageSize, given
+from mbv3zoo.cli.options import DATA, DATA_HELP, DETECTIONS, FORMAT, IMAGES, OUTPUT, ImageSize, Quiet, given
+from mbv3zoo.cli.quiet import note
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.table import FORMATS
 
@@ -69,6 +70,7 @@ def export(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.', rich_help_panel=OUTPUT)] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a detector for another runtime. Its certificate (FILE.json) says how far it agrees with PyTorch."""
     from mbv3zoo.export.request import checked_settings
@@ -102,5 +104,5 @@ def export(
     path = detector.export(out, **thresholds, **options)
     from mbv3zoo.export.certificate import read_certificate
 
-    typer.echo(read_certificate(path).summary())
+    note(read_certificate(path).summary())
     typer.echo(f'saved in {path}')

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import MODEL, PUBLISHING, Model
+from mbv3zoo.cli.options import MODEL, PUBLISHING, Model, Quiet
 
 
 def push(
@@ -40,6 +40,7 @@ def push(
     dry_run: Annotated[
         bool, typer.Option('--dry-run', help='Only list the files and print the card.', rich_help_panel=PUBLISHING)
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Publish a saved detector to the Hugging Face Hub. All files go in one commit."""
     from mbv3zoo.hub.publish import publish_folder, published_card
@@ -66,6 +67,7 @@ def pull(
             help='Branch, tag or commit.', show_default='main, or what a packaged name pins', rich_help_panel=MODEL
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Fetch a detector from the Hugging Face Hub into a folder."""
     from mbv3zoo.zoo.resolve import copy_saved

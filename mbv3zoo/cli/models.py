@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mbv3zoo.cli.options import MODEL
+from mbv3zoo.cli.options import MODEL, Quiet
 from mbv3zoo.utils.text import aligned
 
 
@@ -18,6 +18,7 @@ def list_(
     backbones: Annotated[
         bool, typer.Option('--backbones', help='timm backbones instead of detectors.', rich_help_panel=MODEL)
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """List detectors, or backbones with what they cost. docs/backbones.md explains the columns."""
     if backbones:
@@ -34,6 +35,7 @@ def list_(
 
 def info(
     name: Annotated[str, typer.Argument(help='What create_detector takes; a YOLOv5 YAML file shows its layers.')],
+    quiet: Quiet = False,
 ) -> None:
     """Show a detector's settings, strides, parameters and operations."""
     from mbv3zoo.info.describe import describe

@@ -92,6 +92,9 @@ MaxPixels = Annotated[
         rich_help_panel=IMAGES,
     ),
 ]
+Quiet = Annotated[
+    bool, typer.Option('--quiet', '-q', help='Print the result only, with warnings and errors; no progress.')
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option('--set', help='Any other setting, as name=value; see below.', show_default='none'),

@@ -11,6 +11,8 @@ from collections.abc import Generator, Iterator
 
 import typer
 
+from mbv3zoo.cli.quiet import note
+from mbv3zoo.utils.log import is_quiet
 from mbv3zoo.utils.text import printable
 
 
@@ -21,10 +23,17 @@ def tell(line: str) -> None:
 
 
 def tell_lines(lines: Iterator[str]) -> None:
-    """Prints lines as they come; an interruption ends them in the sentence that they have for it."""
+    """Prints lines as they come, of which the last is the result; what --quiet keeps.
+
+    An interruption ends them in the sentence that they have for it.
+    """
+    last = None
     try:
         for line in lines:
-            typer.echo(line)
+            last = line
+            note(line)
+        if is_quiet() and last is not None:
+            typer.echo(last)
     except KeyboardInterrupt as stop:
         sentence = str(stop)
         try:

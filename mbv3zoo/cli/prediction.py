@@ -20,6 +20,7 @@ from mbv3zoo.cli.options import (
     ImageSize,
     MaxPixels,
     NoCache,
+    Quiet,
     Runtime,
     Threads,
     given,
@@ -122,6 +123,7 @@ def predict(
         bool,
         typer.Option('--show', help='Show the frames in a window; q or Escape ends it.', rich_help_panel=VIDEO),
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find objects in images, videos and streams. Writes each with its boxes, and one JSON of all detections."""
     from mbv3zoo.detections.classes import split_classes

@@ -17,6 +17,7 @@ from mbv3zoo.cli.options import (
     TRAINING,
     ImageSize,
     MaxPixels,
+    Quiet,
     Settings,
     given,
     with_set,
@@ -115,6 +116,7 @@ def train(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Train a detector. Writes `best` and `last` as folders that load and push."""
     from mbv3zoo.training import run
@@ -165,7 +167,7 @@ def _check_resumable(context: typer.Context) -> None:
     """Raises ValueError where an option was given that a run which goes on does not take."""
     from mbv3zoo.training.progress import CHANGEABLE
 
-    taken, refused = ('resume', *CHANGEABLE), []
+    taken, refused = ('resume', 'quiet', *CHANGEABLE), []
     for option in context.command.params:
         source = context.get_parameter_source(str(option.name))
         # By its name: the enumeration is click's in some versions of typer, and typer's own in others.

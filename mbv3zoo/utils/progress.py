@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mbv3zoo.utils.log import is_quiet
+
 _logger = logging.getLogger(__name__)
 _SECONDS = 60  # between two lines
 
@@ -21,9 +23,10 @@ def bar(total: int | Iterable | None, description: str, show: bool = True, thing
     Args:
         total: How many there are, or what to go over; None where the number is not known.
         description: What is done.
-        show: Whether it is shown at all.
+        show: Whether it is shown at all; it is not where the package's log is set to warnings (`utils.log.is_quiet`).
         things: What is counted, in the plural, such as 'images'.
     """
+    show = show and not is_quiet()
     what: dict[str, Any] = {'total': total} if isinstance(total, int) else {'iterable': total}
     what |= {'desc': description, 'leave': False, 'disable': not show}
     if show and not has_bars():

@@ -1,13 +1,11 @@
 """What users of YOLO, torchvision and timm type is answered in one sentence with what it is called here."""
 
-import re
-
 import pytest
 import typer
 from program import run
 
 from mbv3zoo.cli.main import app
-from mbv3zoo.cli.other_names import COMMANDS, INSTEAD, OURS, SAME
+from mbv3zoo.cli.other_names import INSTEAD
 
 MODEL_OF_PREDICT = 'here it is the argument MODEL: mbv3zoo predict MODEL SOURCE'
 PROGRAM = typer.main.get_command(app)
@@ -94,34 +92,3 @@ def test_values_and_files_are_not_taken_for_options(tmp_path, monkeypatch):
     for line in ('train --set lr=0.1 --model source=b', 'predict m data=1', 'predict m -- source=b', 'predict m x=2'):
         name, *arguments = line.split()
         PROGRAM.commands[name].make_context(name, arguments)
-
-
-@pytest.mark.parametrize('text', [*INSTEAD.values(), *COMMANDS.values()])
-def test_the_answers_name_commands_and_options_that_exist(text):
-    everywhere = {name for command in PROGRAM.commands.values() for option in command.params for name in _names(option)}
-    everywhere |= {'--help', *_names_of(PROGRAM)}
-    named = re.search(r'mbv3zoo ([a-z]+)', text)
-    here = {'--help', *_names_of(PROGRAM.commands[named[1]])} if named else everywhere
-    assert set(re.findall(r'--[a-z-]+', text)) <= here
-
-
-def test_the_names_of_ours_are_options_arguments_or_settings():
-    known = {name for command in PROGRAM.commands.values() for name in _names_of(command)}
-    known |= {name for command in PROGRAM.commands.values() for name in command.settings()}
-    unknown = {name for names in OURS.values() for name in names.split()} - known
-    assert unknown <= {
-        '--agnostic-nms',
-        '--max-detections',
-        '--show',
-    }
-    assert set(SAME.values()) <= set(INSTEAD)
-
-
-def _names_of(command):
-    return {name for option in command.params for name in _names(option)}
-
-
-def _names(option):
-    return (
-        {str(option.name).upper()} if option.param_type_name == 'argument' else {*option.opts, *option.secondary_opts}
-    )
