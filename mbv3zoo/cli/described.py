@@ -45,7 +45,8 @@ class Command(_WithExamples, TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:
-            check_words(self, args, self.settings())
+            others = getattr(ctx.parent.command, 'commands', None) if ctx.parent else None
+            check_words(self, args, self.settings(), others)
         return super().parse_args(ctx, args)
 
 

@@ -16,13 +16,16 @@ from mbv3zoo.cli.other_names import COMMANDS, INSTEAD, OURS, SAME
 _WORD = re.compile(r'([a-z][a-z0-9_]*)=(.*)')
 
 
-def check_words(command: Any, words: list[str], settings: Mapping[str, Any]) -> None:
+def check_words(
+    command: Any, words: list[str], settings: Mapping[str, Any], others: Mapping[str, Any] | None = None
+) -> None:
     """Ends the program where its words hold an option as another program calls it.
 
     Args:
         command: The command, with its options.
         words: Of the command line, after the command's name.
         settings: Those that --set takes in this command.
+        others: All commands, by name: an option may be one of theirs.
     """
     options = {
         name: option
@@ -41,7 +44,9 @@ def check_words(command: Any, words: list[str], settings: Mapping[str, Any]) -> 
         elif name in options:
             option = options[name]
             taken = not equals and not getattr(option, 'is_flag', False)
-        elif re.match(r'--?[a-zA-Z]', word) and (answer := _answer(command, name.lstrip('-'), settings)):
+        elif re.match(r'--?[a-zA-Z]', word) and (
+            answer := _answer(command, name.lstrip('-'), settings) or _elsewhere(name.lstrip('-'), others or {})
+        ):
             refuse(f'{name}: {answer}')
         elif _WORD.fullmatch(word) and not Path(word).exists() and _known(command, name, settings):
             assigned.append(word)
@@ -78,6 +83,15 @@ def _answer(command: Any, key: str, settings: Mapping[str, Any]) -> str | None:
         return f'here it is the setting --set {ours}=VALUE'
     key = key.replace('_', '-')
     return INSTEAD.get(SAME.get(key, key))
+
+
+def _elsewhere(key: str, others: Mapping[str, Any]) -> str | None:
+    """Which other command has an option; None where none has."""
+    for name, command in others.items():
+        for ours in _ours(command, key, {}):
+            if ours.startswith('--'):
+                return f'is an option of another command: mbv3zoo {name} {ours}'
+    return None
 
 
 def _ours(command: Any, key: str, settings: Mapping[str, Any]) -> list[str]:

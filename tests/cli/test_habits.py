@@ -39,6 +39,8 @@ def refused(line):
         ('export m --format onnx', '--format: ' + INSTEAD['format']),
         ('export m a.onnx --half', '--half: write mbv3zoo export MODEL model.onnx --precision float16'),
         ('benchmark m --imgsz 320', '--imgsz: here it is called --size'),
+        ('predict m s --patience 3', '--patience: is an option of another command: mbv3zoo train --patience'),
+        ('train --dynamic', '--dynamic: is an option of another command: mbv3zoo export --dynamic'),
         ('synth out --input-size 320', '--input-size: here it is called --image-size'),
         ('convert --weights a.pt', '--weights: here it is the argument CHECKPOINT: mbv3zoo convert CHECKPOINT FOLDER'),
     ],
