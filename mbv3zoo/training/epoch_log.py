@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mbv3zoo.evaluation.metrics import AP_NAMES, Metrics, format_table
 from mbv3zoo.training.results import RESULTS_NAME, write_epoch
+from mbv3zoo.utils.progress import write_above
 
 _DIGITS = {'seconds': 1, 'waiting': 3, 'lr': 6}
 _DRAW_EVERY = 60  # seconds between drawings of the curves
@@ -49,6 +48,6 @@ class EpochLog:
             self.drawn = time.monotonic()
         if self.track:
             self.track({**values, **{name: value for name, value in figures.items() if not math.isnan(value)}}, epoch)
-        tqdm.write('  '.join(f'{key} {value}' for key, value in row.items() if value != ''))
+        write_above('  '.join(f'{key} {value}' for key, value in row.items() if value != ''))
         if metrics:
-            tqdm.write(format_table(metrics))
+            write_above(format_table(metrics))

@@ -34,6 +34,12 @@ def bar(total: int | Iterable | None, description: str, show: bool = True, thing
     return tqdm(**what, dynamic_ncols=True)
 
 
+def write_above(text: str) -> None:
+    """Prints text above the bars that are drawn; where progress is not shown, nothing."""
+    if not is_quiet():
+        tqdm.write(text)
+
+
 def has_bars() -> bool:
     """Whether a bar can be drawn over itself: in a terminal, or a notebook."""
     stream = sys.stderr

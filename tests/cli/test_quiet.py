@@ -44,7 +44,7 @@ def test_a_mistake_is_told_all_the_same():
 
 def test_a_run_is_told_in_its_last_line_without_its_epochs(saved, scenes, tmp_path, caplog):
     options = '--model', saved, '--image-size', 64, '--epochs', 1, '--workers', 0, '--out', tmp_path / 'run'
-    assert run('train', '--data', scenes, *options, '--quiet').output.splitlines()[-1] == f'saved in {tmp_path / "run"}'
+    assert run('train', '--data', scenes, *options, '--quiet').stdout == f'saved in {tmp_path / "run"}\n'
     assert {record.levelname for record in caplog.records if record.name.startswith('mbv3zoo')} <= {'WARNING'}
 
 
