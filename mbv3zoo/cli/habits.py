@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from mbv3zoo.cli.other_names import COMMANDS, INSTEAD, OURS, SAME
+from mbv3zoo.cli.other_names import COMMANDS, INSTEAD, ONE_MORE, OURS, SAME
 
 # As the program of YOLO takes its options: imgsz=640.
 _WORD = re.compile(r'([a-z][a-z0-9_]*)=(.*)')
@@ -34,6 +34,7 @@ def check_words(
         if name.startswith('-')
     }
     assigned: list[str] = []
+    arguments: list[str] = []
     taken = False  # whether a word is the value of the option before it
     for word in words:
         if word == '--':
@@ -44,14 +45,19 @@ def check_words(
         elif name in options:
             option = options[name]
             taken = not equals and not getattr(option, 'is_flag', False)
-        elif re.match(r'--?[a-zA-Z]', word) and (
-            answer := _answer(command, name.lstrip('-'), settings) or _elsewhere(name.lstrip('-'), others or {})
-        ):
-            refuse(f'{name}: {answer}')
+        elif re.match(r'--?[a-zA-Z]', word):
+            key = name.lstrip('-')
+            if answer := _answer(command, key, settings) or _elsewhere(key, others or {}):
+                refuse(f'{name}: {answer}')
+            return  # the parser names the nearest options
         elif _WORD.fullmatch(word) and not Path(word).exists() and _known(command, name, settings):
             assigned.append(word)
+        else:
+            arguments.append(word)
     if assigned:
         refuse(f'{" ".join(assigned)}: {_rewritten(command, assigned, settings)}')
+    if command.name in ONE_MORE and arguments[len(_arguments(command)) :]:
+        refuse(f'{arguments[len(_arguments(command))]}: {ONE_MORE[command.name]}')
 
 
 def answer_command(name: str, known: list[str]) -> str:

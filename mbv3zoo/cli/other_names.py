@@ -178,3 +178,10 @@ COMMANDS = {
     'version': 'here it is mbv3zoo --version',
     'yolo': 'leave it out, as in mbv3zoo train --data data.yaml',
 }
+
+# Command -> what to type for one argument more than it takes.
+ONE_MORE = {
+    'train': 'the data set is named as in mbv3zoo train --data data.yaml',
+    'val': 'the data set is named as in mbv3zoo val MODEL --data data.yaml',
+    'predict': "one source at a time: the folder, or a pattern in quotes as in mbv3zoo predict MODEL 'photos/*.jpg'",
+}

@@ -5,7 +5,7 @@ import typer
 from program import run
 
 from mbv3zoo.cli.main import app
-from mbv3zoo.cli.other_names import INSTEAD
+from mbv3zoo.cli.other_names import INSTEAD, ONE_MORE
 
 MODEL_OF_PREDICT = 'here it is the argument MODEL: mbv3zoo predict MODEL SOURCE'
 PROGRAM = typer.main.get_command(app)
@@ -64,6 +64,18 @@ def test_words_with_an_equals_sign_are_rewritten(line, answer):
     # And what it is rewritten to is a command of ours.
     name, *arguments = answer.split()[1:]
     PROGRAM.commands[name].make_context(name, arguments)
+
+
+@pytest.mark.parametrize(
+    ('line', 'word'),
+    [
+        ('train data.yaml --epochs 3', 'data.yaml'),
+        ('val m data.yaml', 'data.yaml'),
+        ('predict m a.jpg b.jpg c.jpg', 'b.jpg'),
+    ],
+)
+def test_one_argument_too_many_is_answered_with_what_it_was_meant_as(line, word):
+    assert refused(line) == f'{word}: {ONE_MORE[line.split()[0]]}'
 
 
 def test_a_word_without_a_counterpart_says_what_there_is_instead():

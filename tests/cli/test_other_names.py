@@ -6,12 +6,12 @@ import pytest
 import typer
 
 from mbv3zoo.cli.main import app
-from mbv3zoo.cli.other_names import COMMANDS, INSTEAD, OURS, SAME
+from mbv3zoo.cli.other_names import COMMANDS, INSTEAD, ONE_MORE, OURS, SAME
 
 PROGRAM = typer.main.get_command(app)
 
 
-@pytest.mark.parametrize('text', [*INSTEAD.values(), *COMMANDS.values()])
+@pytest.mark.parametrize('text', [*INSTEAD.values(), *COMMANDS.values(), *ONE_MORE.values()])
 def test_the_answers_name_commands_and_options_that_exist(text):
     everywhere = {name for command in PROGRAM.commands.values() for option in command.params for name in _names(option)}
     everywhere |= {'--help', *_names_of(PROGRAM)}
