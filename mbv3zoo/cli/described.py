@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from typer.core import TyperCommand, TyperGroup
 
 from mbv3zoo.cli.habits import answer_command, check_words, refuse
+from mbv3zoo.cli.interruption import told_in_one_line
 from mbv3zoo.cli.options import GENERAL
 from mbv3zoo.cli.quiet import quieted
 from mbv3zoo.config.presets import PRESETS
@@ -22,7 +23,10 @@ class _WithExamples(TyperCommand if TYPE_CHECKING else object):  # type: ignore[
 
 
 class Command(_WithExamples, TyperCommand):
-    """Prints options in the groups that their `rich_help_panel` names, and the examples of the epilog as written."""
+    """Prints options in the groups that their `rich_help_panel` names, and the examples of the epilog as written.
+
+    Its interruption is told in one line.
+    """
 
     def settings(self) -> dict[str, Any]:
         """Name -> pydantic field of each setting that --set takes; an option and its setting have one name."""
@@ -40,7 +44,7 @@ class Command(_WithExamples, TyperCommand):
                 formatter.write_dl(sections[name])
 
     def invoke(self, ctx: Any) -> Any:
-        with quieted(ctx.params.get('quiet', False)):
+        with told_in_one_line(self.name), quieted(ctx.params.get('quiet', False)):
             return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from mbv3zoo.cli.evaluation import val
 from mbv3zoo.cli.examples import EXAMPLES
 from mbv3zoo.cli.export import export
 from mbv3zoo.cli.hub import pull, push
+from mbv3zoo.cli.interruption import end_on_signals, told_in_one_line
 from mbv3zoo.cli.models import info, list_
 from mbv3zoo.cli.output import make_printable, quiet_libraries, show_log
 from mbv3zoo.cli.prediction import predict
@@ -68,9 +69,14 @@ def main() -> None:
     guard_streams()
     make_printable()
     show_log()
+    end_on_signals()
     quiet_libraries()
     try:
-        app(prog_name='mbv3zoo')
+        # Within a command it has words of its own; here it comes before one.
+        with told_in_one_line('mbv3zoo'):
+            app(prog_name='mbv3zoo')
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
     except (ValueError, OSError, ImportError, TrainingStopped, PredictionStopped) as error:
         drop_unwritten()
         text = sentence(error) if isinstance(error, OSError) else str(error)

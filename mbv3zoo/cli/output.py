@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 
 import typer
 
+from mbv3zoo.cli.interruption import end_interrupted, is_first_process
 from mbv3zoo.cli.quiet import note
 from mbv3zoo.utils.log import is_quiet
 from mbv3zoo.utils.text import printable
@@ -42,8 +43,7 @@ def tell_lines(lines: Iterator[str]) -> None:
                 lines.throw(stop)
         except KeyboardInterrupt as told:
             sentence = str(told)
-        typer.echo(f'mbv3zoo: {sentence or "interrupted"}', err=True)
-        raise typer.Exit(130) from None
+        end_interrupted(sentence or 'interrupted')
 
 
 def make_printable() -> None:
@@ -51,11 +51,6 @@ def make_printable() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
-
-
-def is_first_process() -> bool:
-    """Whether this is the process of rank 0, as torchrun and accelerate count."""
-    return os.environ.get('RANK', '0') == '0'
 
 
 def show_log() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,16 @@ def collate(samples: list[LabelledImage]) -> tuple[torch.Tensor, Targets]:
     return torch.stack(images), Targets(index, torch.cat(labels), torch.cat(boxes))
 
 
+def ignore_interruptions(_: int) -> None:
+    """Leaves Ctrl-C, which a terminal sends to loader processes too, to the process that started them, and ends them.
+
+    Otherwise each would print a traceback.
+    """
+    for name in ('SIGINT', 'SIGHUP'):
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
+
+
 def train_loader(samples: TrainSamples, config: TrainConfig, processes: int = 1) -> DataLoader:
     """Shuffled batches of `(images, Targets)`; an incomplete last batch is dropped.
 
@@ -43,4 +54,5 @@ def train_loader(samples: TrainSamples, config: TrainConfig, processes: int = 1)
         persistent_workers=config.workers > 0,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
+        worker_init_fn=ignore_interruptions,
     )

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.ops import nms
 
 from mbv3zoo.data.load import load_split
+from mbv3zoo.data.loader import ignore_interruptions
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import EvalSamples
 from mbv3zoo.detections import Detections
@@ -137,7 +138,7 @@ def collect(
     if indices is not None:
         samples = Subset(samples, indices)
     found = []
-    for images, numbers in DataLoader(samples, batch_size, num_workers=workers):
+    for images, numbers in DataLoader(samples, batch_size, num_workers=workers, worker_init_fn=ignore_interruptions):
         kept = engine.detect(images.numpy(), thresholds)
         for (boxes, scores, labels), number in zip(kept, numbers.tolist(), strict=True):
             record = data.records[number]

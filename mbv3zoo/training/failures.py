@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,16 +20,41 @@ class TrainingDiverged(TrainingStopped):
 
 
 @contextmanager
+def telling_interruptions(sentence: str) -> Iterator[None]:
+    """Context manager: gives a KeyboardInterrupt that says nothing a sentence."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if str(stop):
+            raise
+        raise KeyboardInterrupt(sentence) from stop
+
+
+@contextmanager
 def naming_the_checkpoint(trainer: Any) -> Iterator[None]:
     """Context manager: turns failures into errors that name the last checkpoint.
 
-    Failures of data, disk and loader processes become a `TrainingStopped`, FloatingPointError a `TrainingDiverged`.
+    Failures of data, disk and loader processes become a `TrainingStopped`, FloatingPointError a `TrainingDiverged`. A
+    KeyboardInterrupt says how to go on.
 
     Args:
-        trainer: Its `run`, `saved_epoch` and learning rate are named.
+        trainer: Its `run`, `saved_epoch`, epochs and learning rate are named.
     """
     try:
         yield
+    except KeyboardInterrupt as stop:
+        # Here, as the program imports this module when it starts.
+        from mbv3zoo.training.run_yaml import CONFIG_NAME
+
+        saved, epochs = trainer.saved_epoch, trainer.config.epochs
+        again = f'mbv3zoo train --resume {shlex.quote(str(trainer.run))}'
+        if not (trainer.run / CONFIG_NAME).exists():  # of a Trainer that somebody made
+            again = 'resume=True'
+        if saved:
+            raise KeyboardInterrupt(f'interrupted after epoch {saved} of {epochs}; go on with: {again}') from stop
+        raise KeyboardInterrupt(
+            f'interrupted before epoch 1 of {epochs} was done, and nothing of it is kept; begin again with: {again}'
+        ) from stop
     except FloatingPointError as error:
         saved = trainer.saved_epoch
         kept = f'{trainer.run / "last"} holds the weights of epoch {saved}' if saved else 'nothing was saved yet'

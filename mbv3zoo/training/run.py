@@ -21,6 +21,7 @@ from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import trained_on
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
+from mbv3zoo.training.failures import telling_interruptions
 from mbv3zoo.training.prepare import check_images, check_tracker
 from mbv3zoo.training.preview import draw_preview, preview_file
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, finished
@@ -87,7 +88,8 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
     run = Path(run)
     check_new_folder(run)
     config = _decided(config)
-    trainer = _trainer(config, run, resume=False)
+    with telling_interruptions('interrupted before the training began; there is nothing to resume'):
+        trainer = _trainer(config, run, resume=False)
     _logger.info('training starts from %s', _first_weights(config, trainer.learner.kept.config))
     run.mkdir(parents=True, exist_ok=True)
     if config.data.val_share is not None and trainer.val_set:
@@ -133,7 +135,8 @@ def resume(
         tell(reason)
         return None
     with resumed_run(run):
-        trainer = _trainer(config, run, resume=True)
+        with telling_interruptions(f'interrupted before the training went on; {run} is as it was'):
+            trainer = _trainer(config, run, resume=True)
         _logger.info('%s goes on after epoch %d of %d', run, trainer.epoch, config.train.epochs)
         if config != before and trainer.accelerator.is_main_process:
             write_run_config(config, run)

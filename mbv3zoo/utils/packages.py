@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
 
-from mbv3zoo.utils.quiet import without_warnings
+from mbv3zoo.utils.quiet import without_log, without_warnings
 
 # Extra of mbv3zoo -> the packages that it installs, and the least version of each. pyproject.toml has the same.
 EXTRAS = {
@@ -94,7 +94,8 @@ def import_package(what: str, package: str) -> ModuleType:
     if not is_installed(package):
         raise ImportError(f'{what} needs {package}; install with: {_install([package])}')
     try:
-        with without_warnings():
+        # What they say of versions that they were not tested with, and of what is not on this machine.
+        with without_warnings(), without_log(package), without_log('torch.utils.cpp_extension'):
             return import_module(package)
     except Exception as error:  # whatever it runs into
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())

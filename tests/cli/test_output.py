@@ -6,7 +6,8 @@ import warnings
 import pytest
 import typer
 
-from mbv3zoo.cli.output import is_first_process, make_printable, show_log, tell, tell_lines
+from mbv3zoo.cli.interruption import is_first_process
+from mbv3zoo.cli.output import make_printable, show_log, tell, tell_lines
 
 
 @pytest.mark.parametrize(('rank', 'first'), [(None, True), ('0', True), ('1', False)])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch._utils import ExceptionWrapper
 
-from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped, naming_the_checkpoint
+from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped, naming_the_checkpoint, telling_interruptions
 from mbv3zoo.utils.disk import told
 
 RUN = Path('runs') / 'mine'
@@ -95,7 +95,6 @@ def test_what_a_loader_process_raises_is_told_in_one_line(error):
         torch.OutOfMemoryError('CUDA out of memory'),
         ValueError('a box of class 7'),
         KeyError('a'),
-        KeyboardInterrupt(),
         TrainingDiverged('the loss is no longer finite; runs/mine/last holds epoch 2'),
         TrainingStopped('stopped elsewhere'),
     ],
@@ -122,3 +121,27 @@ def test_what_is_no_longer_finite_has_diverged(saved_epoch, kept):
 
 def test_callers_catch_both_at_once():
     assert issubclass(TrainingDiverged, TrainingStopped) and issubclass(TrainingStopped, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    ('saved_epoch', 'told'),
+    [
+        (3, "interrupted after epoch 3 of 9; go on with: mbv3zoo train --resume '{run}'"),
+        (0, "interrupted before epoch 1 of 9 was done, and nothing of it is kept; begin again with: mbv3zoo train "
+            "--resume '{run}'"),
+    ],
+)  # fmt: skip
+def test_an_interruption_says_how_to_go_on(tmp_path, saved_epoch, told):
+    run = tmp_path / 'my run'
+    run.mkdir()
+    (run / 'run.yaml').touch()
+    trainer = SimpleNamespace(run=run, saved_epoch=saved_epoch, config=SimpleNamespace(epochs=9))
+    with pytest.raises(KeyboardInterrupt) as caught, naming_the_checkpoint(trainer):
+        raise KeyboardInterrupt
+    assert str(caught.value) == told.format(run=run)
+
+
+def test_an_interruption_before_a_run_has_a_folder_gets_a_sentence_unless_it_has_one():
+    for said, expected in ((), 'not begun'), (('after 3',), 'after 3'):
+        with pytest.raises(KeyboardInterrupt, match=expected), telling_interruptions('not begun'):
+            raise KeyboardInterrupt(*said)
