@@ -13,6 +13,7 @@ from torchvision.ops import box_area
 
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detections import Detections
+from mbv3zoo.evaluation.f1 import f1_curve
 from mbv3zoo.evaluation.metrics import AP_NAMES, ClassMetrics, Evaluation, Metrics, PrecisionRecall
 
 # The largest area that COCO evaluation counts, in square pixels.
@@ -48,11 +49,16 @@ def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
     )
     # COCO's summary has twelve figures; what this program adds to them is left out.
     figures = {name: float(v) if v >= 0 else math.nan for name, v in zip(_SUMMARY, run.stats, strict=False)}
+    f1 = f1_curve(data, detections)
+    best_f1, best_threshold = f1.best
     metrics = Metrics(
         per_class={row.name: row.ap for row in classes},
         images=len(data),
         objects=sum(counts),
         classes=classes,
+        best_f1=best_f1,
+        best_threshold=best_threshold,
+        f1_curve=f1,
         **figures,
     )
     at_50 = np.full((len(classes), precision.shape[1]), -1.0)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,42 @@ class ClassMetrics:
     objects: int
 
 
+class F1Curve(NamedTuple):
+    """Precision, recall and F1 at an IoU of 0.5 over the score threshold; see `mbv3zoo.evaluation.f1.f1_curve`.
+
+    Attributes:
+        class_names: The names of the K classes.
+        thresholds: float64 [101], 0 to 1 in steps of 0.01; counted are detections with a score above.
+        precision: float64 [K, 101], nan for a class without objects, and where nothing is detected.
+        recall, f1: float64 [K, 101], in 0..1; nan for a class without objects.
+    """
+
+    class_names: tuple[str, ...]
+    thresholds: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """F1 [101], mean over the classes that have objects; nan where none has."""
+        known = self.f1[~np.isnan(self.f1[:, 0])]
+        return known.mean(0) if len(known) else np.full(len(self.thresholds), math.nan)
+
+    @property
+    def best(self) -> tuple[float, float]:
+        """The highest mean F1, and its threshold: the middle one of those side by side that have it.
+
+        Both are nan where no class has objects, the threshold also where nothing is found.
+        """
+        mean = self.mean
+        first = int(mean.argmax())
+        if not mean[first] > 0:
+            return float(mean[first]), math.nan
+        count = int((mean[first:] < mean[first]).argmax()) if mean[-1] < mean[first] else len(mean) - first
+        return float(mean[first]), float(self.thresholds[first + (count - 1) // 2])
+
+
 @dataclass(frozen=True)
 class Metrics:
     """COCO figures in 0..1; nan if the dataset has no such object.
@@ -42,7 +78,13 @@ class Metrics:
             `ap`.
         ar_small, ar_medium, ar_large: Recall with at most 100 detections per image, by size.
         classes: All figures per class, in the dataset's order.
+        best_f1, best_threshold: The highest F1 at an IoU of 0.5, mean over the classes that have objects, and the score
+            threshold with which `predict` has it; nan in what earlier versions wrote.
+        f1_curve: The F1 of every threshold. It is not among the plain values, and None where those were read.
     """
+
+    # pydantic checks what a run wrote, and takes the arrays of the curve as they are.
+    __pydantic_config__: ClassVar[dict[str, bool]] = {'arbitrary_types_allowed': True}
 
     ap: float
     ap50: float
@@ -60,11 +102,15 @@ class Metrics:
     ar_medium: float = math.nan
     ar_large: float = math.nan
     classes: tuple[ClassMetrics, ...] = ()
+    best_f1: float = math.nan
+    best_threshold: float = math.nan
+    f1_curve: F1Curve | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; nan becomes None."""
         plain = _without_nan(vars(self))
         plain['per_class'] = _without_nan(self.per_class)
+        del plain['f1_curve']
         plain['classes'] = [_without_nan(vars(row)) for row in self.classes]
         return plain
 
@@ -115,11 +161,16 @@ class Evaluation(NamedTuple):
 
 
 def format_table(metrics: Metrics) -> str:
-    """A table as text: a row for all classes, then one per class; `-` if the dataset has no such object."""
+    """A table as text: a row for all classes, one per class, and the best F1; `-` if the dataset has no such object."""
     rows = [['class', 'AP', 'AP50', 'AP75', 'small', 'medium', 'large', 'objects'], _row('all', metrics)]
     rows += [_row(own.name, own) for own in metrics.classes]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    if not math.isnan(metrics.best_threshold):
+        lines += [
+            f'best F1 {metrics.best_f1:.3f} (mean of the classes, IoU 0.5) at --score-thresh '
+            f'{metrics.best_threshold:.2f}'
+        ]
     return '\n'.join([f'{metrics.images} pictures, {metrics.objects} objects', *lines])
 
 

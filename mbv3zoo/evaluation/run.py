@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from torch.utils.data import DataLoader, Dataset, Subset
-from torchvision.ops import nms
 
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.loader import ignore_interruptions
@@ -19,8 +17,7 @@ from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.coco import score
 from mbv3zoo.evaluation.metrics import Evaluation, Metrics
 from mbv3zoo.images.letterbox import Letterbox
-from mbv3zoo.models.postprocess.arrays import suppress
-from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION, Thresholds
+from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION
 from mbv3zoo.prediction.engine import Engine, as_engine, input_size
 from mbv3zoo.utils.sizes import MOST_WORKERS, images_per_batch, whole_number
 
@@ -53,7 +50,8 @@ def evaluate(
         max_pixels: Most pixels of an image, as for `mbv3zoo.load_dataset`.
 
     Returns:
-        The figures, in 0..1: `metrics.ap`, `metrics.ap50`, `metrics.per_class['cat']`, ...
+        The figures, in 0..1: `metrics.ap`, `metrics.ap50`, `metrics.per_class['cat']`, ..., and the score threshold
+        with the best F1, `metrics.best_threshold`, for `predict`.
 
     Raises:
         ValueError: There is no such dataset, `split` or `images` does not apply to it, the detector has other classes
@@ -148,14 +146,3 @@ def collect(
         if progress:
             progress(len(numbers))
     return found
-
-
-def as_predicted(
-    found: Detections, score_thresh: float = PREDICTION.score_thresh, iou_thresh: float = PREDICTION.iou_thresh
-) -> Detections:
-    """What `predict` would have reported of an image's detections: thresholded, one class per box, after NMS."""
-    found = found[found.scores >= score_thresh]
-    # A box that is reported under several classes is the same in each.
-    found = found[nms(found.boxes, found.scores, 0.999)]
-    thresholds = Thresholds(iou_thresh=iou_thresh, max_detections=max(1, len(found)))
-    return found[suppress(np.asarray(found.boxes), np.asarray(found.labels), thresholds)]

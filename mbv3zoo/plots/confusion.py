@@ -83,13 +83,20 @@ def most_frequent(data: DetectionSet, most: int = MOST_CLASSES) -> tuple[torch.T
     return groups, (*(data.class_names[label] for label in chosen.tolist()), f'{count - most + 1} other classes')
 
 
-def plot_confusion(matrix: torch.Tensor, class_names: tuple[str, ...], path: str | Path) -> None:
+def plot_confusion(
+    matrix: torch.Tensor,
+    class_names: tuple[str, ...],
+    path: str | Path,
+    score_thresh: float = PREDICTION.score_thresh,
+    iou_thresh: float = IOU_THRESH,
+) -> None:
     """Plots a confusion matrix, each row divided by its sum; a row without objects is empty.
 
     Args:
         matrix: int64 [K + 1, K + 1], as from `confusion_matrix`.
         class_names: K names.
         path: The PNG file to write.
+        score_thresh, iou_thresh: Those that it was counted with, which the title names.
     """
     counts = matrix.numpy()
     sums = counts.sum(1)
@@ -97,7 +104,8 @@ def plot_confusion(matrix: torch.Tensor, class_names: tuple[str, ...], path: str
     side = len(counts)
     is_written = side - 1 <= _MOST_WRITTEN
     inches = min(max(side * (0.42 if is_written else 0.2), 3.5), 24)
-    figure = new_figure(inches + 3.2, inches + 2.2, 'Confusion matrix, as shares of each row')
+    counted = f'detections with a score from {score_thresh:g}, IoU from {iou_thresh:g}'
+    figure = new_figure(inches + 3.2, inches + 2.2, f'Confusion matrix, as shares of each row\n{counted}')
     axes = figure.subplots()
     axes.set_facecolor('0.93')
     # A square root scale, so that errors of a few percent are visible.

@@ -13,7 +13,7 @@ from PIL import Image
 from mbv3zoo.data.pictures import empty_picture, read_or_none
 from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.detections import Detections
-from mbv3zoo.evaluation.run import as_predicted
+from mbv3zoo.evaluation.f1 import as_predicted
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.plots.sheet import cell_size, draw_cell, write_sheet
 

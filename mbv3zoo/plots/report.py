@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 
 from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.evaluation.f1 import as_predicted
 from mbv3zoo.evaluation.metrics import Evaluation, Metrics
-from mbv3zoo.evaluation.run import as_predicted
 from mbv3zoo.plots.confusion import confusion_matrix, most_frequent, plot_confusion
+from mbv3zoo.plots.f1 import plot_f1
 from mbv3zoo.plots.pictures import plot_predictions
 from mbv3zoo.plots.precision_recall import plot_precision_recall
 from mbv3zoo.utils.atomic import atomic_write, staged
@@ -17,11 +18,11 @@ from mbv3zoo.utils.disk import make_folder
 METRICS_NAME = 'metrics.json'
 
 # What `write_plots` writes.
-PLOT_NAMES = ('pr_curve.png', 'confusion_matrix.png', 'predictions.png')
+PLOT_NAMES = ('pr_curve.png', 'f1_curve.png', 'confusion_matrix.png', 'predictions.png')
 
 
 def write_report(evaluation: Evaluation, data: DetectionSet, folder: str | Path) -> None:
-    """Writes pr_curve.png, confusion_matrix.png, predictions.png and metrics.json; files of these names are replaced.
+    """Writes the plots `PLOT_NAMES` and metrics.json; files of these names are replaced.
 
     They are put in place together (`mbv3zoo.utils.atomic.staged`).
 
@@ -42,9 +43,12 @@ def write_plots(evaluation: Evaluation, data: DetectionSet, folder: str | Path) 
     folder = Path(folder)
     make_folder(folder)
     plot_precision_recall(evaluation.curves, folder / 'pr_curve.png')
+    if evaluation.metrics.f1_curve is not None:
+        plot_f1(evaluation.metrics.f1_curve, folder / 'f1_curve.png')
     # One class per box, as the others would all count as detections without an object.
     groups, names = most_frequent(data)
     matrix = confusion_matrix(data, [as_predicted(found) for found in evaluation.detections], groups=groups)
+    # Counted with the thresholds that both have by default.
     plot_confusion(matrix, names, folder / 'confusion_matrix.png')
     plot_predictions(data, evaluation.detections, folder / 'predictions.png')
 

@@ -6,7 +6,7 @@ from program import run
 
 from mbv3zoo.detector import Detector
 
-REPORT = ['confusion_matrix.png', 'metrics.json', 'pr_curve.png', 'predictions.png']
+REPORT = ['confusion_matrix.png', 'f1_curve.png', 'metrics.json', 'pr_curve.png', 'predictions.png']
 
 
 def test_val_prints_a_table_and_writes_a_report(tmp_path, monkeypatch, scenes, saved):

@@ -26,6 +26,11 @@ def test_metrics_are_read_again_from_plain_values():
     plain = json.loads(json.dumps(metrics.to_dict()))
     again = Metrics.from_dict(plain)
     assert again.to_dict() == plain and again.ap == metrics.ap
+    assert again.best_threshold == metrics.best_threshold and metrics.f1_curve.f1.shape == (3, 101)
+    # What was written before there was a best F1.
+    older = Metrics.from_dict({key: value for key, value in plain.items() if not key.startswith('best_')})
+    assert math.isnan(older.best_f1) and older.ap == metrics.ap
+    assert format_table(older).splitlines() == format_table(metrics).splitlines()[:-1]
     assert again.classes[0] == metrics.classes[0] and math.isnan(again.per_class['owl'])
 
 
@@ -39,6 +44,7 @@ def test_table():
         'cat    1.000  1.000  1.000  1.000       -      -        1',
         'dog    1.000  1.000  1.000      -   1.000      -        1',
         'owl        -      -      -      -       -      -        0',
+        'best F1 1.000 (mean of the classes, IoU 0.5) at --score-thresh 0.44',
     ]
     # Figures of a card, without classes.
     assert len(format_table(Metrics(*[0.5] * 6, {}, 5, 9)).splitlines()) == 3
@@ -56,5 +62,5 @@ def test_the_order_of_what_is_written():
     """metrics.json keeps its lines in this order."""
     plain = Metrics(*[0.5] * 6, {}, 5, 9, classes=(ClassMetrics('cat', *[0.1] * 6, 9),)).to_dict()
     recalls = ['ar1', 'ar10', 'ar100', 'ar_small', 'ar_medium', 'ar_large']
-    assert [*plain] == [*AP_NAMES, 'per_class', 'images', 'objects', *recalls, 'classes']
+    assert [*plain] == [*AP_NAMES, 'per_class', 'images', 'objects', *recalls, 'classes', 'best_f1', 'best_threshold']
     assert [*plain['classes'][0]] == ['name', *AP_NAMES, 'objects']

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from labelled import NAMES, found, record
+from labelled import NAMES, record
 from PIL import Image
 from torch import nn
 
@@ -12,35 +12,12 @@ from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.coco import score
-from mbv3zoo.evaluation.run import as_predicted, check_classes, collect
+from mbv3zoo.evaluation.run import check_classes, collect
 from mbv3zoo.evaluation.run import run_evaluation as evaluate
 from mbv3zoo.export.live import open_live
 from mbv3zoo.loading import load
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.synth import SyntheticConfig, synthesize
-
-
-def test_as_predicted():
-    box, near, apart, other = ([0, 0, 100, height] for height in (100, 60, 40, 59))
-    result = found([box, box, near, apart, other, box], [0.9, 0.8, 0.7, 0.6, 0.5, 0.2], [0, 1, 0, 0, 1, 2])
-    # The second guess for a box, what overlaps with its own class, and what is not sure, go.
-    kept = as_predicted(result)
-    assert [round(value, 2) for value in kept.scores.tolist()] == [0.9, 0.6, 0.5] and kept.labels.tolist() == [0, 0, 1]
-    assert len(as_predicted(result, 0.95)) == 0 and len(as_predicted(found())) == 0
-    assert as_predicted(kept).scores.tolist() == kept.scores.tolist()
-
-
-def test_as_predicted_whatever_the_label():
-    generator = torch.Generator().manual_seed(0)
-    corner = torch.rand(100, 2, generator=generator) * 200
-    boxes = torch.cat([corner, corner + 40 + torch.rand(100, 2, generator=generator) * 40], 1)
-    names = tuple(map(str, range(65536)))
-    kept = []
-    for label in (0, 79, 7999, 65535):
-        own = found(boxes.tolist(), torch.linspace(1, 0.5, 100).tolist(), [label] * 100, names=names)
-        kept.append(as_predicted(own).scores.tolist())
-    assert 20 < len(kept[0]) < 100 and kept.count(kept[0]) == 4
-
 
 COLOURS = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
 

@@ -204,7 +204,7 @@ def write_evaluated(folder, version):
     def draw(*arguments):
         atomic_write(arguments[-1], str(version).encode())
 
-    names = 'plot_precision_recall', 'plot_confusion', 'plot_predictions'
+    names = 'plot_precision_recall', 'plot_f1', 'plot_confusion', 'plot_predictions'
     with patch.multiple('mbv3zoo.plots.report', **dict.fromkeys(names, draw)):
         write_report(evaluation, data, folder)
 
@@ -215,7 +215,7 @@ def write_evaluated_warm(folder, version):
 
 
 def read_evaluated(folder):
-    names = 'pr_curve.png', 'confusion_matrix.png', 'predictions.png', 'metrics.json'
+    names = 'pr_curve.png', 'f1_curve.png', 'confusion_matrix.png', 'predictions.png', 'metrics.json'
     *pictures, metrics = (current(Path(folder) / name).read_text() for name in names)
     return {int(picture) for picture in pictures} | {int(json.loads(metrics)['ap'])}
 

@@ -6,6 +6,7 @@ import torch
 from labelled import NAMES, as_set, found, random_pictures, record
 from PIL import Image
 
+from mbv3zoo.plots import confusion
 from mbv3zoo.plots.confusion import confusion_matrix, most_frequent, plot_confusion
 
 LAST = len(NAMES)
@@ -138,3 +139,10 @@ def test_plot(tmp_path, classes):
     with Image.open(tmp_path / 'a.png') as image:
         assert image.format == 'PNG' and 400 < image.width < 4000
     assert torch.equal(matrix, given) and [path.name for path in tmp_path.iterdir()] == ['a.png']
+
+
+def test_the_title_names_the_thresholds(tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(confusion, 'save_figure', lambda figure, path: titles.append(figure.get_suptitle()))
+    plot_confusion(torch.eye(2, dtype=torch.int64), ('cat',), tmp_path / 'a.png', 0.4, 0.6)
+    assert titles == ['Confusion matrix, as shares of each row\ndetections with a score from 0.4, IoU from 0.6']

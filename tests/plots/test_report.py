@@ -7,7 +7,7 @@ from PIL import Image
 from mbv3zoo.evaluation.coco import score
 from mbv3zoo.plots.report import write_report
 
-NAMES = ['confusion_matrix.png', 'metrics.json', 'pr_curve.png', 'predictions.png']
+NAMES = ['confusion_matrix.png', 'f1_curve.png', 'metrics.json', 'pr_curve.png', 'predictions.png']
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import mbv3zoo
 from mbv3zoo.cli.main import app
-from mbv3zoo.evaluation.run import as_predicted
+from mbv3zoo.evaluation.f1 import as_predicted
 from mbv3zoo.export.export import export
 from mbv3zoo.models.postprocess import arrays, tensors
 from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION, ThresholdOptions, Thresholds
@@ -78,7 +78,7 @@ def test_everyone_reads_them_from_there():
     for postprocess in (arrays.postprocess, tensors.postprocess):
         assert inspect.signature(postprocess).parameters['thresholds'].default is PREDICTION
     shown = CliRunner().invoke(app, ['predict', '--help'], terminal_width=200).output
-    assert f'0..1; {PREDICTION.score_thresh} by default' in shown and f'0..1; {PREDICTION.iou_thresh} by' in shown
+    assert f'[default: {PREDICTION.score_thresh}]' in shown and f'[default: {PREDICTION.iou_thresh}]' in shown
 
 
 def test_options_are_what_differs():
