@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.packages import missing, require
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.sizes import MOST_THREADS, parse_image_size, whole_number
+
+_logger = logging.getLogger(__name__)
 
 _MOST_ROUNDS, _MOST_SECONDS = 10_000, 3600
 
@@ -76,6 +79,7 @@ def benchmark(
     with bar(plan, 'benchmark', show_progress, 'groups') as groups:
         for group in groups:
             groups.set_postfix_str(group.runtime)
+            _logger.info('timing %s in %s', ', '.join(group.models), group.runtime)
             measured = _time(group, names[0], rounds, seconds, threads, device)
             rows += [_with_memory(row, threads, device) for row in measured] if memory else measured
     return rows

@@ -114,11 +114,15 @@ def export(
     make_folder(path.parent)
     with staged(path.parent, path.name) as folder:
         file = folder / path.name
+        _logger.info('%s: writing the graph', path)
         write_graph(detector, info, file)
         if pixels is not None:
+            _logger.info('%s: quantizing it on %d images', path, len(pixels))
             quantize(file, info, pixels)
+        _logger.info('%s: comparing it with PyTorch on %d images', path, len(compared))
         certificate = certify(detector, file, info, compared, tolerance)
         if data is not None and labelled is not None and certificate.compared:
+            _logger.info('%s: measuring AP of the detector and of the file on %d images', path, len(labelled))
             ap = measure_ap(detector, file, info, labelled, data, split)
             certificate = certificate.model_copy(update={'ap': ap})
         if failures := certificate.failures():

@@ -17,6 +17,7 @@ from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.openvino import shared_core
 from mbv3zoo.utils.quiet import without_log
 
+_TORCH = 'torch.utils.cpp_extension'  # NNCF imports it
 _CONVOLUTIONS = ('Convolution', 'GroupConvolution', 'ConvolutionBackpropData', 'GroupConvolutionBackpropData')
 
 
@@ -89,7 +90,7 @@ def _quiet() -> Iterator[None]:
     # Read at the first import of NNCF: turns its telemetry off.
     os.environ['NNCF_CI'] = '1'
     try:
-        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), without_log('nncf'):
+        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), without_log('nncf'), without_log(_TORCH):
             yield
     finally:
         if before is None:

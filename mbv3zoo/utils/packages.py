@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -95,7 +97,7 @@ def import_package(what: str, package: str) -> ModuleType:
         raise ImportError(f'{what} needs {package}; install with: {_install([package])}')
     try:
         # What they say of versions that they were not tested with, and of what is not on this machine.
-        with without_warnings(), without_log(package), without_log('torch.utils.cpp_extension'):
+        with without_warnings(), _without_telemetry(), without_log(package), without_log('torch.utils.cpp_extension'):
             return import_module(package)
     except Exception as error:  # whatever it runs into
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
@@ -103,6 +105,20 @@ def import_package(what: str, package: str) -> ModuleType:
             f'{what} needs {package}, which is installed but fails when it is imported ({reason}); install what it '
             f'asks for, or it anew with: pip install --force-reinstall {package}'
         ) from error
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Context manager: NNCF, if it is imported for the first time, sends no statistics to its makers."""
+    before = os.environ.get('NNCF_CI')
+    os.environ['NNCF_CI'] = '1'
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ['NNCF_CI']
+        else:
+            os.environ['NNCF_CI'] = before
 
 
 def _install(packages: list[str]) -> str:

@@ -58,7 +58,9 @@ def test_the_detector_stays_as_it_is(detector, scene):
     assert all(torch.equal(tensor, before[name]) for name, tensor in detector.state_dict().items())
 
 
-def test_auto_takes_the_fastest():
+def test_auto_takes_the_fastest_and_says_so(caplog):
+    caplog.set_level('INFO', 'mbv3zoo')
+
     def one(name, seconds):
         session = SimpleNamespace(runtime=name, metadata=None)
         info = ExportInfo(
@@ -71,6 +73,8 @@ def test_auto_takes_the_fastest():
 
     detectors = [one('slow', 0.02), one('fast', 0.001), one('middle', 0.01)]
     assert fastest(detectors).runtime == 'fast'
+    (line,) = caplog.messages
+    assert line.startswith("runtime 'auto' takes fast, of slow 2") and ', fast 1.' in line
     assert fastest(detectors[:1]).runtime == 'slow'
 
 

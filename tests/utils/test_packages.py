@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -70,6 +71,13 @@ def test_a_package_that_fails_when_it_is_imported_is_told(tmp_path, monkeypatch,
     assert text.startswith('x needs broken_package, which is installed but fails when it is imported (')
     assert 'libGL.so.1: no such file); install what it asks for' in text and '\n' not in text
     assert caught.value.__cause__ is not None
+
+
+def test_what_is_imported_sends_no_statistics(tmp_path, monkeypatch):
+    monkeypatch.delenv('NNCF_CI', raising=False)
+    (tmp_path / 'watched_package.py').write_text("import os\nvalue = os.environ.get('NNCF_CI')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert import_package('x', 'watched_package').value == '1' and 'NNCF_CI' not in os.environ
 
 
 def test_a_folder_that_lies_around_is_no_package(tmp_path, monkeypatch):
