@@ -34,10 +34,20 @@ def list_(
 
 
 def info(
-    name: Annotated[str, typer.Argument(help='What create_detector takes; a YOLOv5 YAML file shows its layers.')],
+    name: Annotated[
+        str,
+        typer.Argument(help='Name, run, folder, repository, exported file; of a YOLOv5 YAML its layers.'),
+    ],
     quiet: Quiet = False,
 ) -> None:
-    """Show a detector's settings, strides, parameters and operations."""
+    """Show a detector's settings and cost, or what an exported file takes and gives."""
+    from mbv3zoo.runtimes.table import find_format
+
+    if find_format(name):
+        from mbv3zoo.info.exported import describe_exported
+
+        typer.echo(describe_exported(name))
+        return
     from mbv3zoo.info.describe import describe
 
     typer.echo(describe(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from mbv3zoo.utils.sizes import MOST_WORKERS, images_per_batch, whole_number
 if TYPE_CHECKING:
     from mbv3zoo.models.network import DetectorNetwork
 
+_logger = logging.getLogger(__name__)
+
 
 def evaluate(
     detector: DetectorNetwork | Engine,
@@ -40,7 +43,8 @@ def evaluate(
 
     Args:
         detector: A `Detector`, or an exported one as `mbv3zoo.load('model.onnx')` opens it; its classes must be those
-            of the dataset, in the same order. It runs on the device and in the type that its weights have.
+            of the dataset, in the same order. Of a file with NMS inside the figures are of what its own thresholds
+            keep, and lower; a warning says so. It runs on the device and in the type that its weights have.
         data: A dataset that `mbv3zoo.load_dataset` reads, or what it returned.
         split: Split of the dataset, 'val' by default, or the `val.txt` of a run. A COCO file is one split, and data
             that is read already takes neither this nor `images` or `max_pixels`.
@@ -55,8 +59,7 @@ def evaluate(
 
     Raises:
         ValueError: There is no such dataset, `split` or `images` does not apply to it, the detector has other classes
-            or does not take this size, or it is a file with NMS inside, whose thresholds are not those of COCO
-            evaluation.
+            or does not take this size.
 
     Example:
         >>> detector = mbv3zoo.load('mbv3_yolo_small.synth')
@@ -132,6 +135,14 @@ def collect(
     batch_size = images_per_batch(batch_size, size, len(data.class_names))
     workers = whole_number(workers, 'workers', 0, MOST_WORKERS)
     thresholds = replace(COCO_EVALUATION, max_detections=max_detections)
+    if getattr(engine.info, 'outputs', None) == 'detections':
+        thresholds = engine.thresholds
+        _logger.warning(
+            'NMS is inside the graph, with score_thresh %g and iou_thresh %g: the figures are of what it keeps, and '
+            'lower than those of a file exported without --nms',
+            thresholds.score_thresh,
+            thresholds.iou_thresh,
+        )
     samples: Dataset = EvalSamples(data, size, engine.info.in_chans)
     if indices is not None:
         samples = Subset(samples, indices)

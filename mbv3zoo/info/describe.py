@@ -13,7 +13,7 @@ from mbv3zoo.detector import Detector
 from mbv3zoo.info.backbones import backbone_row, weights_columns
 from mbv3zoo.info.flops import count_operations
 from mbv3zoo.info.layers import layer_table, read_layer_table
-from mbv3zoo.licenses import license_rows, weights_license
+from mbv3zoo.info.rows import classes_row, license_rows, table
 from mbv3zoo.models.neck_table import NECKS
 from mbv3zoo.models.timm_model import check_name
 from mbv3zoo.zoo.resolve import resolve
@@ -54,14 +54,13 @@ def describe(name: str | Path | DetectorConfig) -> str:
     source, detector = resolve(name), create_detector(name, device='meta')
     config = detector.config
     parameters, operations = _count(detector)
-    names = ', '.join(config.class_names[:20]) + (', ...' if config.num_classes > 20 else '')
     backbone, weights = detector.backbone, weights_columns(check_name(config.backbone))
     rows = {
         'backbone': config.backbone,
         'route': f'{backbone.route}, from channels {backbone.map_channels} at strides {backbone.reductions}',
         'channels': f'{backbone.channels} at strides {list(detector.strides)}',
         'neck': _neck(detector),
-        'classes': f'{config.num_classes}: {names}',
+        'classes': classes_row(config.class_names),
         'image size': f'{config.image_size[0]} x {config.image_size[1]}',
         'mean, std': f'{[round(v, 3) for v in config.mean or ()]}, {[round(v, 3) for v in config.std or ()]}',
         'parameters': f'{parameters / 1e6:.2f} M',
@@ -71,11 +70,9 @@ def describe(name: str | Path | DetectorConfig) -> str:
         rows['weights'] = '{weights}, trained at {trained_at}'.format(**weights) if weights['weights'] else 'none'
     if not config.backbone_args:  # they may change which it takes
         rows['sizes'] = backbone_row(config.backbone).sizes
-    lines = [*rows.items(), *_license_lines(_record(source))]
-    width = max(len(key) for key, _ in lines)
-    table = '\n'.join(f'{key:{width}}  {value}' for key, value in lines)
+    shown = table([*rows.items(), *license_rows(_record(source))])
     layers = read_layer_table(source.path) if source.path is not None and not source.is_saved else None
-    return table if layers is None else f'{layer_table(layers)}\n\n{table}'
+    return shown if layers is None else f'{layer_table(layers)}\n\n{shown}'
 
 
 def _neck(detector: Detector) -> str:
@@ -92,9 +89,3 @@ def _record(source: Source) -> LicenseRecord:
     if isinstance(source.name, DetectorConfig) and source.name.licenses != LicenseRecord():
         return source.name.licenses
     return source.licenses(source.read_config(), pretrained=True, given={})
-
-
-def _license_lines(record: LicenseRecord) -> list[tuple[str, str]]:
-    parts = [(f'  {part}', f'{license}, {source}' if source else license) for part, license, source in
-             license_rows(record)]  # fmt: skip
-    return [('licence', f'{weights_license(record)} (the weights as a whole)'), *parts]

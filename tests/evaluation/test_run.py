@@ -227,12 +227,13 @@ def test_a_detector_in_a_runtime_can_be_scored(shipped, scenes, expected):
     check_metrics(evaluate(open_live(shipped, 'eager'), scenes).metrics, expected, 1e-4)
 
 
-def test_a_file_with_nms_inside_is_refused(shipped, scenes, tmp_path):
+def test_a_file_with_nms_inside_is_scored_by_what_it_keeps_and_a_warning_says_so(
+    shipped, scenes, expected, tmp_path, caplog
+):
     path = shipped.export(tmp_path / 'model.torchscript', nms=True)
-    with pytest.raises(
-        ValueError, match='suppresses with score_thresh 0.25, .* exported without nms, as evaluation needs'
-    ):
-        evaluate(load(path), scenes)
+    metrics = evaluate(load(path), scenes).metrics
+    assert 0 < metrics.ap < expected.ap
+    assert 'NMS is inside the graph, with score_thresh 0.25 and iou_thresh 0.45: the figures are of' in caplog.text
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16, torch.float64])
