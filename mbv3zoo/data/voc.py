@@ -68,9 +68,10 @@ def load_voc(folder: str | Path, split: str, max_pixels: int = MAX_PIXELS) -> De
             reader.add(picture, _labels(path, annotation, index, problems), str(path), stated)
     records = reader.finish(holds_xywh=False)
     if not records:
+        split_text = f'split {split!r} ' if split else ''
         raise ValueError(
-            f'{folder}: split {split!r} has no picture with annotations that can be read; {len(problems.lines)} '
-            f'problems, such as {problems.lines[:1]}'
+            f'{folder}: {split_text}has no picture with annotations that can be read; {len(problems.lines)} problems, '
+            f'such as {problems.lines[:1]}'
         )
     problems.report()
     return DetectionSet(records, classes, tuple(problems.lines))

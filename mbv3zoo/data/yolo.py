@@ -57,9 +57,11 @@ def load_tree(tree: YoloTree, split: str, max_pixels: int = MAX_PIXELS) -> Detec
         if rows is not None:
             records.append(_record(path, size, rows, len(names), problems, len(records) + 1))
     if not records:
+        split_text = f'split {key!r} ' if key else ''
+        first = f'{len(problems.lines)} problems, such as {problems.lines[:1]}; ' if problems.lines else ''
         raise ValueError(
-            f'{source}: split {key!r} has no readable picture in {sources}; {len(problems.lines)} problems, such as '
-            f'{problems.lines[:1]}'
+            f'{source}: {split_text}has no readable picture in {sources}; {first}put the pictures there, or export the '
+            'labels with them'
         )
     reader.check()
     files.report_unused()

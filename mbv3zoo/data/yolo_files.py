@@ -12,6 +12,9 @@ from mbv3zoo.data.records import LabelProblems
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.files import find_files
 
+# Folders of a path that is looked for in other places too; none of a tool has as many.
+_DEEPEST = 64
+
 
 def slashes(path: str) -> str:
     """A path with forward slashes, as datasets may be made on Windows."""
@@ -113,6 +116,8 @@ def moved_paths(row: str, by_name: bool) -> list[str]:
     """
     slashed = slashes(row)
     parts = [part for part in slashed.split('/') if part not in ('', '.', '..')]
+    if len(parts) > _DEEPEST:
+        return []
     tails = [parts[i:] for i in range(0 if slashed.startswith('..') else 1, len(parts))]
     is_absolute = slashed.startswith('/') or bool(PureWindowsPath(slashed).drive)
     fewest = 1 if by_name and is_absolute else 2
