@@ -42,7 +42,7 @@ def load(
         image_size: Side, or (height, width), in pixels that the graph is made for where a runtime is named; by default
             the detector's own. An exported file keeps its own, and a `Detector` takes it in `predict`.
         threads: Threads per call.
-        device: As the runtime names it.
+        device: As the runtime names it; of PyTorch 'cpu', 'cuda', 'cuda:1', 'mps', or the number of a GPU.
         cache: Whether the graph for 'onnxruntime' and 'openvino' is taken from the user's cache, and kept there for the
             next start (docs/export.md); that is found by the weights, and then neither torch nor timm is imported.
         allow_licenses: Refuse weights that were made from something under another licence than these; see
@@ -86,10 +86,13 @@ def load(
         size = None if image_size is None else parse_image_size(image_size)
         saved = resolve_saved(source, **options)
         return _open_saved(saved, runtime, size, threads, device, cache, allow_licenses)
-    check_options(threads, device)
+    check_options(threads, None)
     from mbv3zoo.detector import Detector
+    from mbv3zoo.models.devices import torch_device
 
-    return Detector.from_pretrained(source, allow_licenses=allow_licenses, **options)
+    place = None if device is None else torch_device(device)
+    detector = Detector.from_pretrained(source, allow_licenses=allow_licenses, **options)
+    return detector.to(place) if place else detector
 
 
 def _open_saved(

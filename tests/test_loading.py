@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 import mbv3zoo
 from mbv3zoo.config.license_record import LicenseRecord
@@ -17,8 +18,9 @@ def test_other_sources_give_a_detector():
     detector = mbv3zoo.load('mbv3_yolo_small.synth')
     assert isinstance(detector, mbv3zoo.Detector) and not detector.training
     assert isinstance(mbv3zoo.load('mbv3_yolo_small.synth', runtime='eager'), ExportedDetector)
-    with pytest.raises(ValueError, match='device needs a runtime'):
-        mbv3zoo.load('mbv3_yolo_small.synth', device='cpu')
+    assert mbv3zoo.load('mbv3_yolo_small.synth', device='cpu').device == torch.device('cpu')
+    with pytest.raises(ValueError, match="device 'cuda:99': PyTorch cannot use it here"):
+        mbv3zoo.load('mbv3_yolo_small.synth', device='cuda:99')
     with pytest.raises(ValueError, match="no weights called 'nothing'"):
         mbv3zoo.load('nothing')
 

@@ -10,6 +10,7 @@ from typer.main import get_command
 
 import mbv3zoo
 from mbv3zoo.cli.main import app
+from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 
 TOP = Path(__file__).resolve().parents[1]
 PAGES = [TOP / 'README.md', *sorted((TOP / 'docs').glob('*.md'))]
@@ -57,3 +58,15 @@ def test_tests_that_pages_name_are_there():
     assert len(named) > 50
     tests = TOP / 'tests'
     assert [(file, name) for file, name in named if f'def {name}(' not in (tests / file).read_text()] == []
+
+
+def test_the_page_on_training_has_every_setting_with_its_default():
+    page = (TOP / 'docs/training.md').read_text()
+    rows = dict(re.findall(r'^\| `(\w+)` \| (\S+) \|', page, re.MULTILINE))
+    fields = {**RunConfig.model_fields, **TrainConfig.model_fields, **DataConfig.model_fields}
+    wanted = {
+        {'license': 'data_license'}.get(name, name): 'none' if field.default is None else str(field.default)
+        for name, field in fields.items() if name not in ('data', 'train')
+    }  # fmt: skip
+    presets = {name for name, field in TrainConfig.model_fields.items() if field.is_required()}
+    assert {name: rows.get(name) for name in wanted} == wanted | dict.fromkeys(presets, 'preset')

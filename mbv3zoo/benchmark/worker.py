@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.benchmark.measure import figures, interleave
-from mbv3zoo.benchmark.memory import peak_memory_mb
 from mbv3zoo.benchmark.opened import count, open_model, write_model
 from mbv3zoo.benchmark.waiting import find_clock
 from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.memory import peak_memory_mb
 
 # Calls before any counts: in the first ones runtimes choose kernels and allocate memory.
 _WARM_UP = 3

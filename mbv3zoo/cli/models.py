@@ -40,7 +40,7 @@ def info(
     ],
     quiet: Quiet = False,
 ) -> None:
-    """Show a detector's settings and cost, or what an exported file takes and gives."""
+    """Show what a detector or an exported file is made of, and its cost."""
     from mbv3zoo.runtimes.table import find_format
 
     if find_format(name):

@@ -75,7 +75,7 @@ NoCache = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(
-        help='Device of the runtime, such as cpu, cuda or GPU.',
+        help='Device of PyTorch or of the runtime, such as cpu, cuda or GPU.',
         show_default="the runtime's own",
         rich_help_panel=RUNTIME,
     ),

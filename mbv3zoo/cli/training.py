@@ -85,6 +85,7 @@ def train(
     image_size: ImageSize = None,
     max_pixels: MaxPixels = None,
     epochs: int | None = None,
+    minutes: float | None = None,
     batch_size: int | None = None,
     optimizer: str | None = None,
     lr: float | None = None,
@@ -93,6 +94,14 @@ def train(
     patience: int | None = None,
     cache: Annotated[str | None, typer.Option(rich_help_panel=RUNTIME)] = None,
     workers: Annotated[int | None, typer.Option(rich_help_panel=RUNTIME)] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help='cpu, cuda, cuda:1, mps, or the number of a GPU.',
+            show_default='a GPU if there is one',
+            rich_help_panel=RUNTIME,
+        ),
+    ] = None,
     seed: int | None = None,
     tracker: Annotated[str | None, typer.Option(rich_help_panel=OUTPUT)] = None,
     set_: Settings = None,
@@ -103,7 +112,7 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help='Resume the run in this folder; takes --epochs, --patience, --workers and --cache.',
+            help='Resume the run in this folder; takes --epochs, --minutes, --patience, --workers and --cache.',
             show_default='none',
             rich_help_panel=OUTPUT,
         ),
@@ -120,17 +129,22 @@ def train(
 ) -> None:
     """Train a detector. Writes `best` and `last` as folders that load and push."""
     from mbv3zoo.training import run
+    from mbv3zoo.training.devices import use_device
     from mbv3zoo.training.run_folder import new_run
 
+    use_device(device)
     if resume:
         _check_resumable(context)
-        if run.resume(resume, epochs=epochs, patience=patience, workers=workers, cache=cache, tell=tell):
+        if run.resume(
+            resume, epochs=epochs, minutes=minutes, patience=patience, workers=workers, cache=cache, tell=tell
+        ):
             tell(f'saved in {resume}')
         return
     if not data:
         raise ValueError('name a data set with --data, or a run with --resume')
     settings = given(
         epochs=epochs,
+        minutes=minutes,
         batch_size=batch_size,
         optimizer=optimizer,
         lr=lr,
@@ -167,7 +181,7 @@ def _check_resumable(context: typer.Context) -> None:
     """Raises ValueError where an option was given that a run which goes on does not take."""
     from mbv3zoo.training.progress import CHANGEABLE
 
-    taken, refused = ('resume', 'quiet', *CHANGEABLE), []
+    taken, refused = ('resume', 'quiet', 'device', *CHANGEABLE), []
     for option in context.command.params:
         source = context.get_parameter_source(str(option.name))
         # By its name: the enumeration is click's in some versions of typer, and typer's own in others.

@@ -14,6 +14,8 @@ from mbv3zoo.config.types import Fraction, ImageSize
 
 # The values of `assigner`, as `loss` was called before, and what they are now.
 _ASSIGNERS = {'shape': 'yolov5', 'simota': 'simota'}
+# Of a run whose number of epochs follows from its time.
+_MOST_EPOCHS = 100_000
 # For fields that a preset fills unless they are given. Any, so that type checkers do not ask for them.
 _PRESET: Any = Field()
 
@@ -33,7 +35,9 @@ class TrainConfig(Config):
     # Length and batches
 
     epochs: PositiveInt = 100
-    """Passes over the training set."""
+    """Passes over the training set; with minutes at most so many, and as many as fit where it is not given."""
+    minutes: PositiveFloat | None = None
+    """Wall-clock time of the run, in minutes, which epochs and schedule are fitted to; None trains all epochs."""
     batch_size: PositiveInt = 16
     """Images per step and process."""
     accumulate: PositiveInt = 1
@@ -160,6 +164,8 @@ class TrainConfig(Config):
         if not isinstance(data, Mapping):
             return data
         data = _with_loss(data)
+        if data.get('minutes') is not None and 'epochs' not in data:
+            data = {**data, 'epochs': _MOST_EPOCHS}
         filled: dict[str, object] = {}
         for field, presets in PRESETS.items():
             # timm takes its names in any case. Of what has no preset, the fields refuse all but optimizers.

@@ -36,25 +36,27 @@ class TrainSamples(Dataset):
         self.config = config
         self.parts: list[int] = []
         # Shared, so that persistent loader processes see it change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.tensor([0, config.epochs]).share_memory_()
         self.pictures = Pictures(data.records, max(image_size), config.cache)
         self.augment = Augmentation(image_size, config, len(data), self._read)
 
     @property
     def epoch(self) -> int:
         """The epoch whose random numbers are used."""
-        return int(self._epoch)
+        return int(self._epoch[0])
 
-    def set_epoch(self, epoch: int) -> None:
-        """To be called before each epoch, before the loader's first batch."""
-        self._epoch.fill_(epoch)
+    def set_epoch(self, epoch: int, epochs: int | None = None) -> None:
+        """To be called before each epoch, before the loader's first batch; `epochs` says how many the run will have."""
+        self._epoch[0] = epoch
+        if epochs is not None:
+            self._epoch[1] = epochs
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> LabelledImage:
-        epoch = self.epoch
-        mix = epoch < self.config.epochs - self.config.mosaic_off_epochs
+        epoch, epochs = self._epoch.tolist()
+        mix = epoch < epochs - self.config.mosaic_off_epochs
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed, which is slow and also seeds GPUs, whose state fork_rng does not restore here.
             seed = (self.config.seed * 1_000_003 + epoch) * 1_000_003 + index

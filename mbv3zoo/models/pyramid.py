@@ -25,6 +25,7 @@ from mbv3zoo.models.modes import running
 from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.prune import prune_unused
 from mbv3zoo.models.timm_model import check_name, create_on_meta, make_plan, seen_size
+from mbv3zoo.utils.quiet import without_messages
 from mbv3zoo.utils.text import one_line, shown
 
 always_compute_biases()
@@ -176,10 +177,13 @@ class PyramidBackbone(nn.Module):
 
     def _build(self, pretrained: bool) -> nn.Module:
         create = create_on_meta if str(self.build_args.get('device')) == 'meta' else timm.create_model
+        # The classifier's weights, which a backbone has no place for.
+        without_classifier = without_messages('timm.models._builder', 'Unexpected keys (')
         try:
-            model = create(
-                self.name, features_only=True, pretrained=pretrained, out_indices=self.indices, **self.build_args
-            )
+            with without_classifier:
+                model = create(
+                    self.name, features_only=True, pretrained=pretrained, out_indices=self.indices, **self.build_args
+                )
         except (AssertionError, KeyError, TypeError, AttributeError) as error:
             shown = {key: value for key, value in self.build_args.items() if not key.startswith('pretrained_cfg')}
             reason = str(error) or type(error).__name__

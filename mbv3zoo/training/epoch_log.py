@@ -7,12 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mbv3zoo.evaluation.metrics import AP_NAMES, Metrics, format_table
+from mbv3zoo.evaluation.metrics import AP_NAMES, Metrics
 from mbv3zoo.training.results import RESULTS_NAME, write_epoch
 from mbv3zoo.utils.progress import write_above
 
 _DIGITS = {'seconds': 1, 'waiting': 3, 'lr': 6}
-_DRAW_EVERY = 60  # seconds between drawings of the curves
+_DRAWING_SHARE = 0.05  # of the time of a run, at most, that its curves may take before the last epoch
+# Title -> width of the columns of the terminal, and lines between two lines of titles.
+_COLUMNS = {
+    'epoch': 9, 'box': 9, 'class': 9, 'objectness': 11, 'lr': 10, 'AP': 7, 'AP50': 7, 'time left': 11, 'memory': 10,
+}  # fmt: skip
+_TITLES_EVERY = 20
 
 
 class EpochLog:
@@ -26,28 +31,72 @@ class EpochLog:
 
     def __init__(self, run: Path, epochs: int, track: Callable[[dict[str, float], int], object] | None = None) -> None:
         self.path, self.epochs, self.track = run / RESULTS_NAME, epochs, track
-        self.drawn = 0.0
+        self.lines, self.undrawn = 0, False
+        self.drawn, self.drawing = -math.inf, 0.0  # when the curves were drawn, and how long it took
 
-    def write(self, epoch: int, values: Mapping[str, float], metrics: Metrics | None) -> None:
+    def write(
+        self,
+        epoch: int,
+        values: Mapping[str, float],
+        metrics: Metrics | None,
+        left: float = math.nan,
+        memory: float | None = None,
+    ) -> None:
         """Reports one epoch.
 
         Args:
             epoch: Its number, from 1.
             values: Seconds, learning rate, losses, ... by name.
             metrics: Its evaluation; None if there was none.
+            left: Seconds until the run ends, nan if that is unknown.
+            memory: Most bytes that the run has taken so far, None if that is unknown.
         """
-        from mbv3zoo.plots.curves import plot_curves
-
         figures = {name: getattr(metrics, name) for name in AP_NAMES} if metrics else {}
         row = {'epoch': str(epoch)} | {name: f'{value:.{_DIGITS.get(name, 5)}f}' for name, value in values.items()}
         row |= {name: f'{figures[name]:.4f}' if figures else '' for name in AP_NAMES}
         write_epoch(self.path, row)
-        # Drawing takes a second: not after each of many short epochs.
-        if epoch == self.epochs or time.monotonic() - self.drawn > _DRAW_EVERY:
-            plot_curves(self.path, self.path.with_suffix('.png'))
-            self.drawn = time.monotonic()
+        self.undrawn = True
+        # After each evaluation, as long as that takes a small share of the time.
+        if epoch >= self.epochs or (metrics and self.drawing <= _DRAWING_SHARE * (time.monotonic() - self.drawn)):
+            self._draw()
         if self.track:
             self.track({**values, **{name: value for name, value in figures.items() if not math.isnan(value)}}, epoch)
-        write_above('  '.join(f'{key} {value}' for key, value in row.items() if value != ''))
-        if metrics:
-            write_above(format_table(metrics))
+        cells = [
+            f'{epoch}/{self.epochs}',
+            *(f'{values[name]:.4f}' for name in ('box', 'classes', 'objectness')),
+            f'{values["lr"]:.6f}',
+            *(f'{figures[name]:.4f}' if figures else '-' for name in ('ap', 'ap50')),
+            shown_time(left),
+            '-' if memory is None else f'{memory / 1e9:.2f} GB',
+        ]
+        if self.lines % _TITLES_EVERY == 0:
+            write_above(_line(list(_COLUMNS)))
+        write_above(_line(cells))
+        self.lines += 1
+
+    def end(self) -> None:
+        """Draws the curves, if there are epochs that they do not show yet."""
+        if self.undrawn:
+            self._draw()
+
+    def _draw(self) -> None:
+        from mbv3zoo.plots.curves import plot_curves
+
+        now = time.monotonic()
+        plot_curves(self.path, self.path.with_suffix('.png'))
+        self.drawn = time.monotonic()
+        self.drawing, self.undrawn = self.drawn - now, False
+
+
+def shown_time(seconds: float) -> str:
+    """A span of time as h:mm:ss or m:ss; '-' for nan."""
+    if math.isnan(seconds):
+        return '-'
+    minutes, second = divmod(max(0, round(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f'{hours}:{minute:02}:{second:02}' if hours else f'{minute}:{second:02}'
+
+
+def _line(cells: list[str]) -> str:
+    first, *others = [cell.rjust(width) for cell, width in zip(cells, _COLUMNS.values(), strict=True)]
+    return first.strip().ljust(len(first)) + ''.join(others)

@@ -58,7 +58,11 @@ def naming_the_checkpoint(trainer: Any) -> Iterator[None]:
     except FloatingPointError as error:
         saved = trainer.saved_epoch
         kept = f'{trainer.run / "last"} holds the weights of epoch {saved}' if saved else 'nothing was saved yet'
-        advice = f'Try a lower lr (now {trainer.config.lr}) or a longer warm-up.'
+        from mbv3zoo.training.prepare import usual_lr
+
+        usual = usual_lr(trainer.config)
+        given = f'{trainer.config.lr}' + ('' if usual in (None, trainer.config.lr) else f'; {usual} is usual')
+        advice = f'Try a lower lr (now {given}) or a longer warm-up.'
         raise TrainingDiverged(f'{error}; {kept}. {advice}') from error
     except (OSError, RuntimeError) as error:
         if not isinstance(error, OSError) and 'DataLoader worker' not in str(error):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class Learner:
 
     Attributes:
         samples: The training images as they are trained on.
+        plan_early: Is called a few times in an epoch, with the share of it that is done; may call `plan`.
         waited: Seconds of the last epoch that were spent waiting for images.
     """
 
@@ -56,12 +57,23 @@ class Learner:
         )
         self.updates_per_epoch = math.ceil(len(self.loader) / config.accumulate)
         self.schedule = create_schedule(self.optimizer, config, self.updates_per_epoch)
+        self.epochs, self.updates = config.epochs, 0
+        self.plan_early: Callable[[float], object] | None = None
         self.waited = 0.0
 
     @property
     def kept(self) -> Detector:
         """The detector that is evaluated and saved: the moving average of the weights, if there is one."""
         return self.ema.module if self.ema else self.accelerator.unwrap_model(self.model)
+
+    def plan(self, epochs: int) -> None:
+        """Fits the rest of the schedule to a run of so many epochs: its learning rate, and where mosaics end."""
+        if epochs == self.epochs:
+            return
+        self.epochs = epochs
+        config = self.config.model_copy(update={'epochs': epochs})
+        self.schedule = create_schedule(self.optimizer, config, self.updates_per_epoch)
+        self.schedule.step_update(self.updates)
 
     def train_epoch(self, epoch: int) -> list[float]:
         """Trains one epoch, counted from 0; returns the mean box, objectness and class losses over all processes.
@@ -73,17 +85,20 @@ class Learner:
         torch.manual_seed(self.config.seed + epoch)
         self.loader.set_epoch(epoch)
         # accelerate's loader passes the epoch on to the dataset in some of its versions and modes only.
-        self.samples.set_epoch(epoch)
+        self.samples.set_epoch(epoch, self.epochs)
         self.model.train()
-        sums, update = torch.zeros(3, device=self.accelerator.device), epoch * self.updates_per_epoch
-        name, first = f'epoch {epoch + 1}/{self.config.epochs}', self.accelerator.is_main_process
+        sums, self.updates = torch.zeros(3, device=self.accelerator.device), epoch * self.updates_per_epoch
+        name, first = f'epoch {epoch + 1}/{self.epochs}', self.accelerator.is_main_process
         progress = bar(len(self.loader), name, first, 'batches')
         with progress:
             for count, (images, targets) in enumerate(self._batches(), start=1):
-                update += (count - 1) % self.config.accumulate == 0
-                losses = self._step(images, targets, update)
+                self.updates += (count - 1) % self.config.accumulate == 0
+                losses = self._step(images, targets, self.updates)
                 sums += torch.stack(losses[1:])
                 progress.update()
+                # The first step is slower than the others; then after 2, 4, 8, ...
+                if self.plan_early and count > 1 and count & (count - 1) == 0:
+                    self.plan_early(count / len(self.loader))
                 if count % 10 == 1:
                     means = zip(Losses._fields[1:], (sums / count).tolist(), strict=True)
                     progress.set_postfix_str(' '.join(f'{name} {value:.4f}' for name, value in means))
@@ -119,7 +134,8 @@ class Learner:
         self.optimizer.load_state_dict(state['optimizer'])
         if state.get('scaler'):
             self.accelerator.scaler.load_state_dict(state['scaler'])
-        self.schedule.step_update(epoch * self.updates_per_epoch)
+        self.updates = epoch * self.updates_per_epoch
+        self.schedule.step_update(self.updates)
 
     def _check(self, state: dict[str, Any]) -> None:
         own = self.state_dict()

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import ctypes
 
+import torch
+
+from mbv3zoo.utils.memory import peak_memory_mb
+
 # malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def most_memory(device: torch.device) -> float | None:
+    """Most bytes that training has taken so far: reserved on a GPU, else resident in this process; None if unknown."""
+    if device.type == 'cuda':
+        return float(torch.cuda.max_memory_reserved(device))
+    if device.type == 'mps':
+        return float(torch.mps.driver_allocated_memory())
+    megabytes = peak_memory_mb()
+    return None if megabytes is None else megabytes * 1e6
 
 
 def keep_freed_memory() -> None:

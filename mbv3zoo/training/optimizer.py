@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.utils.quiet import without_messages
 from mbv3zoo.utils.text import nearest
 
 
@@ -60,7 +61,8 @@ def check_optimizer(name: str) -> None:
 def create_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: int) -> Scheduler:
     """Linear warm-up, then cosine or linear decay to `lr * lr_end`; call `step_update` once per optimizer step."""
     steps = config.epochs * steps_per_epoch
-    warmup = min(round(config.warmup_epochs * steps_per_epoch), steps - 1)
+    # Where the number of epochs follows from the time, nobody has chosen a warm-up for it.
+    warmup = min(round(config.warmup_epochs * steps_per_epoch), steps // 10 if config.minutes else steps - 1)
     shared: dict[str, Any] = {
         't_initial': steps - warmup,
         'lr_min': config.lr * config.lr_end,
@@ -72,7 +74,9 @@ def create_schedule(optimizer: Optimizer, config: TrainConfig, steps_per_epoch: 
     }
     if config.schedule == 'linear':
         return PolyLRScheduler(optimizer, power=1.0, **shared)
-    return CosineLRScheduler(optimizer, **shared)
+    # A schedule of one step has none but the first rate.
+    with without_messages('timm.scheduler.cosine_lr', 'Cosine annealing scheduler will have no effect'):
+        return CosineLRScheduler(optimizer, **shared)
 
 
 def unscaled_lr(optimizer: Optimizer) -> float:

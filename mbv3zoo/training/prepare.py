@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,18 +14,22 @@ from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.presets import OPTIMIZERS
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.boxes import MIN_SIDE
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.training.anchor_fit import is_target
+from mbv3zoo.utils.files import file_digest
 from mbv3zoo.utils.packages import require
 
 _logger = logging.getLogger(__name__)
 
 # Share of the boxes that may be lost without a word, and most classes that are named.
 _MOST_LOST, _SHOWN = 0.01, 10
+# How many times the usual learning rate is told to be high.
+_HIGH_LR = 10
 
 
 def check_data(detector: Detector, train_set: DetectionSet, val_set: DetectionSet | None) -> None:
@@ -82,18 +87,54 @@ def _check_validation(train_set: DetectionSet, val_set: DetectionSet) -> None:
         _logger.warning(
             'none of the %d validation images has an object that counts; AP will be undefined', len(val_set)
         )
-    known = set(_places(train_set))
-    shared = sum(place in known for place in _places(val_set))
+    shared = _shared_images(train_set, val_set)
     if shared:
         _logger.warning(
-            '%d of %d validation images are training images; AP will be too high for others', shared, len(val_set)
-        )
+            '%d of %d validation images are training images, such as %s; AP will be too high for others',
+            len(shared), len(val_set), shared[0],
+        )  # fmt: skip
+
+
+def _shared_images(train_set: DetectionSet, val_set: DetectionSet) -> list[Path]:
+    """The validation images that are files of the training set, or have the bytes of one."""
+    known = set(_places(train_set))
+    shared = {record.path for record, place in zip(val_set.records, _places(val_set), strict=True) if place in known}
+    others = [record.path for record in val_set.records if record.path not in shared]
+    alike = _by_size(record.path for record in train_set.records)
+    # Few files have one size, so few are read.
+    for size, paths in _by_size(others).items():
+        digests = {file_digest(path) for path in alike.get(size, ())}
+        shared |= {path for path in paths if digests and file_digest(path) in digests}
+    return [record.path for record in val_set.records if record.path in shared]
+
+
+def _by_size(paths: Iterable[Path]) -> dict[int, list[Path]]:
+    found: dict[int, list[Path]] = {}
+    for path in paths:
+        with suppress(OSError):  # images of the Hub are no files
+            found.setdefault(os.stat(path).st_size, []).append(path)
+    return found
 
 
 def _places(data: DetectionSet) -> Iterator[tuple[str, str]]:
     """The real folder and the name of each image's file."""
     real = functools.lru_cache(maxsize=None)(os.path.realpath)
     return ((real(record.path.parent), record.path.name) for record in data.records)
+
+
+def warn_of_lr(config: TrainConfig) -> None:
+    """Warns of a learning rate far above the usual one of its optimizer."""
+    usual = usual_lr(config)
+    if usual is not None and config.lr > _HIGH_LR * usual:
+        _logger.warning(
+            'lr is %g, and %g is usual for %s: the loss may become infinite', config.lr, usual, config.optimizer
+        )
+
+
+def usual_lr(config: TrainConfig) -> float | None:
+    """The learning rate that the preset of an optimizer has; None for one without."""
+    recipe = OPTIMIZERS.get(config.optimizer.lower())
+    return recipe['lr'] if recipe else None
 
 
 def prepare_backbone(detector: Detector, config: TrainConfig) -> None:

@@ -8,19 +8,24 @@ from typing import Any, NamedTuple
 
 from mbv3zoo.config.training import RunConfig, TrainConfig
 from mbv3zoo.training.checkpoint import STATE_NAME, load_state
+from mbv3zoo.training.pace import SavedPace
 from mbv3zoo.training.results import METRICS_NAME
 from mbv3zoo.training.state_checks import SavedProgress
 
 # The settings that may be given anew; with others, a resumed run would be no run of its run.yaml.
-CHANGEABLE = ('epochs', 'patience', 'workers', 'cache')
+CHANGEABLE = ('epochs', 'minutes', 'patience', 'workers', 'cache')
 _MOST_NAMED = 5
 
 
 class Progress(NamedTuple):
-    """What a run has done: epochs, and the one with the best AP; both 0 before the first is done."""
+    """What a run has done: epochs, and the one with the best AP; both 0 before the first is done.
+
+    A run that is fitted to a time has its pace too.
+    """
 
     epoch: int = 0
     best_epoch: int = 0
+    pace: SavedPace | None = None
 
     @classmethod
     def read(cls, run: Path) -> Progress:
@@ -32,15 +37,23 @@ class Progress(NamedTuple):
         if not (run / STATE_NAME).exists():
             return cls()
         saved = SavedProgress.of(load_state(run), run)
-        return cls(saved.epoch, saved.best_epoch)
+        return cls(saved.epoch, saved.best_epoch, saved.pace)
 
     def out_of_patience(self, config: TrainConfig) -> bool:
         """Whether no AP was better for as many epochs as `patience` says."""
         return bool(config.patience and self.best_epoch and self.epoch - self.best_epoch >= config.patience)
 
+    def out_of_time(self, config: TrainConfig) -> bool:
+        """Whether no further epoch fits into `minutes`."""
+        return self.last_epoch(config) <= self.epoch < config.epochs
+
     def is_done(self, config: TrainConfig) -> bool:
         """Whether no epoch is left."""
-        return self.epoch >= config.epochs or self.out_of_patience(config)
+        return self.epoch >= self.last_epoch(config) or self.out_of_patience(config)
+
+    def last_epoch(self, config: TrainConfig) -> int:
+        """The number of epochs that the run will have."""
+        return self.pace.last_epoch(self.epoch, config) if self.pace and config.minutes else config.epochs
 
 
 def changed_config(config: RunConfig, changes: Mapping[str, Any], progress: Progress, run: Path) -> RunConfig:
@@ -68,6 +81,11 @@ def changed_config(config: RunConfig, changes: Mapping[str, Any], progress: Prog
             f'{run}: {epochs} epochs would train nothing, as no AP was better for patience={changed.train.patience} '
             f'epochs; give more patience too'
         )
+    if progress.pace and {'epochs', 'minutes'} & given.keys() and progress.out_of_time(changed.train):
+        raise ValueError(
+            f'{run}: no epoch fits into minutes={changed.train.minutes:g}, as {progress.pace.used / 60:.1f} were used '
+            f'for {progress.epoch} epochs; give more minutes'
+        )
     return changed
 
 
@@ -76,6 +94,8 @@ def finished(run: Path, config: TrainConfig, progress: Progress) -> str:
     if not progress.is_done(config) or not (run / METRICS_NAME).exists():
         return ''
     done = f'{run} is finished ({progress.epoch} epoch{"" if progress.epoch == 1 else "s"}'
+    if progress.out_of_time(config):
+        return f'{done} in {config.minutes:g} minutes); --minutes N with a larger N trains further'
     if progress.epoch < config.epochs:
         return f'{done}, as no AP was better for {config.patience}); --patience N with a larger N trains further'
     return f'{done}); --epochs N trains further'

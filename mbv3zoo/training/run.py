@@ -102,6 +102,7 @@ def resume(
     run: str | Path,
     *,
     epochs: int | None = None,
+    minutes: float | None = None,
     patience: int | None = None,
     workers: int | None = None,
     cache: str | None = None,
@@ -111,7 +112,7 @@ def resume(
 
     Args:
         run: Folder of the run.
-        epochs, patience, workers, cache: As for `mbv3zoo.resume_training`.
+        epochs, minutes, patience, workers, cache: As for `mbv3zoo.resume_training`.
         tell: Gets one line if the run is finished.
 
     Returns:
@@ -129,7 +130,7 @@ def resume(
             f'{run / CONFIG_NAME}: train.epochs is {before.train.epochs}, but {progress.epoch} are done according to '
             f'{STATE_NAME}; expected at least as many'
         )
-    changes = {'epochs': epochs, 'patience': patience, 'workers': workers, 'cache': cache}
+    changes = {'epochs': epochs, 'minutes': minutes, 'patience': patience, 'workers': workers, 'cache': cache}
     config = changed_config(before, changes, progress, run)
     if (reason := finished(run, config.train, progress)) and is_reported(run):
         tell(reason)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from accelerate import PartialState
-from accelerate.utils import broadcast_object_list, parse_flag_from_env
+from accelerate.utils import broadcast_object_list
 
+from mbv3zoo.training.devices import process_state
 from mbv3zoo.utils.atomic import put_right
 from mbv3zoo.utils.folders import claimed_folder, locked_folder
 
@@ -64,8 +64,7 @@ def _cleared(folder: str | Path) -> Iterator[None]:
 @contextmanager
 def _in_first_process(claim: Callable[[], AbstractContextManager[object]]) -> Iterator[str]:
     """Enters a context in the process of rank 0; all get the value as text, or raise its error."""
-    # As `Accelerator` makes it later: the first one decides for the process.
-    state = PartialState(cpu=parse_flag_from_env('ACCELERATE_USE_CPU'))
+    state = process_state()
     value, error = '', ''
     with ExitStack() as stack:
         if state.is_main_process:

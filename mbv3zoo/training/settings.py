@@ -9,6 +9,7 @@ class TrainSettings(TypedDict, total=False):
     """Keyword arguments of `mbv3zoo.train`; `mbv3zoo.TrainConfig` says what each does, its range and its default."""
 
     epochs: int
+    minutes: float | None
     batch_size: int
     accumulate: int
     optimizer: str

@@ -21,6 +21,7 @@ from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.training.best import folder_fault
 from mbv3zoo.training.checkpoint import damaged_state, load_state
 from mbv3zoo.training.optimizer import create_optimizer
+from mbv3zoo.training.pace import SavedPace
 
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class SavedProgress(Config):
     """Digest of the weights of `best/`; older states have none."""
     detector: dict[str, Any] | None = None
     """Config of the detector; older states have none."""
+    pace: SavedPace | None = None
+    """How the time of a run with `minutes` was used."""
 
     @classmethod
     def of(cls, state: Mapping[str, Any], run: Path) -> Self:

@@ -8,6 +8,7 @@ from typing import Literal, Unpack
 
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
+from mbv3zoo.training.devices import use_device
 from mbv3zoo.training.results import METRICS_NAME, read_metrics
 from mbv3zoo.training.run import resume, run_config, start
 from mbv3zoo.training.run_folder import new_run
@@ -47,6 +48,7 @@ def train(
     max_pixels: int | None = None,
     data_license: str | None = None,
     out: str | Path | None = None,
+    device: str | None = None,
     **settings: Unpack[TrainSettings],
 ) -> TrainResult:
     """Trains a detector on a dataset and saves it, as `mbv3zoo train` does.
@@ -68,6 +70,8 @@ def train(
         max_pixels: Most pixels (width x height) of an image, as for `mbv3zoo.load_dataset`.
         data_license: Licence of images and labels, by its id on the Hub; kept in the detector's licence record.
         out: Folder of the run, new or empty; None takes the next free `runs/train-N`.
+        device: 'cpu', 'cuda', 'cuda:1', 'mps', or the number of a GPU; None takes a GPU if there is one. It is not part
+            of the run's settings.
         **settings: Fields of `mbv3zoo.TrainConfig`: `epochs`, `batch_size`, `optimizer`, `lr`, `augmentation`, ...
 
     Returns:
@@ -80,7 +84,7 @@ def train(
 
     Example:
         >>> result = mbv3zoo.train('data.yaml', model='mbv3_yolo_small', epochs=1, image_size=96)
-        epoch 1  seconds ...
+        epoch ...
         >>> result.folder.as_posix(), result.metrics.images
         ('runs/train-1', 4)
         >>> detections = result.detector.predict('a.jpg')
@@ -98,6 +102,7 @@ def train(
         data_license=data_license,
         **settings,
     )
+    use_device(device)
     with new_run(out) as folder:
         start(config, folder)
     return _result(folder)
@@ -107,9 +112,11 @@ def resume_training(
     folder: str | Path,
     *,
     epochs: int | None = None,
+    minutes: float | None = None,
     patience: int | None = None,
     workers: int | None = None,
     cache: Literal['no', 'memory', 'disk'] | None = None,
+    device: str | None = None,
 ) -> TrainResult:
     """Resumes a run that was stopped, from its last complete epoch, with the settings that it was started with.
 
@@ -119,7 +126,9 @@ def resume_training(
         folder: Folder of the run. If the run is finished, nothing is trained.
         epochs: Train to this epoch, which also trains a finished run further. The rest of the learning rate's schedule
             and `mosaic_off_epochs` are those of a run of so many epochs.
-        patience, workers, cache: As in `mbv3zoo.TrainConfig`. None leaves these and `epochs` as they are.
+        minutes: Train until the run has taken so many minutes altogether, those before it was stopped included.
+        patience, workers, cache: As in `mbv3zoo.TrainConfig`. None leaves a setting as it is.
+        device: As in `train`.
 
     Returns:
         As from `train`.
@@ -134,9 +143,10 @@ def resume_training(
         >>> result.metrics.images
         4
         >>> result = mbv3zoo.resume_training('runs/train-1', epochs=2)
-        epoch 2  seconds ...
+        epoch ...
     """
-    resume(folder, epochs=epochs, patience=patience, workers=workers, cache=cache)
+    use_device(device)
+    resume(folder, epochs=epochs, minutes=minutes, patience=patience, workers=workers, cache=cache)
     return _result(Path(folder))
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation.metrics import Evaluation, Metrics
+from mbv3zoo.evaluation.metrics import Evaluation, Metrics, format_table
 from mbv3zoo.saving.folder import PICTURE_NAME
 from mbv3zoo.training.best import clear_damaged, folder_fault, weights_digest
 from mbv3zoo.training.checkpoint import STATE_NAME, damaged_state, load_state, save_state
@@ -20,16 +22,19 @@ from mbv3zoo.training.epoch_log import EpochLog
 from mbv3zoo.training.failures import naming_the_checkpoint
 from mbv3zoo.training.learner import Learner
 from mbv3zoo.training.loss_parts import Losses
-from mbv3zoo.training.memory import keep_freed_memory
+from mbv3zoo.training.memory import keep_freed_memory, most_memory
 from mbv3zoo.training.optimizer import unscaled_lr
-from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone
+from mbv3zoo.training.pace import Pace
+from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone, warn_of_lr
 from mbv3zoo.training.preview import PREVIEW_NAME, draw_preview
 from mbv3zoo.training.progress import Progress
 from mbv3zoo.training.results import METRICS_NAME, is_reported
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.state_checks import SavedProgress, warn_of_other_data
 from mbv3zoo.utils.folders import check_new_folder
-from mbv3zoo.utils.progress import bar
+from mbv3zoo.utils.progress import bar, write_above
+
+_logger = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -68,6 +73,7 @@ class Trainer:
         self.config, self.run, self.val_set = config, Path(run), val_set
         self.card_data = card_data or {}
         check_data(detector, train_set, val_set)
+        warn_of_lr(config)
         if not resume:
             check_new_folder(self.run)
         elif not self.run.is_dir():
@@ -84,6 +90,8 @@ class Trainer:
         self.best_ap = -1.0
         self.best_sha256: str | None = None
         self.log = EpochLog(self.run, config.epochs, self.accelerator.log if config.tracker else None)
+        self.pace = Pace(config)
+        self.last_epoch = config.epochs
         if resume and (self.run / STATE_NAME).exists():
             self._load()
 
@@ -107,12 +115,17 @@ class Trainer:
                 (self.run / METRICS_NAME).unlink(missing_ok=True)
             if self.config.tracker:
                 self.accelerator.init_trackers('tracker', self.config.model_dump(mode='json'))
+                if self.config.tracker == 'tensorboard':
+                    _logger.info('to follow the run in a browser: tensorboard --logdir %s', self.run)
             if self.epoch:
                 self._restore_folders()
             elif self.accelerator.is_main_process:
                 draw_preview(self.learner.samples, self.class_names, self.run / PREVIEW_NAME)
+            self.pace.begin(self.pace.used())
             while not self._finished():
                 metrics = self._epoch()
+            if self.accelerator.is_main_process:
+                self.log.end()
             if self.val_set:
                 reported = self._report(self.val_set)
                 metrics = reported if metrics is None else metrics
@@ -122,10 +135,13 @@ class Trainer:
 
     def _epoch(self) -> Metrics | None:
         start, epoch = time.time(), self.epoch
+        self.learner.plan_early = self._plan_early if self.config.minutes and not epoch else None
         losses = self.learner.train_epoch(epoch)
         self.learner.check_weights()
         self.epoch = epoch + 1
-        last = self.epoch == self.config.epochs
+        if self.config.minutes:
+            self._plan(self.pace.plan(self.epoch, self.last_epoch))
+        last = self.epoch == self.last_epoch
         evaluation = None
         if self.val_set and (last or self.epoch % self.config.eval_every == 0):
             evaluation = self._evaluate(self.learner.kept)
@@ -134,6 +150,7 @@ class Trainer:
         better = metrics is not None and not metrics.ap <= self.best_ap
         if metrics is not None and better:
             self._set_best(metrics, self.epoch)
+        self.pace.end_epoch()
         if self.accelerator.is_main_process:
             self._save(self.run / 'last', metrics)
             if better:
@@ -146,7 +163,8 @@ class Trainer:
                 'lr': unscaled_lr(self.learner.optimizer),
                 **dict(zip(Losses._fields[1:], losses, strict=True)),
             }
-            self.log.write(self.epoch, values, metrics)
+            memory = most_memory(self.accelerator.device)
+            self.log.write(self.epoch, values, metrics, self.pace.left(self.last_epoch - self.epoch), memory)
             # Last, so that a run that is killed between the files resumes from before the others, never from after.
             self._save_state()
         self.accelerator.wait_for_everyone()
@@ -154,12 +172,22 @@ class Trainer:
         return metrics
 
     def _finished(self) -> bool:
-        return Progress(self.epoch, self.best_epoch).is_done(self.config)
+        return self.epoch >= self.last_epoch or Progress(self.epoch, self.best_epoch).out_of_patience(self.config)
+
+    def _plan_early(self, share: float) -> None:
+        self._plan(self.pace.plan_early(share, self.images))
+
+    def _plan(self, epochs: int) -> None:
+        """Fits what is left of the run to a number of epochs, that of the first process."""
+        (epochs,) = broadcast_object_list([epochs])
+        self.last_epoch = self.log.epochs = epochs
+        self.learner.plan(epochs)
 
     def _evaluate(self, detector: Detector) -> Evaluation:
         assert self.val_set
+        start = time.monotonic()
         with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process, 'images') as progress:
-            return evaluate_together(
+            evaluation = evaluate_together(
                 self.accelerator,
                 detector,
                 self.val_set,
@@ -167,6 +195,8 @@ class Trainer:
                 workers=self.config.workers,
                 progress=progress.update,
             )
+        self.pace.evaluating = time.monotonic() - start
+        return evaluation
 
     def _report(self, val_set: DetectionSet) -> Metrics:
         """Evaluates `best/`, as it is on disk, and writes the report, its metrics last: they mean that all is done."""
@@ -181,6 +211,7 @@ class Trainer:
             card = self.card_data | {'metrics': evaluation.metrics}
             best.save_pretrained(self.run / 'best', card_data=card, picture=picture)
             write_metrics(evaluation.metrics, self.run / METRICS_NAME)
+            write_above(format_table(evaluation.metrics))
         # So that every process can read them from here on.
         self.accelerator.wait_for_everyone()
         return evaluation.metrics
@@ -213,6 +244,8 @@ class Trainer:
 
     def _save(self, folder: Path, metrics: Metrics | None) -> None:
         card = self.card_data | ({'metrics': metrics} if metrics else {})
+        if self.config.minutes and 'train' in card:
+            card['train'] = self.config.model_copy(update={'epochs': self.last_epoch})
         self.learner.kept.save_pretrained(folder, card_data=card)
 
     def _save_state(self) -> None:
@@ -224,6 +257,8 @@ class Trainer:
             'images': self.images,
             'detector': self.learner.kept.config.model_dump(mode='json'),
         }
+        if pace := self.pace.saved(self.last_epoch):
+            own['pace'] = pace.model_dump(mode='json')
         save_state(self.run, own | self.learner.state_dict())
 
     def _load(self) -> None:
@@ -235,5 +270,7 @@ class Trainer:
             raise damaged_state(self.run, str(error)) from error
         self.epoch, self.best_ap, self.best_epoch = saved.epoch, saved.best_ap, saved.best_epoch
         self.best_sha256 = saved.best_sha256
+        self.pace = Pace(self.config, saved.pace)
+        self._plan(Progress(saved.epoch, saved.best_epoch, saved.pace).last_epoch(self.config))
         warn_of_other_data(self.run, saved.images, self.images)
         self.saved_epoch = self.epoch

@@ -43,3 +43,28 @@ def without_log(name: str, below: int = logging.ERROR) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def without_messages(name: str, start: str) -> Iterator[None]:
+    """Context manager: another library's log messages that begin so are not shown; its others are.
+
+    Args:
+        name: Name of its logger.
+        start: How the messages begin.
+    """
+    logger, others = logging.getLogger(name), _Others(start)
+    logger.addFilter(others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(others)
+
+
+class _Others(logging.Filter):
+    def __init__(self, start: str) -> None:
+        super().__init__()
+        self.start = start
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(self.start)

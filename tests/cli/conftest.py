@@ -1,10 +1,20 @@
 """What several commands are tried on."""
 
+import logging
+
 import pytest
 import yaml
 from program import run
 
 from mbv3zoo.create import create_detector
+
+
+@pytest.fixture(autouse=True)
+def own_log(monkeypatch):
+    """The program's log goes to a stream of the test, which is closed after it."""
+    logger = logging.getLogger('mbv3zoo')
+    monkeypatch.setattr(logger, 'handlers', [])
+    monkeypatch.setattr(logger, 'level', logger.level)
 
 
 @pytest.fixture(scope='session')

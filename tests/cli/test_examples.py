@@ -59,8 +59,9 @@ def test_the_programs_help_fits_80_columns_and_cuts_no_sentence(monkeypatch):
 
 
 @pytest.mark.parametrize('shell', ['bash', 'zsh', 'fish'])
-def test_completion_is_written_for_each_shell(shell):
-    assert '_MBV3ZOO_COMPLETE=complete_' in run('--show-completion', shell).output
+def test_completion_is_written_for_each_shell(shell, monkeypatch):
+    monkeypatch.setattr('shellingham.detect_shell', lambda: (shell, f'/bin/{shell}'))
+    assert f'_MBV3ZOO_COMPLETE=complete_{shell}' in run('--show-completion').output
 
 
 @pytest.mark.parametrize(

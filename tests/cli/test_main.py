@@ -1,6 +1,5 @@
 """The program, run as a person runs it."""
 
-import logging
 import subprocess
 import sys
 import tomllib
@@ -14,12 +13,6 @@ from mbv3zoo.cli import main as cli
 from mbv3zoo.version import __version__
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _own_log(monkeypatch):
-    """The program's log goes to a stream of the test, which is closed after it."""
-    monkeypatch.setattr(logging.getLogger('mbv3zoo'), 'handlers', [])
 
 
 def test_help_names_every_command_without_importing_torch(tmp_path):

@@ -82,7 +82,7 @@ def test_a_finished_run_is_said_to_be_finished(finished):
 
 def test_a_finished_run_is_extended(finished):
     output = run('train', '--resume', finished, '--epochs', 2, '--patience', 9).output
-    assert 'epoch 2  seconds' in output and f'saved in {finished}' in output
+    assert '\n2/2 ' in output and f'saved in {finished}' in output
     assert 'is finished (2 epochs)' in run('train', '--resume', finished).output
 
 
@@ -102,7 +102,8 @@ def test_a_finished_run_is_extended(finished):
 def test_an_option_that_a_resumed_run_does_not_take_is_named(tmp_path, options, named):
     error = run('train', '--resume', tmp_path, *options, ok=False).exception
     assert str(error) == (
-        f'--resume takes no {named}: the run keeps its settings, except for --epochs, --patience, --workers, --cache'
+        f'--resume takes no {named}: the run keeps its settings, except for --epochs, --minutes, --patience, '
+        '--workers, --cache'
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch._utils import ExceptionWrapper
 
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.training.failures import TrainingDiverged, TrainingStopped, naming_the_checkpoint, telling_interruptions
 from mbv3zoo.utils.disk import told
 
@@ -112,10 +113,10 @@ def test_other_errors_pass_as_they_are(error):
     ('saved_epoch', 'kept'), [(0, 'nothing was saved yet'), (3, f'{RUN / "last"} holds the weights of epoch 3')]
 )
 def test_what_is_no_longer_finite_has_diverged(saved_epoch, kept):
-    trainer = SimpleNamespace(run=RUN, saved_epoch=saved_epoch, config=SimpleNamespace(lr=0.5))
+    trainer = SimpleNamespace(run=RUN, saved_epoch=saved_epoch, config=TrainConfig(lr=0.5))
     with pytest.raises(TrainingDiverged) as caught, naming_the_checkpoint(trainer):
         raise FloatingPointError('the loss is no longer finite at update 7')
-    advice = 'Try a lower lr (now 0.5) or a longer warm-up.'
+    advice = 'Try a lower lr (now 0.5; 0.02 is usual) or a longer warm-up.'
     assert str(caught.value) == f'the loss is no longer finite at update 7; {kept}. {advice}'
 
 

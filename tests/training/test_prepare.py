@@ -11,7 +11,7 @@ from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.training.prepare import check_data, check_tracker, create_accelerator, prepare_backbone
+from mbv3zoo.training.prepare import check_data, check_tracker, create_accelerator, prepare_backbone, warn_of_lr
 
 
 def detector_of(**options):
@@ -96,9 +96,32 @@ def test_validation_images_that_are_trained_on_are_counted(caplog, tmp_path):
     (tmp_path / 'link').symlink_to(tmp_path)
     records = [record(i, [LARGE] * 3, [0, 1, 2], path=tmp_path / f'{i}.png') for i in range(3)]
     val = [record(i, [LARGE], path=tmp_path / f'link/{i}.png') for i in (1, 2, 3)]
-    assert checked(caplog, records, val=val) == [
-        '2 of 3 validation images are training images; AP will be too high for others'
-    ]
+    (told,) = checked(caplog, records, val=val)
+    assert told.startswith(f'2 of 3 validation images are training images, such as {tmp_path / "link/1.png"}; AP ')
+
+
+def test_validation_images_with_the_bytes_of_training_images_are_counted(caplog, tmp_path):
+    for name, content in {'a': b'one', 'b': b'two', 'same': b'two', 'other': b'six', 'longer': b'seven'}.items():
+        (tmp_path / f'{name}.png').write_bytes(content)
+    records = [record(i, [LARGE] * 3, [0, 1, 2], path=tmp_path / f'{name}.png') for i, name in enumerate('ab')]
+    val = [record(i, [LARGE], path=tmp_path / f'{name}.png') for i, name in enumerate(('other', 'same', 'longer'))]
+    (told,) = checked(caplog, records, val=val)
+    assert told.startswith(f'1 of 3 validation images are training images, such as {tmp_path / "same.png"};')
+
+
+@pytest.mark.parametrize(
+    ('settings', 'told'),
+    [
+        ({'lr': 1.0}, ['lr is 1, and 0.02 is usual for nmuon: the loss may become infinite']),
+        ({'lr': 0.5, 'optimizer': 'SGD'}, []),
+        ({'lr': 5.0, 'optimizer': 'sgd'}, ['lr is 5, and 0.1 is usual for sgd: the loss may become infinite']),
+        ({'lr': 5.0, 'optimizer': 'lion'}, []),
+        ({}, []),
+    ],
+)
+def test_a_learning_rate_far_above_the_usual_one_is_told(settings, told, caplog):
+    warn_of_lr(TrainConfig(**settings))
+    assert caplog.messages == told
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ def config_of(**settings):
 
 
 def test_the_state_says_what_is_done(tmp_path):
-    assert Progress.read(tmp_path) == (0, 0)
+    assert Progress.read(tmp_path) == (0, 0, None)
     save_state(tmp_path, {'epoch': 3, 'best_epoch': 2, 'best_ap': 0.5})
-    assert Progress.read(tmp_path) == (3, 2)
+    assert Progress.read(tmp_path) == (3, 2, None)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from mbv3zoo.utils.quiet import without_log, without_warnings
+from mbv3zoo.utils.quiet import without_log, without_messages, without_warnings
 
 
 def told(**options):
@@ -70,3 +70,12 @@ def test_log_messages_below_a_level_are_not_shown_and_the_level_comes_back_after
     with without_log('another.library', logging.CRITICAL):
         logger.error('of no use')
     assert caplog.messages == ['of use']
+
+
+def test_messages_that_begin_so_are_not_shown_and_others_are(caplog):
+    logger = logging.getLogger('another.library')
+    with without_messages('another.library', 'Unexpected keys ('):
+        logger.warning('Unexpected keys (%s) found', 'classifier.bias')
+        logger.warning('Missing keys (conv.weight)')
+    logger.warning('Unexpected keys (%s) found', 'classifier.weight')
+    assert caplog.messages == ['Missing keys (conv.weight)', 'Unexpected keys (classifier.weight) found']

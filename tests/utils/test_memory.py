@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mbv3zoo.benchmark import memory
-from mbv3zoo.benchmark.memory import peak_memory_mb
+from mbv3zoo.utils import memory
+from mbv3zoo.utils.memory import peak_memory_mb
 
 
 @pytest.mark.skipif(not sys.platform.startswith(('linux', 'darwin')), reason='the system does not tell')
@@ -13,7 +13,7 @@ def test_a_process_tells_its_own_peak_and_not_its_parents():
     ours = bytearray(b'1' * 400_000_000)
     code = """
 import sys
-from mbv3zoo.benchmark.memory import peak_memory_mb
+from mbv3zoo.utils.memory import peak_memory_mb
 before = peak_memory_mb()
 held = bytearray(b'1') * 100_000_000
 del held
