@@ -40,7 +40,7 @@ def info(
     ],
     quiet: Quiet = False,
 ) -> None:
-    """Show what a detector or an exported file is made of, and its cost."""
+    """Show what a detector or exported file is made of, and costs."""
     from mbv3zoo.runtimes.table import find_format
 
     if find_format(name):
