@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sections = {day.title: section(day) for day in days}
     if not given.check:
         kept = read_sections(PAGE.read_text()) if PAGE.exists() else {}
-        parts = [sections.get(day.title) or kept[day.title] for day in DAYS]
+        parts = [(kept | sections)[day.title] for day in DAYS if day.title in kept | sections]
         PAGE.write_text('\n\n'.join([INTRODUCTION, *parts]) + '\n')
         return 0
     on_page = read_sections(PAGE.read_text())

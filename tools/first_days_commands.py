@@ -53,8 +53,8 @@ OWN_PHOTOS = Day(
             ),
         ),
         Step(
-            'How good is it on the photos that were set aside?',
-            ('mbv3zoo val runs/train-1 --data photos --val-share 0.2',),
+            'How good is it on the photos that were set aside? The run remembers which they are.',
+            ('mbv3zoo val runs/train-1 --data photos',),
         ),
         Step(
             'New photos: pictures with boxes, and a label file for each, to open in any file browser.',
