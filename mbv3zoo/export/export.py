@@ -12,6 +12,7 @@ from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.export.certify import certify, drawn_images, given_images, measure_ap
 from mbv3zoo.export.quantize import calibration_pixels, quantize
 from mbv3zoo.export.request import checked_settings, make_info
+from mbv3zoo.export.tail import add_suppression, without_suppression
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights, is_untrained
@@ -24,6 +25,9 @@ from mbv3zoo.utils.atomic import staged
 from mbv3zoo.utils.disk import make_folder
 
 _logger = logging.getLogger(__name__)
+
+# Images of the calibration on which an int8 file is compared with NMS inside and outside.
+_SAME_ON = 20
 
 
 def export(
@@ -115,15 +119,17 @@ def export(
     with staged(path.parent, path.name) as folder:
         file = folder / path.name
         _logger.info('%s: writing the graph', path)
-        write_graph(detector, info, file)
+        # NMS stays in float32: it is put behind the int8 network, which is compared by itself.
+        network = info if pixels is None else without_suppression(info)
+        write_graph(detector, network, file)
         if pixels is not None:
             _logger.info('%s: quantizing it on %d images', path, len(pixels))
-            quantize(file, info, pixels)
+            quantize(file, network, pixels)
         _logger.info('%s: comparing it with PyTorch on %d images', path, len(compared))
-        certificate = certify(detector, file, info, compared, tolerance)
+        certificate = certify(detector, file, network, compared, tolerance)
         if data is not None and labelled is not None and certificate.compared:
             _logger.info('%s: measuring AP of the detector and of the file on %d images', path, len(labelled))
-            ap = measure_ap(detector, file, info, labelled, data, split)
+            ap = measure_ap(detector, file, network, labelled, data, split)
             certificate = certificate.model_copy(update={'ap': ap})
         if failures := certificate.failures():
             advice = '; calibrate on pictures such as it will be given, or let AP decide (data)' if pixels else ''
@@ -136,6 +142,8 @@ def export(
                 f'{path}: not exported, as no box of it could be compared with one of PyTorch: no score is above 0; '
                 'train the detector first, or load other weights'
             )
-        certificate = certificate.model_copy(update={'sha256': digests(file), 'untrained': untrained})
+        if pixels is not None and nms:
+            add_suppression(file, info, pixels[:_SAME_ON])
+        certificate = certificate.model_copy(update={'info': info, 'sha256': digests(file), 'untrained': untrained})
         certificate_path(file).write_text(certificate.model_dump_json(indent=2) + '\n', encoding='utf-8', newline='\n')
     return path

@@ -104,7 +104,7 @@ class DeployedNetwork(nn.Module):
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...] | torch.Tensor:
         """uint8 or float [B, C, H, W] in 0..255 -> raw maps or detections, see `info.outputs`."""
         maps = self._maps(images)
-        return maps if self.info.outputs == 'maps' else self._keep(maps)
+        return maps if self.info.outputs == 'maps' else keep_detections(maps, self.anchors, self.info)
 
     def example(self) -> torch.Tensor:
         """An example input; of two images where the batch is dynamic, as exporters take 1 for a constant."""
@@ -116,9 +116,13 @@ class DeployedNetwork(nn.Module):
         """The input's dynamic sizes for torch.export; None where all are fixed."""
         return ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},) if self.info.dynamic else None
 
+    def input_names(self) -> list[str]:
+        """Name of the input."""
+        return ['images']
+
     def output_names(self) -> list[str]:
         """Names of the outputs."""
-        return ['detections'] if self.info.outputs == 'detections' else [f'map{stride}' for stride in self.info.strides]
+        return ['detections'] if self.info.outputs == 'detections' else map_names(self.info)
 
     def _maps(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = images.to(self.mean.dtype) - self.mean
@@ -129,14 +133,26 @@ class DeployedNetwork(nn.Module):
         maps = tuple(conv(level) for conv, level in zip(self.convs, self.neck(self.backbone(x)), strict=True))
         return tuple(x.float() for x in maps) if self.half_precision else maps
 
-    def _keep(self, maps: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        """Decoding and NMS inside the graph, as in `postprocess`: [N, 7] image index, box, score, label."""
-        info, num_anchors = self.info, self.anchors.shape[1]
-        assert info.score_thresh is not None and info.iou_thresh is not None and info.max_detections is not None
-        logits = [x.view(x.shape[0], num_anchors, self.num_outputs, *x.shape[2:]).permute(0, 1, 3, 4, 2) for x in maps]
-        boxes, scores = decode(logits, self.anchors, info.strides)
-        best, labels = scores.max(2)
-        return keep(boxes, best, labels, info.score_thresh, info.iou_thresh, info.max_detections)
+
+def map_names(info: ExportInfo) -> list[str]:
+    """Names of the raw maps of a graph, finest first."""
+    return [f'map{stride}' for stride in info.strides]
+
+
+def keep_detections(maps: Sequence[torch.Tensor], anchors: torch.Tensor, info: ExportInfo) -> torch.Tensor:
+    """Decoding and NMS inside a graph, as in `postprocess`: [N, 7] image index, box, score, label.
+
+    Args:
+        maps: One per stride, [B, A * (5 + K), H, W].
+        anchors: [levels, A, 2], (width, height) in pixels of the network's input.
+        info: Strides and thresholds.
+    """
+    assert info.score_thresh is not None and info.iou_thresh is not None and info.max_detections is not None
+    num_anchors, num_outputs = anchors.shape[1], 5 + len(info.class_names)
+    logits = [x.view(x.shape[0], num_anchors, num_outputs, *x.shape[2:]).permute(0, 1, 3, 4, 2) for x in maps]
+    boxes, scores = decode(logits, anchors, info.strides)
+    best, labels = scores.max(2)
+    return keep(boxes, best, labels, info.score_thresh, info.iou_thresh, info.max_detections)
 
 
 def _check_same(maps: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> None:

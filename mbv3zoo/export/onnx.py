@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
+from onnx import compose, numpy_helper
 from onnxscript import opset18
 
 from mbv3zoo.export.graph import DeployedNetwork
 from mbv3zoo.export.suppression import one_operator
+from mbv3zoo.export.tail import SuppressionTail
 from mbv3zoo.export.tracing import tracing
 from mbv3zoo.runtimes.export_info import METADATA_KEY
 from mbv3zoo.utils.quiet import without_log, without_warnings
+
+# In front of the names of a tail's nodes and tensors.
+_TAIL = 'nms_'
 
 
 def write(graph: DeployedNetwork, path: Path) -> None:
@@ -31,7 +35,7 @@ def write(graph: DeployedNetwork, path: Path) -> None:
     onnx.save(make_model(graph.to_half() if graph.info.precision == 'float16' else graph), path)
 
 
-def make_model(graph: DeployedNetwork) -> onnx.ModelProto:
+def make_model(graph: DeployedNetwork | SuppressionTail) -> onnx.ModelProto:
     """A graph in ONNX, in the type that it has, with its record in the metadata."""
     # Without its messages about its versions and about what it takes for mistakes.
     with tracing(), without_log('torch.onnx'), without_warnings(), one_operator():
@@ -40,7 +44,7 @@ def make_model(graph: DeployedNetwork) -> onnx.ModelProto:
             (graph.example(),),
             dynamo=True,
             verbose=False,
-            input_names=['images'],
+            input_names=graph.input_names(),
             output_names=graph.output_names(),
             dynamic_shapes=graph.dynamic_shapes(),
             custom_translation_table={
@@ -54,6 +58,26 @@ def make_model(graph: DeployedNetwork) -> onnx.ModelProto:
     model.metadata_props.append(onnx.StringStringEntryProto(key=METADATA_KEY, value=graph.info.model_dump_json()))
     onnx.checker.check_model(model)
     return model
+
+
+def add_tail(path: Path, tail: SuppressionTail) -> None:
+    """Puts a tail behind the maps of a file, in place; it gets the record of the tail."""
+    network, behind = onnx.load(path), make_model(tail)
+    # Both come from one exporter and one version of it; quantisation may have added operator sets.
+    behind.ir_version = network.ir_version
+    del network.metadata_props[:], behind.metadata_props[:]
+    behind = compose.add_prefix(behind, _TAIL)
+    pairs = [(name, _TAIL + name) for name in tail.input_names()]
+    merged = compose.merge_models(network, behind, io_map=pairs)
+    (output,) = merged.graph.output
+    for node in merged.graph.node:
+        for index, name in enumerate(node.output):
+            if name == output.name:
+                node.output[index] = 'detections'
+    output.name = 'detections'
+    merged.metadata_props.append(onnx.StringStringEntryProto(key=METADATA_KEY, value=tail.info.model_dump_json()))
+    onnx.checker.check_model(merged)
+    onnx.save(merged, path)
 
 
 def _non_max_suppression(boxes: Any, scores: Any, iou_thresh: float, most: int) -> Any:

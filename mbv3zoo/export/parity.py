@@ -57,7 +57,7 @@ def compare(detector: DetectorNetwork, exported: ExportedDetector, image: Any, t
         letterbox=int(np.abs(ours.numpy().astype(int) - theirs).max()),
         **found,
         score_thresh=thresholds.score_thresh,
-        **_compare_kept(kept, tuple(map(torch.from_numpy, own)), _SAME_INT8 if info.precision == 'int8' else _SAME),
+        **compare_kept(kept, tuple(map(torch.from_numpy, own)), _SAME_INT8 if info.precision == 'int8' else _SAME),
     )
 
 
@@ -144,7 +144,13 @@ def _overlap(boxes: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
     return torch.where(distance < _CLOSE, 2 - distance, box_iou(boxes, own).nan_to_num(0))
 
 
-def _compare_kept(kept: Sequence[torch.Tensor], own: Sequence[torch.Tensor], least: float) -> dict[str, float]:
+def compare_kept(kept: Sequence[torch.Tensor], own: Sequence[torch.Tensor], least: float) -> dict[str, float]:
+    """Compares the kept detections of two sides; see `PictureParity`.
+
+    Args:
+        kept, own: Boxes, scores and labels of each side.
+        least: Smallest IoU of a match.
+    """
     (boxes, scores, labels), (own_boxes, own_scores, own_labels) = kept, own
     same = _overlap(boxes, own_boxes) * (labels[:, None] == own_labels[None, :])
     apart, box_apart, score_apart = 0, 0.0, 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import openvino
 
 from mbv3zoo.export.float_layers import Operation, float_layers
-from mbv3zoo.export.openvino import save
+from mbv3zoo.export.openvino import replace
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.openvino import shared_core
 from mbv3zoo.utils.quiet import without_log
@@ -42,10 +41,7 @@ def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> Non
             subset_size=len(batches),
             ignored_scope=nncf.IgnoredScope(names=float_layers_of(model), validate=False),
         )
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            save(model, Path(folder) / path.name, info)
-            for suffix in ('.bin', '.xml'):
-                os.replace(Path(folder, path.name).with_suffix(suffix), path.with_suffix(suffix))
+        replace(path, model, info)
 
 
 def float_layers_of(model: openvino.Model) -> list[str]:

@@ -111,8 +111,8 @@ def _check_format(row: Format, settings: ExportSettings, has_calibration: bool) 
     if precision not in row.precisions:
         able = ', '.join(other for other, its in FORMATS.items() if precision in its.precisions) or 'no format'
         raise ValueError(f'{name} files cannot be {shown(precision)}; {able} can')
-    if precision == 'int8' and (with_nms or not has_calibration):
-        raise ValueError('int8 needs calibration: a data set or a folder of pictures; and no nms')
+    if precision == 'int8' and not has_calibration:
+        raise ValueError('int8 needs calibration: a data set or a folder of pictures')
     row.check_installed(precision)
 
 
@@ -123,7 +123,8 @@ def _check_effective(
     for name, value in thresholds.items():
         if value != getattr(PREDICTION, name) and not nms:
             raise ValueError(f'{name} is for nms inside the graph; leave it out, or ask for nms')
-    if nms and data is not None:
+    # That of an int8 network is measured before NMS is put behind it.
+    if nms and data is not None and settings['precision'] != 'int8':
         raise ValueError('AP is measured with thresholds of its own: leave data out, or export without nms')
     if calibration is not None and settings['precision'] != 'int8':
         raise ValueError(f'calibration is for int8, given precision {settings["precision"]!r}; leave it out')

@@ -37,6 +37,20 @@ def test_ap_stays_within_a_point(suffix, detector, data, tmp_path):
     assert len(opened.predict(f'{data}/images/val/000000.jpg', score_thresh=0.1))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
+def test_with_nms_inside_it_finds_what_it_finds_with_nms_outside(suffix, detector, data, tmp_path):
+    options = {'image_size': SIZE, 'precision': 'int8', 'calibration': data}
+    outside = mbv3zoo.load(detector.export(tmp_path / f'outside{suffix}', **options))
+    path = detector.export(tmp_path / f'inside{suffix}', nms=True, data=data, **options)
+    inside, certificate = mbv3zoo.load(path), read_certificate(path)
+    assert inside.info.outputs == 'detections' and inside.info.precision == 'int8' and certificate.ap.ap_exported > 0.4
+    images = [f'{data}/images/val/{number:06}.jpg' for number in range(20)]
+    pairs = list(zip(inside.predict(images), outside.predict(images), strict=True))
+    assert sum(len(found) for found, _ in pairs) > 20
+    assert sum(abs(len(found) - len(expected)) for found, expected in pairs) <= 1
+
+
 def test_without_labelled_data_most_of_the_best_boxes_are_found_again(detector, data, tmp_path):
     options = {'image_size': SIZE, 'precision': 'int8'}
     certificate = read_certificate(detector.export(tmp_path / 'm.onnx', calibration=f'{data}/images/train', **options))
