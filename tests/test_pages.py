@@ -3,14 +3,19 @@
 import ast
 import re
 import shlex
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.main import get_command
 
 import mbv3zoo
 from mbv3zoo.cli.main import app
 from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
+from mbv3zoo.images.letterbox import Letterbox
+from mbv3zoo.models.postprocess.thresholds import Thresholds
 
 TOP = Path(__file__).resolve().parents[1]
 PAGES = [TOP / 'README.md', *sorted((TOP / 'docs').glob('*.md'))]
@@ -40,6 +45,29 @@ def test_commands_have_the_options_that_are_shown():
             program.commands[command].make_context(command, options)
         except BaseException as error:
             pytest.fail(f'{page}: mbv3zoo {command} {shlex.join(options)}: {error!r}')
+
+
+def test_the_program_without_mbv3zoo_finds_the_same(exported, tmp_path, monkeypatch):
+    path = exported('onnx')
+    (program,) = (text for page, text in blocks('python') if page == 'export.md' and 'onnxruntime' in text)
+    assert not re.search(r'import.*(mbv3zoo|torch)', program)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(path, 'model.onnx')
+    with Image.open(TOP / 'docs' / 'scene.jpg') as scene:
+        # Sides of which none fits: both are rounded, both are padded.
+        scene.resize((333, 217)).save('picture.jpg', quality=95)
+    found = {}
+    exec(program.replace('> 0.25', '> 0.05'), found)
+    detector = mbv3zoo.load('model.onnx')
+    with Image.open('picture.jpg') as image:
+        own = np.asarray(found['image'])
+        own_pixels = Letterbox.fit(own.shape[:2], detector.info.image_size).apply_without_torch(np.asarray(image))
+    assert (found['pixels'][0] == own_pixels).all()
+    kept = detector.detect(own_pixels[None], Thresholds(score_thresh=0.05))[0]
+    boxes = Letterbox.fit(own.shape[:2], detector.info.image_size).boxes_to_original(kept.boxes)
+    assert len(boxes) >= 4 and found['labels'][found['kept']].tolist() == kept.labels.tolist()
+    assert np.abs(found['boxes'] - boxes).max() < 1e-3
+    assert np.abs(found['scores'][found['kept']] - kept.scores).max() < 1e-4
 
 
 def test_python_blocks_are_python_with_names_that_are_public():
