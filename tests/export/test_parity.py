@@ -5,7 +5,7 @@ from exported_files import SCENE
 
 import mbv3zoo
 from mbv3zoo.export.live import open_live
-from mbv3zoo.export.parity import _compare_kept, _widest_gap, compare
+from mbv3zoo.export.parity import _widest_gap, compare, compare_kept
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 
 LOW = Thresholds(score_thresh=0.05)
@@ -68,9 +68,9 @@ def test_boxes_thinner_than_a_pixel_are_the_same_where_they_lie():
     boxes, scores, labels = torch.tensor(flat), torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([0, 1, 1, 0])
     # In another order, which is told by the scores.
     own = (boxes.flip(0) + 0.003, scores.flip(0), labels.flip(0))
-    found = _compare_kept((boxes, scores, labels), own, 0.9)
+    found = compare_kept((boxes, scores, labels), own, 0.9)
     assert (found['kept'], found['kept_apart'], found['kept_scores_max']) == (4, 0, 0)
-    moved = _compare_kept((boxes, scores, labels), (boxes + 0.3, scores, labels), 0.9)
+    moved = compare_kept((boxes, scores, labels), (boxes + 0.3, scores, labels), 0.9)
     assert moved['kept_apart'] == 6  # but for the one with an area
-    relabelled = _compare_kept((boxes, scores, labels), (boxes, scores, 1 - labels), 0.9)
+    relabelled = compare_kept((boxes, scores, labels), (boxes, scores, 1 - labels), 0.9)
     assert relabelled['kept_apart'] == 8
