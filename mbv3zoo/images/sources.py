@@ -64,7 +64,6 @@ def expand_source(source: Any) -> tuple[list[Any], bool]:
 
 
 def _expand_path(source: str | os.PathLike) -> tuple[list[Any], bool]:
-    check_no_address(source)
     name = os.fspath(source)
     if os.path.isdir(name):
         try:
@@ -76,6 +75,7 @@ def _expand_path(source: str | os.PathLike) -> tuple[list[Any], bool]:
         return pictures, False
     if os.path.exists(name):
         return [source], True
+    check_no_address(source)
     if glob.has_magic(name):
         pictures = sorted(match for match in _matches(Path(name)) if _is_picture(match))
         if not pictures:
