@@ -28,6 +28,7 @@ from mbv3zoo.cli.options import (
 from mbv3zoo.cli.output import tell_lines
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import claimed_folder
+from mbv3zoo.utils.packages import require
 
 
 def predict(
@@ -119,6 +120,12 @@ def predict(
             help='End a video, a camera or a stream after so many frames.', show_default='none', rich_help_panel=VIDEO
         ),
     ] = None,
+    track: Annotated[
+        bool,
+        typer.Option(
+            '--track', help='Number objects, the same from frame to frame (ByteTrack).', rich_help_panel=VIDEO
+        ),
+    ] = False,
     show: Annotated[
         bool,
         typer.Option('--show', help='Show the frames in a window; q or Escape ends it.', rich_help_panel=VIDEO),
@@ -135,7 +142,7 @@ def predict(
     options |= given(max_detections=max_detections, agnostic_nms=agnostic_nms or None)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
     options |= {'draw': draw, 'progress': sys.stderr.isatty() or is_video(source)}
-    of_video = given(stride=stride, max_frames=max_frames, show=show or None)
+    of_video = given(stride=stride, max_frames=max_frames, track=track or None, show=show or None)
     if is_file(source) or is_image_address(source):
         check_no_address(source)
     video = is_video(source)
@@ -152,6 +159,8 @@ def predict(
     if video:
         # Before the detector is fetched and opened.
         check_installed(source, draw)
+        if track:
+            require('--track', 'trackers')
     with claimed_folder(out, 'predict') as folder:
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache

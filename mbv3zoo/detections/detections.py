@@ -33,6 +33,7 @@ class Detections(Exchange):
         image_size: (height, width) of the original image in pixels.
         path: the file the image came from, if it came from one.
         error: why the image could not be read; there are no detections then. None otherwise.
+        track_ids: int64 `[N]`, the number of each object in a video that is tracked, from 1 on; None otherwise.
 
     Raises:
         ValueError: if shapes disagree or a label has no class name.
@@ -126,8 +127,9 @@ class Detections(Exchange):
         canvas = self._image(image)
         longest = max(canvas.size)
         # The highest score last, so that it is on top.
-        rows = sorted(self.rows(), key=lambda row: row.score)
-        captioned = [(row.box, row.label, f'{row.name} {row.score:.2f}') for row in rows]
+        numbers = [''] * len(self) if self.track_ids is None else [f'#{number} ' for number in self.track_ids.tolist()]
+        rows = sorted(zip(self.rows(), numbers, strict=True), key=lambda row: row[0].score)
+        captioned = [(row.box, row.label, f'{number}{row.name} {row.score:.2f}') for row, number in rows]
         draw_boxes(canvas, captioned, line_width=max(1, round(longest / 320)), font_size=max(10, round(longest / 45)))
         return canvas
 

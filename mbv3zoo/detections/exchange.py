@@ -55,17 +55,22 @@ class Exchange(Table):
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain, JSON-ready values; `box` is xyxy in pixels of the original image.
 
+        Detections of a video that is tracked have a `track_id` each.
+
         Example:
 
             >>> found = mbv3zoo.Detections([[10, 20, 60, 80]], [0.5], [0], ('cat',), (480, 640))
             >>> found.to_dict()['detections']
             [{'box': [10.0, 20.0, 60.0, 80.0], 'score': 0.5, 'label': 0, 'name': 'cat'}]
         """
+        rows = [row._asdict() for row in self.rows()]
+        for row, number in zip(rows, [] if self.track_ids is None else self.track_ids.tolist(), strict=False):
+            row['track_id'] = number
         return {
             'path': self.path,
             'error': self.error,
             'image_size': {'height': self.image_size[0], 'width': self.image_size[1]},
-            'detections': [row._asdict() for row in self.rows()],
+            'detections': rows,
         }
 
     def to_json(self, indent: int | None = None) -> str:
@@ -95,5 +100,6 @@ class Exchange(Table):
             xyxy=np.asarray(self.boxes).copy(),
             confidence=np.asarray(self.scores).copy(),
             class_id=np.asarray(self.labels).copy(),
+            tracker_id=None if self.track_ids is None else np.asarray(self.track_ids).copy(),
             data={'class_name': np.array(self.names, dtype=str)},
         )

@@ -42,6 +42,7 @@ class Table:
     image_size: tuple[int, int]
     path: str | None = None
     error: str | None = None
+    track_ids: Tensor | np.ndarray | None = None
 
     def __post_init__(self) -> None:
         parts = (self.boxes, self.scores, self.labels)
@@ -51,6 +52,8 @@ class Table:
         self.labels = as_own(self.labels, 'int64')
         self.class_names = tuple(self.class_names)
         self.image_size = (int(self.image_size[0]), int(self.image_size[1]))
+        if self.track_ids is not None:
+            self.track_ids = as_own(self.track_ids, 'int64')
         shapes = [tuple(part.shape) for part in (self.boxes, self.scores, self.labels)]
         count = len(self.scores) if self.scores.ndim else 0
         if shapes != [(count, 4), (count,), (count,)]:
@@ -58,6 +61,8 @@ class Table:
                 f'boxes, scores and labels have shapes {shapes[0]}, {shapes[1]} and {shapes[2]}; '
                 'expected [N, 4], [N] and [N] with one N'
             )
+        if self.track_ids is not None and tuple(self.track_ids.shape) != (count,):
+            raise ValueError(f'track_ids have shape {tuple(self.track_ids.shape)}; expected [{count}], one per box')
         if count and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
             raise ValueError(
                 f'labels are in {self.labels.min()}..{self.labels.max()}, but there are '
@@ -96,7 +101,9 @@ class Table:
         # An empty list becomes an array of floats, which cannot be an index.
         index = index if len(index) else index.astype(np.int64)
         index = index if isinstance(self.scores, np.ndarray) else _as_tensor(index)
-        return replace(self, boxes=self.boxes[index], scores=self.scores[index], labels=self.labels[index])
+        numbers = None if self.track_ids is None else self.track_ids[index]
+        boxes, scores, labels = self.boxes[index], self.scores[index], self.labels[index]
+        return replace(self, boxes=boxes, scores=scores, labels=labels, track_ids=numbers)
 
     def __iter__(self) -> Iterator[Self]:
         """One `Detections` per object; `rows()` has the values."""
@@ -152,8 +159,9 @@ class Table:
             >>> mbv3zoo.Detections.empty().torch().boxes
             tensor([], size=(0, 4))
         """
+        numbers = None if self.track_ids is None else _as_tensor(self.track_ids)
         boxes, scores, labels = map(_as_tensor, (self.boxes, self.scores, self.labels))
-        return replace(self, boxes=boxes, scores=scores, labels=labels)
+        return replace(self, boxes=boxes, scores=scores, labels=labels, track_ids=numbers)
 
     def numpy(self) -> Self:
         """Returns the same detections as numpy arrays.
@@ -163,8 +171,9 @@ class Table:
             >>> mbv3zoo.load('mbv3_yolo_small.synth').predict('a.jpg')[:2].numpy().labels
             array([14,  8])
         """
+        numbers = None if self.track_ids is None else np.asarray(self.track_ids).copy()
         boxes, scores, labels = (np.asarray(part).copy() for part in (self.boxes, self.scores, self.labels))
-        return replace(self, boxes=boxes, scores=scores, labels=labels)
+        return replace(self, boxes=boxes, scores=scores, labels=labels, track_ids=numbers)
 
 
 def _as_tensor(values: Any, dtype: str | None = None) -> Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 from mbv3zoo.detections import Detections
 from mbv3zoo.prediction.frames import Frame, frame_count, open_frames, read_ahead
 from mbv3zoo.prediction.predict import FrameOptions
+from mbv3zoo.prediction.tracking import Tracker
 from mbv3zoo.prediction.video_file import VideoWriter
 from mbv3zoo.prediction.video_source import check_installed, is_file, named
 from mbv3zoo.prediction.window import Window
@@ -31,6 +32,7 @@ def predict_video(
     *,
     stride: int = 1,
     max_frames: int | None = None,
+    track: bool = False,
     batch_size: int | None = None,
     max_pixels: int | None = None,
     **settings: Unpack[FrameOptions],
@@ -44,6 +46,8 @@ def predict_video(
         detector: Has `predict`: a `Detector` or an exported file's.
         source, stride, max_pixels: As for `iter_frames`.
         max_frames: End after this many frames.
+        track: Whether objects keep a number from frame to frame (`mbv3zoo.prediction.tracking.Tracker`): the detections
+            are those with one, in `track_ids`. A box below `score_thresh` is among them where it continues a track.
         batch_size: Frames per batch; 8 for files, and 1 for cameras and URLs, to keep the latency low.
         **settings: As for `predict`.
 
@@ -51,14 +55,19 @@ def predict_video(
         Each frame with its detections, whose `path` is the source.
 
     Raises:
-        ValueError, ImportError: As `iter_frames`.
+        ValueError: As `iter_frames`.
+        ImportError: PyAV is not installed, or to track, the package trackers.
     """
+    tracker = Tracker(detector, settings.get('score_thresh')) if track else None
+    if tracker:
+        settings['score_thresh'] = tracker.score_thresh
     size = (8 if is_file(source) else 1) if batch_size is None else batch_size
     whole_number(size, 'batch_size', 1, MOST_IMAGES)
     if max_frames is not None:
         whole_number(max_frames, 'max_frames', 1, sys.maxsize)
     frames, live = open_frames(source, stride, max_pixels)
-    return _predict(detector, read_ahead(frames, newest=live), max_frames, named(source), size, settings)
+    found = _predict(detector, read_ahead(frames, newest=live), max_frames, named(source), size, settings)
+    return _tracked(found, tracker) if tracker else found
 
 
 def write_video_predictions(
@@ -70,6 +79,7 @@ def write_video_predictions(
     show: bool = False,
     stride: int = 1,
     max_frames: int | None = None,
+    track: bool = False,
     batch_size: int | None = None,
     max_pixels: int | None = None,
     progress: bool = True,
@@ -81,7 +91,7 @@ def write_video_predictions(
     as the disk is full, `predictions.jsonl` keeps its whole lines.
 
     Args:
-        detector, source, stride, max_frames, batch_size, max_pixels, **settings: As for `predict_video`.
+        detector, source, stride, max_frames, track, batch_size, max_pixels, **settings: As for `predict_video`.
         out: Folder for the results; must not exist yet, or be empty.
         draw: Whether to write the video, which takes longer than the prediction.
         show: Whether to show the frames with their boxes in a window, until the end or until it is closed. Where there
@@ -103,6 +113,7 @@ def write_video_predictions(
         source,
         stride=stride,
         max_frames=max_frames,
+        track=track,
         batch_size=batch_size,
         max_pixels=max_pixels,
         **settings,
@@ -169,6 +180,12 @@ def _predict(
             for frame, detections in zip(batch, found, strict=True):
                 detections.path = source
                 yield frame, detections
+
+
+def _tracked(found: Generator[tuple[Frame, Detections]], tracker: Tracker) -> Generator[tuple[Frame, Detections]]:
+    with closing(found):
+        for frame, detections in found:
+            yield frame, tracker.add(detections)
 
 
 class _Lines:

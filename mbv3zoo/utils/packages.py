@@ -20,6 +20,7 @@ EXTRAS = {
     'phones': {'ncnn': '1.0.20250916', 'pnnx': '20250916', 'coremltools': '9'},
     'supervision': {'supervision': '0.25'},
     'tensorboard': {'tensorboard': '2.14'},
+    'track': {'trackers': '2.6'},
     'video': {'av': '17'},
 }
 _LEAST = {package: least for packages in EXTRAS.values() for package, least in packages.items()}

@@ -56,3 +56,11 @@ def test_supervision_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, 'supervision', None)
     with pytest.raises(ImportError, match=r'pip install "mbv3zoo\[supervision\]"'):
         three().to_supervision()
+
+
+def test_numbers_of_tracks_are_exchanged():
+    found = Detections(BOXES, [0.9, 0.8, 0.7], [0, 1, 0], NAMES, (480, 640), track_ids=[7, 3, 5])
+    assert [row['track_id'] for row in json.loads(found.to_json())['detections']] == [7, 3, 5]
+    assert 'track_id' not in three().to_dict()['detections'][0]
+    pytest.importorskip('supervision')
+    assert found.to_supervision().tracker_id.tolist() == [7, 3, 5] and three().to_supervision().tracker_id is None

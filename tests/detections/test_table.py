@@ -130,3 +130,15 @@ def test_filter_of_names_that_occur_twice():
 def test_filter_refuses(found, options, message):
     with pytest.raises(ValueError, match=message):
         found.filter(**options)
+
+
+@pytest.mark.parametrize('kind', ['torch', 'numpy'])
+def test_numbers_of_tracks_go_with_their_rows(kind):
+    found = Detections(BOXES, [0.9, 0.8, 0.7], [0, 1, 0], NAMES, (480, 640), track_ids=[7, 3, 5])
+    found = getattr(found, kind)()
+    assert type(found.track_ids) is type(found.labels) and found.track_ids.tolist() == [7, 3, 5]
+    assert found[[2, 0]].track_ids.tolist() == [5, 7] and found[1].track_ids.tolist() == [3]
+    assert found.filter(min_score=0.75).track_ids.tolist() == [7, 3]
+    assert three().track_ids is None and three()[0].numpy().torch().track_ids is None
+    with pytest.raises(ValueError, match=r'track_ids have shape \(2,\); expected \[3\]'):
+        Detections(BOXES, [0.9, 0.8, 0.7], [0, 1, 0], NAMES, (480, 640), track_ids=[7, 3])

@@ -1,8 +1,10 @@
 import errno
+import gc
 import io
 import json
 import os
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from clips import SIZE, Bright, write_animation, write_clip  # noqa: E402
 import mbv3zoo  # noqa: E402
 from mbv3zoo.detections import Detections  # noqa: E402
 from mbv3zoo.prediction import video, video_source  # noqa: E402
-from mbv3zoo.prediction.frames import iter_frames  # noqa: E402
+from mbv3zoo.prediction.frames import Frame, iter_frames  # noqa: E402
 from mbv3zoo.prediction.video import predict_video, write_video_predictions  # noqa: E402
 from mbv3zoo.prediction.video_file import VideoWriter  # noqa: E402
 
@@ -157,6 +159,63 @@ def test_sources_that_are_none(tmp_path, clip):
     with pytest.raises(ValueError, match='batch_size is 0; expected at least 1'):
         predict_video(Bright(), clip, batch_size=0)
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.fixture
+def tracked(monkeypatch):
+    pytest.importorskip('trackers')
+
+    class Timid(Bright):
+        """Is unsure about the frames from 8 to 11."""
+
+        def predict(self, images, **settings):
+            found = super().predict(images, **settings)
+            for detections in found:
+                left = detections.boxes[0, 0]
+                detections.scores[:] = 0.15 if 15 < left < 23 else 0.9
+            return found
+
+    return Timid()
+
+
+def test_numbers_of_objects_are_written_and_drawn(clip, tmp_path, monkeypatch, tracked):
+    captions = []
+    monkeypatch.setattr('mbv3zoo.detections.detections.draw_boxes', lambda canvas, rows, **_: captions.extend(rows))
+    (line,) = write_video_predictions(tracked, clip, tmp_path / 'out', track=True, progress=False)
+    assert line.startswith('20 frames, 19 objects')
+    # The detector gives boxes of low scores too, for tracks to go on.
+    assert {settings['score_thresh'] for _, settings in tracked.calls} == {0.1}
+    rows = [json.loads(text) for text in (tmp_path / 'out' / 'predictions.jsonl').read_text().splitlines()]
+    assert [[one['track_id'] for one in row['detections']] for row in rows] == [[]] + [[1]] * 19
+    assert [caption for _, _, caption in captions][:2] == ['#1 square 0.90'] * 2
+    # Each source is counted anew.
+    assert [found.track_ids.tolist() for _, found in predict_video(tracked, clip, track=True, stride=2)][1:] == [
+        [1]
+    ] * 9
+
+
+def test_memory_stays_flat_over_frames(tmp_path, monkeypatch, tracked):
+    def frames():
+        image = np.zeros((48, 64, 3), np.uint8)
+        for index in range(300):
+            image[8:24] = 0
+            image[8:24, index % 40 : index % 40 + 16] = 255
+            if index in (100, 200, 299):
+                gc.collect()
+                sizes.append((tracemalloc.get_traced_memory()[0], len(gc.get_objects())))
+            yield Frame(index, index / 30, image.copy())
+
+    sizes = []
+    monkeypatch.setattr(video, 'open_frames', lambda *_: (frames(), False))
+    monkeypatch.setattr(video, 'frame_count', lambda *_: None)
+    tracemalloc.start()
+    try:
+        list(write_video_predictions(tracked, 'made-up.mp4', tmp_path / 'out', track=True, draw=False, progress=False))
+    finally:
+        tracemalloc.stop()
+    # What each of 100 frames would leave, its pixels or its row, is more.
+    (least, objects), *later = sizes
+    assert all(size < least + 300_000 and count < objects + 100 for size, count in later)
 
 
 def test_an_animation_is_a_video_alone_and_one_image_in_a_folder(tmp_path, monkeypatch):
