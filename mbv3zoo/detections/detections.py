@@ -4,19 +4,44 @@ from __future__ import annotations
 
 import io
 import math
-from pathlib import PurePath
+from os import PathLike
+from pathlib import Path, PurePath
 from typing import Any
+from weakref import ref
 
 from PIL import Image
 
 from mbv3zoo.detections.exchange import Exchange
 from mbv3zoo.images.draw import draw_boxes
 from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.sizes import MAX_PIXELS
-from mbv3zoo.utils.text import one_line
+from mbv3zoo.utils.text import one_line, utf8
 
 # What a repr shows at most: classes, scores per class; and the longer side of an image in notebooks, in pixels.
 _CLASSES, _SCORES, _NOTEBOOK_SIDE = 5, 3, 1024
+
+# The formats that images are saved in: suffix -> PIL's name of it, and options.
+_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    '.jpg': ('JPEG', {'quality': 92}),
+    '.jpeg': ('JPEG', {'quality': 92}),
+    '.png': ('PNG', {}),
+    '.webp': ('WEBP', {'quality': 90}),
+    '.bmp': ('BMP', {}),
+    '.tif': ('TIFF', {}),
+    '.tiff': ('TIFF', {}),
+}
+# The image in memory that was given last: a notebook shows it although nothing else holds it any more.
+_last: list[Any] = [None]
+
+
+def remember(found: Detections, image: Any) -> None:
+    """Lets detections find the image in memory that they were made on, while it is there.
+
+    They hold it by a weak reference: an hour of frames is not kept alive by what was found in them. The one that was
+    given last stays.
+    """
+    found.memory, _last[0] = ref(image), image
 
 
 class Detections(Exchange):
@@ -34,6 +59,7 @@ class Detections(Exchange):
         path: the file the image came from, if it came from one.
         error: why the image could not be read; there are no detections then. None otherwise.
         track_ids: int64 `[N]`, the number of each object in a video that is tracked, from 1 on; None otherwise.
+        memory: a weak reference to the image, where `predict` was given that one in memory; see `remember`. Not saved.
 
     Raises:
         ValueError: if shapes disagree or a label has no class name.
@@ -84,7 +110,8 @@ class Detections(Exchange):
         """Cuts each object out of the image.
 
         Args:
-            image: the image, in any form `read_image` takes; read again from `path` when left out.
+            image: the image, in any form `read_image` takes; read again from `path` when left out, or the one in memory
+                while it is there.
 
         Returns:
             N new RGB images: the pixels that each box touches, inside the image. A box without area, or outside the
@@ -111,7 +138,8 @@ class Detections(Exchange):
         """Draws boxes, class names and scores on a copy of the image.
 
         Args:
-            image: the image, in any form `read_image` takes; read again from `path` when left out.
+            image: the image, in any form `read_image` takes; read again from `path` when left out, or the one in memory
+                while it is there.
 
         Returns:
             A new RGB image of the original size.
@@ -133,11 +161,45 @@ class Detections(Exchange):
         draw_boxes(canvas, captioned, line_width=max(1, round(longest / 320)), font_size=max(10, round(longest / 45)))
         return canvas
 
+    def save(self, path: str | PathLike, image: Any = None) -> Path:
+        """Writes the image with its boxes, or, where the name ends in .json, what `to_dict` gives.
+
+        Args:
+            path: The file; its suffix names the format: .jpg, .png, .webp, .bmp, .tif or .json. One that is there is
+                replaced, as `PIL.Image.save` does; its folder must exist.
+            image: As for `draw`.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: if the suffix is another, or as for `draw`. The file is what it was.
+            OSError: if the file cannot be written.
+
+        Example:
+
+            >>> found = mbv3zoo.load('mbv3_yolo_small.synth').predict('a.jpg')
+            >>> found.save('a_with_boxes.png').name, found.save('a.json').name
+            ('a_with_boxes.png', 'a.json')
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix == '.json':
+            atomic_write(path, utf8(f'{self.to_json(indent=2)}\n'))
+        elif suffix in _FORMATS:
+            format, options = _FORMATS[suffix]
+            content = io.BytesIO()
+            self.draw(image).save(content, format, **options)
+            atomic_write(path, content.getvalue())
+        else:
+            raise ValueError(f'{path}: cannot be saved by this suffix; expected one of {", ".join(_FORMATS)}, .json')
+        return path
+
     def _image(self, image: Any) -> Image.Image:
         if image is None:
-            if self.path is None:
+            image = self.path if self.path is not None else self.memory and self.memory()
+            if image is None:
                 raise ValueError('these detections name no image file; pass the image, as in draw(image)')
-            image = self.path
         # Whoever made these has read it, whatever its size is.
         pixels = read_image(image, max_pixels=max(MAX_PIXELS, math.prod(self.image_size)))
         if pixels.shape[:2] != self.image_size:

@@ -83,6 +83,35 @@ class Exchange(Table):
         """
         return json_text(self.to_dict(), indent)
 
+    def to_pandas(self) -> Any:
+        """Returns a `pandas.DataFrame` with one row per object.
+
+        Returns:
+            Columns `name`, `label`, `score`, `xmin`, `ymin`, `xmax`, `ymax` (pixels of the original image) and `path`;
+            the same columns, of the same types, without objects. Several join by
+            `pandas.concat([found.to_pandas() for found in many])`.
+
+        Raises:
+            ImportError: if pandas is not installed.
+
+        Example:
+
+            >>> found = mbv3zoo.Detections([[10, 20, 60, 80]], [0.5], [0], ('cat',), (480, 640), 'a.jpg')
+            >>> found.to_pandas()
+              name  label  score  xmin  ymin  xmax  ymax   path
+            0  cat      0    0.5  10.0  20.0  60.0  80.0  a.jpg
+        """
+        pandas = import_package('to_pandas()', 'pandas')
+        boxes = np.asarray(self.boxes)
+        columns: dict[str, Any] = {
+            'name': pandas.Series(self.names, dtype=object),
+            'label': np.asarray(self.labels).copy(),
+            'score': np.asarray(self.scores).copy(),
+        }
+        columns |= {name: boxes[:, i].copy() for i, name in enumerate(('xmin', 'ymin', 'xmax', 'ymax'))}
+        columns['path'] = pandas.Series([self.path] * len(self), dtype=object)
+        return pandas.DataFrame(columns)
+
     def to_supervision(self) -> Any:
         """Returns a `supervision.Detections` with the class names under `data['class_name']`.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from weakref import ReferenceType
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class Table:
     path: str | None = None
     error: str | None = None
     track_ids: Tensor | np.ndarray | None = None
+    memory: ReferenceType[Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         parts = (self.boxes, self.scores, self.labels)
@@ -68,6 +70,10 @@ class Table:
                 f'labels are in {self.labels.min()}..{self.labels.max()}, but there are '
                 f'{len(self.class_names)} class names; expected labels in 0..{len(self.class_names) - 1}'
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Copies and other processes get no hold of an image.
+        return {**self.__dict__, 'memory': None}
 
     @classmethod
     def empty(

@@ -12,6 +12,7 @@ import numpy as np
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.detections.classes import class_indices
+from mbv3zoo.detections.detections import remember
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
@@ -110,7 +111,11 @@ def predict(
     )
     items, is_single = expand_source(source)
     found = list(_run(engine, items, settings, raise_unreadable=is_single))
-    return found[0] if is_single else found
+    if not is_single:
+        return found
+    if found[0].path is None:
+        remember(found[0], items[0])
+    return found[0]
 
 
 def iter_predict(

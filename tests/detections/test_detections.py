@@ -1,5 +1,7 @@
+import copy
 import io
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 from three_detections import NAMES, three
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.detections.detections import remember
 
 
 @pytest.fixture(params=['tensors', 'arrays'])
@@ -177,3 +180,44 @@ def test_draw_without_a_fitting_picture():
 
 def test_draw_names_the_font_lacks():
     assert three(class_names=('猫', '', 'a\nb')).draw(Image.new('RGB', (120, 100))).getbbox()
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.JPEG', '.png', '.webp', '.bmp', '.tif'])
+def test_save_writes_the_drawing_in_the_format_of_the_suffix_over_what_is_there(tmp_path, suffix):
+    pixels, path = np.full((100, 120, 3), 128, np.uint8), tmp_path / f'a{suffix}'
+    path.write_text('old')
+    assert three().save(path, pixels) == path
+    saved, drawn = np.asarray(Image.open(path)).astype(int), np.asarray(three().draw(pixels))
+    assert np.abs(saved - drawn).mean() < (25 if suffix.lower() in ('.jpg', '.jpeg', '.webp') else 1e-9)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_save_writes_json_without_an_image(tmp_path):
+    path = three(path='no such file.jpg').save(str(tmp_path / 'a.json'))
+    assert json.loads(path.read_text(encoding='utf-8')) == three(path='no such file.jpg').to_dict()
+
+
+def test_save_refuses_what_it_cannot_write_and_leaves_the_file_as_it_was(tmp_path):
+    for name in ('a.txt', 'a', 'a.gif'):
+        with pytest.raises(ValueError, match=r'expected one of \.jpg, .*\.json'):
+            three().save(tmp_path / name, np.zeros((100, 120, 3), np.uint8))
+    (tmp_path / 'a.png').write_text('old')
+    with pytest.raises(ValueError, match='pass the image'):
+        three().save(tmp_path / 'a.png')
+    assert (tmp_path / 'a.png').read_text() == 'old'
+    with pytest.raises(OSError, match='nowhere'):
+        three().save(tmp_path / 'nowhere' / 'a.json')
+
+
+def test_an_image_in_memory_is_shown_and_not_kept_alive():
+    pixels = np.zeros((100, 120, 3), np.uint8)
+    dets = three()
+    remember(dets, pixels)
+    for found in (dets, dets[1], dets.filter('cat'), dets.numpy()):
+        assert Image.open(io.BytesIO(found._repr_png_())).size == (120, 100) and found.draw().size == (120, 100)
+    for copied in (pickle.loads(pickle.dumps(dets)), copy.deepcopy(dets)):
+        assert copied.memory is None and copied.rows() == dets.rows()
+    del pixels
+    assert dets._repr_png_() is not None, 'the image that was given last stays'
+    remember(three(), Image.new('RGB', (120, 100)))
+    assert dets._repr_png_() is None and len(dets) == 3

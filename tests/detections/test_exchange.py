@@ -64,3 +64,26 @@ def test_numbers_of_tracks_are_exchanged():
     assert 'track_id' not in three().to_dict()['detections'][0]
     pytest.importorskip('supervision')
     assert found.to_supervision().tracker_id.tolist() == [7, 3, 5] and three().to_supervision().tracker_id is None
+
+
+COLUMNS = ['name', 'label', 'score', 'xmin', 'ymin', 'xmax', 'ymax', 'path']
+
+
+def test_pandas():
+    pandas = pytest.importorskip('pandas')
+    dets = three(path='a.jpg')
+    for found in (dets, dets.numpy()):
+        frame = found.to_pandas()
+        assert list(frame.columns) == COLUMNS and len(frame) == 3
+        assert frame.iloc[1].tolist() == ['bird', 2, 0.75, 5.0, 5.0, 30.0, 25.0, 'a.jpg']
+    empty = dets[:0].to_pandas()
+    assert list(empty.columns) == COLUMNS and len(empty) == 0 and list(empty.dtypes) == list(frame.dtypes)
+    assert len(pandas.concat([frame, empty, Detections.empty().to_pandas()])) == 3
+    frame.loc[0, 'xmin'] = -1
+    assert dets.boxes.tolist() == BOXES and three().to_pandas()['path'].isna().all()
+
+
+def test_pandas_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pandas', None)
+    with pytest.raises(ImportError, match=r'to_pandas\(\) needs pandas.* pip install .*pandas$'):
+        three().to_pandas()

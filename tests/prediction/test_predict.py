@@ -394,3 +394,13 @@ def test_agnostic_nms_leaves_an_object_one_box_whatever_its_class():
 
     assert most_shared(apart) > 0.6 and most_shared(together) < 0.46 and len(together) < len(apart)
     assert together[0].to_dict() == apart[0].to_dict()
+
+
+def test_one_image_is_shown_by_a_notebook_however_it_was_given():
+    detector, pixels = Detector.from_pretrained('mbv3_yolo_small.synth'), np.asarray(Image.open(SCENE))
+    tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    for source in (str(SCENE), SCENE, Image.open(SCENE), pixels, tensor, tensor / 255, pixels[:, :, 0]):
+        assert detector.predict(source, image_size=96)._repr_png_() is not None
+    # Of many, only those with a path: keeping a list's images would keep a video's frames.
+    first, second = detector.predict([pixels, SCENE], image_size=96)
+    assert first._repr_png_() is None and second._repr_png_() is not None
