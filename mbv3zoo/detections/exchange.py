@@ -109,6 +109,8 @@ class Exchange(Table):
             'score': np.asarray(self.scores).copy(),
         }
         columns |= {name: boxes[:, i].copy() for i, name in enumerate(('xmin', 'ymin', 'xmax', 'ymax'))}
+        if self.track_ids is not None:
+            columns['track_id'] = np.asarray(self.track_ids).copy()
         columns['path'] = pandas.Series([self.path] * len(self), dtype=object)
         return pandas.DataFrame(columns)
 
