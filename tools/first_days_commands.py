@@ -46,9 +46,11 @@ OWN_PHOTOS = Day(
             ('mbv3zoo train --data photos --val-share 0.2 --image-size 320 --preview batch.png',),
         ),
         Step(
-            'Training starts from a detector that has seen drawn objects.',
+            'Training starts from a detector that knows other objects; a lower learning rate than usual keeps what it '
+            'has learned.',
             (
-                'mbv3zoo train --data photos --val-share 0.2 --model mbv3_yolo_small.synth --image-size 320 --epochs 5',
+                'mbv3zoo train --data photos --val-share 0.2 --model mbv3_yolo_small.synth --lr 0.004 '
+                '--image-size 320 --epochs 5',
                 'ls runs/train-1',
             ),
         ),
@@ -59,7 +61,7 @@ OWN_PHOTOS = Day(
         Step(
             'New photos: pictures with boxes, and a label file for each, to open in any file browser.',
             (
-                'mbv3zoo predict runs/train-1 new_photos --score-thresh 0.4 --save-txt',
+                'mbv3zoo predict runs/train-1 new_photos --score-thresh 0.3 --save-txt',
                 'ls runs/predict-1',
             ),
         ),
@@ -68,7 +70,7 @@ OWN_PHOTOS = Day(
             (
                 'mbv3zoo export runs/train-1 detector.onnx',
                 'mbv3zoo info detector.onnx',
-                'mbv3zoo predict detector.onnx new_photos --score-thresh 0.4',
+                'mbv3zoo predict detector.onnx new_photos --score-thresh 0.3',
             ),
         ),
     ),

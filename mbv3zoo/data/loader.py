@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 from typing import NamedTuple
 
@@ -11,6 +13,11 @@ from torch.utils.data import DataLoader
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.placing import LabelledImage
 from mbv3zoo.data.samples import TrainSamples
+
+if hasattr(os, 'register_at_fork'):
+    # A loader process that collected the garbage of the process that it was forked from would wait for ever where that
+    # has threads, such as a decoder of videos: they are not forked with it.
+    os.register_at_fork(after_in_child=gc.freeze)
 
 
 class Targets(NamedTuple):

@@ -180,6 +180,8 @@ def _open(
         from mbv3zoo.export.graph import DeployedNetwork
         from mbv3zoo.runtimes.torch_graph import TorchGraphSession
 
+        if runtime == 'compile':
+            _logger.info('runtime compile: the first image of a size takes about a minute')
         graph = DeployedNetwork(detector, info)
         return ExportedDetector(TorchGraphSession(graph, runtime, threads, device), info, tensors)
     made_for = (runtime, info.image_size, info.batch_size)

@@ -33,6 +33,7 @@ def load_data(config: DataConfig, seed: int = 0, run: Path | None = None) -> tup
     Raises:
         ValueError: One is missing, or they have different classes; or `val_share` does not apply.
     """
+    _logger.info('reading the labels of %s', config.data)
     if config.val_share is not None:
         return _divided(config, config.val_share, seed, run)
     if not config.val_data:

@@ -1,4 +1,6 @@
 import dataclasses
+import gc
+import os
 
 import pytest
 import torch
@@ -91,3 +93,37 @@ def test_loader_processes_stay_and_see_the_epoch(tmp_path):
     assert all(torch.equal(one, other) for one, other in zip(here, there, strict=True))
     assert torch.equal(here[0], here[2]) and not torch.equal(here[0], here[1])
     assert processes[0] == processes[1] == processes[2] != []
+
+
+class Decoder:
+    """Something in a cycle, which is told when it is collected."""
+
+    collected: list[int] = []  # noqa: RUF012
+
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        Decoder.collected.append(os.getpid())
+
+
+class CollectsGarbage(torch.utils.data.Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        gc.collect()
+        return len(Decoder.collected)
+
+
+def test_a_loader_process_leaves_the_garbage_of_its_parent_alone():
+    gc.collect()
+    gc.disable()
+    try:
+        Decoder.collected.clear()
+        Decoder()
+        assert list(torch.utils.data.DataLoader(CollectsGarbage(), num_workers=1)) == [torch.tensor([0])]
+    finally:
+        gc.enable()
+    gc.collect()
+    assert Decoder.collected == [os.getpid()]
