@@ -160,6 +160,8 @@ def create_accelerator(config: TrainConfig, run: Path) -> Accelerator:
         config: How to train.
         run: Folder of the run, where the tracker writes.
     """
+    # accelerate leaves out a tracker that is not installed.
+    check_tracker(config.tracker)
     return Accelerator(
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulate,

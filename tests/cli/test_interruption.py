@@ -16,6 +16,9 @@ def signals(monkeypatch):
     """The handlers as they are when a program starts."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     monkeypatch.setattr(interruption, '_received', [])
+    # In the background of a shell, or under nohup, some are ignored.
+    for number in before:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from exported_files import MAPS
@@ -20,7 +22,7 @@ def test_what_pnnx_says_when_it_fails_is_told(tmp_path, monkeypatch):
     program.chmod(0o755)
     monkeypatch.setattr(pnnx, 'EXEC_PATH', str(program))
     graph = torch.nn.ReLU()
-    graph.example = lambda: torch.zeros(1, 3, 4, 4)
+    graph.example, graph.info = lambda: torch.zeros(1, 3, 4, 4), SimpleNamespace(precision='float32')
     with pytest.raises(ValueError, match='pnnx cannot convert the network to ncnn: unknown operator'):
         ncnn.write(graph, tmp_path / 'm.ncnn.param')
     assert not list(tmp_path.glob('m.*'))
