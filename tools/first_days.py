@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -72,7 +73,8 @@ def run(command: str, folder: str) -> str:
     )
     if done.returncode:
         raise RuntimeError(f'$ {command}\n{done.stdout}\nended with status {done.returncode}')
-    return done.stdout.replace(str(Path(folder).resolve()), '/home/me/first_day')
+    shown = done.stdout.replace(str(Path(folder).resolve()), '/home/me/first_day')
+    return shown.replace(platform.platform(), platform.system())
 
 
 def read_sections(page: str) -> dict[str, str]:
@@ -95,6 +97,8 @@ def kinds(text: str) -> Iterator[str]:
 
 def _kind(line: str) -> str:
     line = re.sub(r'\d+(\.\d+)*(e[+-]?\d+)?', '#', line.strip())
+    line = re.sub(r'#(:#)+', '#', line)  # a time
+    line = re.sub(r'^(CPU|system|versions)\b.*', r'\1', line)
     # What is found in an image: '3 mug, 1 pen', or 'nothing found'.
     line = re.sub(r'(: )(# [\w ]+(, # [\w ]+)*|nothing found)$', r'\1...', line)
     line = re.sub(r'-(?=\s|$)', '#', line)  # a figure that is not defined

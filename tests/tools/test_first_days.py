@@ -30,6 +30,7 @@ def test_numbers_and_repetitions_do_not_change_the_kind_of_an_output():
     old = 'epoch 1  ap 0.10\nepoch 2  ap 0.20\na.jpg: 2 mug, 1 pen\nsaved in runs/train-1'
     new = 'epoch  1  ap 0.134\na.jpg: nothing found\nsaved in runs/train-1'
     assert changes(old, new) == []
+    assert changes('CPU  AMD EPYC, 2 cores\nleft 0:15', 'CPU  Apple M4\nleft 1:02:07') == []
 
 
 @pytest.mark.parametrize(
