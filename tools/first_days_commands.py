@@ -93,7 +93,7 @@ YOLOV5 = Day(
         Step(
             'He trains it further, and compares.',
             (
-                'mbv3zoo train --data office/data.yaml --model office_n --lr 0.004 --image-size 160 --epochs 4',
+                'mbv3zoo train --data office/data.yaml --model office_n --image-size 160 --epochs 4',
                 'mbv3zoo val runs/train-1 --data office/data.yaml --image-size 160',
             ),
         ),
