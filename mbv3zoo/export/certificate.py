@@ -182,9 +182,10 @@ class Certificate(Config):
                 boxes += f'{parity.best_again} of the {parity.best} best found again, '
             kept = f'{parity.kept} kept, {parity.kept_apart} of them apart'
             if info.score_thresh is not None and parity.score_thresh not in (None, info.score_thresh):
-                kept += (
-                    f' above {parity.score_thresh:.2g} and without suppression, as none is above {info.score_thresh:g}'
-                )
+                kept += f' above {parity.score_thresh:.2g}'
+                # Of int8 the maps inside are compared, whatever is kept; of others a copy where nothing is.
+                if info.precision != 'int8':
+                    kept += f' and without suppression, as none is above {info.score_thresh:g}'
             lines.append(f'  picture of {parity.size[0]} x {parity.size[1]}: {logits}{boxes}{kept}')
         if self.ap:
             lines.append(

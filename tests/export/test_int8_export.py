@@ -45,6 +45,7 @@ def test_with_nms_inside_it_finds_what_it_finds_with_nms_outside(suffix, detecto
     path = detector.export(tmp_path / f'inside{suffix}', nms=True, data=data, **options)
     inside, certificate = mbv3zoo.load(path), read_certificate(path)
     assert inside.info.outputs == 'detections' and inside.info.precision == 'int8' and certificate.ap.ap_exported > 0.4
+    assert 'kept, ' in certificate.summary() and 'without suppression' not in certificate.summary()
     images = [f'{data}/images/val/{number:06}.jpg' for number in range(20)]
     pairs = list(zip(inside.predict(images), outside.predict(images), strict=True))
     assert sum(len(found) for found, _ in pairs) > 20
