@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Unpack
 
 import torch
@@ -85,7 +86,7 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
         TrainingDiverged: The loss is no longer finite.
         TrainingStopped: Data or disk failed; the last checkpoint is kept.
     """
-    run = Path(run)
+    began, run = monotonic(), Path(run)
     check_new_folder(run)
     config = _decided(config)
     with telling_interruptions('interrupted before the training began; there is nothing to resume'):
@@ -95,6 +96,7 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
     if config.data.val_share is not None and trainer.val_set:
         write_val_list(config.data, trainer.val_set, run)
     write_run_config(_with_absolute_paths(config), run)
+    trainer.pace.begin(used=monotonic() - began)
     return trainer.fit()
 
 
@@ -122,7 +124,7 @@ def resume(
         ValueError: The folder holds no run, or a damaged one; another process trains it; a setting or the data does
             not fit.
     """
-    run = Path(run)
+    began, run = monotonic(), Path(run)
     put_run_right(run)
     before, progress = read_run_config(run), Progress.read(run)
     if progress.epoch > before.train.epochs:
@@ -138,9 +140,10 @@ def resume(
     with resumed_run(run):
         with telling_interruptions(f'interrupted before the training went on; {run} is as it was'):
             trainer = _trainer(config, run, resume=True)
-        _logger.info('%s goes on after epoch %d of %d', run, trainer.epoch, config.train.epochs)
+        _logger.info('%s goes on after epoch %d of %d', run, trainer.epoch, trainer.last_epoch)
         if config != before and trainer.accelerator.is_main_process:
             write_run_config(config, run)
+        trainer.pace.begin(used=(progress.pace.used if progress.pace else 0.0) + monotonic() - began)
         return trainer.fit()
 
 

@@ -3,6 +3,7 @@ import multiprocessing
 import random
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
 from mbv3zoo.training import run
 from mbv3zoo.training.checkpoint import load_state, save_state
+from mbv3zoo.training.pace import Pace
 
 
 @pytest.fixture(scope='module')
@@ -322,3 +324,14 @@ def test_run_yaml_holds_places_that_are_found_from_anywhere(data, tmp_path, monk
     assert run._absolute(f'hub:{data.parent.name}') != f'hub:{data.parent.resolve()}'
     monkeypatch.chdir(data.parent.parent)
     assert run._absolute(f'hub:{data.parent.name}') == f'hub:{data.parent.resolve()}'
+
+
+def test_the_time_that_reading_the_data_takes_counts_as_time_of_the_run(data, tmp_path, monkeypatch):
+    config, detector = config_of(data, {'minutes': 10}), create_detector('mbv3_yolo_small_050', device='meta')
+    clock = iter([100.0, 160.0])
+    monkeypatch.setattr(run, 'monotonic', lambda: next(clock))
+    trainer = SimpleNamespace(
+        pace=Pace(config.train), fit=lambda: trainer.pace.used(), learner=SimpleNamespace(kept=detector)
+    )
+    monkeypatch.setattr(run, '_trainer', lambda *args, **options: trainer)
+    assert 60 <= run.start(config, tmp_path / 'run') < 61
