@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mbv3zoo.config.training import DataConfig
 from mbv3zoo.data.coco_layout import is_coco
+from mbv3zoo.data.hub_dataset import check_installed
 from mbv3zoo.data.load import is_hub, load_dataset, load_listed, picture_root, undivided
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.share import picture_names, split_dataset
@@ -33,6 +34,7 @@ def load_data(config: DataConfig, seed: int = 0, run: Path | None = None) -> tup
     Raises:
         ValueError: One is missing, or they have different classes; or `val_share` does not apply.
     """
+    check_installed(config.data, config.val_data)
     _logger.info('reading the labels of %s', config.data)
     if config.val_share is not None:
         return _divided(config, config.val_share, seed, run)

@@ -38,6 +38,9 @@ class Suppression(nn.Module):
     def dynamic_shapes(self):
         return ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC},)
 
+    def input_names(self):
+        return ['images']
+
     def output_names(self):
         return ['detections']
 
