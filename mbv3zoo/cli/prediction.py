@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -134,33 +134,18 @@ def predict(
 ) -> None:
     """Find objects in images, videos and streams. Writes each with its boxes, and one JSON of all detections."""
     from mbv3zoo.detections.classes import split_classes
-    from mbv3zoo.images.addresses import check_no_address, is_image_address
     from mbv3zoo.prediction.engine import as_engine
-    from mbv3zoo.prediction.video_source import check_installed, is_file, is_video, named
 
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
     options |= given(max_detections=max_detections, agnostic_nms=agnostic_nms or None)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
-    options |= {'draw': draw, 'progress': sys.stderr.isatty() or is_video(source)}
-    of_video = given(stride=stride, max_frames=max_frames, track=track or None, show=show or None)
-    if is_file(source) or is_image_address(source):
-        check_no_address(source)
-    video = is_video(source)
-    if of_video and not video:
-        raise ValueError(f'{_options(of_video)}: for videos, cameras and streams only, and {source} is read as images')
     of_images = {name: True for name, value in (('save_txt', save_txt), ('save_crop', save_crop)) if value}
-    if of_images and video:
-        raise ValueError(
-            f'{_options(of_images)}: for images only, and {named(source)} is read as a video, whose boxes are all in '
-            'predictions.jsonl'
-        )
+    of_video = given(stride=stride, max_frames=max_frames, track=track or None, show=show or None)
     if save_conf and not save_txt:
         raise ValueError('--save-conf adds the scores to the files of --save-txt; give both')
-    if video:
-        # Before the detector is fetched and opened.
-        check_installed(source, draw)
-        if track:
-            require('--track', 'trackers')
+    # Before the detector is fetched and opened.
+    video = _checked_as_video(source, of_images, of_video, draw)
+    options |= {'draw': draw, 'progress': sys.stderr.isatty() or video}
     with claimed_folder(out, 'predict') as folder:
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
@@ -176,6 +161,38 @@ def predict(
 
             lines = write_predictions(detector, source, folder, save_conf=save_conf, **of_images, **options)
         tell_lines(lines)
+
+
+def _checked_as_video(source: str, of_images: Iterable[str], of_video: Collection[str], draw: bool) -> bool:
+    """Whether a source is read as a video, not as images.
+
+    Args:
+        source: What the user named.
+        of_images, of_video: The given options that are for images only, and for videos only.
+        draw: Whether the results are drawn.
+
+    Raises:
+        ValueError: It is an address of an image, or an option does not apply to it.
+        ImportError: A package is not installed.
+    """
+    from mbv3zoo.images.addresses import check_no_address, is_image_address
+    from mbv3zoo.prediction.video_source import check_installed, is_file, is_video, named
+
+    if is_file(source) or is_image_address(source):
+        check_no_address(source)
+    video = is_video(source)
+    if of_video and not video:
+        raise ValueError(f'{_options(of_video)}: for videos, cameras and streams only, and {source} is read as images')
+    if of_images and video:
+        raise ValueError(
+            f'{_options(of_images)}: for images only, and {named(source)} is read as a video, whose boxes are all in '
+            'predictions.jsonl'
+        )
+    if video:
+        check_installed(source, draw)
+        if 'track' in of_video:
+            require('--track', 'trackers')
+    return video
 
 
 def _options(names: Iterable[str]) -> str:

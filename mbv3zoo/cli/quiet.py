@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
 
+from mbv3zoo.utils.environment import environment
 from mbv3zoo.utils.log import is_quiet
 
 # Of tqdm, which reads it when it is imported, and of huggingface_hub.
@@ -25,16 +25,11 @@ def note(line: str) -> None:
 def quieted(quiet: bool) -> Iterator[None]:
     """A command with --quiet: neither bars, of this package and of others, nor notes; warnings stay."""
     logger = logging.getLogger('mbv3zoo')
-    level, environment = logger.level, {name: os.environ.get(name) for name in _NO_BARS}
+    level = logger.level
     if quiet:
         logger.setLevel(max(level, logging.WARNING))
-        os.environ |= dict.fromkeys(_NO_BARS, '1')
     try:
-        yield
+        with environment(**dict.fromkeys(_NO_BARS if quiet else (), '1')):
+            yield
     finally:
         logger.setLevel(level)
-        for name, value in environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

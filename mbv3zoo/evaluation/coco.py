@@ -21,8 +21,8 @@ _LARGEST = 1e10
 _SUMMARY = (*AP_NAMES, 'ar1', 'ar10', 'ar100', 'ar_small', 'ar_medium', 'ar_large')
 
 
-def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
-    """COCO figures and curves of detections, one entry per record of `data`."""
+def score(data: DetectionSet, detections: list[Detections], with_f1: bool = True) -> Evaluation:
+    """COCO figures and curves of detections, one entry per record of `data`; F1 takes as long again as they do."""
     # The evaluator has ids of its own: it reckons with them in float64, which does not tell all numbers apart. They are
     # in the order of the set's ids, as that of equal scores depends on it.
     order = sorted(range(len(data)), key=lambda i: (isinstance(own := data.records[i].image_id, str), own))
@@ -49,8 +49,8 @@ def score(data: DetectionSet, detections: list[Detections]) -> Evaluation:
     )
     # COCO's summary has twelve figures; what this program adds to them is left out.
     figures = {name: float(v) if v >= 0 else math.nan for name, v in zip(_SUMMARY, run.stats, strict=False)}
-    f1 = f1_curve(data, detections)
-    best_f1, best_threshold = f1.best
+    f1 = f1_curve(data, detections) if with_f1 else None
+    best_f1, best_threshold = f1.best if f1 else (math.nan, math.nan)
     metrics = Metrics(
         per_class={row.name: row.ap for row in classes},
         images=len(data),

@@ -25,7 +25,7 @@ from mbv3zoo.runtimes.exported_detector import ExportedDetector
 _LIVE = 0.01
 # Two detections are the same one where they have one label and overlap more than this; or, as boxes thinner than a
 # pixel hardly overlap, where no side is further apart than `_CLOSE`, in pixels.
-_SAME, _SAME_INT8, _CLOSE = 0.9, 0.5, 0.05
+_SAME, SAME_INT8, _CLOSE = 0.9, 0.5, 0.05
 # So many boxes of the highest scores are compared too, whatever the scores are.
 _BEST = 100
 
@@ -57,7 +57,7 @@ def compare(detector: DetectorNetwork, exported: ExportedDetector, image: Any, t
         letterbox=int(np.abs(ours.numpy().astype(int) - theirs).max()),
         **found,
         score_thresh=thresholds.score_thresh,
-        **compare_kept(kept, tuple(map(torch.from_numpy, own)), _SAME_INT8 if info.precision == 'int8' else _SAME),
+        **compare_kept(kept, tuple(map(torch.from_numpy, own)), SAME_INT8 if info.precision == 'int8' else _SAME),
     )
 
 
@@ -120,7 +120,7 @@ def _compare_maps(
         [part[0] for part in decode(levels, detector.anchors, detector.strides)] for levels in (logits, own)
     )
     best = _best(scores)
-    again = _overlap(boxes[best.indices], own_boxes[best.indices]).diagonal() >= _SAME_INT8
+    again = _overlap(boxes[best.indices], own_boxes[best.indices]).diagonal() >= SAME_INT8
     score = own_scores[best.indices].amax(1)
     again &= (score >= best.values / 2) & (score <= best.values * 2)
     live = torch.cat([x[..., 4].flatten() for x in logits]).sigmoid() > _LIVE

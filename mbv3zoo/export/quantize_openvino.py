@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from mbv3zoo.export.float_layers import Operation, float_layers
 from mbv3zoo.export.openvino import replace
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.openvino import shared_core
+from mbv3zoo.utils.packages import import_package
 from mbv3zoo.utils.quiet import without_log
 
 _TORCH = 'torch.utils.cpp_extension'  # NNCF imports it
@@ -28,9 +29,9 @@ def quantize(path: Path, info: ExportInfo, batches: Sequence[np.ndarray]) -> Non
         info: Record of the int8 file.
         batches: Images as the graph takes them.
     """
-    with _quiet():
-        import nncf
-
+    nncf = import_package('int8', 'nncf')
+    # Its log and its progress bars.
+    with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), without_log('nncf'), without_log(_TORCH):
         model = shared_core().read_model(path)
         model = nncf.quantize(
             model,
@@ -77,17 +78,3 @@ def _pools(node: openvino.Node) -> bool:
     if node.get_type_name() != 'ReduceMean' or given.rank.is_dynamic or left.rank.is_dynamic or len(left) != 4:
         return False
     return all(left[axis] == 1 and given[axis] != 1 for axis in (2, 3))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Context manager: without NNCF's log and progress bars."""
-    before = os.environ.get('NNCF_CI')
-    # Read at the first import of NNCF: turns its telemetry off.
-    os.environ['NNCF_CI'] = '1'
-    try:
-        with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), without_log('nncf'), without_log(_TORCH):
-            yield
-    finally:
-        if before is None:
-            del os.environ['NNCF_CI']

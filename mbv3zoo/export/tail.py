@@ -12,16 +12,15 @@ from torch import nn
 from torch.export import Dim
 
 from mbv3zoo.export.graph import keep_detections, map_names
-from mbv3zoo.export.parity import compare_kept
+from mbv3zoo.export.parity import SAME_INT8, compare_kept
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import format_of
 
-# Quantised scores are often equal: which box comes first may differ. The least IoU of a match, and the largest share of
-# the boxes without one.
-_SAME, _MOST_APART = 0.5, 0.1
+# Quantised scores are often equal, so that which box comes first may differ: largest share of boxes without a match.
+_MOST_APART = 0.1
 
 
 class SuppressionTail(nn.Module):
@@ -84,7 +83,7 @@ def add_suppression(path: Path, info: ExportInfo, images: Sequence[np.ndarray]) 
     before = _found(path, without_suppression(info), info, images)
     import_module(f'mbv3zoo.export.{format_of(path).name}').add_tail(path, SuppressionTail(info))
     after = _found(path, info, info, images)
-    parities = [compare_kept(*pair, least=_SAME) for pair in zip(before, after, strict=True)]
+    parities = [compare_kept(*pair, least=SAME_INT8) for pair in zip(before, after, strict=True)]
     kept, apart = (sum(parity[name] for parity in parities) for name in ('kept', 'kept_apart'))
     if apart > max(1, _MOST_APART * kept):
         raise ValueError(

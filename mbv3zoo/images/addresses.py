@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
-from mbv3zoo.utils.text import one_line, printable
+from mbv3zoo.utils.text import one_line, printable, without_password
 
 _SCHEME = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):(//|(?<=data:))', re.IGNORECASE)
 _DRIVE = re.compile(r'[A-Za-z]:[\\/]')
@@ -52,7 +52,7 @@ def is_image_address(text: str) -> bool:
 
 
 def _advice(scheme: str, text: str) -> str:
-    shown = printable(one_line(re.sub(r'(://[^/@:]*):[^/@]*@', r'\1:***@', text), 200))
+    shown = printable(one_line(without_password(text), 200))
     if scheme == 'data':
         return (
             f'{one_line(shown, 60)} is an image inside an address, which is not read; decode it and pass the image: '

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.read import read_image
-from mbv3zoo.prediction.names import FreeNames, folder_names, stem_of, write_whole
+from mbv3zoo.prediction.names import FreeNames, folder_names, image_suffix, stem_of, write_image
 from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.sizes import MAX_PIXELS
 
@@ -51,11 +50,7 @@ class Crops:
         for number, (crop, label) in enumerate(zip(crops, detections.labels.tolist(), strict=True)):
             place = self.folder / self._folders[label]
             make_folder(place)
-            # JPEG has no sides over 65,500 pixels.
-            suffix = '.png' if max(crop.size) > 65_500 else '.jpg'
-            content = io.BytesIO()
-            crop.save(content, **({'format': 'JPEG', 'quality': 95} if suffix == '.jpg' else {'format': 'PNG'}))
-            path = place / f'{stem}_{number}{suffix}'
-            write_whole(path, content.getbuffer())
+            path = place / f'{stem}_{number}{image_suffix(crop.size)}'
+            write_image(path, crop, quality=95)
             written.append(path.relative_to(self.folder.parent).as_posix())
         return written

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.read import read_image
-from mbv3zoo.prediction.names import FreeNames, stem_of, write_whole
+from mbv3zoo.prediction.names import FreeNames, image_suffix, stem_of, write_image
 from mbv3zoo.utils.sizes import MAX_PIXELS
-
-# JPEG has no larger images, in pixels of a side; they are written as PNG.
-_MOST_JPEG = 65_500
 
 
 class Drawings:
@@ -39,14 +35,11 @@ class Drawings:
         Returns:
             A future of the name of the file; its exception says why there is none.
         """
-        suffix = '.png' if max(detections.image_size) > _MOST_JPEG else '.jpg'
+        suffix = image_suffix(detections.image_size)
         return self._pool.submit(
             self._draw, detections, image, self.folder / self._names.take(stem_of(detections), suffix)
         )
 
     def _draw(self, detections: Detections, image: Any, path: Path) -> str:
-        drawn = io.BytesIO()
-        options = {'format': 'JPEG', 'quality': 92} if path.suffix == '.jpg' else {'format': 'PNG'}
-        detections.draw(read_image(image, max_pixels=self._max_pixels)).save(drawn, **options)
-        write_whole(path, drawn.getbuffer())
+        write_image(path, detections.draw(read_image(image, max_pixels=self._max_pixels)), quality=92)
         return path.name

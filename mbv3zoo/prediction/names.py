@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from mbv3zoo.detections import Detections
 
 # Bytes of a stem, of the 255 that a name may have: what is left is for the number and the suffix.
 _LONGEST_STEM = 240
+# JPEG has no larger images, in pixels of a side; they are written as PNG.
+_MOST_JPEG = 65_500
 # What Windows takes for devices, whatever the suffix is.
 _DEVICES = frozenset(['con', 'prn', 'aux', 'nul', *(f'{port}{n}' for port in ('com', 'lpt') for n in range(1, 10))])
 
@@ -49,6 +55,19 @@ def folder_names(class_names: Sequence[str]) -> list[str]:
     """
     names = FreeNames()
     return [names.take(_as_folder(name)) for name in class_names]
+
+
+def image_suffix(size: Sequence[int]) -> str:
+    """'.jpg', or '.png' for an image with a longer side than JPEG has, given both sides in pixels."""
+    return '.png' if max(size) > _MOST_JPEG else '.jpg'
+
+
+def write_image(path: Path, image: Image.Image, quality: int) -> None:
+    """Writes an image whole, or not at all, in the format of its suffix; JPEG in this quality, 0..100."""
+    content = io.BytesIO()
+    options: dict[str, Any] = {'format': 'JPEG', 'quality': quality} if path.suffix == '.jpg' else {'format': 'PNG'}
+    image.save(content, **options)
+    write_whole(path, content.getbuffer())
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:

@@ -14,6 +14,7 @@ from mbv3zoo.images.animation import is_animation
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.images.read import read_size
 from mbv3zoo.utils.packages import import_package, is_installed
+from mbv3zoo.utils.text import without_password
 
 # Suffixes of which only videos are expected. Files with others are videos where their content is no image's.
 # fmt: off
@@ -77,7 +78,7 @@ def is_live(source: Any, container: Any) -> bool:
 
 def named(source: Any) -> str:
     """A source as messages and results name it: a URL without its password."""
-    return re.sub(r'(://[^/@:]*):[^/@]*@', r'\1:***@', str(source))
+    return without_password(str(source))
 
 
 def import_av() -> Any:

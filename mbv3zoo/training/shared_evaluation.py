@@ -22,8 +22,11 @@ def evaluate_together(
     batch_size: int,
     workers: int,
     progress: Callable[[int], object] | None = None,
+    with_f1: bool = True,
 ) -> Evaluation:
     """As `mbv3zoo.evaluation.run.run_evaluation`: each process runs its share of the images, and all get the figures.
+
+    With `with_f1=False` these are without F1, which only reports show.
 
     The weights are those of the first process: where BatchNorm is not synchronised, the others' statistics differ.
     """
@@ -32,4 +35,4 @@ def evaluate_together(
     own = range(accelerator.process_index, len(data), accelerator.num_processes)
     found = collect(network, data, batch_size, workers, progress=progress, indices=own)
     gathered = dict(gather_object(list(zip(own, found, strict=True))))
-    return score(data, [gathered[i] for i in range(len(data))])
+    return score(data, [gathered[i] for i in range(len(data))], with_f1)

@@ -183,7 +183,7 @@ class Trainer:
         self.last_epoch = self.log.epochs = epochs
         self.learner.plan(epochs)
 
-    def _evaluate(self, detector: Detector) -> Evaluation:
+    def _evaluate(self, detector: Detector, with_f1: bool = False) -> Evaluation:
         assert self.val_set
         start = time.monotonic()
         with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process, 'images') as progress:
@@ -194,6 +194,7 @@ class Trainer:
                 batch_size=self.config.batch_size,
                 workers=self.config.workers,
                 progress=progress.update,
+                with_f1=with_f1,
             )
         self.pace.evaluating = time.monotonic() - start
         return evaluation
@@ -204,7 +205,7 @@ class Trainer:
 
         self.accelerator.wait_for_everyone()
         best = Detector.from_pretrained(self.run / 'best').to(self.accelerator.device)
-        evaluation = self._evaluate(best)
+        evaluation = self._evaluate(best, with_f1=True)
         if self.accelerator.is_main_process:
             write_plots(evaluation, val_set, self.run / 'report')
             picture = (self.run / 'report' / PICTURE_NAME).read_bytes()

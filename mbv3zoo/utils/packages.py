@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
 
+from mbv3zoo.utils.environment import environment
 from mbv3zoo.utils.quiet import without_log, without_warnings
 
 # Extra of mbv3zoo -> the packages that it installs, and the least version of each. pyproject.toml has the same.
@@ -97,8 +96,14 @@ def import_package(what: str, package: str) -> ModuleType:
     if not is_installed(package):
         raise ImportError(f'{what} needs {package}; install with: {_install([package])}')
     try:
-        # What they say of versions that they were not tested with, and of what is not on this machine.
-        with without_warnings(), _without_telemetry(), without_log(package), without_log('torch.utils.cpp_extension'):
+        # What they say of versions that they were not tested with, and of what is not on this machine. With NNCF_CI,
+        # NNCF sends no statistics to its makers.
+        with (
+            without_warnings(),
+            environment(NNCF_CI='1'),
+            without_log(package),
+            without_log('torch.utils.cpp_extension'),
+        ):
             return import_module(package)
     except Exception as error:  # whatever it runs into
         reason = ' '.join(f'{type(error).__name__}: {error}'.split())
@@ -106,20 +111,6 @@ def import_package(what: str, package: str) -> ModuleType:
             f'{what} needs {package}, which is installed but fails when it is imported ({reason}); install what it '
             f'asks for, or it anew with: pip install --force-reinstall {package}'
         ) from error
-
-
-@contextmanager
-def _without_telemetry() -> Iterator[None]:
-    """Context manager: NNCF, if it is imported for the first time, sends no statistics to its makers."""
-    before = os.environ.get('NNCF_CI')
-    os.environ['NNCF_CI'] = '1'
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ['NNCF_CI']
-        else:
-            os.environ['NNCF_CI'] = before
 
 
 def _install(packages: list[str]) -> str:

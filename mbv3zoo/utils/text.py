@@ -6,6 +6,7 @@ import codecs
 import difflib
 import json
 import os
+import re
 import reprlib
 import stat
 import unicodedata
@@ -166,3 +167,13 @@ def nearest(name: str, known: Iterable[str], otherwise: str) -> str:
     """A hint for an unknown name in an error message: up to three similar known names, or `otherwise`."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f'did you mean {", ".join(near)}?' if near else otherwise
+
+
+def without_password(address: str) -> str:
+    """An address as messages and results name it.
+
+    Example:
+        >>> without_password('rtsp://me:secret@host/1')
+        'rtsp://me:***@host/1'
+    """
+    return re.sub(r'(://[^/@:]*):[^/@]*@', r'\1:***@', address)

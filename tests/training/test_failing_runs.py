@@ -90,9 +90,9 @@ def test_a_mistake_in_the_program_is_not_dressed_up(data, tmp_path):
 def test_patience(data, tmp_path):
     run = tmp_path / 'run'
     trainer = trainer_of(data, run, epochs=20, patience=3)
-    real, scores = trainer._evaluate(trainer.learner.kept), iter([0.1, 0.3, 0.2, 0.3, 0.1] + [0.3] * 5)
+    real, scores = trainer._evaluate(trainer.learner.kept, with_f1=True), iter([0.1, 0.3, 0.2, 0.3, 0.1] + [0.3] * 5)
     trainer.learner.train_epoch = lambda epoch: [0.1, 0.1, 0.1]
-    trainer._evaluate = lambda _: real._replace(metrics=replace(real.metrics, ap=next(scores)))
+    trainer._evaluate = lambda _, with_f1=False: real._replace(metrics=replace(real.metrics, ap=next(scores)))
     trainer.fit()
     # The second epoch was the best, and as good is not better.
     assert trainer.epoch == 5 and load_state(run)['best_epoch'] == 2
@@ -107,9 +107,9 @@ def test_patience(data, tmp_path):
 
 def test_patience_needs_a_first_result(data, tmp_path):
     trainer = trainer_of(data, tmp_path / 'run', epochs=4, patience=1)
-    real = trainer._evaluate(trainer.learner.kept)
+    real = trainer._evaluate(trainer.learner.kept, with_f1=True)
     trainer.learner.train_epoch = lambda epoch: [0.1, 0.1, 0.1]
-    trainer._evaluate = lambda _: real._replace(metrics=replace(real.metrics, ap=math.nan))
+    trainer._evaluate = lambda _, with_f1=False: real._replace(metrics=replace(real.metrics, ap=math.nan))
     trainer.fit()
     assert trainer.epoch >= 2
 

@@ -1,15 +1,9 @@
 import pytest
+from clock import Clock
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.training import pace
 from mbv3zoo.training.pace import Pace, SavedPace
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -3,16 +3,10 @@ import sys
 
 import pytest
 import tqdm.std
+from clock import Clock
 
 from mbv3zoo.utils import progress as module
 from mbv3zoo.utils.progress import bar, has_bars
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture
