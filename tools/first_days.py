@@ -91,8 +91,12 @@ def changes(old: str, new: str) -> list[str]:
 
 
 def kinds(text: str) -> Iterator[str]:
-    """The kind of each line, without the numbers in it; lines of one kind in a row are one."""
-    return (kind for kind, _ in groupby(filter(None, map(_kind, text.splitlines()))))
+    """The kind of each line, without the numbers in it; lines of one kind in a row are one.
+
+    Progress is left out: it is told once a minute, which a faster machine does not reach.
+    """
+    lines = [kind for kind in map(_kind, text.splitlines()) if kind and not re.match(r'INFO .*: # of #.* left', kind)]
+    return (kind for kind, _ in groupby(lines))
 
 
 def _kind(line: str) -> str:

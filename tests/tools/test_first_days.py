@@ -40,6 +40,11 @@ def test_other_words_do(new):
     assert changes('a.jpg: 2 mug', new)
 
 
+def test_progress_of_a_slow_machine_is_of_no_kind():
+    progress = 'INFO epoch 1/2: 9 of 12 batches, 22 seconds left (box 0.9985 objectness 3.6)'
+    assert list(kinds(f'1/2  0.3\n{progress}\n2/2  0.4')) == ['#/# #']
+
+
 def test_kinds_of_a_table():
     text = 'class     AP   AP50\nmug    0.400      -\nmug    0.500  0.300'
     assert list(kinds(text)) == ['class AP AP#', 'mug # #']
