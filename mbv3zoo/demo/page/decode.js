@@ -38,10 +38,10 @@ export function decode(maps, info, minScore) {
         const [label, score] = bestClass(map.data, at, cells, outputs);
         if (!(score >= minScore)) continue;
         const output = (i) => sigmoid(map.data[at + i * cells]);
-        const x = (output(0) * 2 + ((cell % columns) - 0.5)) * info.strides[level];
-        const y = (output(1) * 2 + (Math.floor(cell / columns) - 0.5)) * info.strides[level];
-        const halfWidth = ((output(2) * 2) ** 2 * anchorWidth) / 2;
-        const halfHeight = ((output(3) * 2) ** 2 * anchorHeight) / 2;
+        const x = centre(output(0), cell % columns, info.strides[level]);
+        const y = centre(output(1), Math.floor(cell / columns), info.strides[level]);
+        const halfWidth = half(output(2), anchorWidth);
+        const halfHeight = half(output(3), anchorHeight);
         boxes.push(x - halfWidth, y - halfHeight, x + halfWidth, y + halfHeight);
         scores.push(score);
         labels.push(label);
@@ -72,6 +72,16 @@ function leastLogit(score) {
   const lower = score * (1 - 1e-6);
   if (lower <= 0) return -Infinity;
   return Math.log(lower / (1 - lower)) - 1e-3;
+}
+
+/** Rounded to float32 at each step, as in Python: boxes that have no width there have none here. */
+function centre(probability, cell, stride) {
+  return Math.fround(Math.fround(probability * 2 + (cell - 0.5)) * stride);
+}
+
+/** Half a side in pixels. */
+function half(probability, anchor) {
+  return Math.fround(Math.fround(Math.fround(4 * probability * probability) * Math.fround(anchor)) / 2);
 }
 
 function sigmoid(x) {

@@ -55,7 +55,10 @@ export function letterbox(rgba, width, height, geometry) {
   return resizer.finish();
 }
 
-/** A letterbox whose picture comes some rows at a time, so that a large one is never in memory as a whole. */
+/**
+ * A letterbox whose picture comes some rows at a time, so that a large one is never in memory as a whole. (Pillow resizes
+ * pictures of more than 100 times their width in height downwards first, which gives levels that differ by 1.)
+ */
 export class Resizer {
   /** @param {Geometry} geometry Of `fit`. */
   constructor(geometry) {
