@@ -20,23 +20,30 @@ _HOMES = {
     'Detector': 'detector',
     'DetectorConfig': 'config.detector',
     'ExportedDetector': 'runtimes.exported_detector',
+    'SyntheticConfig': 'synth.config',
     'TrainConfig': 'config.training',
     'TrainResult': 'training.train',
+    'cost': 'info.describe',
     'create_detector': 'create',
+    'describe': 'info.describe',
     'evaluate': 'evaluation.run',
     'list_detectors': 'create',
     'load': 'loading',
     'load_dataset': 'data.load',
+    'read_certificate': 'export.certificate',
     'register_block': 'models.layer_lists.blocks',
     'register_detector': 'zoo.registry',
     'resume_training': 'training.train',
+    'run_benchmark': 'benchmark.run',
     'split_dataset': 'data.share',
+    'synthesize': 'synth.writer',
     'train': 'training.train',
 }
 
 if TYPE_CHECKING:
     # The same once more, as editors and type checkers read it.
     from mbv3zoo import backbones as backbones
+    from mbv3zoo.benchmark.run import run_benchmark as run_benchmark
     from mbv3zoo.config.detector import DetectorConfig as DetectorConfig
     from mbv3zoo.config.training import TrainConfig as TrainConfig
     from mbv3zoo.create import create_detector as create_detector
@@ -46,9 +53,14 @@ if TYPE_CHECKING:
     from mbv3zoo.detections import Detections as Detections
     from mbv3zoo.detector import Detector as Detector
     from mbv3zoo.evaluation.run import evaluate as evaluate
+    from mbv3zoo.export.certificate import read_certificate as read_certificate
+    from mbv3zoo.info.describe import cost as cost
+    from mbv3zoo.info.describe import describe as describe
     from mbv3zoo.loading import load as load
     from mbv3zoo.models.layer_lists.blocks import register_block as register_block
     from mbv3zoo.runtimes.exported_detector import ExportedDetector as ExportedDetector
+    from mbv3zoo.synth.config import SyntheticConfig as SyntheticConfig
+    from mbv3zoo.synth.writer import synthesize as synthesize
     from mbv3zoo.training.train import TrainResult as TrainResult
     from mbv3zoo.training.train import resume_training as resume_training
     from mbv3zoo.training.train import train as train

@@ -21,7 +21,7 @@ def draw_latency(rows: Sequence[Row], path: str | Path) -> None:
     """Draws a group of bars per runtime, size and batch, one bar per model, with the 10th to 90th percentile.
 
     Args:
-        rows: As from `mbv3zoo.benchmark.run.benchmark`; those without figures are left out.
+        rows: As from `mbv3zoo.run_benchmark`; those without figures are left out.
         path: The PNG to write.
     """
     rows = [row for row in rows if row.ms is not None]

@@ -49,11 +49,18 @@ def format_rows(rows: Sequence[Row]) -> str:
     return '\n'.join(aligned(lines))
 
 
+class Rows(list[Row]):
+    """The rows of a benchmark: a list that `print` shows as a table."""
+
+    def __str__(self) -> str:
+        return format_rows(self)
+
+
 def describe_machine(threads: int | None = None, command: str = '') -> str:
     """What figures were measured on, one fact per line.
 
     Args:
-        threads: As for `mbv3zoo.benchmark.run.benchmark`.
+        threads: As for `mbv3zoo.run_benchmark`.
         command: The command that measured them.
     """
     facts = {
@@ -72,7 +79,7 @@ def write_report(rows: Sequence[Row], folder: str | Path, *, threads: int | None
     """Writes results.txt, results.csv and latency.png into a new folder.
 
     Args:
-        rows: As from `mbv3zoo.benchmark.run.benchmark`.
+        rows: As from `mbv3zoo.run_benchmark`.
         folder: Must not exist yet, or be empty.
         threads, command: As for `describe_machine`.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mbv3zoo.benchmark.plan import Group, is_file, make_plan
 from mbv3zoo.benchmark.process import ProcessFailed, run_in_process
+from mbv3zoo.benchmark.report import Rows
 from mbv3zoo.benchmark.rows import Row
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES, SUFFIXES
 from mbv3zoo.utils.atomic import current
@@ -21,7 +22,7 @@ _logger = logging.getLogger(__name__)
 _MOST_ROUNDS, _MOST_SECONDS = 10_000, 3600
 
 
-def benchmark(
+def run_benchmark(
     models: Sequence[str | Path],
     *,
     runtimes: Sequence[str] = (),
@@ -34,7 +35,7 @@ def benchmark(
     against: Sequence[str | Path] = (),
     memory: bool = False,
     show_progress: bool = False,
-) -> list[Row]:
+) -> Rows:
     """Measures how fast models run on this machine: the graph alone, from pixels to raw outputs.
 
     For each runtime, size and batch one process opens all models and times them in alternation, in short blocks.
@@ -55,11 +56,20 @@ def benchmark(
         show_progress: Whether to show a progress bar.
 
     Returns:
-        One row per model and group, in the order of the arguments. Rows that could not be measured have `Row.error`.
+        One row per model and group, in the order of the arguments: a list that `print` shows as a table. Rows that
+        could not be measured have `Row.error`.
 
     Raises:
         ValueError: There is no model, no such runtime or file, or a number is out of range.
         ImportError: None of the runtimes is installed.
+
+    Example:
+        >>> rows = mbv3zoo.run_benchmark(['model.onnx'], rounds=2, seconds=0.01)
+        >>> print(rows)
+        model       runtime      size  batch  ms ...
+        model.onnx  onnxruntime  320   1      ...
+        >>> rows[0].ms < 1000
+        True
     """
     whole_number(rounds, 'rounds', 1, _MOST_ROUNDS)
     if not 0 < seconds <= _MOST_SECONDS:
@@ -75,7 +85,7 @@ def benchmark(
             raise ValueError(f'{name}: there is no such file')
     plan = make_plan(names, runtimes, [parse_image_size(size, 'size') for size in sizes], batches)
     _check_installed(plan)
-    rows = []
+    rows = Rows()
     with bar(plan, 'benchmark', show_progress, 'groups') as groups:
         for group in groups:
             groups.set_postfix_str(group.runtime)

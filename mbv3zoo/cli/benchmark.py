@@ -54,7 +54,7 @@ def benchmark(
 ) -> None:
     """Time models, runtimes, sizes and batches in turns. Writes a table, a CSV and a plot."""
     from mbv3zoo.benchmark.report import write_report
-    from mbv3zoo.benchmark.run import benchmark as run_benchmark
+    from mbv3zoo.benchmark.run import run_benchmark
 
     with claimed_folder(out, 'benchmark') as folder:
         rows = run_benchmark(

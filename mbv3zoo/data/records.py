@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from PIL import Image
+
+from mbv3zoo.images.draw import draw_captioned
+from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.sizes import MAX_PIXELS
 
 _logger = logging.getLogger(__name__)
 
@@ -19,6 +25,7 @@ SPLIT_NAMES = ('train', 'trainval', 'test', *VALIDATION_NAMES)
 
 # What becomes of a label or image that is not as it should be.
 _LONGEST = 500  # characters of a line
+_MOST_NAMED = 10  # classes in a repr
 _OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats', 'not used', 'taken once')
 
 
@@ -70,7 +77,7 @@ class LabelProblems:
             _logger.warning('%s: %d label problems%s:\n  %s%s', self.source, len(self.lines), counts, shown, more)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DetectionSet:
     """Records of one split, its class names, and problems found in its labels.
 
@@ -92,6 +99,30 @@ class DetectionSet:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        objects = sum(len(record.labels) for record in self.records)
+        names = ', '.join(self.class_names[:_MOST_NAMED]) + (', ...' if len(self.class_names) > _MOST_NAMED else '')
+        return f'DetectionSet({len(self)} images, {objects} objects, {len(self.class_names)} classes: {names})'
+
+    def draw(self, index: int) -> Image.Image:
+        """Draws the boxes and class names of a record on a copy of its image.
+
+        Args:
+            index: Its place in `records`.
+
+        Returns:
+            A new RGB image of the original size.
+
+        Raises:
+            IndexError: There is no such record.
+            ValueError: Its image cannot be read.
+        """
+        record = self.records[index]
+        canvas = Image.fromarray(read_image(record.path, max_pixels=max(MAX_PIXELS, math.prod(record.size))))
+        rows = zip(record.boxes.tolist(), record.labels.tolist(), strict=True)
+        draw_captioned(canvas, [(box, label, self.class_names[label]) for box, label in rows])
+        return canvas
 
     @property
     def dropped(self) -> int:

@@ -12,7 +12,7 @@ from weakref import ref
 from PIL import Image
 
 from mbv3zoo.detections.exchange import Exchange
-from mbv3zoo.images.draw import draw_boxes
+from mbv3zoo.images.draw import draw_captioned
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.sizes import MAX_PIXELS
@@ -153,12 +153,11 @@ class Detections(Exchange):
             >>> found.draw().save('a_with_boxes.png')
         """
         canvas = self._image(image)
-        longest = max(canvas.size)
         # The highest score last, so that it is on top.
         numbers = [''] * len(self) if self.track_ids is None else [f'#{number} ' for number in self.track_ids.tolist()]
         rows = sorted(zip(self.rows(), numbers, strict=True), key=lambda row: row[0].score)
         captioned = [(row.box, row.label, f'{number}{row.name} {row.score:.2f}') for row, number in rows]
-        draw_boxes(canvas, captioned, line_width=max(1, round(longest / 320)), font_size=max(10, round(longest / 45)))
+        draw_captioned(canvas, captioned)
         return canvas
 
     def save(self, path: str | PathLike, image: Any = None) -> Path:

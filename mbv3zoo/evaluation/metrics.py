@@ -64,9 +64,9 @@ class F1Curve(NamedTuple):
         return float(mean[first]), float(self.thresholds[first + (count - 1) // 2])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Metrics:
-    """COCO figures in 0..1; nan if the dataset has no such object.
+    """COCO figures in 0..1; nan if the dataset has no such object. `print` shows them as a table, class by class.
 
     Attributes:
         ap: Mean over IoU 0.50 to 0.95 in steps of 0.05, and over classes.
@@ -105,6 +105,12 @@ class Metrics:
     best_f1: float = math.nan
     best_threshold: float = math.nan
     f1_curve: F1Curve | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f'Metrics(AP {self.ap:.3f}, AP50 {self.ap50:.3f}, {self.images} images, {self.objects} objects)'
+
+    def __str__(self) -> str:
+        return format_table(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; nan becomes None."""

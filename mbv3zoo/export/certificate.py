@@ -164,6 +164,9 @@ class Certificate(Config):
         """Whether the file was run, and not a single box of it compared: that says nothing."""
         return self.compared and not any(parity.boxes_compared or parity.kept_compared for parity in self.pictures)
 
+    def __str__(self) -> str:
+        return self.summary()
+
     def summary(self) -> str:
         """The certificate in a few lines."""
         info = self.info
@@ -198,8 +201,22 @@ class Certificate(Config):
 def read_certificate(path: str | Path) -> Certificate:
     """The certificate of an exported file.
 
+    Args:
+        path: The file (of ncnn's two the .param), or folder.
+
+    Returns:
+        The certificate; `print` shows it in a few lines.
+
     Raises:
         ValueError: There is none, or it is damaged.
+
+    Example:
+        >>> certificate = mbv3zoo.read_certificate('model.onnx')
+        >>> print(certificate)
+        onnx, float32, 320 x 320, maps; opened in onnxruntime
+          picture of ...
+        >>> certificate.failures()
+        []
     """
     data = read_certificate_data(Path(path))
     if data is None:

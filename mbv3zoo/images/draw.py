@@ -50,6 +50,12 @@ def draw_boxes(
         line.draw(painter, (left + _PAD - ink[0], top + _PAD - ink[1]), ink_on(colour))
 
 
+def draw_captioned(image: Image.Image, rows: Iterable[tuple[Sequence[float], int, str]]) -> None:
+    """As `draw_boxes`, in a line width and font size for an image of this size."""
+    longest = max(image.size)
+    draw_boxes(image, rows, line_width=max(1, round(longest / 320)), font_size=max(10, round(longest / 45)))
+
+
 def _fitted(caption: str, font_size: int, width: int) -> TextLine:
     """A caption in at most so many pixels: smaller, then with less of its name; its last word, the score, stays."""
     line = TextLine(caption, font_size)

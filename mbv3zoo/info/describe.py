@@ -11,11 +11,13 @@ from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
 from mbv3zoo.info.backbones import backbone_row, weights_columns
+from mbv3zoo.info.exported import describe_exported
 from mbv3zoo.info.flops import count_operations
 from mbv3zoo.info.layers import layer_table, read_layer_table
 from mbv3zoo.info.rows import classes_row, license_rows, table
 from mbv3zoo.models.neck_table import NECKS
 from mbv3zoo.models.timm_model import check_name
+from mbv3zoo.runtimes.table import find_format
 from mbv3zoo.zoo.resolve import resolve
 from mbv3zoo.zoo.settings import DetectorSettings
 from mbv3zoo.zoo.source import Source
@@ -33,6 +35,14 @@ def cost(name: str | Path | DetectorConfig, **settings: Unpack[DetectorSettings]
 
     Args:
         name, **settings: As for `mbv3zoo.create_detector`.
+
+    Raises:
+        ValueError: As there.
+
+    Example:
+        >>> cost = mbv3zoo.cost('resnet18', num_classes=2, image_size=320)
+        >>> f'{cost.parameters / 1e6:.1f} M parameters, {cost.operations / 1e9:.1f} GFLOPs'
+        '12.3 M parameters, 7.8 GFLOPs'
     """
     settings['device'] = 'meta'
     return _count(create_detector(name, **settings))
@@ -49,8 +59,18 @@ def describe(name: str | Path | DetectorConfig) -> str:
     Licences are those of the detector's weights, and where it has none, of its backbone's.
 
     Args:
-        name: As for `mbv3zoo.create_detector`.
+        name: As for `mbv3zoo.create_detector`; or an exported file, as for `mbv3zoo.load`.
+
+    Raises:
+        ValueError: As there.
+
+    Example:
+        >>> print(mbv3zoo.describe('mbv3_yolo_small.synth'))
+        backbone     mbv3_yolo_small
+        ...
     """
+    if isinstance(name, str | Path) and find_format(name):
+        return describe_exported(name)
     source, detector = resolve(name), create_detector(name, device='meta')
     config = detector.config
     parameters, operations = _count(detector)

@@ -16,7 +16,12 @@ MIN_VISIBLE_SHARE = 0.25
 
 
 class SyntheticConfig(Config):
-    """Settings of `mbv3zoo.synth.synthesize`."""
+    """Settings of `mbv3zoo.synthesize`.
+
+    Example:
+        >>> mbv3zoo.SyntheticConfig(train=100, val=20).image_size
+        320
+    """
 
     train: NonNegativeInt = 4000
     """Number of scenes in the train split."""

@@ -56,6 +56,11 @@ def synthesize(
     Raises:
         OSError: ``out`` cannot be made, or is a mount.
         ValueError: ``out`` is a file or not empty, another process makes it, or a folder in ``config`` is invalid.
+
+    Example:
+        >>> counts = mbv3zoo.synthesize('shapes', mbv3zoo.SyntheticConfig(train=3, val=1, workers=0))
+        >>> counts['train'], counts['val'], counts['classes']
+        (3, 1, 16)
     """
     given, out = out, Path(out).resolve()
     if out.is_file() or (out.is_dir() and any(out.iterdir())):

@@ -1,6 +1,6 @@
 import pytest
 
-from mbv3zoo.benchmark.report import describe_machine, format_rows, write_report
+from mbv3zoo.benchmark.report import Rows, describe_machine, format_rows, write_report
 from mbv3zoo.benchmark.rows import Row
 from mbv3zoo.version import __version__
 
@@ -36,3 +36,8 @@ def test_nothing_is_overwritten(tmp_path):
     with pytest.raises(ValueError, match='never overwritten'):
         write_report([GOOD], tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ['a']
+
+
+def test_rows_are_printed_as_a_table():
+    rows = Rows([Row('a', 'eager', (64, 64), 1, 2.0, 1.0, 3.0)])
+    assert str(rows) == format_rows(rows) and rows[0].ms == 2.0

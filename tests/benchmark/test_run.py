@@ -4,7 +4,7 @@ from mbv3zoo.benchmark import run
 from mbv3zoo.benchmark.process import ProcessFailed
 from mbv3zoo.benchmark.report import write_report
 from mbv3zoo.benchmark.rows import Row, read_rows
-from mbv3zoo.benchmark.run import benchmark
+from mbv3zoo.benchmark.run import run_benchmark
 
 FOUND = {'size': [64, 96], 'ms': 2.0, 'ms_low': 1.0, 'ms_high': 3.0, 'images_per_second': 500.0, 'relative': 1.0}
 
@@ -31,7 +31,7 @@ def processes(monkeypatch):
 
 
 def test_every_combination_gets_a_row(processes):
-    rows = benchmark(['a', 'b'], runtimes=['eager', 'openvino'], sizes=[64, (96, 64)], batches=[1, 2], rounds=7)
+    rows = run_benchmark(['a', 'b'], runtimes=['eager', 'openvino'], sizes=[64, (96, 64)], batches=[1, 2], rounds=7)
     assert len(rows) == 16 and {row.model for row in rows} == {'a', 'b'} and {row.batch for row in rows} == {1, 2}
     assert rows[0] == Row('a', 'eager', (64, 96), 1, 2.0, 1.0, 3.0, 500.0, 1.0)
     # One process each, in which all models take turns.
@@ -48,7 +48,7 @@ def test_every_combination_gets_a_row(processes):
 
 def test_a_process_that_dies_leaves_rows_that_say_so(processes):
     processes.dying = {('time', 'compile')}
-    rows = benchmark(['a', 'b'], runtimes=['compile', 'eager'], sizes=[64])
+    rows = run_benchmark(['a', 'b'], runtimes=['compile', 'eager'], sizes=[64])
     assert [(row.model, row.runtime, row.ms, row.error) for row in rows] == [
         ('a', 'compile', None, 'its process was killed by signal 9'),
         ('b', 'compile', None, 'its process was killed by signal 9'),
@@ -60,7 +60,7 @@ def test_a_process_that_dies_leaves_rows_that_say_so(processes):
 def test_memory_is_that_of_a_process_of_its_own(processes, tmp_path):
     (tmp_path / 'peer.onnx').touch()
     peer = str(tmp_path / 'peer.onnx')
-    rows = benchmark(['a'], runtimes=['eager', 'onnxruntime'], against=[peer], memory=True, threads=2)
+    rows = run_benchmark(['a'], runtimes=['eager', 'onnxruntime'], against=[peer], memory=True, threads=2)
     assert [row.peak_memory_mb for row in rows] == [123.5] * 3
     others = [(task, job['runtime'], job['name']) for task, job in processes.jobs if task != 'time']
     # torch, which writes a detector's file, does not count where it is not needed to run it.
@@ -77,7 +77,7 @@ def test_memory_is_that_of_a_process_of_its_own(processes, tmp_path):
 
 def test_memory_that_cannot_be_measured_leaves_the_times(processes):
     processes.dying = {('memory', 'eager')}
-    (row,) = benchmark(['a'], memory=True)
+    (row,) = run_benchmark(['a'], memory=True)
     assert row.ms == 2.0 and row.peak_memory_mb is None and row.error.startswith('memory was not measured: its process')
 
 
@@ -100,13 +100,13 @@ def test_memory_that_cannot_be_measured_leaves_the_times(processes):
 )
 def test_mistakes_are_told_before_anything_runs(processes, settings, words):
     with pytest.raises(ValueError, match=words):
-        benchmark(['a'], **settings)
+        run_benchmark(['a'], **settings)
     assert not processes.jobs
 
 
 def test_from_a_name_to_a_report(tmp_path):
     models = ['mbv3_yolo_small.synth', 'no such model']
-    rows = benchmark(models, sizes=[64], rounds=1, seconds=0.01, threads=1, memory=True)
+    rows = run_benchmark(models, sizes=[64], rounds=1, seconds=0.01, threads=1, memory=True)
     good, bad = rows
     assert good.ms > 0 and good.ms_low == good.ms_high == good.ms and good.relative == 1 and not good.error
     assert good.images_per_second == pytest.approx(1e3 / good.ms, rel=0.01) and good.size == (64, 64)

@@ -10,7 +10,7 @@ BAD = Row('none', 'eager', None, 2, error='unknown detector')
 @pytest.mark.parametrize(('rows', 'exit_code'), [([GOOD, BAD], 0), ([BAD], 1)])
 def test_benchmark_writes_a_report_and_fails_if_nothing_was_timed(tmp_path, monkeypatch, rows, exit_code):
     asked = {}
-    monkeypatch.setattr('mbv3zoo.benchmark.run.benchmark', lambda models, **options: asked.update(options) or rows)
+    monkeypatch.setattr('mbv3zoo.benchmark.run.run_benchmark', lambda models, **options: asked.update(options) or rows)
     options = ['--runtime', 'eager', '--size', '320x640', '--batch', 2, '--rounds', 3, '--out', tmp_path / 'out']
     result = run('benchmark', 'small', 'none', *options, ok=False)
     assert result.exit_code == exit_code and 'unknown detector' in result.output

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from labelled import as_set, record
+from PIL import Image
 
 from mbv3zoo.data.records import DetectionSet, LabelProblems, clean_boxes, find_split
+from mbv3zoo.images.colours import class_colour
 
 
 def clean(boxes, size=(50, 100)):
@@ -146,3 +149,13 @@ def test_length_of_a_set_is_its_number_of_pictures():
 )
 def test_the_validation_split_goes_by_many_names(asked, known, found):
     assert find_split(asked, known) == found
+
+
+def test_a_set_is_one_line_in_a_notebook_and_draws_its_labels(tmp_path):
+    Image.new('RGB', (300, 200)).save(tmp_path / 'a.png')
+    data = as_set(record(1, [[20, 30, 120, 150]], [1], path=tmp_path / 'a.png'), record(2))
+    assert repr(data) == 'DetectionSet(2 images, 1 objects, 3 classes: cat, dog, owl)'
+    drawn = data.draw(0)
+    assert drawn.size == (300, 200) and drawn.getpixel((20, 100)) == class_colour(1) != drawn.getpixel((200, 100))
+    with pytest.raises(ValueError, match='x.png'):
+        data.draw(1)

@@ -64,3 +64,11 @@ def test_the_order_of_what_is_written():
     recalls = ['ar1', 'ar10', 'ar100', 'ar_small', 'ar_medium', 'ar_large']
     assert [*plain] == [*AP_NAMES, 'per_class', 'images', 'objects', *recalls, 'classes', 'best_f1', 'best_threshold']
     assert [*plain['classes'][0]] == ['name', *AP_NAMES, 'objects']
+
+
+def test_metrics_are_a_line_in_a_notebook_and_a_table_where_they_are_printed():
+    metrics = figures(*random_pictures(0))
+    assert (
+        repr(metrics) == f'Metrics(AP {metrics.ap:.3f}, AP50 {metrics.ap50:.3f}, 12 images, {metrics.objects} objects)'
+    )
+    assert str(metrics) == format_table(metrics)

@@ -7,6 +7,7 @@ from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.create import create_detector
 from mbv3zoo.info.describe import Cost, cost, describe
+from mbv3zoo.info.exported import describe_exported
 
 
 def operations_by_hand(detector, height, width):
@@ -115,3 +116,8 @@ def test_describe_tells_the_licence_that_a_timm_repository_gives(tmp_path):
     config = {'architecture': 'resnet18', 'pretrained_cfg': {'license': 'cc-by-nc-4.0', 'num_classes': 10}}
     (tmp_path / 'config.json').write_text(json.dumps(config))
     assert table(f'local-dir:{tmp_path}')['backbone weights'] == f'cc-by-nc-4.0, {tmp_path}'
+
+
+def test_describe_takes_an_exported_file(exported):
+    path = exported('onnx')
+    assert describe(path) == describe_exported(path)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import mbv3zoo
-from mbv3zoo.benchmark.run import benchmark
+from mbv3zoo.benchmark.run import run_benchmark
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.prediction.predict import iter_predict
@@ -94,7 +94,7 @@ ASKING = {
     'create_detector': lambda _, size: mbv3zoo.create_detector('mbv3_yolo_small', image_size=size),
     'config': lambda _, size: DetectorConfig.parse({'backbone': 'resnet18', 'image_size': size}),
     'train': lambda _, size: mbv3zoo.train('data.yaml', image_size=size),
-    'benchmark': lambda _, size: benchmark(['mbv3_yolo_small'], sizes=[size]),
+    'benchmark': lambda _, size: run_benchmark(['mbv3_yolo_small'], sizes=[size]),
 }
 
 
