@@ -52,6 +52,7 @@ WHOLE = {
     'hub/test_hub': 'pushing and pulling, with the real client',
     'hub/test_publishing_licenses': 'licences from a config to the card on the Hub',
     'data/test_fuzz': 'random datasets of every format',
+    'demo/test_browser': 'the page, in a real browser',
     'demo/test_javascript': 'the modules of the page, in Node.js',
     'test_doctests': 'the examples of all public calls',
     'test_full_disks': 'every command that writes, on a disk that is full or read-only',
