@@ -24,7 +24,7 @@ FLOORS = [
     ['export', 'plots', 'zoo'],
     ['detector'],
     ['convert', 'create', 'loading'],
-    ['info', 'training'],
+    ['demo', 'info', 'training'],
     ['benchmark'],
     ['cli'],
     ['__main__'],

@@ -10,6 +10,7 @@ import typer
 from mbv3zoo.cli.benchmark import benchmark
 from mbv3zoo.cli.convert import convert
 from mbv3zoo.cli.data import SynthCommand, synth
+from mbv3zoo.cli.demo import demo
 from mbv3zoo.cli.described import Command, Group
 from mbv3zoo.cli.evaluation import val
 from mbv3zoo.cli.examples import EXAMPLES
@@ -58,7 +59,7 @@ def _options(
 
 
 # In the order of `mbv3zoo --help`.
-for function in (list_, info, synth, train, val, predict, export, benchmark, convert, push, pull):
+for function in (list_, info, synth, train, val, predict, export, demo, benchmark, convert, push, pull):
     name = function.__name__.rstrip('_')
     kind = {'synth': SynthCommand, 'train': TrainCommand}.get(name, Command)
     app.command(name, cls=kind, epilog=EXAMPLES[name])(function)

@@ -20,6 +20,7 @@ RUNTIME = 'Runtime'
 FORMAT = 'Format'
 PUBLISHING = 'Publishing'
 OUTPUT = 'Output'
+SERVER = 'Server'
 GENERAL = 'General'
 
 

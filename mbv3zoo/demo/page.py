@@ -1,0 +1,196 @@
+"""Writes a page on which a detector runs in the browser: one static folder that asks for nothing elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from mbv3zoo.demo.runtime import read_runtime
+from mbv3zoo.export.request import checked_settings
+from mbv3zoo.licenses import license_rows, weights_license
+from mbv3zoo.loading import load
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.runtimes.certificate_data import certificate_path
+from mbv3zoo.runtimes.export_info import ExportInfo, Precision
+from mbv3zoo.runtimes.table import find_format
+from mbv3zoo.utils.atomic import staged
+from mbv3zoo.utils.disk import make_folder, temporary_folder
+from mbv3zoo.utils.folders import claimed_folder, locked_folder
+from mbv3zoo.utils.packages import require
+from mbv3zoo.version import __version__
+
+_logger = logging.getLogger(__name__)
+
+MODEL_NAME: Final = 'model.onnx'
+INFO_NAME: Final = 'model.json'
+EXAMPLE_NAME: Final = 'example.jpg'
+_PAGE = Path(__file__).parent / 'page'
+
+
+def write_page(
+    model: str | Path,
+    folder: str | Path,
+    *,
+    precision: Precision = 'float32',
+    calibration: str | Path | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    title: str | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Writes a static page that runs a detector on pictures and a webcam, in the visitor's browser.
+
+    Any static server shows it, from any path: `python -m http.server -d folder`.
+
+    Args:
+        model: What `mbv3zoo.load` opens: a packaged name, a saved folder, a training run, a Hub repository; or an ONNX
+            file that mbv3zoo exported, without NMS inside, which is taken as it is.
+        folder: New or empty, or with `overwrite` a page that this function wrote before.
+        precision: Of the exported model, as in `Detector.export`; 'int8' needs `calibration`.
+        calibration: For 'int8' a dataset or a folder of images.
+        image_size: Side, or (height, width), in pixels that images are letterboxed to; by default the detector's.
+        title: Heading of the page; by default the name of the model.
+        overwrite: Replace a page that is there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: There is no such detector, a browser cannot run it, an option does not apply to it, or the folder
+            holds something else.
+        ImportError: A package that the export needs is not installed.
+
+    Example:
+        >>> from mbv3zoo.demo.page import write_page
+        >>> folder = write_page('mbv3_yolo_small.synth', 'page')
+        >>> sorted(path.name for path in folder.iterdir())[:3]
+        ['README.md', 'app.js', 'decode.js']
+    """
+    folder = Path(folder)
+    options: dict[str, Any] = {'precision': precision, 'calibration': calibration, 'image_size': image_size}
+    file = _exported_file(model, options)
+    if file is None:
+        _check_options(options)
+    with ExitStack() as stack:
+        if overwrite and is_page(folder):
+            stack.enter_context(locked_folder(folder))
+        else:
+            _check_page_or_new(folder)
+            stack.enter_context(claimed_folder(folder))
+        if file is None:
+            file = _export(model, stack.enter_context(temporary_folder()) / MODEL_NAME, options)
+        info = load(file).info
+        _check_browser(info, file)
+        with staged(folder, 'index.html') as files:
+            _write_files(files, file, model_json(file, info, title or model_name(model)))
+    return folder
+
+
+def is_page(folder: Path) -> bool:
+    """Whether a folder holds a page that `write_page` wrote."""
+    try:
+        return 'mbv3zoo' in json.loads((folder / INFO_NAME).read_bytes())
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def model_name(model: str | Path) -> str:
+    """The name of a model for people: of a path its last part, of a file without suffix, of a run's best/ the run's."""
+    path = Path(model)
+    if find_format(path):
+        return path.name.split('.')[0]
+    if path.exists():
+        path = path.resolve()
+        return path.parent.name if path.name in ('best', 'last') else path.name
+    return str(model)
+
+
+def model_json(file: Path, info: ExportInfo, title: str) -> dict[str, Any]:
+    """What the page knows of the model.
+
+    Args:
+        file: The exported model.
+        info: Its record.
+        title: Heading of the page.
+    """
+    data = file.read_bytes()
+    fields = {name: getattr(info, name) for name in ('class_names', 'image_size', 'strides', 'anchors', 'precision')}
+    return {
+        'title': title,
+        'name': title,
+        'backbone': info.backbone,
+        **fields,
+        'score_thresh': PREDICTION.score_thresh,
+        'iou_thresh': PREDICTION.iou_thresh,
+        'max_detections': PREDICTION.max_detections,
+        'license': weights_license(info.licenses),
+        'licenses': [' '.join(row) for row in license_rows(info.licenses)],
+        'file': MODEL_NAME,
+        'bytes': len(data),
+        'sha256': hashlib.sha256(data).hexdigest(),
+        'mbv3zoo': __version__,
+    }
+
+
+def _exported_file(model: str | Path, options: dict[str, Any]) -> Path | None:
+    """The exported file that `model` is, or None; it takes no options of an export."""
+    row = find_format(model)
+    if row is None:
+        return None
+    if row.name != 'onnx':
+        raise ValueError(f'{model}: a browser runs ONNX files; give a file that ends in .onnx, or the detector itself')
+    given = [name for name, value in options.items() if value not in (None, 'float32')]
+    if given:
+        raise ValueError(f'{model}: an exported file is taken as it is; leave out {", ".join(given)}')
+    return Path(model)
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """What can be said before the detector is fetched and opened."""
+    none: dict[str, Any] = dict.fromkeys(('format', 'data', 'split', 'tolerance'))
+    thresholds = {name: getattr(PREDICTION, name) for name in ('score_thresh', 'iou_thresh', 'max_detections')}
+    flags = {'dynamic': False, 'nms': False, 'overwrite': True, 'batch_size': 1}
+    checked_settings(Path(MODEL_NAME), thresholds=thresholds, **flags, **none, **options)
+
+
+def _check_page_or_new(folder: Path) -> None:
+    if is_page(folder):
+        raise ValueError(
+            f'{folder} is a page already; replace it with overwrite=True (--overwrite), or name another one'
+        )
+
+
+def _export(model: str | Path, path: Path, options: dict[str, Any]) -> Path:
+    require('the page of a detector', 'onnx', 'onnxscript', 'onnxruntime')
+    from mbv3zoo.detector import Detector
+    from mbv3zoo.zoo.resolve import resolve_saved
+
+    detector = Detector.from_saved(resolve_saved(model))
+    _logger.info('exporting %s to ONNX', model)
+    return detector.export(path, **options)
+
+
+def _check_browser(info: ExportInfo, file: Path) -> None:
+    """Raises ValueError where the page cannot run a model."""
+    if info.outputs != 'maps':
+        raise ValueError(f'{file} has NMS inside, and the page runs its own; export it without nms (--nms)')
+    if info.in_chans != 3:
+        raise ValueError(f'{file} takes images of {info.in_chans} channels, and browsers give RGB; expected 3 channels')
+    if info.batch_size != 1 and not info.dynamic:
+        raise ValueError(f'{file} takes {info.batch_size} images per call; export it with batch_size 1')
+
+
+def _write_files(folder: Path, model: Path, info: dict[str, Any]) -> None:
+    for path in sorted(_PAGE.iterdir()):
+        (folder / path.name).write_bytes(path.read_bytes())
+    make_folder(folder / 'runtime')
+    for name, content in read_runtime().items():
+        (folder / 'runtime' / name).write_bytes(content)
+    (folder / MODEL_NAME).write_bytes(model.read_bytes())
+    certificate = certificate_path(model)
+    if certificate.is_file():
+        (folder / certificate_path(Path(MODEL_NAME))).write_bytes(certificate.read_bytes())
+    (folder / INFO_NAME).write_text(json.dumps(info, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
