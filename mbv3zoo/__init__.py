@@ -1,12 +1,14 @@
 """mbv3zoo: any timm backbone as a small, fast object detector.
 
 Importing it registers the MobileNetV3 backbones (`mbv3_yolo`, ...) with timm: at once where timm is imported already,
-else together with timm. Neither torch nor timm is imported before something needs it, and a detector in an exported
-file (`mbv3zoo.load('model.onnx')`) never does.
+else together with timm; in the same way its detectors become models of transformers, for
+`pipeline('object-detection')`. Neither torch nor timm is imported before something needs it, and a detector in an
+exported file (`mbv3zoo.load('model.onnx')`) never does.
 """
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -84,3 +86,18 @@ else:
 @when_imported('timm')
 def _register_backbones(timm: Any) -> None:
     import_module('mbv3zoo.backbones')
+
+
+def _register_with_transformers(part: Any) -> None:
+    name = part.__name__.rpartition('.')[2]
+    try:
+        import_module(f'mbv3zoo.integrations.transformers.{name}')
+    except (ImportError, AttributeError) as error:
+        # transformers before 5, or a later one that has changed, works on as if mbv3zoo were not there.
+        logging.getLogger(__name__).info('the detectors are not registered with this transformers: %s', error)
+
+
+# Each with its part, as another would be loaded too early: one that is being imported just now.
+for _part in ('models.auto.configuration_auto', 'models.auto.modeling_auto', 'models.auto.image_processing_auto'):
+    when_imported(f'transformers.{_part}')(_register_with_transformers)
+when_imported('transformers.pipelines')(_register_with_transformers)

@@ -274,6 +274,7 @@ class Detector(DetectorNetwork):
             config = config.model_copy(update={'licenses': under_license(config.licenses, license)})
         data = {
             **timm_config(self.backbone, config),
+            'model_type': saved_folder.MODEL_TYPE,
             'library_name': 'mbv3zoo',
             'library_version': __version__,
             'detector': config.model_dump(mode='json'),

@@ -24,7 +24,7 @@ FLOORS = [
     ['export', 'plots', 'zoo'],
     ['detector'],
     ['convert', 'create', 'loading'],
-    ['demo', 'info', 'training'],
+    ['demo', 'info', 'integrations', 'training'],
     ['benchmark'],
     ['cli'],
     ['__main__'],

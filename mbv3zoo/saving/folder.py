@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CONFIG_NAME = 'config.json'
+# By which transformers finds whose detector it is; folders of older versions do not say it.
+MODEL_TYPE = 'mbv3zoo'
 # The backbone alone, under timm's names: what timm itself looks for in a repository.
 BACKBONE_NAME = 'model.safetensors'
 # Everything else of the detector.

@@ -20,6 +20,7 @@ EXTRAS = {
     'supervision': {'supervision': '0.25'},
     'tensorboard': {'tensorboard': '2.14'},
     'track': {'trackers': '2.6'},
+    'transformers': {'transformers': '5'},
     'video': {'av': '17'},
 }
 _LEAST = {package: least for packages in EXTRAS.values() for package, least in packages.items()}

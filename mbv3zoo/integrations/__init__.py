@@ -1,0 +1,1 @@
+"""The faces that other libraries know: a detector as one of transformers' models."""
