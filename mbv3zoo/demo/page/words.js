@@ -1,0 +1,55 @@
+/** Sentences of the page. */
+
+/** @param {string} text @returns {string} As a sentence. */
+export function sentence(text) {
+  const trimmed = text.trim();
+  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? '' : '.');
+}
+
+/**
+ * @param {import('./nms.js').Found[]} found
+ * @param {number} [most] Classes that are named, the most frequent first.
+ * @returns {string} '3 objects: 2 fish, 1 ring'.
+ */
+export function summary(found, most = 6) {
+  if (!found.length) return 'No objects';
+  const counts = new Map();
+  for (const { name } of found) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const sorted = [...counts].sort((a, b) => b[1] - a[1]);
+  const named = sorted.slice(0, most).map(([name, count]) => `${count} ${name}`);
+  const more = sorted.length - named.length;
+  if (more > 0) named.push(`${more} more class${more === 1 ? '' : 'es'}`);
+  return `${found.length} object${found.length === 1 ? '' : 's'}: ${named.join(', ')}`;
+}
+
+/** @param {{prepare: number, run: number, decode: number, total: number}} milliseconds @returns {string} */
+export function times({ prepare, run, decode, total }) {
+  const round = (value) => (value < 9.95 ? value.toFixed(1) : value.toFixed(0));
+  return `${round(total)} ms: prepare ${round(prepare)}, run ${round(run)}, decode ${round(decode)}`;
+}
+
+/** @param {number} bytes @returns {string} */
+export function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+/**
+ * @param {object} info Of model.json.
+ * @param {number} threads That run the model.
+ * @returns {[string, string][]} What the page says about the model.
+ */
+export function facts(info, threads) {
+  const [height, width] = info.image_size;
+  const classes = info.class_names.length;
+  const known = [
+    ['Name', info.name],
+    ['Input', `${width} × ${height} pixels`],
+    ['Classes', String(classes)],
+    ['Precision', info.precision],
+    ['File', info.bytes && megabytes(info.bytes)],
+    ['Licence', [info.license ?? info.licenses ?? ''].flat().join(', ')],
+    ['Written by', info.mbv3zoo && `mbv3zoo ${info.mbv3zoo}`],
+    ['Threads', threads ? String(threads) : ''],
+  ];
+  return known.filter(([, value]) => value);
+}
