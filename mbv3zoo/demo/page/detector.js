@@ -33,6 +33,16 @@ export async function readPicture(file) {
   }
 }
 
+async function copyPicture(source) {
+  try {
+    return await createImageBitmap(source, { premultiplyAlpha: 'none' });
+  } catch (error) {
+    throw new Error(`the picture cannot be read (${error.message}); give a file, a bitmap, or a canvas or video that shows something`, {
+      cause: error,
+    });
+  }
+}
+
 export class Detector {
   /** Use `Detector.load`. */
   constructor(worker, info, threads) {
@@ -105,8 +115,7 @@ export class Detector {
 
   async #detect(source) {
     if (this.ended) throw this.ended;
-    const isFile = source instanceof Blob;
-    const bitmap = isFile ? await readPicture(source) : await createImageBitmap(source, { premultiplyAlpha: 'none' });
+    const bitmap = source instanceof Blob ? await readPicture(source) : await copyPicture(source);
     return new Promise((resolve, reject) => {
       const id = this.next++;
       this.waiting.set(id, { resolve, reject });
