@@ -1,0 +1,138 @@
+"""Writes the Gradio app as the files of a Hugging Face Space."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from mbv3zoo.demo.gradio_models import shown_name
+from mbv3zoo.loading import load
+from mbv3zoo.prediction.engine import as_engine
+from mbv3zoo.runtimes.parts import parts
+from mbv3zoo.runtimes.table import find_format
+from mbv3zoo.utils.atomic import atomic_write
+from mbv3zoo.utils.folders import claimed_folder
+from mbv3zoo.utils.packages import installed_version
+from mbv3zoo.utils.text import one_line
+from mbv3zoo.version import __version__
+from mbv3zoo.zoo.resolve import copy_saved
+
+# Where mbv3zoo is installed from, as in pyproject.toml.
+SOURCES = 'https://github.com/mbv3zoo/mbv3zoo'
+# Of the Space, unless another Gradio is installed here: what the app was tested with.
+GRADIO, PYTHON = '6.31.0', '3.11'
+
+_APP = '''\
+"""Object detection in a Gradio app, as `mbv3zoo demo --gradio` wrote it."""
+
+from pathlib import Path
+
+from mbv3zoo.demo.gradio_app import build_app, launch
+
+# A packaged detector, a repository 'organisation/name' on the Hub, or the path of one beside this file.
+MODEL = {model}
+
+demo = build_app(MODEL, title={title!r})
+
+if __name__ == '__main__':
+    launch(demo)
+'''
+_REQUIREMENTS = """\
+# Without a GPU, PyTorch's CPU build is enough, and far smaller: its index is on pytorch.org ("Compute platform: CPU");
+# add it here as a line that begins with --extra-index-url.
+{mbv3zoo}
+"""
+_README = """\
+---
+title: {title}
+emoji: 🔎
+colorFrom: blue
+colorTo: green
+sdk: gradio
+sdk_version: {gradio}
+python_version: '{python}'
+app_file: app.py
+---
+
+# {heading}
+
+Finds objects in pictures, in the frames of a webcam and in videos, with [mbv3zoo]({sources}). Run it anywhere:
+
+```
+pip install -r requirements.txt
+python app.py
+```
+"""
+
+
+def write_app(model: str | Path, folder: str | Path, *, title: str | None = None) -> Path:
+    """Writes app.py, requirements.txt and README.md: a Gradio Space, which also runs anywhere else.
+
+    A detector of this disk is copied beside them; one with a name or on the Hub is loaded from there.
+
+    Args:
+        model: As for `mbv3zoo.load`.
+        folder: Must not exist yet, or be empty.
+        title: Heading of the page, and the Space's title; names the model by default.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: There is no such detector, or the folder is in use.
+
+    Example:
+        >>> folder = write_app('mbv3_yolo_small.synth', 'space')
+        >>> sorted(path.name for path in folder.iterdir())
+        ['README.md', 'app.py', 'requirements.txt']
+    """
+    with claimed_folder(folder) as claimed:
+        name = shown_name(model)
+        title = one_line(title or f'{name}: object detection', 200)
+        # What is published works.
+        as_engine(load(model))
+        texts = {
+            'README.md': _README.format(
+                title=json.dumps(title, ensure_ascii=False),
+                heading=title,
+                gradio=installed_version('gradio') or GRADIO,
+                python=PYTHON,
+                sources=SOURCES,
+            ),
+            'requirements.txt': _REQUIREMENTS.format(mbv3zoo=_requirement(model)),
+            'app.py': _APP.format(model=_copied(model, claimed / 'model', name), title=title),
+        }
+        for file, text in texts.items():
+            atomic_write(claimed / file, text.encode())
+        return claimed
+
+
+def _copied(model: str | Path, folder: Path, name: str) -> str:
+    """The detector as app.py names it, copied where it is of this disk."""
+    if not Path(model).exists():
+        return repr(str(model))
+    if row := find_format(model):
+        folder.mkdir()
+        for end, part in parts(model).items():
+            copy = shutil.copytree if part.is_dir() else shutil.copyfile
+            copy(part, folder / (name.removesuffix(row.suffix) + end))
+    else:
+        copy_saved(model, folder / name)
+    return f"Path(__file__).parent / 'model' / {name!r}"
+
+
+def _requirement(model: str | Path) -> str:
+    """mbv3zoo of this version, with what the app needs."""
+    extras = ['demo', 'video', *(['export'] if find_format(model) else [])]
+    return f'mbv3zoo[{",".join(extras)}] @ git+{SOURCES}@{_revision()}'
+
+
+def _revision() -> str:
+    """The commit that mbv3zoo was installed from, else the tag of its version."""
+    try:
+        known = json.loads(distribution('mbv3zoo').read_text('direct_url.json') or '{}')
+    except (PackageNotFoundError, ValueError):
+        known = {}
+    return known.get('vcs_info', {}).get('commit_id') or f'v{__version__}'
