@@ -26,7 +26,9 @@ from mbv3zoo.models.timm_model import default_image_size, seen_size
 from mbv3zoo.models.timm_repository import stock_architecture
 
 PAGE = Path(__file__).parent.parent / 'docs' / 'backbones_checked.md'
-INTRODUCTION = """One model of each of the families that timm and mbv3zoo register, composed into a detector and used.
+INTRODUCTION = """# Backbones, checked
+
+One model of each of the families that timm and mbv3zoo register, composed into a detector and used.
 
 Made by `python tools/backbone_checks.py`: the smallest of each family, with random weights, on the CPU.
 

@@ -24,7 +24,9 @@ from mbv3zoo.models.sizes import SIDES
 
 _HEADS = {'parameters': 'M', 'gflops': 'GFLOPs', 'image_size': 'size', 'sizes': 'takes', 'trained_at': 'trained at'}
 DOCS = Path(__file__).parent.parent / 'docs'
-_INTRODUCTION = """{timm} of timm {version}'s models and {ours} of mbv3zoo's own compose into a detector.
+_INTRODUCTION = """# Backbones
+
+{timm} of timm {version}'s models and {ours} of mbv3zoo's own compose into a detector.
 
 Made by `python tools/backbone_table.py` (in 14 minutes on two cores, without a download); the same lines come from
 `mbv3zoo list --backbones 'PATTERN'` and, for one, from `mbv3zoo info NAME`. [backbones.csv](backbones.csv) is it for
@@ -71,7 +73,7 @@ def main() -> None:
     write_rows(DOCS / 'backbones.csv', rows)
     text = page(rows, failures, names)
     (DOCS / 'backbones.md').write_text(text, encoding='utf-8')
-    print(text.splitlines()[0], *failures, sep='\n')
+    print(text.splitlines()[2], *failures, sep='\n')
     sys.exit(bool(failures))
 
 
