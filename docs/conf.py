@@ -30,12 +30,9 @@ nitpicky = True
 # Objects of other packages, which a build without a network has no index of.
 nitpick_ignore_regex = [
     (r'py:.*', r'(accelerate|collections|fractions|numpy|np|os|pathlib|PIL|pydantic|timm|torch|typing)\..*'),
-    (r'py:class', r'(Array|Fraction|Number|Path|ReferenceType|Tensor)'),
-    # Types of arguments that only this package passes.
-    (
-        r'py:class',
-        r'(mbv3zoo\..*\.)?(Array|Checkpoint|ExportSettings|Given|GraphInput|KeptGraphs|SavedSource|SavedWeights)',
-    ),
+    # Types in signatures that only this package makes, and those that stand there by their last name.
+    (r'py:class', r'mbv3zoo\.(\w+\.)+\w+'),
+    (r'py:class', r'(Array|Checkpoint|Fraction|Given|KeptGraphs|Number|Path|ReferenceType|SavedWeights|Tensor)'),
     # Single backticks in docstrings are code, which is a link where it names something of this reference.
     (r'py:obj', r'.*'),
 ]

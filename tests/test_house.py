@@ -63,6 +63,7 @@ WHOLE = {
     'test_project': 'pyproject.toml and .ci',
     'test_shipped_weights': 'the weights in the package',
     'test_signatures': 'the arguments of all public calls',
+    'test_site': 'the documentation site: that it builds, and where its links lead',
     'test_start_up': 'what is imported when',
     'test_stateful': 'a detector in all places that it can be in, after any sequence of what people do',
     'test_threads': 'every way to run a detector, from many threads',
