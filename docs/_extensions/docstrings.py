@@ -13,29 +13,19 @@ from docutils import nodes
 from repository_links import GITHUB, TOP
 from sphinx.ext.napoleon import GoogleDocstring
 
-from mbv3zoo import DetectorConfig, TrainConfig
-from mbv3zoo.config.layer_rows import LayerRow, LayerRows
-from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
-from mbv3zoo.runtimes.export_info import ExportInfo, LetterboxRule
-from mbv3zoo.synth import SyntheticConfig
+import mbv3zoo.detector
+import mbv3zoo.export.certificate
+import mbv3zoo.synth.config  # noqa: F401  for the settings in them
+from mbv3zoo.config.base import Config
 
-_CONFIGS = {
-    config.__name__: config
-    for config in (
-        DetectorConfig,
-        ExportInfo,
-        LayerRow,
-        LayerRows,
-        LetterboxRule,
-        LicensedPart,
-        LicenseRecord,
-        SyntheticConfig,
-        TrainConfig,
-    )
-}
 # Bases that pages show as the class that users have.
 _SHOWN_AS = {'DetectorNetwork': 'Detector'}
 _BOUNDS = {'gt': 'above', 'ge': 'at least', 'lt': 'below', 'le': 'at most'}
+
+
+def _configs(base: type[Config] = Config) -> list[type[Config]]:
+    """All classes of settings."""
+    return [one for config in base.__subclasses__() for one in (config, *_configs(config))]
 
 
 def facts(field: Any) -> str:
@@ -53,16 +43,17 @@ def facts(field: Any) -> str:
 
 def _docstring_read(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
     config, setting = name.split('.')[-2:]
-    if config in _CONFIGS and setting in _CONFIGS[config].model_fields:
-        lines += ['', facts(_CONFIGS[config].model_fields[setting])]
+    for known in _configs():
+        if known.__name__ == config and setting in known.model_fields:
+            lines += ['', facts(known.model_fields[setting])]
     for number, line in enumerate(lines):
         # Types of attributes by their last name only, as in signatures.
         if line.strip().startswith(':type:'):
             lines[number] = re.sub(r'(?<![\w.~])((?:\w+\.)+\w+)', r'~\1', line)
 
 
-def _signature_read(app: Any, what: str, name: str, *_: Any) -> tuple[str, str] | None:
-    return ('(**settings)', '') if name.rpartition('.')[2] in _CONFIGS else None
+def _signature_read(app: Any, what: str, name: str, value: Any, *_: Any) -> tuple[str, str] | None:
+    return ('(**settings)', '') if value in _configs() else None
 
 
 def _member_skipped(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
@@ -98,7 +89,7 @@ def source_link(domain: str, info: dict[str, str]) -> str | None:
 
 def setup(app: Any) -> dict[str, bool]:
     # Without what `Annotated` adds, which `facts` says in words.
-    for config in _CONFIGS.values():
+    for config in _configs():
         config.__annotations__ = get_type_hints(config)
     # A colon in "Returns:", or in what is said of an attribute, does not end a type: types are in the annotations.
     GoogleDocstring._consume_returns_section = lambda self, preprocess_types=False: [  # type: ignore[method-assign]
