@@ -34,21 +34,24 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium):
-    """Opens a page of a folder: (folder, name of the page, **context options of playwright) -> playwright's `Page`.
+    """Opens a page: (folder, name of the page, root of the server, **context options of playwright) -> a `Page`.
 
-    Its parent is served, so that the page lies on a sub-path. The test fails in the end if a page asked another
-    host for anything, or if there was an error that `page.watch.errors` still holds. `page.site` is the server.
+    By default the folder's parent is served, so that the page lies on a sub-path. The test fails in the end if a page
+    asked another host for anything, or if there was an error that `page.watch.errors` still holds. `page.site` is the
+    server.
     """
     with contextlib.ExitStack() as stack:
         watched = []
 
-        def open_it(folder, name='', **options):
-            site = stack.enter_context(serve(folder.parent))
+        def open_it(folder, name='', root=None, **options):
+            root = root or folder.parent
+            site = stack.enter_context(serve(root))
             context = stack.enter_context(contextlib.closing(chromium.new_context(**options)))
             page = context.new_page()
             page.watch, page.site = Watch(context), site
             watched.append((page.watch, site.address))
-            page.goto(f'{site.address}{folder.name}/{name}')
+            place = '' if root == folder else f'{folder.relative_to(root).as_posix()}/'
+            page.goto(f'{site.address}{place}{name}')
             return page
 
         yield open_it

@@ -55,12 +55,18 @@ class _Handler(SimpleHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """Browsers leave when they are closed."""
+
+
 @contextlib.contextmanager
 def serve(folder):
     """Serves a folder as `python -m http.server` does."""
     site = Site('')
-    server = ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(_Handler, directory=folder, site=site))
-    server.daemon_threads = True
+    server = _Server(('127.0.0.1', 0), functools.partial(_Handler, directory=folder, site=site))
     site.address = f'http://127.0.0.1:{server.server_port}/'
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
