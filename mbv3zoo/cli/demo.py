@@ -13,7 +13,15 @@ from mbv3zoo.cli.quiet import note
 
 def demo(
     model: AnyModel,
-    folder: Annotated[Path, typer.Argument(help='New folder for the page.')],
+    folder: Annotated[Path | None, typer.Argument(help='New folder for the page; not needed with --gradio.')] = None,
+    gradio: Annotated[
+        bool,
+        typer.Option(
+            '--gradio',
+            help='Start a Gradio app, predicted in Python, also for videos; with FOLDER write it as a Space.',
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     image_size: ImageSize = None,
     precision: Annotated[
         str, typer.Option(help='float32, float16 or int8 (a quarter of the size).', rich_help_panel=FORMAT)
@@ -32,7 +40,17 @@ def demo(
         bool,
         typer.Option('--open', help='Serve the page on this machine and open the browser.', rich_help_panel=SERVER),
     ] = False,
-    port: Annotated[int, typer.Option(help='Port, with --open; 0 takes a free one.', rich_help_panel=SERVER)] = 0,
+    port: Annotated[
+        int, typer.Option(help='Port, with --open or --gradio; 0 takes a free one.', rich_help_panel=SERVER)
+    ] = 0,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            help='Address to listen at, with --gradio; 0.0.0.0 lets other machines in.',
+            show_default='this machine alone',
+            rich_help_panel=SERVER,
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a web page that runs a detector in the browser.
@@ -40,9 +58,19 @@ def demo(
     It takes pictures and a webcam; nothing leaves the page. Any static server shows it, such as
     python -m http.server.
     """
+    options: dict[str, Any] = {'precision': precision, 'calibration': calibration, 'image_size': image_size}
+    if gradio:
+        if useless := [name for name, value in options.items() if value not in (None, 'float32')]:
+            names = ', '.join(f'--{name.replace("_", "-")}' for name in useless)
+            raise ValueError(f'{names}: for the page only, and --gradio runs the model as it is; leave it out')
+        _gradio(model, folder, title, overwrite, open_, host, port)
+        return
+    if folder is None:
+        raise ValueError('demo: name a new folder for the page, or add --gradio to start an app without one')
+    if host is not None:
+        raise ValueError('--host: for --gradio only; the page is served on this machine alone')
     from mbv3zoo.demo.page import write_page
 
-    options: dict[str, Any] = {'precision': precision, 'calibration': calibration, 'image_size': image_size}
     write_page(model, folder, title=title, overwrite=overwrite, **options)
     typer.echo(f'saved in {folder}')
     if not open_:
@@ -53,3 +81,29 @@ def demo(
     with make_server(folder, port) as server:
         typer.echo(f'on {open_in_browser(server)} until you press Ctrl-C')
         server.serve_forever()
+
+
+def _gradio(
+    model: str, folder: Path | None, title: str | None, overwrite: bool, open_: bool, host: str | None, port: int
+) -> None:
+    """Starts the Gradio app, or writes it into a folder."""
+    if folder is not None:
+        if open_ or port or host is not None:
+            raise ValueError('--open, --port and --host: to start the app; leave the folder out, or them')
+        from mbv3zoo.demo.gradio_space import write_app
+
+        write_app(model, folder, title=title, overwrite=overwrite)
+        typer.echo(f'saved in {folder}')
+        note(f'to try it: python {folder / "app.py"}')
+        return
+    if overwrite:
+        raise ValueError('--overwrite: there is nothing to replace without a folder; leave it out')
+    from mbv3zoo.demo.gradio_app import build_app, launch
+
+    launch(
+        build_app(model, title=title),
+        host=host,
+        port=port or None,
+        open_browser=open_,
+        on_start=lambda address: typer.echo(f'on {address} until you press Ctrl-C'),
+    )

@@ -29,7 +29,9 @@ mbv3zoo export runs/mine/best model.onnx --image-size 320x640
 mbv3zoo export runs/mine/best int8.xml --precision int8 --calibration photos/""",
     'demo': """\
 mbv3zoo demo mbv3_yolo_small.synth page --open
-mbv3zoo demo runs/mine/best page --title 'My parts' --overwrite""",
+mbv3zoo demo runs/mine/best page --title 'My parts' --overwrite
+mbv3zoo demo runs/mine/best --gradio --open
+mbv3zoo demo runs/mine/best space --gradio""",
     'benchmark': """\
 mbv3zoo benchmark mbv3_yolo_small resnet18 --size 320 --size 640
 mbv3zoo benchmark runs/mine/best --runtime eager --runtime onnxruntime""",

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from mbv3zoo.demo.gradio_models import shown_name
 from mbv3zoo.loading import load
-from mbv3zoo.prediction.engine import as_engine
 from mbv3zoo.runtimes.parts import parts
 from mbv3zoo.runtimes.table import find_format
-from mbv3zoo.utils.atomic import atomic_write
-from mbv3zoo.utils.folders import claimed_folder
+from mbv3zoo.utils.atomic import staged
+from mbv3zoo.utils.folders import claimed_folder, locked_folder
 from mbv3zoo.utils.packages import installed_version
 from mbv3zoo.utils.text import one_line
 from mbv3zoo.version import __version__
@@ -67,15 +66,16 @@ python app.py
 """
 
 
-def write_app(model: str | Path, folder: str | Path, *, title: str | None = None) -> Path:
+def write_app(model: str | Path, folder: str | Path, *, title: str | None = None, overwrite: bool = False) -> Path:
     """Writes app.py, requirements.txt and README.md: a Gradio Space, which also runs anywhere else.
 
     A detector of this disk is copied beside them; one with a name or on the Hub is loaded from there.
 
     Args:
         model: As for `mbv3zoo.load`.
-        folder: Must not exist yet, or be empty.
+        folder: New or empty, or with `overwrite` one that this function wrote before.
         title: Heading of the page, and the Space's title; names the model by default.
+        overwrite: Replace an app that is there; other files in its folder stay.
 
     Returns:
         The folder.
@@ -88,11 +88,13 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
         >>> sorted(path.name for path in folder.iterdir())
         ['README.md', 'app.py', 'requirements.txt']
     """
-    with claimed_folder(folder) as claimed:
+    folder = Path(folder)
+    again = overwrite and is_app(folder)
+    with locked_folder(folder) if again else claimed_folder(folder):
         name = shown_name(model)
         title = one_line(title or f'{name}: object detection', 200)
         # What is published works.
-        as_engine(load(model))
+        load(model)
         texts = {
             'README.md': _README.format(
                 title=json.dumps(title, ensure_ascii=False),
@@ -102,11 +104,20 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
                 sources=SOURCES,
             ),
             'requirements.txt': _REQUIREMENTS.format(mbv3zoo=_requirement(model)),
-            'app.py': _APP.format(model=_copied(model, claimed / 'model', name), title=title),
         }
-        for file, text in texts.items():
-            atomic_write(claimed / file, text.encode())
-        return claimed
+        with staged(folder, 'app.py') as files:
+            texts['app.py'] = _APP.format(model=_copied(model, files / 'model', name), title=title)
+            for file, text in texts.items():
+                (files / file).write_text(text, encoding='utf-8', newline='\n')
+    return folder
+
+
+def is_app(folder: Path) -> bool:
+    """Whether a folder holds an app that `write_app` wrote."""
+    try:
+        return (folder / 'app.py').read_text(encoding='utf-8').startswith(_APP.partition('\n')[0])
+    except (OSError, ValueError):
+        return False
 
 
 def _copied(model: str | Path, folder: Path, name: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from program import run
 
 
@@ -18,3 +19,41 @@ def test_open_serves_the_page_until_it_is_interrupted(exported, tmp_path, monkey
     monkeypatch.setattr('http.server.ThreadingHTTPServer.serve_forever', lambda server: None)
     result = run('demo', str(exported('onnx')), str(tmp_path / 'page'), '--open')
     assert result.exit_code == 0 and len(opened) == 1 and f'on {opened[0]} until' in result.output
+
+
+def test_gradio_starts_an_app_and_with_a_folder_writes_its_space(tmp_path, monkeypatch):
+    pytest.importorskip('gradio')
+    asked = {}
+
+    def launch(app, on_start, **options):
+        asked.update(options, title=app.title)
+        on_start('http://127.0.0.1:7860/')
+
+    monkeypatch.setattr('mbv3zoo.demo.gradio_app.launch', launch)
+    started = run('demo', 'mbv3_yolo_small.synth', '--gradio', '--title', 'Shapes', '--port', '7861')
+    assert started.exit_code == 0 and 'on http://127.0.0.1:7860/ until you press Ctrl-C' in started.output
+    assert asked == {'title': 'Shapes', 'host': None, 'port': 7861, 'open_browser': False}
+    for more in ([], ['--overwrite', '--title', 'Again']):
+        written = run('demo', 'mbv3_yolo_small.synth', str(tmp_path / 'space'), '--gradio', *more)
+        assert written.exit_code == 0 and f'saved in {tmp_path / "space"}' in written.output
+    assert "title='Again'" in (tmp_path / 'space' / 'app.py').read_text()
+
+
+@pytest.mark.parametrize(
+    ('options', 'told'),
+    [
+        ([], 'name a new folder for the page, or add --gradio'),
+        (['page', '--host', '0.0.0.0'], '--host: for --gradio only'),
+        (
+            ['--gradio', '--precision', 'int8', '--calibration', 'photos'],
+            '--precision, --calibration: for the page only',
+        ),
+        (['space', '--gradio', '--open'], '--open, --port and --host: to start the app'),
+        (['--gradio', '--overwrite'], '--overwrite: there is nothing to replace'),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(tmp_path, monkeypatch, options, told):
+    monkeypatch.chdir(tmp_path)
+    result = run('demo', 'mbv3_yolo_small.synth', *options, ok=False)
+    assert result.exit_code and told in str(result.exception)
+    assert not list(tmp_path.iterdir())
