@@ -78,6 +78,8 @@ def run_once(stock, tmp_path_factory):
         source = ''.join(example.source for example in examples)
         if 'model.onnx' in source:
             pytest.importorskip('onnxruntime')
+        if 'to_fiftyone' in source:
+            pytest.importorskip('fiftyone')
             pytest.importorskip('onnxscript')
         for file, maker in MADE_BY.items():
             if file in source and name != maker:

@@ -66,6 +66,17 @@ def test_the_program_without_mbv3zoo_finds_the_same(exported, tmp_path, monkeypa
     assert np.abs(found['scores'][found['kept']] - expected.scores).max() < 1e-4
 
 
+@pytest.mark.parametrize('tool', ['transformers', 'supervision', 'fiftyone', 'to_label_studio', 'to_pandas'])
+def test_the_examples_of_other_tools_run(tool, tmp_path, monkeypatch):
+    (program,) = (text for page, text in blocks('python') if page == 'integrations.md' and tool in text)
+    if f'import {tool}' in program or f'from {tool}' in program:
+        pytest.importorskip(tool)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(TOP / 'docs' / 'scene.jpg', 'photo.jpg')
+    exec(program, shown := {})
+    assert len(shown['found']) >= 2
+
+
 @pytest.mark.parametrize('size', [(217, 333), (333, 217), (40, 30), (1, 900), (96, 160), (61, 61)])
 def test_the_letterbox_that_a_page_shows_gives_the_same_pixels(size):
     (program,) = (text for page, text in blocks('python') if page == 'export.md' and 'onnxruntime' in text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -108,6 +108,23 @@ def predict(
         bool,
         typer.Option('--save-crop', help='Also write each object as crops/CLASS/IMAGE_N.jpg.', rich_help_panel=OUTPUT),
     ] = False,
+    label_studio: Annotated[
+        bool,
+        typer.Option(
+            '--label-studio',
+            help='Also write label_studio.json, the boxes as pre-annotations for Label Studio, and label_studio.xml, '
+            'its labelling config.',
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    label_studio_root: Annotated[
+        Path | None,
+        typer.Option(
+            help='Folder that Label Studio serves the images from (its LOCAL_FILES_DOCUMENT_ROOT).',
+            show_default='the root of the disk',
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     stride: Annotated[
         int | None,
         typer.Option(
@@ -139,10 +156,14 @@ def predict(
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
     options |= given(max_detections=max_detections, agnostic_nms=agnostic_nms or None)
     options |= given(batch_size=batch_size, max_pixels=max_pixels)
-    of_images = {name: True for name, value in (('save_txt', save_txt), ('save_crop', save_crop)) if value}
+    flags = (('save_txt', save_txt), ('save_crop', save_crop), ('label_studio', label_studio))
+    of_images: dict[str, Any] = {name: True for name, value in flags if value}
     of_video = given(stride=stride, max_frames=max_frames, track=track or None, show=show or None)
     if save_conf and not save_txt:
         raise ValueError('--save-conf adds the scores to the files of --save-txt; give both')
+    if label_studio_root is not None and not label_studio:
+        raise ValueError('--label-studio-root is for the tasks of --label-studio; give both')
+    of_images |= given(label_studio_root=label_studio_root)
     # Before the detector is fetched and opened.
     video = _checked_as_video(source, of_images, of_video, draw)
     options |= {'draw': draw, 'progress': sys.stderr.isatty() or video}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
+from mbv3zoo.detections import label_studio
 from mbv3zoo.detections.table import Table
 from mbv3zoo.utils.packages import import_package
 from mbv3zoo.utils.text import json_text
@@ -134,3 +136,68 @@ class Exchange(Table):
             tracker_id=None if self.track_ids is None else np.asarray(self.track_ids).copy(),
             data={'class_name': np.array(self.names, dtype=str)},
         )
+
+    def to_fiftyone(self) -> Any:
+        """Returns `fiftyone.Detections`, the value of a sample's field, as in `sample['found'] = found.to_fiftyone()`.
+
+        Returns:
+            For each object its class name as `label`, its box as `bounding_box` ([x, y, width, height] as shares of the
+            image's sides), its score as `confidence`, and in a tracked video its number as `index`.
+
+        Raises:
+            ImportError: if fiftyone is not installed.
+            ValueError: if there are objects and `image_size` is not known.
+
+        Example:
+
+            >>> found = mbv3zoo.Detections([[16, 12, 48, 36]], [0.5], [0], ('cat',), (48, 64))
+            >>> found.to_fiftyone().detections[0].bounding_box
+            [0.25, 0.25, 0.5, 0.5]
+        """
+        fiftyone = import_package('to_fiftyone()', 'fiftyone')
+        numbers = [None] * len(self) if self.track_ids is None else self.track_ids.tolist()
+        rows = zip(self.rows(), self.shares(), numbers, strict=True)
+        return fiftyone.Detections(
+            detections=[
+                fiftyone.Detection(label=row.name, bounding_box=box, confidence=row.score, index=number)
+                for row, box, number in rows
+            ]
+        )
+
+    def to_label_studio(
+        self, image: str | None = None, *, root: str | PathLike | None = None, model_version: str = 'mbv3zoo'
+    ) -> dict[str, Any]:
+        """Returns one task of Label Studio's JSON import format, with the objects as pre-annotations.
+
+        A list of them, written as JSON, is imported into a project whose labelling config is the one that
+        `mbv3zoo.detections.label_studio.labelling_config` writes.
+
+        Args:
+            image: the address of the image for Label Studio; by default that of the file at `path` on Label Studio's
+                own machine (`/data/local-files/?d=...`).
+            root: the folder that Label Studio serves such files from, its LOCAL_FILES_DOCUMENT_ROOT; the root of the
+                disk by default.
+            model_version: the name that Label Studio shows these predictions under.
+
+        Returns:
+            `data` and `predictions`: boxes in percent of the image's sides, with a score each; the score of the whole
+            is their mean.
+
+        Raises:
+            ValueError: if `image` is left out and these detections name no file, the file is not inside `root`, or
+                there are objects and `image_size` is not known.
+
+        Example:
+
+            >>> found = mbv3zoo.Detections([[16, 12, 48, 36]], [0.5], [0], ('cat',), (48, 64), '/data/a.jpg')
+            >>> task = found.to_label_studio(root='/data')
+            >>> task['data'], task['predictions'][0]['result'][0]['value']['rectanglelabels']
+            ({'image': '/data/local-files/?d=a.jpg'}, ['cat'])
+        """
+        if image is None:
+            if self.path is None:
+                raise ValueError(
+                    "these detections name no image file; pass its address, as in to_label_studio('https://a.org/a.jpg')"
+                )
+            image = label_studio.local_address(self.path, root)
+        return label_studio.task(self, image, model_version)

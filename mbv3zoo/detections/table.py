@@ -134,6 +134,24 @@ class Table:
         values = zip(self.boxes.tolist(), self.scores.tolist(), self.labels.tolist(), self.names, strict=True)
         return [Row(*row) for row in values]
 
+    def shares(self) -> list[list[float]]:
+        """Lists the boxes as shares of the image's sides, clipped to it: [x, y, width, height] in 0..1.
+
+        Raises:
+            ValueError: if there are boxes, and `image_size` is not known.
+
+        Example:
+
+            >>> mbv3zoo.Detections([[16, 12, 48, 36]], [0.5], [0], ('cat',), (48, 64)).shares()
+            [[0.25, 0.25, 0.5, 0.5]]
+        """
+        if len(self) and not all(self.image_size):
+            raise ValueError(f'image_size is {self.image_size}; boxes are shares of a known size only, so give it')
+        height, width = self.image_size
+        limits = np.array([width, height, width, height], np.float64)
+        boxes = (np.asarray(self.boxes, np.float64) / np.maximum(limits, 1)).clip(0, 1)
+        return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1).tolist()
+
     def filter(self, classes: str | int | Iterable[str | int] | None = None, min_score: float = 0.0) -> Self:
         """Keeps the detections of some classes, or with a good score.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.detections.label_studio import local_address
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.prediction.crops import Crops
@@ -16,6 +18,7 @@ from mbv3zoo.prediction.drawings import Drawings
 from mbv3zoo.prediction.engine import Engine, as_engine
 from mbv3zoo.prediction.failures import PredictionStopped, reason, stopped
 from mbv3zoo.prediction.label_files import LabelFiles
+from mbv3zoo.prediction.label_studio_files import LabelStudioFiles
 from mbv3zoo.prediction.predict import PredictOptions, iter_predict
 from mbv3zoo.prediction.rows_file import RowsFile
 from mbv3zoo.utils.disk import make_folder
@@ -40,6 +43,8 @@ def write_predictions(
     save_txt: bool = False,
     save_conf: bool = False,
     save_crop: bool = False,
+    label_studio: bool = False,
+    label_studio_root: str | Path | None = None,
     progress: bool = False,
     **settings: Unpack[PredictOptions],
 ) -> Iterator[str]:
@@ -58,6 +63,9 @@ def write_predictions(
         save_conf: Whether those lines end with the score.
         save_crop: Whether to write each object as `crops/<class>/<image>_<n>.jpg`; see `mbv3zoo.prediction.crops`. Rows
             have the files as `crops`, one per object, or `crop_error`.
+        label_studio: Whether to write `label_studio.json`, tasks with the boxes as pre-annotations, and
+            `label_studio.xml`, the labelling config; see `mbv3zoo.detections.Detections.to_label_studio`.
+        label_studio_root: The folder that Label Studio serves the images from; see the same.
         progress: Whether to show a progress bar.
 
     Yields:
@@ -73,13 +81,20 @@ def write_predictions(
     check_new_folder(out)
     if save_conf and not save_txt:
         raise ValueError('save_conf adds the scores to the files of save_txt; ask for both')
+    if label_studio_root is not None and not label_studio:
+        raise ValueError('label_studio_root is for the tasks of label_studio; ask for both')
     items, _ = expand_source(source)
+    for item in items if label_studio else ():
+        if not isinstance(item, str | Path):
+            raise ValueError('label_studio is for image files, whose address a task has; give paths')
+        local_address(str(item), label_studio_root)
     found = iter_predict(detector, source, **settings)
     make_folder(out)
     with (
         RowsFile(out / _NAME) as rows,
         ThreadPoolExecutor(1, 'mbv3zoo-draw') as pool,
         bar(len(items), 'predict', progress, 'images') as shown,
+        ExitStack() as stack,
     ):
         names, most = as_engine(detector).info.class_names, pixel_limit(settings.get('max_pixels'))
         results = _Results(
@@ -87,6 +102,7 @@ def write_predictions(
             Drawings(out, pool, most) if draw else None,
             Crops(out, names, pool, most) if save_crop else None,
             LabelFiles(out, names, save_conf) if save_txt else None,
+            stack.enter_context(LabelStudioFiles(out, names, label_studio_root)) if label_studio else None,
         )
         try:
             for detections, item in zip(found, items, strict=True):
@@ -119,9 +135,14 @@ class _Results:
     """The images that were predicted, in order; a row is written when its drawing and its crops are."""
 
     def __init__(
-        self, rows: RowsFile, drawings: Drawings | None, crops: Crops | None = None, labels: LabelFiles | None = None
+        self,
+        rows: RowsFile,
+        drawings: Drawings | None,
+        crops: Crops | None = None,
+        labels: LabelFiles | None = None,
+        tasks: LabelStudioFiles | None = None,
     ) -> None:
-        self.rows, self.drawings, self.crops, self.labels = rows, drawings, crops, labels
+        self.rows, self.drawings, self.crops, self.labels, self.tasks = rows, drawings, crops, labels, tasks
         self.waiting: deque[_Waiting] = deque()
         self.predicted = self.unread = self.undrawn = self.uncut = 0
 
@@ -144,6 +165,8 @@ class _Results:
             if number == self.rows.count:  # else it was interrupted just after writing it
                 if self.labels and detections.error is None:
                     row['labels'] = self.labels.add(detections)
+                if self.tasks and detections.error is None:
+                    self.tasks.add(detections)
                 self.rows.add(row)
                 self.unread += detections.error is not None
                 self.undrawn += bool(undrawn)

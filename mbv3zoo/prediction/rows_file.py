@@ -51,6 +51,10 @@ class RowsFile:
             self._end = len(_OPENING) + len(text)
         self.count += 1
 
+    def close(self) -> None:
+        """Closes the file, which is whole."""
+        self._file.close()
+
     def discard(self) -> None:
         """Closes and removes the file."""
         self._file.close()
@@ -76,4 +80,4 @@ class RowsFile:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        self.close()

@@ -88,6 +88,8 @@ def test_classes_labels_and_crops(tmp_path, scenes):
     [
         (['--classes', 'hart'], "unknown class 'hart'; did you mean heart"),
         (['--classes', 'cat,99'], "unknown class 'cat'"),
+        (['--label-studio-root', '.'], '--label-studio-root is for the tasks of --label-studio'),
+        (['--label-studio', '--label-studio-root', 'elsewhere'], 'from which Label Studio is to serve it'),
         (['--save-conf'], '--save-conf adds the scores to the files of --save-txt'),
     ],
 )

@@ -87,3 +87,57 @@ def test_pandas_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pandas', None)
     with pytest.raises(ImportError, match=r'to_pandas\(\) needs pandas.* pip install .*pandas$'):
         three().to_pandas()
+
+
+class FakeFiftyone(SimpleNamespace):
+    Detections = Detection = SimpleNamespace
+
+
+def test_fiftyone_arguments(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'fiftyone', FakeFiftyone())
+    found = Detections(np.array(BOXES), np.array([0.5, 0.75, 0.25]), np.array([0, 2, 1]), NAMES, (100, 120))
+    given = found.to_fiftyone().detections
+    assert [one.label for one in given] == ['cat', 'bird', 'dog'] and given[1].confidence == 0.75
+    assert given[1].bounding_box == pytest.approx([5 / 120, 0.05, 25 / 120, 0.2]) and given[0].index is None
+    found.track_ids = np.array([7, 3, 5])
+    assert [one.index for one in found.to_fiftyone().detections] == [7, 3, 5]
+    assert found[:0].to_fiftyone().detections == []
+
+
+def test_fiftyone_itself():
+    # Not among the packages of the tests: it brings a database and a second build of OpenCV.
+    fiftyone = pytest.importorskip('fiftyone')
+    sample = fiftyone.Sample(filepath='a.jpg', found=three().to_fiftyone())
+    assert [one.label for one in sample['found'].detections] == ['cat', 'bird', 'dog']
+
+
+def test_fiftyone_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'fiftyone', None)
+    with pytest.raises(ImportError, match=r'to_fiftyone\(\) needs fiftyone.* pip install .*fiftyone$'):
+        three().to_fiftyone()
+
+
+def test_boxes_have_shares_of_an_image_whose_size_is_known():
+    outside = Detections([[-10, 20, 130, 80]], [0.5], [0], NAMES, (100, 120))
+    assert outside.shares() == pytest.approx(np.array([[0, 0.2, 1, 0.6]]))
+    with pytest.raises(ValueError, match=r'image_size is \(0, 0\)'):
+        Detections([[1, 2, 3, 4]], [0.5], [0], NAMES, (0, 0)).shares()
+
+
+def test_a_task_for_label_studio():
+    task = three(path='photos/a b.jpg').to_label_studio(root='.', model_version='first')
+    assert task['data'] == {'image': '/data/local-files/?d=photos/a%20b.jpg'}
+    (prediction,) = task['predictions']
+    assert prediction['model_version'] == 'first' and prediction['score'] == pytest.approx(0.5)
+    first = prediction['result'][1]
+    assert first['value'].pop('rectanglelabels') == ['bird']
+    assert first['value'] == pytest.approx({'x': 500 / 120, 'y': 5, 'width': 2500 / 120, 'height': 20, 'rotation': 0})
+    assert (first['original_width'], first['original_height'], first['score']) == (120, 100, 0.75)
+    assert (first['type'], first['from_name'], first['to_name']) == ('rectanglelabels', 'label', 'image')
+    assert json.loads(json.dumps(task)) == task
+    empty = three()[:0].to_label_studio('https://a.org/a.jpg')
+    assert empty == {
+        'data': {'image': 'https://a.org/a.jpg'}, 'predictions': [{'model_version': 'mbv3zoo', 'result': []}],
+    }  # fmt: skip
+    with pytest.raises(ValueError, match='name no image file; pass its address'):
+        three().to_label_studio()
