@@ -79,7 +79,7 @@ def test_boxes_in_pictures_of_all_kinds_are_those_of_python(demo_folder, detecto
     assert len(rows) >= 20 and number > 100
 
 
-def test_sliders_act_without_a_new_run(demo_folder, detector, pictures, open_page):
+def test_sliders_and_classes_act_without_a_new_run(demo_folder, detector, pictures, open_page):
     # From the root of a server; other tests are on a sub-path.
     page = open_page(demo_folder(), root=demo_folder())
     page.evaluate("""() => {
@@ -101,6 +101,10 @@ def test_sliders_act_without_a_new_run(demo_folder, detector, pictures, open_pag
         counts.append(page.locator('#table tbody tr').count())
         assert counts[-1] == len(expected)
     assert 0 < counts[0] < counts[3] < counts[1] < counts[2]
+    page.get_by_role('checkbox', name='fish').uncheck()
+    (row,) = save(page).values()
+    names = [one['name'] for one in expected if one['name'] != 'fish']
+    assert [one['name'] for one in row['detections']] == names and len(names) < len(expected)
     assert page.evaluate('window.runs') == 1
 
 
@@ -121,6 +125,20 @@ def test_it_loads_within_seconds_and_from_its_own_folder_alone(demo_folder, pict
     }""")
     sizes = [(demo_folder() / name).stat().st_size for name in ('model.onnx', 'runtime/ort-wasm-simd-threaded.wasm')]
     assert progress == {'loaded': sum(sizes), 'total': sum(sizes)}
+
+
+def test_requests_to_other_hosts_are_noticed(demo_folder, open_page):
+    page = open_page(demo_folder(), 'model.json')
+    page.evaluate("""async () => {
+      const code = "fetch('http://127.0.0.1:9/worker').catch(() => {}).then(() => postMessage(1))";
+      const worker = new Worker(URL.createObjectURL(new Blob([code])));
+      await new Promise((resolve) => (worker.onmessage = resolve));
+      await fetch('http://127.0.0.1:9/page').catch(() => {});
+    }""")
+    assert page.watch.elsewhere(page.site.address) == ['http://127.0.0.1:9/worker', 'http://127.0.0.1:9/page']
+    assert any('ERR_' in error for error in page.watch.errors)
+    page.watch.asked.clear()
+    page.watch.errors.clear()
 
 
 @pytest.mark.slow
