@@ -76,6 +76,35 @@ def test_sources_and_wheel_leave_what_lies_around(tmp_path):
     assert files(wheel.WheelBuilder) == {'mbv3zoo/version.py', 'mbv3zoo/configs/a.yaml', 'mbv3zoo/backbones.csv'}
 
 
+def test_the_image_runs_the_first_command_of_the_readme():
+    lines = re.sub(r'\\\n\s*', '', (TOP / 'Dockerfile').read_text()).splitlines()
+    steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith('#')]
+    copied = [part for name, rest in steps if name == 'COPY' and '--from' not in rest for part in rest.split()[:-1]]
+    assert [name for name in copied if not (TOP / name).exists()] == []
+    # The wheel is made of it, and nothing else is sent to the engine.
+    build = PYPROJECT['tool']['hatch']['build']['targets']['wheel']
+    needed = {'pyproject.toml', PROJECT['readme'], 'LICENSE', *build['packages'], *build['force-include']}
+    assert set(copied) == needed
+    kept = (TOP / '.dockerignore').read_text().splitlines()
+    assert {line[1:] for line in kept if line.startswith('!')} == needed and '*' in kept
+    assert all(any(Path(name).is_relative_to(part) for part in needed) for name in PROJECT['license-files'])
+    # As pyproject.toml has it.
+    (torch,) = (rest for _, rest in steps if '"torch>=' in rest)
+    assert set(re.findall(r'"([^"]+)"', torch)) == {
+        need for need in PROJECT['dependencies'] if need.startswith('torch')
+    }
+    (extras,) = (rest.removeprefix('EXTRAS=') for name, rest in steps if name == 'ARG')
+    assert set(extras.split(',')) <= PROJECT['optional-dependencies'].keys()
+    bases = {rest.split()[0] for name, rest in steps if name == 'FROM'}
+    assert all(PROJECT['requires-python'] == f'>={base.removeprefix("python:").split("-")[0]}' for base in bases)
+    assert steps[-2:] == [['ENTRYPOINT', '["mbv3zoo"]'], ['CMD', '["--help"]']]
+    assert [rest for name, rest in steps if name == 'USER'] == ['mbv3zoo']
+    # What the container is told is what the first command tells the program.
+    readme = (TOP / 'README.md').read_text()
+    (first,) = re.findall(r'^pip install \. && mbv3zoo (.*)$', readme, re.MULTILINE)
+    assert first in re.findall(r'^docker run .* mbv3zoo (predict .*)$', readme, re.MULTILINE)
+
+
 PAGES = sorted([*TOP.glob('*.md'), *TOP.glob('docs/*.md')])
 
 

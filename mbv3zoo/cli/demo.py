@@ -13,7 +13,10 @@ from mbv3zoo.cli.quiet import note
 
 def demo(
     model: AnyModel,
-    folder: Annotated[Path | None, typer.Argument(help='New folder for the page; not needed with --gradio.')] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help='New folder for the page.', show_default='none: with --gradio the app is started'),
+    ] = None,
     gradio: Annotated[
         bool,
         typer.Option(
