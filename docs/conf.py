@@ -51,7 +51,6 @@ autodoc_preserve_defaults = True
 autodoc_typehints_format = 'short'
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
-add_module_names = False
 napoleon_numpy_docstring = False
 napoleon_use_param = False
 napoleon_use_rtype = False
@@ -60,6 +59,7 @@ html_theme = 'furo'
 html_title = f'mbv3zoo {version}'
 html_static_path = ['_static']
 html_css_files = ['site.css']
+html_favicon = '_static/icon.svg'
 html_copy_source = False
 html_theme_options = {
     'source_repository': 'https://github.com/mbv3zoo/mbv3zoo/',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,11 +33,17 @@ class _Sections:
         self.rows[next(reversed(self.rows))] += rows
 
 
+def _prose(text: str) -> str:
+    """The words of a help as reStructuredText."""
+    text = re.sub(r'\\`(.+?)\\`', r'``\1``', escape(' '.join(text.split())))
+    return re.sub(r'\bdocs/(\w+)\.md\b', r':doc:`/\1`', text)
+
+
 def command_text(command: Any, name: str) -> list[str]:
     """What is written of one command, as lines of reStructuredText."""
     context = typer.Context(command, info_name=name)
     usage = ' '.join([name, *command.collect_usage_pieces(context)])
-    lines = [name, '=' * len(name), '', escape(' '.join((command.help or '').split())), '']
+    lines = [name, '=' * len(name), '', _prose(command.help or ''), '']
     lines += ['.. code-block:: text', '', f'   {usage}', '', f'.. program:: {name}', '']
     if command.epilog:
         lines += ['.. code-block:: bash', '', *(f'   {line}' for line in command.epilog.splitlines()), '']
@@ -46,9 +53,9 @@ def command_text(command: Any, name: str) -> list[str]:
         lines += [f'.. rubric:: {heading}', '']
         for option, words in rows:
             if heading.startswith('Settings'):
-                lines += [f'``{option}``', f'   {escape(words)}', '']
+                lines += [f'``{option}``', f'   {_prose(words)}', '']
             else:
-                lines += [f'.. option:: {option.replace(" / ", ", ")}', '', f'   {escape(words)}', '']
+                lines += [f'.. option:: {option.replace(" / ", ", ")}', '', f'   {_prose(words)}', '']
     return lines
 
 

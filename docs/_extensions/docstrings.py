@@ -18,6 +18,10 @@ import mbv3zoo.export.certificate
 import mbv3zoo.synth.config  # noqa: F401  for the settings in them
 from mbv3zoo.config.base import Config
 
+_ATTRIBUTE = re.compile(
+    r'^(\.\. attribute:: \w+)$((?:(?!\n\.\. ).)*?)\n\n   (:type: [^\n]*)$', re.MULTILINE | re.DOTALL
+)
+_PAGE = re.compile(r'\bdocs/(\w+)\.md\b')
 # Bases that pages show as the class that users have.
 _SHOWN_AS = {'DetectorNetwork': 'Detector'}
 _BOUNDS = {'gt': 'above', 'ge': 'at least', 'lt': 'below', 'le': 'at most'}
@@ -46,10 +50,14 @@ def _docstring_read(app: Any, what: str, name: str, value: Any, options: Any, li
     for known in _configs():
         if known.__name__ == config and setting in known.model_fields:
             lines += ['', facts(known.model_fields[setting])]
-    for number, line in enumerate(lines):
-        # Types of attributes by their last name only, as in signatures.
-        if line.strip().startswith(':type:'):
-            lines[number] = re.sub(r'(?<![\w.~])((?:\w+\.)+\w+)', r'~\1', line)
+    text = '\n'.join(lines).replace('** -- ', '** \N{EN DASH} ')
+    # Types of attributes beside their names, and by their last name only, as in signatures.
+    text = _ATTRIBUTE.sub(lambda found: f'{found[1]}\n   {_short(found[3])}{found[2]}', text)
+    lines[:] = _PAGE.sub(r':doc:`/\1`', text).split('\n')
+
+
+def _short(text: str) -> str:
+    return re.sub(r'(?<![\w.~])((?:\w+\.)+\w+)', r'~\1', text)
 
 
 def _signature_read(app: Any, what: str, name: str, value: Any, *_: Any) -> tuple[str, str] | None:
@@ -95,7 +103,9 @@ def setup(app: Any) -> dict[str, bool]:
     GoogleDocstring._consume_returns_section = lambda self, preprocess_types=False: [  # type: ignore[method-assign]
         ('', '', self._dedent(self._consume_to_next_section()))
     ]
-    GoogleDocstring._parse_attribute_docstring = lambda self: self._consume_to_end()  # type: ignore[method-assign]
+    GoogleDocstring._parse_attribute_docstring = lambda self: (  # type: ignore[method-assign]
+        self.__class__(self._dedent(self._consume_to_end()), self._config).lines()
+    )
     app.connect('autodoc-process-docstring', _docstring_read, priority=600)
     app.connect('autodoc-process-signature', _signature_read)
     app.connect('autodoc-skip-member', _member_skipped)

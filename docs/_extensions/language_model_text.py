@@ -39,7 +39,7 @@ def page_text(app: Any, page: str) -> str:
         translator = TextTranslator(document, builder)
         document.walkabout(translator)
         return str(translator.body)
-    text = rewritten(_TOCTREE.sub('', text), file.parent, pages)
+    text = rewritten(_TOCTREE.sub('', text), file.parent, pages, titles=False)
     return text.replace('](/', '](' + '../' * page.count('/')).strip() + '\n'
 
 

@@ -13,7 +13,7 @@ from typing import Any
 TOP = Path(__file__).resolve().parents[2]
 DOCS = TOP / 'docs'
 GITHUB = 'https://github.com/mbv3zoo/mbv3zoo'
-_LINK = re.compile(r'(\]\()([^)#\s]*)((?:#[^)\s]*)?\))')
+_LINK = re.compile(r'\[([^\]]*)\]\(([^)#\s]*)((?:#[^)\s]*)?)\)')
 _FENCE = re.compile(r'^(```.*?^```)', re.MULTILINE | re.DOTALL)
 
 
@@ -26,17 +26,18 @@ def included_pages() -> dict[Path, str]:
     return pages
 
 
-def rewritten(text: str, folder: Path, pages: dict[Path, str]) -> str:
+def rewritten(text: str, folder: Path, pages: dict[Path, str], titles: bool = True) -> str:
     """A page's text with links as the site needs them.
 
     Args:
         text: Markdown.
         folder: Where the file of the text lies, which its links are relative to.
         pages: As from `included_pages`.
+        titles: Whether a link that is called like its file gets the title of the page instead.
     """
 
     def one(found: re.Match[str]) -> str:
-        before, link, after = found.groups()
+        words, link, name = found.groups()
         if not link or '://' in link or link.startswith('mailto:'):
             return found[0]
         file = Path(os.path.normpath(folder / link))
@@ -46,7 +47,9 @@ def rewritten(text: str, folder: Path, pages: dict[Path, str]) -> str:
             link = f'/{file.relative_to(DOCS).as_posix()}'
         elif file.exists():
             link = f'{GITHUB}/{"tree" if file.is_dir() else "blob"}/main/{file.relative_to(TOP).as_posix()}'
-        return before + link + after
+        if titles and words == found[2] and link.startswith('/') and link.endswith('.md') and not name:
+            words = ''
+        return f'[{words}]({link}{name})'
 
     # Every second part is a block of code.
     parts = _FENCE.split(text)
