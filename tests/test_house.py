@@ -55,6 +55,7 @@ WHOLE = {
     'demo/test_browser': 'the page, in a real browser',
     'demo/test_javascript': 'the modules of the page, in Node.js',
     'test_doctests': 'the examples of all public calls',
+    'test_examples': 'the notebooks of examples/',
     'test_full_disks': 'every command that writes, on a disk that is full or read-only',
     'test_house': 'this file',
     'test_ignored_options': 'options without effect, of all calls and commands',

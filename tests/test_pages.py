@@ -1,6 +1,7 @@
-"""What README and docs show fits the program and the package."""
+"""What README, docs and notebooks show fits the program and the package."""
 
 import ast
+import json
 import re
 import shlex
 import shutil
@@ -18,15 +19,26 @@ from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.images.letterbox import Letterbox
 
 TOP = Path(__file__).resolve().parents[1]
-PAGES = [TOP / 'README.md', *sorted((TOP / 'docs').glob('*.md'))]
+PAGES = [TOP / 'README.md', *sorted((TOP / 'docs').glob('*.md')), *sorted((TOP / 'examples').rglob('*.md'))]
+NOTEBOOKS = sorted((TOP / 'examples').glob('*.ipynb'))
+
+
+def pages():
+    """(page, text) of each; a notebook is a page whose cells of code are blocks."""
+    for page in PAGES:
+        yield page.name, page.read_text()
+    for page in NOTEBOOKS:
+        cells = [(cell['cell_type'], ''.join(cell['source'])) for cell in json.loads(page.read_text())['cells']]
+        parts = [f'```python\n{text}\n```' if kind == 'code' else text for kind, text in cells]
+        yield page.name, '\n\n'.join(parts)
 
 
 def blocks(language):
     """(page, text) of each code block in a language, '' where it says none."""
-    for page in PAGES:
-        for found, text in re.findall(r'^```(\w*)\n(.*?)^```', page.read_text(), re.DOTALL | re.MULTILINE):
+    for page, content in pages():
+        for found, text in re.findall(r'^```(\w*)\n(.*?)^```', content, re.DOTALL | re.MULTILINE):
             if found == language:
-                yield page.name, text
+                yield page, text
 
 
 def commands():
@@ -119,3 +131,14 @@ def test_the_page_on_training_has_every_setting_with_its_default():
     }  # fmt: skip
     presets = {name for name, field in TrainConfig.model_fields.items() if field.is_required()}
     assert {name: rows.get(name) for name in wanted} == wanted | dict.fromkeys(presets, 'preset')
+
+
+def test_what_notebooks_link_to_is_there():
+    # By their address, as a notebook is opened elsewhere too.
+    links = {
+        (page, link)
+        for page, text in pages()
+        if page.endswith('.ipynb')
+        for link in re.findall(r'github(?:\.com)?/mbv3zoo/mbv3zoo/blob/main/([^)#]+)', text)
+    }
+    assert len(links) > 10 and [(page, link) for page, link in links if not (TOP / link).is_file()] == []

@@ -1,0 +1,102 @@
+"""The notebooks of examples/ run, in a new kernel and an empty folder, and find what they say."""
+
+import ast
+import re
+
+import pytest
+
+nbformat = pytest.importorskip('nbformat')
+pytest.importorskip('nbclient')
+pytest.importorskip('ipykernel')
+
+from hub_server import TOKEN, HubServer  # noqa: E402
+from notebooks import NOTEBOOKS, OUTPUTS_OF, TOP, code_hash, run_notebook  # noqa: E402
+
+NAMES = [path.stem for path in NOTEBOOKS]
+
+
+def text_of(notebook):
+    """What all cells print or show as text."""
+    outputs = [output for cell in notebook.cells for output in cell.get('outputs', [])]
+    return '\n'.join(output.get('text') or output.get('data', {}).get('text/plain', '') for output in outputs)
+
+
+def pictures_of(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get('outputs', [])]
+    return [output for output in outputs if {'image/png', 'image/jpeg'} & output.get('data', {}).keys()]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Name of a notebook -> the notebook with its outputs, run without a network but for a Hub on loopback."""
+
+    def run_here(name, server=None, token=TOKEN, **settings):
+        folder = tmp_path / 'work'
+        folder.mkdir()
+        env = {'HOME': str(tmp_path), 'HF_HOME': str(tmp_path / 'hf'), 'HF_HUB_OFFLINE': '1'}
+        if server:
+            env |= {'HF_HUB_OFFLINE': '0', 'HF_ENDPOINT': server.url, 'HF_TOKEN': token, 'HF_HUB_DISABLE_XET': '1'}
+        return run_notebook(TOP / 'examples' / f'{name}.ipynb', folder, settings, env)
+
+    return run_here
+
+
+@pytest.mark.slow
+def test_first_detection(run, tmp_path):
+    ran = run('first_detection')
+    assert '1 gear 0.9' in text_of(ran) and len(pictures_of(ran)) >= 7
+    assert (tmp_path / 'work/found.jpg').is_file()
+
+
+@pytest.mark.slow
+def test_your_photos_become_a_detector_on_the_hub(run):
+    with HubServer() as server:
+        text = text_of(run('your_photos', server, REPOSITORY='me/desk'))
+        files = server.repos['me/desk'].files()
+        assert {'config.json', 'detector.safetensors', 'model.safetensors', 'README.md'} <= files.keys()
+        assert b'cc-by-4.0' in files['README.md']
+    assert float(re.findall(r'^all +([\d.]+)', text, re.MULTILINE)[-1]) > 0.2
+    assert f'{server.url}/me/desk/commit/' in text and 'Detector(mbv3_yolo_small, neck pan, 3 classes' in text
+
+
+@pytest.mark.slow
+def test_any_backbone(run, tmp_path):
+    text = text_of(run('any_backbone'))
+    assert 'vit_tiny_patch16_224' in text and 'freeze_backbone=4' in text
+    assert (tmp_path / 'work/run/best/model.safetensors').is_file()
+
+
+@pytest.mark.slow
+def test_export_int8_and_benchmark(run):
+    pytest.importorskip('onnxscript')
+    text = text_of(run('export_int8_benchmark'))
+    before, after = map(float, re.search(r'AP ([\d.]+) -> ([\d.]+) on 80 pictures', text).groups())
+    assert before > 0.4 and after > before - 0.011
+    assert re.search(r'^int8.onnx +onnxruntime +320 +1 +[\d.]+ ', text, re.MULTILINE)
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=NAMES)
+def test_a_notebook_is_kept_small_with_the_outputs_of_its_code(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata[OUTPUTS_OF] == code_hash(notebook), f'run tools/notebooks.py {path.relative_to(TOP)}'
+    assert path.stat().st_size < 300_000 and pictures_of(notebook)
+    assert str(TOP) not in path.read_text() and '/tmp' not in path.read_text()
+    assert not [o for cell in notebook.cells for o in cell.get('outputs', []) if o.get('name') == 'stderr']
+    # Every cell of code but imports is introduced.
+    kinds = ''.join(cell.cell_type[0] for cell in notebook.cells)
+    assert kinds.startswith('mc') and 'cccc' not in kinds and kinds.endswith('m')
+
+
+@pytest.mark.parametrize('path', NOTEBOOKS, ids=NAMES)
+def test_a_notebook_needs_nothing_internal(path):
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == 'code']
+    tree = ast.parse('\n'.join(cells))
+    imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    imported += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    assert 'mbv3zoo' in imported and not [name for name in imported if name.startswith('mbv3zoo.')]
+
+
+def test_the_list_has_every_notebook():
+    page = (TOP / 'examples/README.md').read_text()
+    assert len(NAMES) >= 4 and [name for name in NAMES if f']({name}.ipynb)' not in page] == []
