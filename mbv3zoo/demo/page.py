@@ -12,10 +12,10 @@ from typing import Any, Final
 from mbv3zoo.demo.runtime import read_runtime
 from mbv3zoo.export.request import checked_settings
 from mbv3zoo.licenses import license_rows, weights_license
-from mbv3zoo.loading import load
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
+from mbv3zoo.runtimes.exported_detector import ExportedDetector
 from mbv3zoo.runtimes.table import find_format
 from mbv3zoo.utils.atomic import staged
 from mbv3zoo.utils.disk import make_folder, temporary_folder
@@ -82,7 +82,7 @@ def write_page(
             stack.enter_context(claimed_folder(folder))
         if file is None:
             file = _export(model, stack.enter_context(temporary_folder()) / MODEL_NAME, options)
-        info = load(file).info
+        info = ExportedDetector.open(file).info
         _check_browser(info, file)
         with staged(folder, 'index.html') as files:
             _write_files(files, file, model_json(file, info, title or model_name(model)))
@@ -152,7 +152,7 @@ def _check_options(options: dict[str, Any]) -> None:
     """What can be said before the detector is fetched and opened."""
     none: dict[str, Any] = dict.fromkeys(('format', 'data', 'split', 'tolerance'))
     thresholds = {name: getattr(PREDICTION, name) for name in ('score_thresh', 'iou_thresh', 'max_detections')}
-    flags = {'dynamic': False, 'nms': False, 'overwrite': True, 'batch_size': 1}
+    flags: dict[str, Any] = {'dynamic': False, 'nms': False, 'overwrite': True, 'batch_size': 1}
     checked_settings(Path(MODEL_NAME), thresholds=thresholds, **flags, **none, **options)
 
 
