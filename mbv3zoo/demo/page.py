@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from mbv3zoo.demo.model_info import INFO_NAME, MODEL_NAME, is_page, model_json, model_name
 from mbv3zoo.demo.runtime import read_runtime
+from mbv3zoo.demo.space import space_readme
 from mbv3zoo.export.request import checked_settings
-from mbv3zoo.licenses import license_rows, weights_license
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
@@ -21,13 +21,9 @@ from mbv3zoo.utils.atomic import staged
 from mbv3zoo.utils.disk import make_folder, temporary_folder
 from mbv3zoo.utils.folders import claimed_folder, locked_folder
 from mbv3zoo.utils.packages import require
-from mbv3zoo.version import __version__
 
 _logger = logging.getLogger(__name__)
 
-MODEL_NAME: Final = 'model.onnx'
-INFO_NAME: Final = 'model.json'
-EXAMPLE_NAME: Final = 'example.jpg'
 _PAGE = Path(__file__).parent / 'page'
 
 
@@ -39,6 +35,7 @@ def write_page(
     calibration: str | Path | None = None,
     image_size: int | tuple[int, int] | None = None,
     title: str | None = None,
+    weights: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes a static page that runs a detector on pictures and a webcam, in the visitor's browser.
@@ -53,6 +50,7 @@ def write_page(
         calibration: For 'int8' a dataset or a folder of images.
         image_size: Side, or (height, width), in pixels that images are letterboxed to; by default the detector's.
         title: Heading of the page; by default the name of the model.
+        weights: Hub repository of the weights, which the page names as a Space.
         overwrite: Replace a page that is there.
 
     Returns:
@@ -85,54 +83,11 @@ def write_page(
         info = ExportedDetector.open(file).info
         _check_browser(info, file)
         with staged(folder, 'index.html') as files:
-            _write_files(files, file, model_json(file, info, title or model_name(model)))
+            known = model_json(file, info, title or model_name(model))
+            _write_files(files, file, known)
+            readme = space_readme(known['title'], known['license'], weights)
+            (files / 'README.md').write_text(readme, encoding='utf-8')
     return folder
-
-
-def is_page(folder: Path) -> bool:
-    """Whether a folder holds a page that `write_page` wrote."""
-    try:
-        return 'mbv3zoo' in json.loads((folder / INFO_NAME).read_bytes())
-    except (OSError, ValueError, TypeError):
-        return False
-
-
-def model_name(model: str | Path) -> str:
-    """The name of a model for people: of a path its last part, of a file without suffix, of a run's best/ the run's."""
-    path = Path(model)
-    if find_format(path):
-        return path.name.split('.')[0]
-    if path.exists():
-        path = path.resolve()
-        return path.parent.name if path.name in ('best', 'last') else path.name
-    return str(model)
-
-
-def model_json(file: Path, info: ExportInfo, title: str) -> dict[str, Any]:
-    """What the page knows of the model.
-
-    Args:
-        file: The exported model.
-        info: Its record.
-        title: Heading of the page.
-    """
-    data = file.read_bytes()
-    fields = {name: getattr(info, name) for name in ('class_names', 'image_size', 'strides', 'anchors', 'precision')}
-    return {
-        'title': title,
-        'name': title,
-        'backbone': info.backbone,
-        **fields,
-        'score_thresh': PREDICTION.score_thresh,
-        'iou_thresh': PREDICTION.iou_thresh,
-        'max_detections': PREDICTION.max_detections,
-        'license': weights_license(info.licenses),
-        'licenses': [' '.join(row) for row in license_rows(info.licenses)],
-        'file': MODEL_NAME,
-        'bytes': len(data),
-        'sha256': hashlib.sha256(data).hexdigest(),
-        'mbv3zoo': __version__,
-    }
 
 
 def _exported_file(model: str | Path, options: dict[str, Any]) -> Path | None:

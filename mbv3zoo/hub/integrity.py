@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub.errors import FileMetadataError
-from huggingface_hub.hf_api import ModelInfo
+from huggingface_hub.hf_api import ModelInfo, SpaceInfo
 
 from mbv3zoo.utils.text import shown
 
@@ -35,7 +35,7 @@ class Stated(NamedTuple):
     hash: str | None
 
 
-def stated_files(info: ModelInfo) -> dict[str, Stated]:
+def stated_files(info: ModelInfo | SpaceInfo) -> dict[str, Stated]:
     """Name -> what the Hub states, from `HfApi.model_info(..., files_metadata=True)`.
 
     Raises:

@@ -7,7 +7,7 @@ import pytest
 
 import mbv3zoo
 from mbv3zoo.demo import page
-from mbv3zoo.demo.page import model_name, write_page
+from mbv3zoo.demo.page import write_page
 
 
 @pytest.fixture
@@ -82,11 +82,3 @@ def test_models_that_a_page_cannot_run(changed, told, model, tmp_path, monkeypat
     with pytest.raises(ValueError, match=told):
         write_page(model, tmp_path / 'page')
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_name_of_a_model(tmp_path):
-    (tmp_path / 'runs' / 'parts' / 'best').mkdir(parents=True)
-    run = tmp_path / 'runs' / 'parts'
-    assert [model_name(run / 'best'), model_name(run), model_name('a/b'), model_name('x/parts.int8.onnx')] == [
-        'parts', 'parts', 'a/b', 'parts',
-    ]  # fmt: skip

@@ -354,8 +354,10 @@ class HubServer:
         if request.token not in (None, TOKEN, READ_TOKEN):
             raise HubError(401, 'Invalid credentials in Authorization header')
         method = 'GET' if request.method == 'HEAD' else request.method
+        # A Space is kept as the repository 'space:organisation/name'.
+        path = re.sub('^/api/spaces/', '/api/models/space:', re.sub('^/spaces/', '/space:', request.path))
         for route_method, pattern, function in routes:
-            match = pattern.fullmatch(request.path)
+            match = pattern.fullmatch(path)
             if route_method == method and match:
                 return function(self, request, **{k: unquote(v) for k, v in match.groupdict().items()})
         raise HubError(404, f'the test server has no {request.method} {request.path}')
@@ -391,11 +393,15 @@ class HubServer:
         asked = request.json()
         repo_id = f'{asked.get("organization") or "tester"}/{asked["name"]}'
         url = f'{self.url}/{repo_id}'
+        if asked.get('type') == 'space':
+            if asked.get('sdk') not in ('static', 'gradio', 'docker'):
+                raise HubError(400, 'Invalid sdk')
+            repo_id, url = f'space:{repo_id}', f'{self.url}/spaces/{repo_id}'
         if repo_id in self.repos:
-            return _json({'error': 'You already created this model repo', 'url': url, 'name': repo_id}, 409)
+            return _json({'error': 'You already created this repo', 'url': url, 'name': repo_id}, 409)
         private = asked.get('visibility') == 'private' or bool(asked.get('private'))
         self.add_repo(repo_id, private=private)
-        return _json({'url': url, 'name': repo_id, 'id': repo_id})
+        return _json({'url': url, 'name': repo_id, 'id': repo_id.removeprefix('space:')})
 
     @_route('DELETE', '/api/repos/delete')
     def _delete(self, request: Request) -> Reply:
@@ -436,7 +442,7 @@ class HubServer:
         siblings = [_sibling(path, blob, with_blobs) for path, blob in commit.files.items()]
         return _json(
             {
-                'id': repo.id,
+                'id': repo.id.removeprefix('space:'),
                 'sha': commit.oid,
                 'private': repo.private,
                 'gated': 'manual' if repo.gated else False,
@@ -616,7 +622,7 @@ class HubServer:
             else:
                 raise HubError(400, f'unknown operation {key}')
         commit = repo.commit(parent.oid, title, files)
-        url = f'{self.url}/{repo_id}'
+        url = f'{self.url}/{repo_id.replace("space:", "spaces/")}'
         answer = {'success': True, 'commitOid': commit.oid, 'commitUrl': f'{url}/commit/{commit.oid}'}
         if create_pr:
             number = len(repo.pull_requests) + 1

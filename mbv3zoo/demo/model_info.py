@@ -1,0 +1,78 @@
+"""What a page knows of its model: model.json."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+from mbv3zoo.licenses import license_rows, weights_license
+from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.runtimes.export_info import ExportInfo
+from mbv3zoo.runtimes.table import find_format
+from mbv3zoo.utils.json import parse_settings
+from mbv3zoo.version import __version__
+
+MODEL_NAME: Final = 'model.onnx'
+INFO_NAME: Final = 'model.json'
+
+
+def is_page(folder: Path) -> bool:
+    """Whether a folder holds a page that `write_page` wrote."""
+    try:
+        return bool(page_info(folder))
+    except ValueError:
+        return False
+
+
+def page_info(folder: Path) -> dict[str, Any]:
+    """What a page knows of its model (`model_json`).
+
+    Raises:
+        ValueError: There is no page.
+    """
+    try:
+        info = parse_settings((folder / INFO_NAME).read_text('utf-8'))
+        if 'mbv3zoo' in info:
+            return info
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f'{folder} is no page: {INFO_NAME} cannot be read ({error})') from error
+    raise ValueError(f'{folder} is no page: {INFO_NAME} was not written by mbv3zoo demo')
+
+
+def model_name(model: str | Path) -> str:
+    """The name of a model for people: of a path its last part, of a file without suffix, of a run's best/ the run's."""
+    path = Path(model)
+    if find_format(path):
+        return path.name.split('.')[0]
+    if path.exists():
+        path = path.resolve()
+        return path.parent.name if path.name in ('best', 'last') else path.name
+    return str(model)
+
+
+def model_json(file: Path, info: ExportInfo, title: str) -> dict[str, Any]:
+    """What the page knows of the model.
+
+    Args:
+        file: The exported model.
+        info: Its record.
+        title: Heading of the page.
+    """
+    data = file.read_bytes()
+    fields = {name: getattr(info, name) for name in ('class_names', 'image_size', 'strides', 'anchors', 'precision')}
+    return {
+        'title': title,
+        'name': title,
+        'backbone': info.backbone,
+        **fields,
+        'score_thresh': PREDICTION.score_thresh,
+        'iou_thresh': PREDICTION.iou_thresh,
+        'max_detections': PREDICTION.max_detections,
+        'license': weights_license(info.licenses),
+        'licenses': [' '.join(row) for row in license_rows(info.licenses)],
+        'file': MODEL_NAME,
+        'bytes': len(data),
+        'sha256': hashlib.sha256(data).hexdigest(),
+        'mbv3zoo': __version__,
+    }
