@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import FORMAT, OUTPUT, SERVER, AnyModel, ImageSize, Quiet
+from mbv3zoo.cli.options import FORMAT, OUTPUT, PUBLISHING, SERVER, AllowLicense, AnyModel, ImageSize, Quiet
 from mbv3zoo.cli.quiet import note
 
 
@@ -15,7 +17,7 @@ def demo(
     model: AnyModel,
     folder: Annotated[
         Path | None,
-        typer.Argument(help='New folder for the page.', show_default='none: with --gradio the app is started'),
+        typer.Argument(help='New folder for the page.', show_default='none, with --gradio or --push'),
     ] = None,
     gradio: Annotated[
         bool,
@@ -54,6 +56,19 @@ def demo(
             rich_help_panel=SERVER,
         ),
     ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            metavar='<organisation/name>',
+            help='Publish it as this Space of the Hugging Face Hub.',
+            show_default='none',
+            rich_help_panel=PUBLISHING,
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option('--private', help='Create the Space as private.', rich_help_panel=PUBLISHING)
+    ] = False,
+    allow_license: AllowLicense = None,
     quiet: Quiet = False,
 ) -> None:
     """Write a web page that runs a detector in the browser.
@@ -61,21 +76,35 @@ def demo(
     It takes pictures and a webcam; nothing leaves the page. Any static server shows it, such as
     python -m http.server.
     """
+    if push is None and (private or allow_license):
+        raise ValueError('--private and --allow-license: to publish; add --push organisation/name, or leave them out')
     options: dict[str, Any] = {'precision': precision, 'calibration': calibration, 'image_size': image_size}
     if gradio:
         if useless := [name for name, value in options.items() if value not in (None, 'float32')]:
             names = ', '.join(f'--{name.replace("_", "-")}' for name in useless)
             raise ValueError(f'{names}: for the page only, and --gradio runs the model as it is; leave it out')
-        _gradio(model, folder, title, overwrite, open_, host, port)
+        if push is None:
+            _gradio(model, folder, title, overwrite, open_, host, port)
+        else:
+            _push_app(model, folder, push, title, overwrite, private)
         return
-    if folder is None:
+    if folder is None and push is None:
         raise ValueError('demo: name a new folder for the page, or add --gradio to start an app without one')
     if host is not None:
         raise ValueError('--host: for --gradio only; the page is served on this machine alone')
     from mbv3zoo.demo.page import write_page
 
-    write_page(model, folder, title=title, overwrite=overwrite, **options)
-    typer.echo(f'saved in {folder}')
+    with _folder_or_temporary(folder, push) as place:
+        write_page(model, place, title=title, overwrite=overwrite, weights=_repository(model), **options)
+        if folder is not None:
+            typer.echo(f'saved in {folder}')
+        if push is not None:
+            from mbv3zoo.demo.space import publish_page
+
+            address = publish_page(place, push, private=private or None, allow_licenses=tuple(allow_license or ()))
+            typer.echo(f'published: {address}')
+    if folder is None:
+        return
     if not open_:
         note(f'to see it: python -m http.server -d {folder}')
         return
@@ -110,3 +139,39 @@ def _gradio(
         open_browser=open_,
         on_start=lambda address: typer.echo(f'on {address} until you press Ctrl-C'),
     )
+
+
+def _push_app(model: str, folder: Path | None, push: str, title: str | None, overwrite: bool, private: bool) -> None:
+    """Writes the Gradio app and publishes it."""
+    from mbv3zoo.demo.gradio_space import write_app
+    from mbv3zoo.hub.space import push_space
+
+    with _folder_or_temporary(folder, push) as place:
+        write_app(model, place, title=title, overwrite=overwrite)
+        typer.echo(f'published: {push_space(place, push, private=private or None)}')
+
+
+@contextmanager
+def _folder_or_temporary(folder: Path | None, push: str | None) -> Iterator[Path]:
+    """The folder, or without one a temporary one; the name of a Space is checked before anything is done."""
+    if push is not None:
+        from mbv3zoo.hub import check_repo_id
+
+        check_repo_id(push)
+    if folder is not None:
+        yield folder
+        return
+    from mbv3zoo.utils.disk import temporary_folder
+
+    with temporary_folder() as temporary:
+        yield temporary / 'page'
+
+
+def _repository(model: str) -> str | None:
+    """The Hub repository that a model's name stands for; None where it is something else."""
+    from mbv3zoo.zoo.resolve import resolve
+    from mbv3zoo.zoo.saved import HubSource
+
+    if Path(model).exists():
+        return None
+    return model if isinstance(resolve(model), HubSource) else None

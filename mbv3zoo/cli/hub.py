@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import MODEL, PUBLISHING, Model, Quiet
+from mbv3zoo.cli.options import MODEL, PUBLISHING, AllowLicense, Model, Quiet
 
 
 def push(
@@ -29,14 +30,15 @@ def push(
         str | None,
         typer.Option(help='Licence to publish under.', show_default="the card's", rich_help_panel=PUBLISHING),
     ] = None,
-    allow_license: Annotated[
-        list[str] | None,
+    allow_license: AllowLicense = None,
+    demo: Annotated[
+        bool,
         typer.Option(
-            help='Licence of a part of the weights that you accept, or any; may be repeated.',
-            show_default='none',
+            '--demo',
+            help='Also publish a page that runs it in the browser, as the Space of that name.',
             rich_help_panel=PUBLISHING,
         ),
-    ] = None,
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option('--dry-run', help='Only list the files and print the card.', rich_help_panel=PUBLISHING)
     ] = False,
@@ -46,16 +48,42 @@ def push(
     from mbv3zoo.hub.publish import publish_folder, published_card
     from mbv3zoo.zoo.resolve import saved_in_folder
 
+    allowed = tuple(allow_license or ())
     options: dict[str, Any] = {'revision': revision, 'create_pr': create_pr, 'commit_message': message}
-    options |= {'license': license, 'allow_licenses': allow_license or (), 'dry_run': dry_run}
-    with saved_in_folder(model) as folder:
+    options |= {'license': license, 'allow_licenses': allowed, 'dry_run': dry_run}
+    with ExitStack() as stack:
+        folder = stack.enter_context(saved_in_folder(model))
+        # Before the weights are published, as this may fail.
+        page = _written_page(stack, folder, repo_id, license) if demo else None
         pushed = publish_folder(folder, repo_id, private=private or None, **options)
+        if page is not None:
+            from mbv3zoo.demo.space import publish_page
+
+            space = {name: options[name] for name in ('revision', 'create_pr', 'commit_message', 'dry_run')}
+            shown = publish_page(page, repo_id, private=private or None, allow_licenses=allowed, **space)
         if isinstance(pushed, str):
             typer.echo(pushed)
+            if page is not None:
+                typer.echo(shown)
             return
-        for file in pushed:
-            typer.echo(f'{file.size:>12,}  {file.name}')
-        typer.echo('\n' + published_card(folder, repo_id, license, allow_license or ()))
+        _list(pushed)
+        if page is not None:
+            typer.echo(f'\nspaces/{repo_id}')
+            _list(shown)
+        typer.echo('\n' + published_card(folder, repo_id, license, allowed))
+
+
+def _written_page(stack: ExitStack, folder: Path, repo_id: str, license: str | None) -> Path:
+    from mbv3zoo.demo.page import write_page
+    from mbv3zoo.utils.disk import temporary_folder
+
+    place = stack.enter_context(temporary_folder()) / 'page'
+    return write_page(folder, place, title=repo_id.split('/')[-1], weights=repo_id, license=license)
+
+
+def _list(files: Any) -> None:
+    for file in files:
+        typer.echo(f'{file.size:>12,}  {file.name}')
 
 
 def pull(

@@ -93,6 +93,14 @@ MaxPixels = Annotated[
         rich_help_panel=IMAGES,
     ),
 ]
+AllowLicense = Annotated[
+    list[str] | None,
+    typer.Option(
+        help='Licence of a part of the weights that you accept, or any; may be repeated.',
+        show_default='none',
+        rich_help_panel=PUBLISHING,
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option('--quiet', '-q', help='Print the result only, with warnings and errors; no progress.')
 ]

@@ -53,6 +53,9 @@ sdk: gradio
 sdk_version: {gradio}
 python_version: '{python}'
 app_file: app.py
+tags:
+- object-detection
+- mbv3zoo
 ---
 
 # {heading}

@@ -12,6 +12,7 @@ from mbv3zoo.demo.model_info import INFO_NAME, MODEL_NAME, is_page, model_json, 
 from mbv3zoo.demo.runtime import read_runtime
 from mbv3zoo.demo.space import space_readme
 from mbv3zoo.export.request import checked_settings
+from mbv3zoo.licenses import license_id
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
@@ -36,6 +37,7 @@ def write_page(
     image_size: int | tuple[int, int] | None = None,
     title: str | None = None,
     weights: str | None = None,
+    license: str | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes a static page that runs a detector on pictures and a webcam, in the visitor's browser.
@@ -51,6 +53,7 @@ def write_page(
         image_size: Side, or (height, width), in pixels that images are letterboxed to; by default the detector's.
         title: Heading of the page; by default the name of the model.
         weights: Hub repository of the weights, which the page names as a Space.
+        license: Licence that the page states for the weights; by default the one of their record.
         overwrite: Replace a page that is there.
 
     Returns:
@@ -67,7 +70,7 @@ def write_page(
         >>> sorted(path.name for path in folder.iterdir())[:3]
         ['README.md', 'app.js', 'decode.js']
     """
-    folder = Path(folder)
+    folder, license = Path(folder), None if license is None else license_id(license)
     options: dict[str, Any] = {'precision': precision, 'calibration': calibration, 'image_size': image_size}
     file = _exported_file(model, options)
     if file is None:
@@ -84,6 +87,7 @@ def write_page(
         _check_browser(info, file)
         with staged(folder, 'index.html') as files:
             known = model_json(file, info, title or model_name(model))
+            known |= {'license': license} if license else {}
             _write_files(files, file, known)
             readme = space_readme(known['title'], known['license'], weights)
             (files / 'README.md').write_text(readme, encoding='utf-8')

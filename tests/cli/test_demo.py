@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from hub_server import HubServer, in_process
 from program import run
 
 
@@ -49,6 +50,8 @@ def test_gradio_starts_an_app_and_with_a_folder_writes_its_space(tmp_path, monke
             '--precision, --calibration: for the page only',
         ),
         (['space', '--gradio', '--open'], '--open, --port and --host: to start the app'),
+        (['page', '--private'], '--private and --allow-license: to publish'),
+        (['--push', 'name'], "'name'"),
         (['--gradio', '--overwrite'], '--overwrite: there is nothing to replace'),
     ],
 )
@@ -57,3 +60,34 @@ def test_options_that_do_not_go_together_are_told(tmp_path, monkeypatch, options
     result = run('demo', 'mbv3_yolo_small.synth', *options, ok=False)
     assert result.exit_code and told in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    monkeypatch.setenv('HF_TOKEN', 'hf_test')
+    with HubServer() as server, in_process(server, tmp_path / 'cache'):
+        yield server
+
+
+def test_a_page_and_an_app_are_published_as_spaces(hub, exported, tmp_path):
+    published = run('demo', str(exported('onnx')), '--push', 'org/page', '--title', 'Parts', '--private')
+    assert f'published: {hub.url}/spaces/org/page/commit/' in published.output
+    files = hub.repos['space:org/page'].files()
+    assert {'index.html', 'app.js', 'model.json', 'model.onnx', 'runtime/LICENSE'} <= files.keys()
+    assert b'sdk: static' in files['README.md'] and hub.repos['space:org/page'].private
+    pytest.importorskip('gradio')
+    run('demo', 'mbv3_yolo_small.synth', str(tmp_path / 'app'), '--gradio', '--push', 'org/app')
+    files = hub.repos['space:org/app'].files()
+    assert {'app.py', 'requirements.txt'} <= files.keys() and b'sdk: gradio' in files['README.md']
+
+
+@pytest.mark.slow
+def test_push_with_demo_publishes_the_weights_and_their_page(hub):
+    listed = run('push', 'mbv3_yolo_small.synth', 'org/parts', '--demo', '--dry-run').output
+    assert 'spaces/org/parts' in listed and 'worker.js' in listed and not hub.repos
+    run('push', 'mbv3_yolo_small.synth', 'org/parts', '--demo')
+    files = hub.repos['space:org/parts'].files()
+    info = json.loads(files['model.json'])
+    assert 'detector.safetensors' in hub.repos['org/parts'].files()
+    assert info['title'] == 'parts' and len(files['model.onnx']) == info['bytes']
+    assert b'- org/parts' in files['README.md'] and b'license: apache-2.0' in files['README.md']
