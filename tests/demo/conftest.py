@@ -26,7 +26,8 @@ def pictures(tmp_path_factory):
     return {'scene.jpg': folder / 'scene.jpg', **write_pictures(SCENE, folder)}
 
 
-@pytest.fixture(scope='session')
+# Not for the session: meanwhile playwright's event loop runs in this thread, and tests of others run theirs.
+@pytest.fixture(scope='module')
 def chromium():
     with launch() as browser:
         yield browser
