@@ -69,7 +69,7 @@ function describe(model) {
     setDefaults();
   }
   part('title').textContent = document.title = info.title || info.name || 'Object detector';
-  part('example').hidden = !info.example;
+  showButtons();
   const lines = facts(info, detector?.threads).flatMap(([name, value]) => {
     const [term, text] = [document.createElement('dt'), document.createElement('dd')];
     term.textContent = name;
@@ -77,6 +77,12 @@ function describe(model) {
     return [term, text];
   });
   part('facts').replaceChildren(...lines);
+}
+
+function showButtons() {
+  const some = strip.pictures.length > 0;
+  part('clear').hidden = !some;
+  part('example').hidden = some || !info?.example;
 }
 
 function setDefaults() {
@@ -98,7 +104,7 @@ function showProgress({ loaded, total }) {
 function add(files) {
   tell('');
   const pictures = files.map((file) => strip.add(file));
-  part('clear').hidden = false;
+  showButtons();
   work();
   return pictures[0];
 }
@@ -113,11 +119,12 @@ async function addExample() {
 /** Shows a picture of the strip, or nothing. */
 async function choose(picture) {
   live.stop();
+  tell('');
   current?.bitmap?.close();
   if (current) current.bitmap = null;
   current = picture ?? null;
   strip.mark(current);
-  part('clear').hidden = !strip.pictures.length;
+  showButtons();
   stage.show(null);
   render();
   if (!picture || picture.error) return;
@@ -182,7 +189,7 @@ function render() {
   part('save-json').disabled = !current?.detected && !current?.error;
   part('save-picture').disabled = !current?.detected || !current.bitmap;
   if (current?.error) tell(current.error);
-  if (current && !waiting && !live.running) announce(sentence(`${current.name ?? 'webcam'}: ${text}`));
+  if (current && !waiting && !live.running) announce(sentence(`${current.name ?? 'Webcam'}: ${text}`));
 }
 
 function highlight(index) {

@@ -2,7 +2,7 @@
 import { drawBoxes } from './draw.js';
 
 /** Most of the window's height that a picture takes, and its least height, in CSS pixels. */
-const MOST_HEIGHT = 0.72;
+const MOST_HEIGHT = 0.6;
 const LEAST_HEIGHT = 220;
 
 export class Stage {
@@ -57,7 +57,10 @@ export class Stage {
   /** Fits the picture into the space that there is, and draws everything. */
   layOut() {
     this.element.classList.toggle('filled', this.bitmap !== null);
-    if (!this.bitmap) return;
+    if (!this.bitmap) {
+      this.element.style.height = '';
+      return;
+    }
     const width = this.element.clientWidth;
     const most = Math.max(LEAST_HEIGHT, Math.min(MOST_HEIGHT * innerHeight, this.bitmap.height * (width / this.bitmap.width)));
     const height = Math.round(most);

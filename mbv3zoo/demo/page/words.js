@@ -1,9 +1,10 @@
 /** Sentences of the page. */
 
-/** @param {string} text @returns {string} As a sentence. */
+/** @param {string} text @returns {string} As a sentence; names of files, which have dots and more, stay as they are. */
 export function sentence(text) {
   const trimmed = text.trim();
-  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? '' : '.');
+  const first = /^[a-z]+\s/.test(trimmed) ? trimmed.charAt(0).toUpperCase() : trimmed.charAt(0);
+  return first + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? '' : '.');
 }
 
 /**
