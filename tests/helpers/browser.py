@@ -12,7 +12,7 @@ import pytest
 # Nothing of the browser's own goes out, either.
 _FLAGS = [
     '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--no-first-run',
+    '--disable-sync', '--no-first-run', '--use-fake-device-for-media-stream',
 ]  # fmt: skip
 
 

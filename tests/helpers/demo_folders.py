@@ -7,7 +7,8 @@ from filelock import FileLock
 from mbv3zoo.demo.page import write_page
 
 MODEL = 'mbv3_yolo_small.synth'
-SCENE = Path(__file__).parents[2] / 'docs' / 'scene.jpg'
+TOP = Path(__file__).parents[2]
+SCENE = TOP / 'docs' / 'scene.jpg'
 
 
 def write_folder_once(precision, folder):
