@@ -1,3 +1,7 @@
+import { makeRoving, setStop } from './roving.js';
+
+const SHOWN = 'label:not([hidden]) input';
+
 /** The class filter: a checkbox per class, and a search. */
 export class ClassFilter {
   /**
@@ -15,6 +19,7 @@ export class ClassFilter {
     this.boxes = this.lines.map((one) => one.querySelector('input'));
     this.counts = this.lines.map((one) => one.querySelector('span'));
     this.folded = names.map((name) => name.toLowerCase());
+    makeRoving(this.list, SHOWN);
     this.list.addEventListener('change', () => this.#changed());
     this.search.addEventListener('input', () => this.#filter());
     this.search.addEventListener('keydown', (event) => event.key === 'Escape' && ((this.search.value = ''), this.#filter()));
@@ -22,6 +27,7 @@ export class ClassFilter {
     element.querySelector('#none').addEventListener('click', () => this.#setAll(false));
     element.querySelector('.bar').hidden = names.length < 2;
     element.disabled = false;
+    setStop(this.list, SHOWN);
     this.#tell();
   }
 
@@ -54,6 +60,7 @@ export class ClassFilter {
     this.lines.forEach((one, label) => {
       one.hidden = !this.folded[label].includes(text);
     });
+    setStop(this.list, SHOWN);
     this.#tell();
   }
 
