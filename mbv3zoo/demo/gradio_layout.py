@@ -109,7 +109,7 @@ def _picture_tab(models: Models, settings: list[Any]) -> Callable[[Callable], An
 
     inputs, outputs = [image, *settings], [drawn, table, download, summary]
     _, score, overlap, classes = settings
-    triggers = [image.change, score.release, overlap.release, classes.change]
+    triggers = [image.change, score.change, overlap.change, classes.change]
     gr.on(triggers, picture, inputs, outputs, api_name='picture', trigger_mode='always_last', show_progress='minimal')
     return lambda event: event(picture, inputs, outputs, api_visibility='private', show_progress='minimal')
 

@@ -1,10 +1,13 @@
+import contextlib
 import json
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from browser import Watch
 from clips import write_clip
 from PIL import Image
 
@@ -147,3 +150,37 @@ def test_visitors_at_once_get_their_own_results(server):
 def test_no_other_host_is_asked_for(client, asked):
     picture(client)
     assert asked <= {'127.0.0.1', 'localhost', None}
+
+
+# Takes the place of a camera: a canvas whose picture changes.
+CAMERA = """
+navigator.mediaDevices.enumerateDevices = async () => [{kind: 'videoinput', deviceId: 'a', label: 'a', groupId: 'a'}];
+navigator.mediaDevices.getUserMedia = async () => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [320, 240];
+    const pen = canvas.getContext('2d');
+    setInterval(() => pen.fillRect(300 * Math.random(), 200 * Math.random(), 20, 20), 50);
+    return canvas.captureStream(20);
+};
+"""
+
+
+@pytest.mark.slow
+def test_the_page_asks_nobody_else_and_its_sliders_and_webcam_act(server, chromium):
+    with contextlib.closing(chromium.new_context(permissions=['camera'])) as context:
+        watch, page = Watch(context), context.new_page()
+        page.add_init_script(CAMERA)
+        page.goto(server)
+        page.set_input_files('input[type=file] >> nth=0', SCENE)
+        page.get_by_text('8 objects in 640 x 480 pixels').wait_for()
+        slider = page.get_by_role('slider').first
+        slider.focus()
+        slider.press('End')
+        page.get_by_text('0 objects in 640 x 480 pixels').wait_for()
+        slider.press('Home')
+        page.get_by_text(re.compile(r'^\d{2,3} objects in 640 x 480 pixels')).wait_for()
+        page.get_by_role('tab', name='Webcam').click()
+        page.get_by_text('Click to Access Webcam').click()
+        page.get_by_role('button', name='capture photo').click()
+        page.get_by_text(re.compile(r'objects?, \d+ ms, [\d.]+ frames a second')).wait_for()
+        assert watch.elsewhere(server) == [] and watch.errors == []
