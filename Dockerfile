@@ -14,7 +14,7 @@ RUN uv pip install --torch-backend cpu "torch>=2.8" "torchvision>=0.23"
 WORKDIR /src
 COPY LICENSE README.md pyproject.toml ./
 COPY configs configs
-COPY docs/backbones.csv docs/backbones.csv
+COPY docs/backbones.csv docs/scene.jpg docs/
 COPY mbv3zoo mbv3zoo
 ARG EXTRAS=demo,export,video
 RUN uv pip install --torch-backend cpu ".[$EXTRAS]"

@@ -63,6 +63,8 @@ def test_sources_and_wheel_leave_what_lies_around(tmp_path):
     wheel = pytest.importorskip('hatchling.builders.wheel')
     shutil.copy(TOP / 'pyproject.toml', tmp_path)
     own = ['LICENSE', 'README.md', 'configs/a.yaml', 'docs/backbones.csv', 'docs/export.md', 'mbv3zoo/version.py']
+    page = {'mbv3zoo/demo/page/index.html', 'mbv3zoo/demo/page/app.js', 'mbv3zoo/demo/onnxruntime_web/a.wasm.xz'}
+    own += ['docs/scene.jpg', *page]
     stray = ['a.jpg', 'model.onnx', 'data.yaml', '.env', 'predictions/a.jpg', 'runs/train-1/best/model.safetensors']
     stray += ['.venv/lib/a.py', 'tests/runs/a.csv', 'docs/.ruff_cache/a', 'mbv3zoo/__pycache__/a.pyc', 'dist/a.whl']
     for name in [*own, 'tests/test_a.py', *stray]:
@@ -73,7 +75,9 @@ def test_sources_and_wheel_leave_what_lies_around(tmp_path):
         return {file.distribution_path for file in builder(str(tmp_path)).recurse_included_files()}
 
     assert files(sdist.SdistBuilder) == {*own, 'tests/test_a.py', 'pyproject.toml'}
-    assert files(wheel.WheelBuilder) == {'mbv3zoo/version.py', 'mbv3zoo/configs/a.yaml', 'mbv3zoo/backbones.csv'}
+    assert files(wheel.WheelBuilder) == {
+        'mbv3zoo/version.py', 'mbv3zoo/configs/a.yaml', 'mbv3zoo/backbones.csv', 'mbv3zoo/scene.jpg', *page,
+    }  # fmt: skip
 
 
 def test_the_image_runs_the_first_command_of_the_readme():

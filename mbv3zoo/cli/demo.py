@@ -38,6 +38,14 @@ def demo(
     title: Annotated[
         str | None, typer.Option(help='Heading of the page.', show_default="the model's name", rich_help_panel=OUTPUT)
     ] = None,
+    example: Annotated[
+        Path | None,
+        typer.Option(
+            help='Picture that visitors can try at once.',
+            show_default='a drawn scene, of packaged models',
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option('--overwrite', help='Replace a page that is there.', rich_help_panel=OUTPUT)
     ] = False,
@@ -80,7 +88,8 @@ def demo(
         raise ValueError('--private and --allow-license: to publish; add --push organisation/name, or leave them out')
     options: dict[str, Any] = {'precision': precision, 'calibration': calibration, 'image_size': image_size}
     if gradio:
-        if useless := [name for name, value in options.items() if value not in (None, 'float32')]:
+        given = options | {'example': example}
+        if useless := [name for name, value in given.items() if value not in (None, 'float32')]:
             names = ', '.join(f'--{name.replace("_", "-")}' for name in useless)
             raise ValueError(f'{names}: for the page only, and --gradio runs the model as it is; leave it out')
         if push is None:
@@ -95,7 +104,9 @@ def demo(
     from mbv3zoo.demo.page import write_page
 
     with _folder_or_temporary(folder, push) as place:
-        write_page(model, place, title=title, overwrite=overwrite, weights=_repository(model), **options)
+        write_page(
+            model, place, title=title, example=example, overwrite=overwrite, weights=_repository(model), **options
+        )
         if folder is not None:
             typer.echo(f'saved in {folder}')
         if push is not None:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.demo.example import example_picture
 from mbv3zoo.demo.model_info import INFO_NAME, MODEL_NAME, is_page, model_json, model_name
 from mbv3zoo.demo.runtime import read_runtime
 from mbv3zoo.demo.space import space_readme
@@ -38,6 +39,7 @@ def write_page(
     title: str | None = None,
     weights: str | None = None,
     license: str | None = None,
+    example: str | Path | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Writes a static page that runs a detector on pictures and a webcam, in the visitor's browser.
@@ -54,6 +56,8 @@ def write_page(
         title: Heading of the page; by default the name of the model.
         weights: Hub repository of the weights, which the page names as a Space.
         license: Licence that the page states for the weights; by default the one of their record.
+        example: A JPEG, PNG or WebP picture that visitors can try at once; the packaged detectors have one of their
+            own.
         overwrite: Replace a page that is there.
 
     Returns:
@@ -75,6 +79,7 @@ def write_page(
     file = _exported_file(model, options)
     if file is None:
         _check_options(options)
+    picture = example_picture(model, example)
     with ExitStack() as stack:
         if overwrite and is_page(folder):
             stack.enter_context(locked_folder(folder))
@@ -88,6 +93,9 @@ def write_page(
         with staged(folder, 'index.html') as files:
             known = model_json(file, info, title or model_name(model))
             known |= {'license': license} if license else {}
+            if picture is not None:
+                known['example'] = 'example' + picture.suffix.lower()
+                (files / known['example']).write_bytes(picture.read_bytes())
             _write_files(files, file, known)
             readme = space_readme(known['title'], known['license'], weights)
             (files / 'README.md').write_text(readme, encoding='utf-8')
