@@ -156,7 +156,7 @@ class TrainConfig(Config):
     eval_every: PositiveInt = 1
     """Epochs between evaluations."""
     tracker: str | None = None
-    """Also log to this tracker of accelerate, such as 'tensorboard'."""
+    """Also log to these, with commas between: tensorboard, wandb, mlflow, trackio, or others of accelerate."""
 
     @model_validator(mode='before')
     @classmethod

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.presets import OPTIMIZERS
@@ -21,8 +20,8 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.training.anchor_fit import is_target
+from mbv3zoo.training.trackers import tracker_names
 from mbv3zoo.utils.files import file_digest
-from mbv3zoo.utils.packages import require
 
 _logger = logging.getLogger(__name__)
 
@@ -160,21 +159,12 @@ def create_accelerator(config: TrainConfig, run: Path) -> Accelerator:
         config: How to train.
         run: Folder of the run, where the tracker writes.
     """
-    # accelerate leaves out a tracker that is not installed.
-    check_tracker(config.tracker)
+    # Before accelerate leaves out a tracker that is not installed.
+    names = tracker_names(config.tracker)
     return Accelerator(
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulate,
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
-        log_with=config.tracker,
+        log_with=names or None,
         project_dir=run,
     )
-
-
-def check_tracker(name: str | None) -> None:
-    """Raises ValueError where accelerate has no such tracker, ImportError where its package is not installed."""
-    if name is None:
-        return
-    if name not in LOGGER_TYPE_TO_CLASS:
-        raise ValueError(f'tracker {name!r} is unknown; expected one of {", ".join(LOGGER_TYPE_TO_CLASS)}')
-    require(f'tracker {name!r}', name)

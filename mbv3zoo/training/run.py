@@ -23,7 +23,7 @@ from mbv3zoo.licenses import trained_on
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
 from mbv3zoo.training.failures import telling_interruptions
-from mbv3zoo.training.prepare import check_images, check_tracker
+from mbv3zoo.training.prepare import check_images
 from mbv3zoo.training.preview import draw_preview, preview_file
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, finished
 from mbv3zoo.training.results import is_reported
@@ -32,6 +32,7 @@ from mbv3zoo.training.run_folder import put_run_right, resumed_run
 from mbv3zoo.training.run_yaml import CONFIG_NAME, read_run_config, write_run_config
 from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.training.state_checks import saved_detector_config
+from mbv3zoo.training.trackers import tracker_names
 from mbv3zoo.training.trainer import Trainer
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.zoo.resolve import resolve
@@ -205,7 +206,7 @@ def _absolute(source: str) -> str:
 
 
 def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
-    check_tracker(config.train.tracker)
+    tracker_names(config.train.tracker)  # before data is read
     train_set, val_set = load_data(config.data, config.train.seed, run if resume else None)
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
     if resume and (run / STATE_NAME).exists():

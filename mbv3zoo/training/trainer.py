@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from pathlib import Path
@@ -31,10 +30,9 @@ from mbv3zoo.training.progress import Progress
 from mbv3zoo.training.results import METRICS_NAME, is_reported
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.state_checks import SavedProgress, warn_of_other_data
+from mbv3zoo.training.trackers import Trackers, tracker_names
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar, write_above
-
-_logger = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -89,7 +87,8 @@ class Trainer:
         self.epoch = self.saved_epoch = self.best_epoch = 0
         self.best_ap = -1.0
         self.best_sha256: str | None = None
-        self.log = EpochLog(self.run, config.epochs, self.accelerator.log if config.tracker else None)
+        self.trackers = Trackers(tracker_names(config.tracker), self.accelerator, self.run)
+        self.log = EpochLog(self.run, config.epochs, self.trackers.log)
         self.pace = Pace(config)
         self.last_epoch = config.epochs
         if resume and (self.run / STATE_NAME).exists():
@@ -108,15 +107,12 @@ class Trainer:
         metrics = None
         if self._finished() and (not self.val_set or is_reported(self.run)):
             return None
-        with naming_the_checkpoint(self):
+        with naming_the_checkpoint(self), self.trackers:
             if self.accelerator.is_main_process:
                 self.run.mkdir(parents=True, exist_ok=True)
                 # Where a finished run is trained further, they are no longer those of its best weights.
                 (self.run / METRICS_NAME).unlink(missing_ok=True)
-            if self.config.tracker:
-                self.accelerator.init_trackers('tracker', self.config.model_dump(mode='json'))
-                if self.config.tracker == 'tensorboard':
-                    _logger.info('to follow the run in a browser: tensorboard --logdir %s', self.run)
+            self.trackers.start({**self.config.model_dump(mode='json'), **self._facts()})
             if self.epoch:
                 self._restore_folders()
             elif self.accelerator.is_main_process:
@@ -129,9 +125,13 @@ class Trainer:
             if self.val_set:
                 reported = self._report(self.val_set)
                 metrics = reported if metrics is None else metrics
-            if self.config.tracker:
-                self.accelerator.end_training()
         return metrics
+
+    def _facts(self) -> dict[str, Any]:
+        """What trackers get to know besides the settings of training."""
+        config = self.learner.model.config
+        facts = {'backbone': config.backbone, 'image_size': config.image_size, 'num_classes': config.num_classes}
+        return {**facts, 'train_images': self.images[0], 'val_images': self.images[1]}
 
     def _epoch(self) -> Metrics | None:
         start, epoch = time.time(), self.epoch

@@ -17,12 +17,15 @@ EXTRAS = {
     'datasets': {'datasets': '4'},
     'demo': {'gradio': '6'},
     'export': {'onnx': '1.18', 'onnxscript': '0.5', 'onnxruntime': '1.22', 'openvino': '2025.2', 'nncf': '2.17'},
+    'mlflow': {'mlflow-skinny': '3'},
     'phones': {'ncnn': '1.0.20250916', 'pnnx': '20250916', 'coremltools': '9'},
     'supervision': {'supervision': '0.25'},
     'tensorboard': {'tensorboard': '2.14'},
     'track': {'trackers': '2.6'},
+    'trackio': {'trackio': '0.20'},
     'transformers': {'transformers': '5'},
     'video': {'av': '17'},
+    'wandb': {'wandb': '0.20'},
 }
 _LEAST = {package: least for packages in EXTRAS.values() for package, least in packages.items()}
 
@@ -117,10 +120,11 @@ def import_package(what: str, package: str) -> ModuleType:
 
 def _install(packages: list[str]) -> str:
     """The pip command for some packages."""
-    extras = [name for name, own in EXTRAS.items() if set(own) & set(packages)]
+    # An extra may be called as what it brings by a package of another name (mlflow, by mlflow-skinny).
+    extras = [name for name, own in EXTRAS.items() if {name, *own} & set(packages)]
     # One extra may have all that others have.
-    extras = next(([name] for name in extras if set(packages) <= set(EXTRAS[name])), extras)
-    others = [package for package in packages if package not in _LEAST]
+    extras = next(([name] for name in extras if set(packages) <= {name, *EXTRAS[name]}), extras)
+    others = [package for package in packages if package not in _LEAST and package not in EXTRAS]
     return 'pip install ' + ' '.join([*([f'"mbv3zoo[{",".join(extras)}]"'] if extras else []), *others])
 
 

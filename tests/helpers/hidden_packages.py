@@ -50,7 +50,8 @@ def commands():
     yield ['val', 'org/no_such_model', '--data', hub], ['datasets']
     yield ['train', '--data', hub], ['datasets']
     yield ['export', 'org/no_such_model', 'new.torchscript', '--data', hub], ['datasets']
-    yield ['train', '--data', 'no_such_data', '--set', 'tracker=tensorboard'], ['tensorboard']
+    for name in ('tensorboard', 'wandb', 'trackio'):
+        yield ['train', '--data', 'no_such_data', '--tracker', name], [name]
 
 
 def calls():

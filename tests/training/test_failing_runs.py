@@ -140,14 +140,14 @@ def test_a_tracker_gets_what_is_logged(data, tmp_path):
     events = accumulator.EventAccumulator(str(next(run.rglob('events.*')).parent)).Reload()
     with open(run / 'results.csv', newline='') as file:
         rows = list(csv.DictReader(file))
-    for name in ('box', 'classes', 'lr'):
-        logged = events.Scalars(name)
+    for name, group in (('box', 'train/'), ('classes', 'train/'), ('lr', '')):
+        logged = events.Scalars(group + name)
         assert [event.step for event in logged] == [1, 2]
         for event, row in zip(logged, rows, strict=True):
             assert event.value == pytest.approx(float(row[name]), abs=1e-4)
 
 
-@pytest.mark.parametrize('name', ['wandb', 'no_such_tracker'])
+@pytest.mark.parametrize('name', ['comet_ml', 'no_such_tracker'])
 def test_a_tracker_that_is_not_there(data, tmp_path, name):
     with pytest.raises((ValueError, ImportError), match=name):
         trainer_of(data, tmp_path / 'run', tracker=name)

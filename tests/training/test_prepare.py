@@ -11,7 +11,7 @@ from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.training.prepare import check_data, check_tracker, create_accelerator, prepare_backbone, warn_of_lr
+from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone, warn_of_lr
 
 
 def detector_of(**options):
@@ -150,11 +150,3 @@ def test_the_accelerator_follows_the_settings(tmp_path):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     finally:
         AcceleratorState._reset_state(True)
-
-
-def test_a_tracker_is_checked_before_data_is_read():
-    with pytest.raises(ImportError, match="tracker 'wandb' needs wandb; install with: pip install wandb"):
-        check_tracker('wandb')
-    with pytest.raises(ValueError, match="tracker 'tensorbord' is unknown; expected one of .*tensorboard"):
-        check_tracker('tensorbord')
-    check_tracker(None)

@@ -47,8 +47,11 @@ def test_the_command_names_one_extra_where_one_has_all(monkeypatch):
     monkeypatch.setattr(packages, 'is_installed', lambda package: False)
     with pytest.raises(ImportError, match=r'^x needs onnx, nncf; install with: pip install "mbv3zoo\[export\]"$'):
         require('x', 'onnx', 'nncf')
-    with pytest.raises(ImportError, match=r'pip install "mbv3zoo\[export,video\]" wandb$'):
-        require('x', 'onnx', 'av', 'wandb')
+    with pytest.raises(ImportError, match=r'pip install "mbv3zoo\[export,video\]" pandas$'):
+        require('x', 'onnx', 'av', 'pandas')
+    # Brought by a package of another name.
+    with pytest.raises(ImportError, match=r'x needs mlflow; install with: pip install "mbv3zoo\[mlflow\]"$'):
+        require('x', 'mlflow')
 
 
 def test_a_package_that_is_too_old_is_told(monkeypatch):
