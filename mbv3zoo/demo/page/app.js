@@ -199,7 +199,11 @@ function highlight(index) {
 
 async function startWebcam() {
   tell('');
-  if (!(await live.start(detector))) return;
+  part('webcam').disabled = true;
+  const runs = await live.start(detector);
+  part('webcam').disabled = false;
+  part('webcam').focus();
+  if (!runs) return;
   part('webcam').textContent = 'Stop webcam';
   strip.mark(null);
 }

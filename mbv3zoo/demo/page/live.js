@@ -45,6 +45,11 @@ export class LiveView {
         this.onError('the webcam was disconnected; connect it and start again');
       });
       await this.#list();
+      // Meanwhile something else was chosen.
+      if (round !== this.round) {
+        this.webcam.stop();
+        return false;
+      }
     } catch (error) {
       this.#ended();
       this.onError(error.message);
@@ -57,6 +62,7 @@ export class LiveView {
   }
 
   stop() {
+    this.round++;
     if (!this.running) return;
     this.webcam.stop();
     this.#ended();
