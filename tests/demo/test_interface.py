@@ -108,6 +108,16 @@ def test_pictures_are_chosen_dropped_and_pasted_and_left_again(page, pictures):
     assert page.inner_text('#error') == ''
 
 
+def test_a_packaged_detector_brings_a_picture_to_begin_with(page):
+    page.click('#example')
+    page.locator('#save-picture:enabled').wait_for()
+    assert {'triangle', 'heart', 'gear', 'crescent'} <= {row[0] for row in table_rows(page)}
+    assert not page.locator('#example').is_visible()
+    # A dialog that is left without a choice changes nothing.
+    page.set_input_files('#choose', [])
+    assert len(table_rows(page)) >= 6
+
+
 def test_what_cannot_be_read_is_said_where_it_is_and_in_the_json(page, pictures, tmp_path):
     (tmp_path / 'notes.txt').write_text('hello')
     choose(page, pictures['scene.jpg'], tmp_path / 'notes.txt')

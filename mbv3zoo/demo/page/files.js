@@ -9,7 +9,8 @@
  */
 export function takeFiles({ input, target }, onFiles, onNothing) {
   input.addEventListener('change', () => {
-    onFiles([...input.files]);
+    const files = [...input.files];
+    if (files.length) onFiles(files);
     // The same file can be chosen again.
     input.value = '';
   });
