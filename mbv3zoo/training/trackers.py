@@ -150,11 +150,14 @@ def _wandb_options(run: Path) -> dict[str, Any]:
 def _has_wandb_key() -> bool:
     if any(os.environ.get(name) for name in ('WANDB_API_KEY', 'WANDB_IDENTITY_TOKEN_FILE')):
         return True
-    host = urlsplit(os.environ.get('WANDB_BASE_URL') or 'https://api.wandb.ai').hostname
+    import wandb
+
+    own = os.environ.get('WANDB_BASE_URL')
+    hosts = {urlsplit(own or str(wandb.Settings().base_url)).netloc, *([] if own else ['api.wandb.ai'])}
     for name in (os.environ.get('NETRC'), '~/.netrc', '~/_netrc'):
         # `wandb login` writes it there.
         with suppress(OSError, netrc.NetrcParseError):
-            if name and host in netrc.netrc(os.path.expanduser(name)).hosts:
+            if name and hosts & netrc.netrc(os.path.expanduser(name)).hosts.keys():
                 return True
     return False
 

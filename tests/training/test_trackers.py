@@ -61,6 +61,7 @@ def test_a_tracker_that_cannot_begin_is_told_in_a_sentence(tmp_path):
 
 @pytest.mark.parametrize('key', ['none', 'variable', 'login', 'mode'])
 def test_wandb_asks_nothing_and_stays_on_this_disk_without_a_key(key, tmp_path, monkeypatch):
+    pytest.importorskip('wandb')
     for name in ('WANDB_API_KEY', 'WANDB_MODE', 'WANDB_BASE_URL', 'WANDB_IDENTITY_TOKEN_FILE', 'NETRC'):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('HOME', str(tmp_path))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import wrapt
@@ -14,6 +16,7 @@ from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.saving.config import parse_config
 from mbv3zoo.saving.folder import MODEL_TYPE
 from mbv3zoo.zoo.registry import HubWeights, find_weights
+from mbv3zoo.zoo.runs import detector_folder
 
 
 class MBV3ZooConfig(PreTrainedConfig):
@@ -48,10 +51,12 @@ def detector_config(config: Any) -> DetectorConfig:
 
 
 def place_of(name: Any) -> Any:
-    """The folder or repository of a detector's weights, for their name; anything else as it is.
+    """The folder or repository of a detector's weights, for their name or a run; anything else as it is.
 
     transformers takes any name that is no folder for a repository.
     """
+    if isinstance(name, str | Path) and os.path.isdir(name):
+        return str(detector_folder(Path(name)))
     weights = find_weights(name) if isinstance(name, str) else None
     if weights is None:
         return name

@@ -23,7 +23,7 @@ def rows(found):
     return [(row['label'], row['score'], row['box']) for row in found]
 
 
-@pytest.mark.parametrize('kind', ['name', 'folder', 'folder of an older version'])
+@pytest.mark.parametrize('kind', ['name', 'folder', 'folder of an older version', 'run'])
 def test_a_pipeline_finds_what_predict_finds(kind, scene, tmp_path):
     source = NAME
     if kind != 'name':
@@ -33,6 +33,8 @@ def test_a_pipeline_finds_what_predict_finds(kind, scene, tmp_path):
         if 'older' in kind:
             del stated['model_type']
         (source / 'config.json').write_text(json.dumps(stated))
+    if kind == 'run':
+        source = source.rename(tmp_path / 'best').parent
     pipe = transformers.pipeline('object-detection', model=source)
     detector, image = mbv3zoo.load(NAME), Image.open(scene)
     expected = as_pipeline(detector.predict(image, score_thresh=0.5))
