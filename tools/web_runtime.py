@@ -22,7 +22,9 @@ from mbv3zoo.demo.runtime import FILES, FOLDER, VERSION
 def fetch(version: str) -> dict[str, bytes]:
     """Name -> content of the runtime's files in a version of the npm package."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(['npm', 'pack', '--silent', f'onnxruntime-web@{version}'], cwd=folder, check=True, capture_output=True)
+        subprocess.run(
+            ['npm', 'pack', '--silent', f'onnxruntime-web@{version}'], cwd=folder, check=True, capture_output=True
+        )
         (archive,) = Path(folder).glob('*.tgz')
         with tarfile.open(archive) as package:
             names = [name for name in FILES if name.startswith('ort')]

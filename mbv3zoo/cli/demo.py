@@ -29,7 +29,7 @@ def demo(
     ] = False,
     image_size: ImageSize = None,
     precision: Annotated[
-        str, typer.Option(help='float32, float16 or int8 (a quarter of the size).', rich_help_panel=FORMAT)
+        str, typer.Option(help='float32, float16 or int8 (smaller files).', rich_help_panel=FORMAT)
     ] = 'float32',
     calibration: Annotated[
         str | None,
