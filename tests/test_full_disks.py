@@ -22,6 +22,8 @@ COMMANDS = {
     'model.ncnn.param': 'export {MODEL} OUT --image-size 64',
     'model.torchscript': 'export {MODEL} OUT --image-size 64',
     'model.pt2': 'export {MODEL} OUT --image-size 64',
+    'page': 'demo {MODEL} OUT --image-size 64',
+    'app': 'demo {MODEL} OUT --gradio',
     'set': 'synth OUT --train 200 --val 1 --image-size 256 --workers 1',
     'found': 'predict {MODEL} {SCENE} --out OUT',
     'report': 'val OWN --data DATA --out OUT',
@@ -74,8 +76,8 @@ def test_a_cache_that_cannot_be_written_is_told_and_no_error(tmp_path, data, mon
 @pytest.mark.parametrize('name', COMMANDS)
 def test_a_command_ends_in_one_sentence_and_leaves_what_was_there(tmp_path, data, name, fault):
     with mounted(tmp_path / 'disk', '128k') as disk:
-        if (name, fault) == ('found', 'little room'):
-            pytest.skip('rows fit, and a drawing that does not is told in its row')
+        if fault == 'little room' and name in ('app', 'found'):
+            pytest.skip('an app fits; so do rows, and a drawing that does not is told in its row')
         (disk / 'old').write_bytes(bytes(shutil.disk_usage(disk).free) if fault == 'no room' else b'old')
         if fault == 'read-only':
             subprocess.run(['mount', '-o', 'remount,ro', disk], check=True)
