@@ -46,7 +46,7 @@ class MBV3ZooConfig(PreTrainedConfig):
 
 
 def detector_config(config: Any) -> DetectorConfig:
-    """The detector's config in a `MBV3ZooConfig`."""
+    """The detector's config, of a `MBV3ZooConfig` or an image processor."""
     return DetectorConfig.parse(config.detector, 'the config')
 
 

@@ -11,6 +11,7 @@ from transformers.image_processing_base import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.read import read_image
 from mbv3zoo.integrations.transformers.configuration_auto import MBV3ZooConfig, detector_config
@@ -27,9 +28,15 @@ class MBV3ZooImageProcessor(BaseImageProcessor):
 
     def __init__(self, config: Any) -> None:
         super().__init__()
-        self.config = detector_config(config)
+        # As plain values: transformers shows and copies what a processor holds as JSON.
+        self.detector = config.detector
         height, width = self.config.image_size
         self.size = {'height': height, 'width': width}
+
+    @property
+    def config(self) -> DetectorConfig:
+        """The detector's config."""
+        return detector_config(self)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
@@ -46,10 +53,10 @@ class MBV3ZooImageProcessor(BaseImageProcessor):
         Returns:
             `pixel_values`, float32 [B, C, H, W] in 0..1.
         """
-        target, boxed = self.config.image_size, []
+        config, boxed = self.config, []
         for image in images if isinstance(images, list | tuple) else [images]:
-            pixels = read_image(image, self.config.in_chans)
-            boxed.append(Letterbox.fit(pixels.shape[:2], target).apply_array(pixels))
+            pixels = read_image(image, config.in_chans)
+            boxed.append(Letterbox.fit(pixels.shape[:2], config.image_size).apply_array(pixels))
         return BatchFeature({'pixel_values': np.stack(boxed).astype(np.float32) / 255}, tensor_type=return_tensors)
 
     def post_process_object_detection(
@@ -73,8 +80,9 @@ class MBV3ZooImageProcessor(BaseImageProcessor):
             For each image `scores` [N], `labels` [N] and `boxes` [N, 4], xyxy in pixels.
         """
         levels = [outputs[name] for name in sorted(outputs) if name.startswith('level')]
-        height, width = self.config.image_size
-        anchors = torch.tensor(self.config.anchors, dtype=torch.float32, device=levels[0].device)
+        config = self.config
+        height, width = config.image_size
+        anchors = torch.tensor(config.anchors, dtype=torch.float32, device=levels[0].device)
         strides = [height // level.shape[2] for level in levels]
         found = []
         kept = postprocess(levels, anchors, strides, Thresholds(threshold, iou_thresh, max_detections))

@@ -36,3 +36,4 @@ def test_images_may_be_arrays_tensors_and_files(processor, scene):
         boxed = processor(images=image, return_tensors='pt')['pixel_values']
         assert boxed.shape == (1, 3, *mbv3zoo.load(NAME).config.image_size) and 0 <= boxed.min() < boxed.max() <= 1
     assert isinstance(processor(images=given, return_tensors='np')['pixel_values'], np.ndarray)
+    assert '"image_size"' in repr(processor)
