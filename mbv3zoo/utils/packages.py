@@ -15,7 +15,7 @@ from mbv3zoo.utils.quiet import without_log, without_warnings
 # Extra of mbv3zoo -> the packages that it installs, and the least version of each. pyproject.toml has the same.
 EXTRAS = {
     'datasets': {'datasets': '4'},
-    'demo': {'gradio': '6'},
+    'demo': {'gradio': '6.27'},
     'export': {'onnx': '1.18', 'onnxscript': '0.5', 'onnxruntime': '1.22', 'openvino': '2025.2', 'nncf': '2.17'},
     'mlflow': {'mlflow-skinny': '3'},
     'phones': {'ncnn': '1.0.20250916', 'pnnx': '20250916', 'coremltools': '9'},
