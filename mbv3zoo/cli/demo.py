@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -95,7 +95,7 @@ def demo(
         if push is None:
             _gradio(model, folder, title, overwrite, open_, host, port)
         else:
-            _push_app(model, folder, push, title, overwrite, private)
+            _push_app(model, folder, push, title, overwrite, private, allow_license or ())
         return
     if folder is None and push is None:
         raise ValueError('demo: name a new folder for the page, or add --gradio to start an app without one')
@@ -152,14 +152,22 @@ def _gradio(
     )
 
 
-def _push_app(model: str, folder: Path | None, push: str, title: str | None, overwrite: bool, private: bool) -> None:
+def _push_app(
+    model: str,
+    folder: Path | None,
+    push: str,
+    title: str | None,
+    overwrite: bool,
+    private: bool,
+    allowed: Sequence[str],
+) -> None:
     """Writes the Gradio app and publishes it."""
-    from mbv3zoo.demo.gradio_space import write_app
-    from mbv3zoo.hub.space import push_space
+    from mbv3zoo.demo.gradio_space import publish_app, write_app
 
     with _folder_or_temporary(folder, push) as place:
         write_app(model, place, title=title, overwrite=overwrite)
-        typer.echo(f'published: {push_space(place, push, private=private or None)}')
+        address = publish_app(model, place, push, private=private or None, allow_licenses=allowed)
+        typer.echo(f'published: {address}')
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mbv3zoo.demo.example import example_picture
 from mbv3zoo.demo.gradio_models import Models
 from mbv3zoo.utils.environment import environment
 from mbv3zoo.utils.packages import require
@@ -46,7 +47,7 @@ def build_app(model: str | Path = 'mbv3_yolo_small.synth', *, title: str | None 
     models = Models(model)
     from mbv3zoo.demo.gradio_layout import lay_out
 
-    return lay_out(models, title or f'{models.own}: object detection')
+    return lay_out(models, title or f'{models.own}: object detection', example_picture(model, None))
 
 
 def launch(

@@ -39,7 +39,7 @@ _CAMERA = {'video': {'facingMode': 'environment', 'width': 640, 'height': 480}}
 _PROGRESS = gr.Progress()
 
 
-def lay_out(models: Models, title: str) -> gr.Blocks:
+def lay_out(models: Models, title: str, example: Path | None = None) -> gr.Blocks:
     """The app; for its arguments see `mbv3zoo.demo.gradio_app.build_app`."""
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=_REMOVED) as app:
         gr.Markdown(f'# {title}')
@@ -64,7 +64,7 @@ def lay_out(models: Models, title: str) -> gr.Blocks:
             overlap = gr.Slider(0, 1, PREDICTION.iou_thresh, step=0.01, label='Most overlap (IoU)', min_width=260)
         settings = [model, score, overlap, classes]
         with gr.Tab('Picture'):
-            run_picture = _picture_tab(models, settings)
+            run_picture = _picture_tab(models, settings, example)
         with gr.Tab('Webcam'):
             _webcam_tab(models, settings)
         with gr.Tab('Video'):
@@ -80,13 +80,15 @@ def lay_out(models: Models, title: str) -> gr.Blocks:
     return app.queue(default_concurrency_limit=_AT_ONCE)
 
 
-def _picture_tab(models: Models, settings: list[Any]) -> Callable[[Callable], Any]:
+def _picture_tab(models: Models, settings: list[Any], example: Path | None) -> Callable[[Callable], Any]:
     """Returns what runs the prediction after one more event."""
     with gr.Row():
         image = gr.Image(sources=['upload', 'clipboard', 'webcam'], label='Picture', alt_text='The picture you chose')
         with gr.Column():
             drawn = gr.Image(label='Found', interactive=False, buttons=['download', 'fullscreen'], alt_text='Its boxes')
             summary = gr.Markdown()
+    if example:
+        gr.Examples([str(example)], image, label='A picture to try', api_visibility='private')
     # The file as it was sent: `predict` reads it itself, with its limits and its words.
     image.preprocess = lambda sent: sent and sent.path  # type: ignore[method-assign, assignment, return-value]
     table = gr.Dataframe(headers=HEADERS, datatype=['str', *['number'] * 5], interactive=False, label='Objects')  # type: ignore[list-item]

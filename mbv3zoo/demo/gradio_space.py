@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any, Unpack
 
 from mbv3zoo.demo.gradio_models import shown_name
+from mbv3zoo.hub import PushOptions
+from mbv3zoo.hub.space import push_space
+from mbv3zoo.licenses import check_push, hub_license, weights_license
 from mbv3zoo.loading import load
+from mbv3zoo.prediction.engine import as_engine
 from mbv3zoo.runtimes.parts import parts
 from mbv3zoo.runtimes.table import find_format
 from mbv3zoo.utils.atomic import staged
@@ -53,7 +59,8 @@ sdk: gradio
 sdk_version: {gradio}
 python_version: '{python}'
 app_file: app.py
-tags:
+license: {license}
+{license_name}tags:
 - object-detection
 - mbv3zoo
 ---
@@ -66,6 +73,8 @@ Finds objects in pictures, in the frames of a webcam and in videos, with [mbv3zo
 pip install -r requirements.txt
 python app.py
 ```
+
+The weights are under {weights}.
 """
 
 
@@ -97,7 +106,8 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
         name = shown_name(model)
         title = one_line(title or f'{name}: object detection', 200)
         # What is published works.
-        load(model)
+        weights = weights_license(as_engine(load(model)).info.licenses)  # type: ignore[attr-defined]
+        license, license_name = hub_license(weights)
         texts = {
             'README.md': _README.format(
                 title=json.dumps(title, ensure_ascii=False),
@@ -105,6 +115,9 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
                 gradio=installed_version('gradio') or GRADIO,
                 python=PYTHON,
                 sources=SOURCES,
+                weights=weights,
+                license=license,
+                license_name=f'license_name: {json.dumps(license_name)}\n' if license_name else '',
             ),
             'requirements.txt': _REQUIREMENTS.format(mbv3zoo=_requirement(model)),
         }
@@ -113,6 +126,41 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
             for file, text in texts.items():
                 (files / file).write_text(text, encoding='utf-8', newline='\n')
     return folder
+
+
+def publish_app(
+    model: str | Path,
+    folder: str | Path,
+    repo_id: str,
+    *,
+    allow_licenses: Iterable[str] = (),
+    **options: Unpack[PushOptions],
+) -> str:
+    """Pushes what `write_app` wrote as the Gradio Space `repo_id`.
+
+    Args:
+        model: The detector that it was written for; the licences of one of this disk, which is pushed too, are checked.
+        folder: The app.
+        repo_id: 'organisation/name'.
+        allow_licenses: Licences of what the weights were made from that are not to be asked about, or 'any'.
+        **options: See `mbv3zoo.hub.PushOptions`.
+
+    Returns:
+        The address of the commit or pull request.
+
+    Raises:
+        ValueError: The licences do not allow it, the Space there is somebody's, or the Hub refused.
+        ConnectionError: The Hub cannot be reached, or failed to answer. Publishing again is safe.
+    """
+    if Path(model).exists():
+        record: Any = as_engine(load(model)).info
+        try:
+            check_push(record.licenses, weights_license(record.licenses), allow_licenses)
+        except ValueError as error:
+            raise ValueError(f'{repo_id}: the weights of the app are {error}') from error
+    pushed = push_space(folder, repo_id, **options)
+    assert isinstance(pushed, str)  # not a dry run
+    return pushed
 
 
 def is_app(folder: Path) -> bool:

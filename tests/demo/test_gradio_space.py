@@ -10,8 +10,9 @@ import yaml
 from packaging.requirements import Requirement
 
 import mbv3zoo
+from mbv3zoo.config.license_record import LicensedPart
 from mbv3zoo.demo import gradio_space
-from mbv3zoo.demo.gradio_space import write_app
+from mbv3zoo.demo.gradio_space import publish_app, write_app
 
 TOP = Path(__file__).parents[2]
 SCENE = TOP / 'docs' / 'scene.jpg'
@@ -31,6 +32,7 @@ def test_the_space_says_what_it_runs_with(tmp_path):
     folder = write_app(MODEL, tmp_path / 'space', title='Shapes: "found"')
     says = header(folder)
     assert says['title'] == 'Shapes: "found"' and says['sdk'] == 'gradio' and says['app_file'] == 'app.py'
+    assert says['license'] == 'apache-2.0' and 'mbv3zoo' in says['tags']
     assert says['sdk_version'].startswith('6.') and says['python_version'] == '3.11'
     project = tomllib.loads((TOP / 'pyproject.toml').read_text())['project']
     (needed,) = requirements(folder)
@@ -60,6 +62,17 @@ def test_nothing_is_left_where_there_is_no_detector(tmp_path):
     with pytest.raises(ValueError, match='no_such'):
         write_app('no_such', tmp_path / 'space')
     assert not (tmp_path / 'space').exists()
+
+
+def test_weights_that_may_not_be_given_on_are_not_pushed(tmp_path):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', class_names=['cat'], image_size=64)
+    config = detector.config
+    imported = config.licenses.model_copy(update={'imported': LicensedPart(license='agpl-3.0', source='yolov5s.pt')})
+    detector.config = config.model_copy(update={'licenses': imported})
+    source = detector.save_pretrained(tmp_path / 'mine', card_data={'license': 'apache-2.0'})
+    folder = write_app(source, tmp_path / 'space')
+    with pytest.raises(ValueError, match='org/name: the weights of the app are not to be published under'):
+        publish_app(source, folder, 'org/name')
 
 
 @pytest.mark.slow
