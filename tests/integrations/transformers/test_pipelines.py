@@ -46,6 +46,7 @@ def test_a_pipeline_finds_what_predict_finds(kind, scene, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_repository_on_the_hub(scene, tmp_path):
     with HubServer() as server:
         run_client(
