@@ -1,6 +1,7 @@
 """Random sequences of what people do to a detector, after each of which all places that it is in agree.
 
-    pytest -m slow tests/test_stateful.py                    # 300 sequences, always the same ones
+    pytest -m slow tests/test_stateful.py                    # 150 sequences, always the same ones
+    MBV3ZOO_TEST_ALL=1 pytest -m slow tests/test_stateful.py         # 300
     STATEFUL_SEQUENCES=5000 pytest -m slow tests/test_stateful.py    # so many others each time
 
 A failure prints the sequence, shortened, as a program of rules.
@@ -12,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from amount import amount
 from detector_changes import CONFIG, STRUCTURE, WEIGHTS, WRONG_CONFIG
 from detector_world import World
 from hub_server import HubServer, in_process
@@ -185,6 +187,6 @@ def test_a_few_sequences(server):
 
 
 @pytest.mark.slow
-def test_hundreds_of_sequences(server):
+def test_many_sequences(server):
     given = os.environ.get('STATEFUL_SEQUENCES')
-    run(int(given or 300), most_builds=2, derandomize=given is None)
+    run(int(given or amount(150, 300)), most_builds=2, derandomize=given is None)

@@ -56,11 +56,11 @@ def small_size(row: BackboneRow) -> tuple[int, int]:
     return (min(height, 256), min(width, 256)) if row.sizes == 'any' else (height, width)
 
 
-def build(row: BackboneRow) -> tuple[Detector, torch.Tensor]:
-    """A detector of two classes, and a batch of two images for it."""
+def build(row: BackboneRow, **settings: int) -> tuple[Detector, torch.Tensor]:
+    """A detector of two classes, and a batch of two images for it; `settings` are those of `create_detector`."""
     torch.manual_seed(0)
     size = small_size(row)
-    return create_detector(row.name, num_classes=2, image_size=size), torch.rand(2, 3, *size)
+    return create_detector(row.name, num_classes=2, image_size=size, **settings), torch.rand(2, 3, *size)
 
 
 def check_train(detector: Detector, images: torch.Tensor) -> None:

@@ -5,6 +5,7 @@ an honest Hub, which must give the right files.
 """
 
 import pytest
+from amount import amount
 from hostile_doors import run_doors
 from hostile_hub import answers, run_hostile, unexpected
 
@@ -17,7 +18,13 @@ def test_a_sample_of_the_answers(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ('samples', 'fields'), [({'pull': 1}, 0), ({'pull': 3}, 40), ({'push': 3}, 0), ({'push': 7}, 40)]
+    ('samples', 'fields'),
+    [
+        ({'pull': amount(3, 1)}, 0),
+        ({'pull': amount(7, 3)}, 40),
+        ({'push': amount(7, 3)}, 0),
+        ({'push': amount(17, 7)}, 40),
+    ],
 )
 def test_many_answers(tmp_path, samples, fields):
     assert len(answers(fields)) > 180

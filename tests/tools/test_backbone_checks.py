@@ -1,21 +1,23 @@
-"""Every timm model makes a detector: one of each family in every run, a quarter of all in the slow one.
+"""Every timm model makes a detector: one of each family in every run, an eighth of all in the slow one.
 
-EVERY_MODEL=1 pytest -m slow tests/tools/test_backbone_checks.py    # all of them
+MBV3ZOO_TEST_ALL=1 pytest -m slow tests/tools/test_backbone_checks.py    # all of them
 """
 
 import multiprocessing
-import os
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import timm
 import torch
+from amount import amount
 from backbone_checks import CHECKS, build, composed, smallest_of_families
 
 from mbv3zoo import create_detector
 from mbv3zoo.info.backbones import backbone_row, backbone_rows, measure
 
 FAMILIES = {row.family: row for row in smallest_of_families()}
+# The smallest of these have 171 and 416 million parameters in equal blocks, of which three show the same.
+FEWER_BLOCKS = {'gemma4_vit': {'depth': 3}, 'deepseek_vit': {'depth': 3}}
 
 
 def test_the_table_has_every_model_and_every_family():
@@ -40,7 +42,7 @@ def test_one_of_each_family_is_composed(family):
 @pytest.mark.slow
 @pytest.mark.parametrize('family', FAMILIES)
 def test_one_of_each_family_is_trained_saved_exported_and_fused(family):
-    detector, images = build(FAMILIES[family])
+    detector, images = build(FAMILIES[family], **amount(FEWER_BLOCKS, {}).get(family, {}))
     for check in CHECKS.values():
         check(detector, images)
 
@@ -48,7 +50,7 @@ def test_one_of_each_family_is_trained_saved_exported_and_fused(family):
 @pytest.mark.slow
 def test_models_of_all_kinds_are_composed():
     models = timm.list_models()
-    names = models if os.environ.get('EVERY_MODEL') else models[::4]
+    names = models[:: amount(8, 1)]
     context = multiprocessing.get_context('spawn')  # torch's threads do not survive a fork
     with ProcessPoolExecutor(2, context, torch.set_num_threads, (1,)) as pool:
         wrong = [result for result in pool.map(composed, names, chunksize=4) if result]

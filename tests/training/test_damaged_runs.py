@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 import yaml
+from amount import sample
 from killed_training import TINY, resume_run, train_without_report
 from killing import names, run_writer
 from matplotlib.figure import Figure
@@ -87,7 +88,8 @@ def test_a_report_that_was_killed_between_its_parts_is_written(begun, whole, tmp
 
 @pytest.mark.slow
 def test_a_report_that_was_killed_where_files_are_put_in_place_is_written(begun, whole, tmp_path):
-    check_kills(begun, whole, tmp_path, lambda words: 'complete' in words or 'os.re' in words)
+    some = sample(1 / 3, always=lambda words: 'complete' in words)
+    check_kills(begun, whole, tmp_path, lambda words: ('complete' in words or 'os.re' in words) and some(words))
 
 
 def test_what_killed_writers_left_is_removed(begun, whole, tmp_path):
