@@ -83,13 +83,19 @@ def lay_out(models: Models, title: str, example: Path | None = None) -> gr.Block
 def _picture_tab(models: Models, settings: list[Any], example: Path | None) -> Callable[[Callable], Any]:
     """Returns what runs the prediction after one more event."""
     with gr.Row():
-        image = gr.Image(sources=['upload', 'clipboard', 'webcam'], label='Picture', alt_text='The picture you chose')
+        image = gr.Image(
+            sources=['upload', 'clipboard', 'webcam'],
+            type='filepath',
+            image_mode=None,
+            label='Picture',
+            alt_text='The picture you chose',
+        )
         with gr.Column():
             drawn = gr.Image(label='Found', interactive=False, buttons=['download', 'fullscreen'], alt_text='Its boxes')
             summary = gr.Markdown()
     if example:
         gr.Examples([str(example)], image, label='A picture to try', api_visibility='private')
-    # The file as it was sent: `predict` reads it itself, with its limits and its words.
+    # The file as it was sent: `predict` reads it itself, with its limits and its words, also what Gradio cannot open.
     image.preprocess = lambda sent: sent and sent.path  # type: ignore[method-assign, assignment, return-value]
     table = gr.Dataframe(headers=HEADERS, datatype=['str', *['number'] * 5], interactive=False, label='Objects')  # type: ignore[list-item]
     download = gr.DownloadButton('Download JSON', interactive=False)

@@ -171,7 +171,7 @@ def test_the_page_asks_nobody_else_and_its_sliders_and_webcam_act(server, chromi
         watch, page = Watch(context), context.new_page()
         page.add_init_script(CAMERA)
         page.goto(server)
-        page.set_input_files('input[type=file] >> nth=0', SCENE)
+        page.locator('.gallery-item').click()
         page.get_by_text('8 objects in 640 x 480 pixels').wait_for()
         slider = page.get_by_role('slider').first
         slider.focus()
