@@ -1,6 +1,7 @@
 """What README, docs and notebooks show fits the program and the package."""
 
 import ast
+import importlib.util
 import json
 import re
 import shlex
@@ -19,7 +20,7 @@ from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.images.letterbox import Letterbox
 
 TOP = Path(__file__).resolve().parents[1]
-PAGES = [TOP / 'README.md', *sorted((TOP / 'docs').glob('*.md')), *sorted((TOP / 'examples').rglob('*.md'))]
+PAGES = [*sorted(TOP.glob('*.md')), *sorted((TOP / 'docs').rglob('*.md')), *sorted((TOP / 'examples').rglob('*.md'))]
 NOTEBOOKS = sorted((TOP / 'examples').glob('*.ipynb'))
 
 
@@ -111,7 +112,58 @@ def test_python_blocks_are_python_with_names_that_are_public():
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'mbv3zoo'
     }
-    assert len(names) > 5 and [(page, name) for page, name in names if name not in mbv3zoo.__all__] == []
+    assert len(names) > 5 and [(page, name) for page, name in names if not has(mbv3zoo, name)] == []
+    imported = {
+        (page, f'{node.module}.{name.name}')
+        for page, tree in shown
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or '').partition('.')[0] == 'mbv3zoo'
+        for name in node.names
+    }
+    assert [(page, name) for page, name in imported if not has(mbv3zoo, name.removeprefix('mbv3zoo.'))] == []
+
+
+def has(module, name):
+    """Whether a module, whose submodules may not be imported yet, has a name such as 'licenses.TERMS'."""
+    first, _, rest = name.partition('.')
+    if not hasattr(module, first):
+        if not importlib.util.find_spec(f'{module.__name__}.{first}'):
+            return False
+        importlib.import_module(f'{module.__name__}.{first}')
+    return not rest or has(getattr(module, first), rest)
+
+
+def test_modules_that_pages_name_have_what_they_name():
+    named = {
+        (page, name)
+        for page, text in pages()
+        if page != 'CHANGELOG.md'  # which has names of then
+        for name in re.findall(r'`mbv3zoo\.([a-z_]+(?:\.\w+)*)', text)
+        if name not in ('yaml', 'egg')
+    }
+    assert len(named) > 5 and [(page, name) for page, name in named if not has(mbv3zoo, name)] == []
+
+
+# Programs that a page may ask its reader to run.
+PROGRAMS = shlex.split(
+    '. build/detect cat cd cmake cp docker export g++ git hf jupyter ls mbv3zoo mypy node npm pip pre-commit '
+    'pytest python ruff sphinx-build torchrun'
+)
+
+
+def test_shell_blocks_run_programs_that_people_have():
+    lines = [(page, line) for page, text in blocks('') for line in text.replace('\\\n', ' ').splitlines()]
+    for language in ('sh', 'bash', 'console'):
+        for page, text in blocks(language):
+            shown = text.replace('\\\n', ' ').splitlines()
+            lines += [(page, line.removeprefix('$ ')) for line in shown if language != 'console' or line[:2] == '$ ']
+    asked = set()
+    for page, line in lines:
+        for part in line.split('&&'):
+            words = [word for word in shlex.split(part, comments=True) if not re.match(r'[A-Z0-9_]+=', word)]
+            asked |= {(page, words[0])} if words else set()
+    assert len(asked) > 20
+    assert [(page, name) for page, name in asked if name not in PROGRAMS and not (TOP / name).is_file()] == []
 
 
 def test_tests_that_pages_name_are_there():

@@ -109,7 +109,7 @@ def test_the_image_runs_the_first_command_of_the_readme():
     assert first in re.findall(r'^docker run .* mbv3zoo (predict .*)$', readme, re.MULTILINE)
 
 
-PAGES = sorted([*TOP.glob('*.md'), *TOP.glob('docs/*.md')])
+PAGES = sorted([*TOP.glob('*.md'), *TOP.glob('docs/**/*.md')])
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)

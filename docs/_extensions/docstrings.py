@@ -65,8 +65,15 @@ def _signature_read(app: Any, what: str, name: str, value: Any, *_: Any) -> tupl
 
 
 def _member_skipped(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
-    """Fields of tuples are in the docstring of their class; "alias for field number 0" says less."""
-    return True if type(value).__name__ == '_tuplegetter' else None
+    """Fields of tuples are in the docstring of their class, and what pydantic is told is no setting."""
+    return True if type(value).__name__ == '_tuplegetter' or name == 'model_config' else None
+
+
+def _dashes(app: Any, document: nodes.document) -> None:
+    """Sphinx writes two hyphens after an error's name."""
+    for text in list(document.findall(nodes.Text)):
+        if text == ' -- ':
+            text.parent.replace(text, nodes.Text(' \N{EN DASH} '))
 
 
 def _missing(app: Any, env: Any, node: Any, content: Any) -> Any:
@@ -109,5 +116,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect('autodoc-process-docstring', _docstring_read, priority=600)
     app.connect('autodoc-process-signature', _signature_read)
     app.connect('autodoc-skip-member', _member_skipped)
+    app.connect('doctree-read', _dashes)
     app.connect('missing-reference', _missing)
     return {'parallel_read_safe': True}
