@@ -129,7 +129,7 @@ class Trainer:
 
     def _facts(self) -> dict[str, Any]:
         """What trackers get to know besides the settings of training."""
-        config = self.learner.model.config
+        config = self.learner.kept.config
         facts = {'backbone': config.backbone, 'image_size': config.image_size, 'num_classes': config.num_classes}
         return {**facts, 'train_images': self.images[0], 'val_images': self.images[1]}
 

@@ -180,7 +180,7 @@ def tracked(monkeypatch):
 
 def test_numbers_of_objects_are_written_and_drawn(clip, tmp_path, monkeypatch, tracked):
     captions = []
-    monkeypatch.setattr('mbv3zoo.detections.detections.draw_boxes', lambda canvas, rows, **_: captions.extend(rows))
+    monkeypatch.setattr('mbv3zoo.detections.detections.draw_captioned', lambda canvas, rows, **_: captions.extend(rows))
     (line,) = write_video_predictions(tracked, clip, tmp_path / 'out', track=True, progress=False)
     assert line.startswith('20 frames, 19 objects')
     # The detector gives boxes of low scores too, for tracks to go on.
