@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import mbv3zoo
 
@@ -29,10 +28,7 @@ def save(page):
 
 def in_python(detector, path, score_thresh, **options):
     """(width, height) of a picture and what `predict` finds in it."""
-    # A JPEG file of at least twice the size that is needed would be read reduced, which browsers cannot.
-    with Image.open(path) as image:
-        source = image if image.format == 'JPEG' else path
-        found = detector.predict(source, score_thresh=score_thresh, **options)
+    found = detector.predict(path, score_thresh=score_thresh, **options)
     rows = zip(found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True)
     rows = [{'name': found.class_names[label], 'score': score, 'box': box} for box, score, label in rows]
     return found.image_size[::-1], rows
@@ -70,9 +66,14 @@ def test_boxes_in_pictures_of_all_kinds_are_those_of_python(demo_folder, detecto
         (width, height), expected = in_python(detector, pictures[name], 0.24)
         number += len(row['detections'])
         # Browsers drop the lower half of 16 bits, where Python rounds.
-        score = 0.02 if name == 'sixteen_bit.png' else 0.01
-        rest = unmatched(row['detections'], expected, score=score)
-        rest += unmatched(expected, row['detections'], score=score, least=0.26)
+        score, pixels, least = 0.02 if name == 'sixteen_bit.png' else 0.01, 1, 0
+        scale = 320 / max(width, height)
+        if name.endswith('.jpg') and name != 'scene.jpg' and scale <= 0.5:
+            # Python reads these reduced, which the page imitates: levels differ by up to 3, boxes by half a pixel of
+            # the input, and which of two weak boxes is the better one may change.
+            score, pixels, least = 0.02, max(1, 0.6 / scale), 0.4
+        rest = unmatched(row['detections'], expected, pixels, score, least)
+        rest += unmatched(expected, row['detections'], pixels, score, max(least, 0.26))
         if rest or row['error'] or row['image_size'] != {'height': height, 'width': width}:
             wrong[name] = rest or row
     assert wrong == {}

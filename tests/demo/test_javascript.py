@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from javascript import run_javascript
+from PIL import Image
 
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.read import read_image
@@ -46,6 +47,34 @@ def test_letterboxed_pixels_are_those_of_pillow(tmp_path):
         most = 1 if hw[0] > 100 * hw[1] else 0
         assert np.abs(planes.reshape(expected.shape).astype(int) - expected).max() <= most, (hw, size)
         np.testing.assert_allclose(mapped, letterbox.boxes_to_original(np.array([box]))[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    'hw, factor', [((1283, 967), 4), ((700, 1001), 2), ((3000, 2001), 8), ((480, 640), 2), ((9, 5), 1)]
+)
+def test_large_jpegs_are_reduced_first_as_python_reads_them(hw, factor, tmp_path):
+    rng = np.random.default_rng(0)
+    # Waves of all lengths.
+    y, x = np.mgrid[: hw[0], : hw[1]]
+    waves = [
+        np.sin(rng.normal(0, 1 / length) * x + rng.normal(0, 1 / length) * y) for length in (2, 5, 11, 40, 90, 300)
+    ]
+    picture = np.stack([127 + 21 * sum(np.roll(waves, i, 0) * [[[0.5]]] * 6) for i in range(3)], 2).clip(0, 255)
+    Image.fromarray(picture.astype(np.uint8)).save(tmp_path / 'a.jpg', quality=90)
+    rgba = np.dstack([read_image(tmp_path / 'a.jpg'), np.full(hw, 255, np.uint8)])
+    letterbox = Letterbox.fit(hw, (320, 320))
+    (fit,) = run_javascript([fitted(*hw, (320, 320))], tmp_path)
+    found, whole, planes = run_javascript(
+        [
+            ('jpeg', 'reduction', fit),
+            ('letterbox', 'letterbox', rgba, hw[1], hw[0], fit),
+            ('letterbox', 'letterbox', rgba, hw[1], hw[0], fit, {'halved': True}),
+        ],
+        tmp_path,
+    )
+    expected = letterbox.apply_without_torch(read_image(tmp_path / 'a.jpg', at_least=letterbox.resized)).astype(int)
+    apart, far = (np.abs(pixels.reshape(expected.shape) - expected).mean() for pixels in (planes, whole))
+    assert found == factor and apart <= min(0.8, far)
 
 
 @pytest.mark.parametrize('kind', ['random', 'ties', 'nothing'])

@@ -30,6 +30,8 @@ def write_pictures(scene, folder):
     write('one_pixel.png', image.resize((1, 1)))
     write('as_the_input.png', image.crop((320, 160, 640, 480)))
     write('huge.jpg', image.resize((4200, 3150), Image.Resampling.BICUBIC), quality=90)
+    write('photo.jpg', image.resize((1921, 1441), Image.Resampling.BICUBIC), quality=85)
+    write('odd.jpg', image.resize((1283, 967), Image.Resampling.BICUBIC), quality=95)
     write('panorama.png', Image.fromarray(np.tile(np.asarray(image.resize((160, 120))), (1, 60, 1))))
     for orientation in (3, 5, 6):
         exif = Image.Exif()

@@ -10,6 +10,8 @@
  * @property {{prepare: number, run: number, decode: number, total: number}} milliseconds How long each part took.
  */
 
+import { readJpeg } from './jpeg.js';
+
 /** How pictures are read: turned as EXIF says, colour values as they are stored, as Python reads them. */
 const READING = { imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'none' };
 
@@ -115,11 +117,13 @@ export class Detector {
 
   async #detect(source) {
     if (this.ended) throw this.ended;
-    const bitmap = source instanceof Blob ? await readPicture(source) : await copyPicture(source);
+    const isFile = source instanceof Blob;
+    const bitmap = isFile ? await readPicture(source) : await copyPicture(source);
+    const jpeg = isFile ? await readJpeg(source) : null;
     return new Promise((resolve, reject) => {
       const id = this.next++;
       this.waiting.set(id, { resolve, reject });
-      this.worker.postMessage({ type: 'detect', id, bitmap }, [bitmap]);
+      this.worker.postMessage({ type: 'detect', id, bitmap, jpeg }, [bitmap]);
     });
   }
 

@@ -14,6 +14,8 @@
  * @property {number} top Grey rows above it.
  */
 
+import { Reducer, reduction } from './jpeg.js';
+
 /** Grey of the space around the picture. */
 const PAD_VALUE = 114;
 /** Filter weights are whole numbers of this many fractional bits. */
@@ -44,10 +46,11 @@ export function fit(width, height, [targetHeight, targetWidth]) {
  * @param {number} width Its width in pixels.
  * @param {number} height Its height in pixels.
  * @param {Geometry} geometry Of `fit`.
+ * @param {?{halved: boolean}} [jpeg] Of `readJpeg`, where the pixels are those of a JPEG file.
  * @returns {Uint8Array} [3 * H * W], the planes red, green, blue of the letterbox.
  */
-export function letterbox(rgba, width, height, geometry) {
-  const resizer = new Resizer(geometry);
+export function letterbox(rgba, width, height, geometry, jpeg = null) {
+  const resizer = new Resizer(geometry, jpeg);
   if (width !== geometry.width || height !== geometry.height || rgba.length !== 4 * width * height) {
     throw new RangeError(`${rgba.length} bytes of ${width} x ${height} pixels for a letterbox of ${geometry.width} x ${geometry.height}`);
   }
@@ -60,13 +63,19 @@ export function letterbox(rgba, width, height, geometry) {
  * pictures of more than 100 times their width in height downwards first, which gives levels that differ by 1.)
  */
 export class Resizer {
-  /** @param {Geometry} geometry Of `fit`. */
-  constructor(geometry) {
+  /**
+   * @param {Geometry} geometry Of `fit`.
+   * @param {?{halved: boolean}} [jpeg] Of `readJpeg`; a large JPEG file is reduced first.
+   */
+  constructor(geometry, jpeg = null) {
     this.geometry = geometry;
-    this.columns = weights(geometry.width, geometry.newWidth);
-    this.rows = weights(geometry.height, geometry.newHeight);
+    const { width, height, newWidth, newHeight } = geometry;
+    const factor = jpeg ? reduction(geometry) : 1;
+    if (factor > 1) this.reducer = new Reducer(width, height, factor, jpeg.halved);
+    this.columns = weights(Math.ceil(width / factor), newWidth, width / factor);
+    this.rows = weights(Math.ceil(height / factor), newHeight, height / factor);
     /** All rows so far, resized across: RGB, 3 bytes per pixel. */
-    this.across = new Uint8Array(geometry.height * geometry.newWidth * 3);
+    this.across = new Uint8Array(Math.ceil(height / factor) * newWidth * 3);
     this.done = 0;
   }
 
@@ -75,19 +84,29 @@ export class Resizer {
    * @param {number} count How many rows.
    */
   add(rgba, count) {
-    const { width, newWidth } = this.geometry;
+    const { width } = this.geometry;
     const line = new Uint8Array(width * 3);
     for (let row = 0; row < count; row++) {
       overWhite(rgba, row * width * 4, line);
-      const out = this.done * newWidth * 3;
-      if (this.columns) resizeRow(line, this.columns, this.across, out);
-      else this.across.set(line, out);
-      this.done++;
+      if (this.reducer) this.reducer.add(line);
+      else this.#add(line);
     }
+  }
+
+  #add(line) {
+    const out = this.done * this.geometry.newWidth * 3;
+    if (this.columns) resizeRow(line, this.columns, this.across, out);
+    else this.across.set(line, out);
+    this.done++;
   }
 
   /** @returns {Uint8Array} [3 * H * W], the planes red, green, blue of the letterbox. */
   finish() {
+    if (this.reducer) {
+      const reduced = this.reducer.finish();
+      const step = this.reducer.columns * 3;
+      for (let at = 0; at < reduced.length; at += step) this.#add(reduced.subarray(at, at + step));
+    }
     const { targetWidth, targetHeight, newWidth, newHeight, left, top } = this.geometry;
     const plane = targetWidth * targetHeight;
     const planes = new Uint8Array(3 * plane).fill(PAD_VALUE);
@@ -147,12 +166,13 @@ function roundHalfToEven(value) {
  *
  * @param {number} from Pixels of the input.
  * @param {number} to Pixels of the output.
+ * @param {number} covered How many of the input the picture covers: less than `from` where its last block is not full.
  * @returns {?{to: number, most: number, starts: Int32Array, counts: Int32Array, values: Int32Array}} For each output
  *   pixel the first input pixel, how many there are, and their weights from `most` times its number on.
  */
-function weights(from, to) {
-  if (from === to) return null;
-  const scale = from / to;
+function weights(from, to, covered) {
+  if (from === to && covered === from) return null;
+  const scale = covered / to;
   const support = Math.max(1, scale);
   const most = Math.ceil(support) * 2 + 1;
   const starts = new Int32Array(to);

@@ -26,7 +26,7 @@ self.onmessage = async ({ data }) => {
     return;
   }
   try {
-    const result = await detect(data.bitmap);
+    const result = await detect(data.bitmap, data.jpeg);
     self.postMessage({ type: 'result', id: data.id, result }, [result.boxes.buffer, result.scores.buffer, result.labels.buffer]);
   } catch (error) {
     self.postMessage({ type: 'error', id: data.id, message: error.message });
@@ -128,11 +128,11 @@ function counter(total) {
 }
 
 /** @returns {Promise<import('./detector.js').Detected>} */
-async function detect(bitmap) {
+async function detect(bitmap, jpeg) {
   const started = performance.now();
   const { width, height } = bitmap;
   const geometry = fit(width, height, info.image_size);
-  const pixels = readPixels(bitmap, geometry);
+  const pixels = readPixels(bitmap, geometry, jpeg);
   bitmap.close();
   const prepared = performance.now();
   const input = new ort.Tensor('uint8', pixels, [1, 3, geometry.targetHeight, geometry.targetWidth]);
@@ -147,11 +147,11 @@ async function detect(bitmap) {
 }
 
 /** The picture's letterbox, read some tiles at a time. */
-function readPixels(bitmap, geometry) {
+function readPixels(bitmap, geometry, jpeg) {
   const { width, height } = geometry;
   const rows = Math.min(height, Math.max(1, Math.floor(MOST_PIXELS / width)));
   const columns = Math.min(width, MOST_COLUMNS);
-  const resizer = new Resizer(geometry);
+  const resizer = new Resizer(geometry, jpeg);
   if (canvas?.width !== columns || canvas?.height !== rows) canvas = new OffscreenCanvas(columns, rows);
   const context = canvas.getContext('2d', { alpha: false, willReadFrequently: true });
   if (!context) throw new Error(`a picture of ${width} x ${height} pixels is too large for this browser; make it smaller`);
