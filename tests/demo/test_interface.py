@@ -3,7 +3,9 @@
 import base64
 import contextlib
 import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -347,3 +349,23 @@ def test_contrasts_are_those_of_wcag_aa(theme):
         pair: _contrast(*map(colours.get, pair)) for pair in [('edge', 'card'), ('edge', 'stage'), ('accent', 'stage')]
     }
     assert min(low.values()) >= 4.5 and min(lines.values()) >= 3
+
+
+def test_screenshots_in_light_dark_and_on_a_phone_show_the_picture_with_its_boxes(page, pictures, tmp_path):
+    # To look at them: MBV3ZOO_SCREENSHOTS=folder pytest tests/demo/test_interface.py
+    folder = Path(os.environ.get('MBV3ZOO_SCREENSHOTS') or tmp_path)
+    folder.mkdir(exist_ok=True)
+    choose(page, pictures['scene.jpg'])
+    shown = {}
+    for name, scheme, width in (('light', 'light', 1280), ('dark', 'dark', 1280), ('phone', 'light', 360)):
+        page.set_viewport_size({'width': width, 'height': 900})
+        page.emulate_media(color_scheme=scheme, reduced_motion='reduce')
+        page.screenshot(path=folder / f'{name}.png', full_page=True)
+        shown[name] = np.asarray(Image.open(folder / f'{name}.png').convert('RGB')).astype(int)
+    page.emulate_media(color_scheme='light', reduced_motion='no-preference')
+    triangle = class_colour(
+        page.evaluate("async () => (await (await fetch('model.json')).json()).class_names.indexOf('triangle')")
+    )
+    for name, pixels in shown.items():
+        assert (np.abs(pixels - triangle).max(2) < 3).sum() > 500, name
+    assert shown['light'][2, 2].min() > 200 and shown['dark'][2, 2].max() < 60 and shown['phone'].shape[1] == 360
