@@ -14,8 +14,6 @@ from mbv3zoo.cli.options import Quiet, Settings, given, with_set
 class SynthCommand(DescribedCommand):
     group = 'Scenes'
 
-    group = 'Scenes'
-
     def settings(self) -> dict[str, Any]:
         from mbv3zoo.synth.config import SyntheticConfig
 

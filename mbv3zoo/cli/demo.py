@@ -101,6 +101,10 @@ def demo(
         raise ValueError('demo: name a new folder for the page, or add --gradio to start an app without one')
     if host is not None:
         raise ValueError('--host: for --gradio only; the page is served on this machine alone')
+    if (port and not open_) or (open_ and folder is None):
+        raise ValueError(
+            '--port and --open: to serve the page of a folder; give the folder and --open, or leave them out'
+        )
     from mbv3zoo.demo.page import write_page
 
     with _folder_or_temporary(folder, push) as place:

@@ -28,9 +28,6 @@ class Command(_WithExamples, TyperCommand):
     Its interruption is told in one line.
     """
 
-    # Heading of the settings that have an option and name no other.
-    group: str
-
     def settings(self) -> dict[str, Any]:
         """Name -> pydantic field of each setting that --set takes; an option and its setting have one name."""
         return {}
@@ -84,8 +81,6 @@ class DescribedCommand(Command):
                 # One that shows its own default says what None is.
                 has_default = isinstance(getattr(option, 'show_default', None), str)
                 option.help = _described(str(option.name), field, has_default)  # type: ignore[attr-defined]
-            if field is not None and not getattr(option, 'rich_help_panel', None):
-                option.rich_help_panel = self.group  # type: ignore[attr-defined]
             if field is not None and not getattr(option, 'rich_help_panel', None):
                 option.rich_help_panel = self.group  # type: ignore[attr-defined]
         super().format_options(ctx, formatter)

@@ -51,6 +51,8 @@ def test_gradio_starts_an_app_and_with_a_folder_writes_its_space(tmp_path, monke
         ),
         (['space', '--gradio', '--open'], '--open, --port and --host: to start the app'),
         (['page', '--private'], '--private and --allow-license: to publish'),
+        (['page', '--port', '8000'], '--port and --open: to serve'),
+        (['--push', 'org/name', '--open'], '--port and --open: to serve'),
         (['--push', 'name'], "'name'"),
         (['--gradio', '--overwrite'], '--overwrite: there is nothing to replace'),
     ],
