@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -56,7 +56,7 @@ def small_size(row: BackboneRow) -> tuple[int, int]:
     return (min(height, 256), min(width, 256)) if row.sizes == 'any' else (height, width)
 
 
-def build(row: BackboneRow, **settings: int) -> tuple[Detector, torch.Tensor]:
+def build(row: BackboneRow, **settings: Any) -> tuple[Detector, torch.Tensor]:
     """A detector of two classes, and a batch of two images for it; `settings` are those of `create_detector`."""
     torch.manual_seed(0)
     size = small_size(row)
