@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,12 +86,16 @@ def demo(
     """
     if push is None and (private or allow_license):
         raise ValueError('--private and --allow-license: to publish; add --push organisation/name, or leave them out')
+    if overwrite and folder is None:
+        raise ValueError('--overwrite: there is nothing to replace without a folder; leave it out')
     options: dict[str, Any] = {'precision': precision, 'calibration': calibration, 'image_size': image_size}
     if gradio:
         given = options | {'example': example}
         if useless := [name for name, value in given.items() if value not in (None, 'float32')]:
             names = ', '.join(f'--{name.replace("_", "-")}' for name in useless)
             raise ValueError(f'{names}: for the page only, and --gradio runs the model as it is; leave it out')
+        if push is not None and (open_ or port or host is not None):
+            raise ValueError('--open, --port and --host: to start the app; leave --push out, or them')
         if push is None:
             _gradio(model, folder, title, overwrite, open_, host, port)
         else:
@@ -106,8 +110,12 @@ def demo(
             '--port and --open: to serve the page of a folder; give the folder and --open, or leave them out'
         )
     from mbv3zoo.demo.page import write_page
+    from mbv3zoo.demo.serve import make_server, open_in_browser
 
-    with _folder_or_temporary(folder, push) as place:
+    with ExitStack() as stack:
+        place = stack.enter_context(_folder_or_temporary(folder, push))
+        # First, as a port may be taken.
+        server = stack.enter_context(make_server(place, port)) if open_ else None
         write_page(
             model, place, title=title, example=example, overwrite=overwrite, weights=_repository(model), **options
         )
@@ -118,16 +126,11 @@ def demo(
 
             address = publish_page(place, push, private=private or None, allow_licenses=tuple(allow_license or ()))
             typer.echo(f'published: {address}')
-    if folder is None:
-        return
-    if not open_:
-        note(f'to see it: python -m http.server -d {folder}')
-        return
-    from mbv3zoo.demo.serve import make_server, open_in_browser
-
-    with make_server(folder, port) as server:
-        typer.echo(f'on {open_in_browser(server)} until you press Ctrl-C')
-        server.serve_forever()
+        if server is not None:
+            typer.echo(f'on {open_in_browser(server)} until you press Ctrl-C')
+            server.serve_forever()
+        elif folder is not None:
+            note(f'to see it: python -m http.server -d {folder}')
 
 
 def _gradio(
@@ -143,8 +146,6 @@ def _gradio(
         typer.echo(f'saved in {folder}')
         note(f'to try it: python {folder / "app.py"}')
         return
-    if overwrite:
-        raise ValueError('--overwrite: there is nothing to replace without a folder; leave it out')
     from mbv3zoo.demo.gradio_app import build_app, launch
 
     launch(

@@ -136,6 +136,7 @@ def _export(model: str | Path, path: Path, options: dict[str, Any]) -> Path:
     from mbv3zoo.zoo.resolve import resolve_saved
 
     detector = Detector.from_saved(resolve_saved(model))
+    _check_channels(model, detector.config.in_chans)
     _logger.info('exporting %s to ONNX', model)
     return detector.export(path, **options)
 
@@ -144,10 +145,14 @@ def _check_browser(info: ExportInfo, file: Path) -> None:
     """Raises ValueError where the page cannot run a model."""
     if info.outputs != 'maps':
         raise ValueError(f'{file} has NMS inside, and the page runs its own; export it without nms (--nms)')
-    if info.in_chans != 3:
-        raise ValueError(f'{file} takes images of {info.in_chans} channels, and browsers give RGB; expected 3 channels')
+    _check_channels(file, info.in_chans)
     if info.batch_size != 1 and not info.dynamic:
         raise ValueError(f'{file} takes {info.batch_size} images per call; export it with batch_size 1')
+
+
+def _check_channels(model: str | Path, in_chans: int) -> None:
+    if in_chans != 3:
+        raise ValueError(f'{model} takes images of {in_chans} channels, and browsers give RGB; expected 3 channels')
 
 
 def _write_files(folder: Path, model: Path, info: dict[str, Any]) -> None:

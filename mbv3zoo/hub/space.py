@@ -17,9 +17,8 @@ from mbv3zoo.hub.options import PushOptions
 from mbv3zoo.hub.upload import PushedFile
 from mbv3zoo.hub.xet import Transfers
 from mbv3zoo.saving.folder import CARD_NAME
-from mbv3zoo.utils.atomic import is_leftover
+from mbv3zoo.utils.atomic import put_right
 from mbv3zoo.utils.disk import temporary_folder
-from mbv3zoo.utils.folders import LOCK_NAME
 from mbv3zoo.utils.text import read_bytes
 from mbv3zoo.version import __version__
 
@@ -33,6 +32,8 @@ def push_space(
     folder: str | Path, repo_id: str, *, dry_run: bool = False, **options: Unpack[PushOptions]
 ) -> str | list[PushedFile]:
     """Publishes a folder as a Space, in one commit or not at all; pushing the same files again makes no commit.
+
+    Hidden files and folders are left out.
 
     Args:
         folder: Its README.md has the Space's header, with `sdk`.
@@ -105,17 +106,15 @@ def push_space(
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Name in the repository -> file of a folder."""
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob('*')) if path.is_file()}
-    found = {name: path for name, path in files.items() if path.name != LOCK_NAME and not _is_hidden(folder, path)}
+    """Name in the repository -> file of a folder; hidden ones, such as .git and .env, stay here."""
+    put_right(folder)
+    names = {path: path.relative_to(folder) for path in sorted(folder.rglob('*')) if path.is_file()}
+    found = {
+        name.as_posix(): path for path, name in names.items() if not any(part.startswith('.') for part in name.parts)
+    }
     if CARD_NAME not in found:
         raise ValueError(f'{folder} has no {CARD_NAME} with the header of a Space; write it with mbv3zoo demo')
     return found
-
-
-def _is_hidden(folder: Path, path: Path) -> bool:
-    parents = path.relative_to(folder).parents
-    return any(is_leftover(folder / part) for part in (path.relative_to(folder), *parents) if part.name)
 
 
 def _sdk(path: Path) -> str:

@@ -55,6 +55,9 @@ def test_gradio_starts_an_app_and_with_a_folder_writes_its_space(tmp_path, monke
         (['--push', 'org/name', '--open'], '--port and --open: to serve'),
         (['--push', 'name'], "'name'"),
         (['--gradio', '--overwrite'], '--overwrite: there is nothing to replace'),
+        (['--gradio', '--push', 'org/name', '--open'], '--open, --port and --host: to start the app'),
+        (['--push', 'org/name', '--overwrite'], '--overwrite: there is nothing to replace'),
+        (['page', '--open', '--port', '70000'], 'port 70000 cannot be used'),
     ],
 )
 def test_options_that_do_not_go_together_are_told(tmp_path, monkeypatch, options, told):

@@ -82,3 +82,10 @@ def test_models_that_a_page_cannot_run(changed, told, model, tmp_path, monkeypat
     with pytest.raises(ValueError, match=told):
         write_page(model, tmp_path / 'page')
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_detector_of_other_images_is_told_by_its_name_before_it_is_exported(tmp_path):
+    mbv3zoo.create_detector('mbv3_yolo_small', num_classes=1, in_chans=1).save_pretrained(tmp_path / 'thermal')
+    with pytest.raises(ValueError, match='thermal takes images of 1 channels'):
+        write_page(tmp_path / 'thermal', tmp_path / 'page')
+    assert not (tmp_path / 'page').exists()

@@ -26,7 +26,10 @@ def folder(tmp_path):
     (folder / 'index.html').write_text('<p>')
     (folder / 'model.onnx').write_bytes(b'model')
     (folder / 'runtime' / 'a.wasm').write_bytes(b'wasm')
-    (folder / '.lock').touch()
+    # Hidden ones stay here.
+    (folder / '.git').mkdir()
+    for name in ('.lock', '.env', '.git/HEAD'):
+        (folder / name).touch()
     return folder
 
 
