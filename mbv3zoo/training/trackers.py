@@ -99,7 +99,8 @@ class Trackers:
         grouped = {f'{_GROUPS[name]}/{name}' if name in _GROUPS else name: value for name, value in values.items()}
         for tracker in list(self.accelerator.trackers):
             try:
-                tracker.log(grouped, step=epoch)
+                with redirect_stdout(io.StringIO()):
+                    tracker.log(grouped, step=epoch)
             except OSError:
                 raise
             except Exception as error:
