@@ -142,6 +142,8 @@ def archive_of(*parts, method=zipfile.ZIP_STORED):
         (archive_of(), ''),
         (None, 'it cannot be read'),
     ],
+    # Archives hold the time: two processes that collect tests in two seconds would name them differently.
+    ids=['compressed', 'another pickle', 'another part', 'empty', 'nothing'],
 )
 def test_what_is_no_state_is_told_and_not_unpacked(tmp_path, content, message):
     if content is None:
