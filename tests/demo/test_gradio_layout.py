@@ -138,10 +138,11 @@ def test_a_video_without_pyav_says_what_to_install(client, tmp_path, monkeypatch
 
 def test_visitors_at_once_get_their_own_results(server):
     models = [MODEL, 'mbv3_yolo_large.synth']
-    expected = [mbv3zoo.load(model).predict(SCENE).names for model in models]
+    # The scene has an object of score 0.25, which other numbers of threads round to either side of it.
+    expected = [mbv3zoo.load(model).predict(SCENE, score_thresh=0.35).names for model in models]
 
     def visit(number, client):
-        return [row[0] for row in picture(client, settings=(models[number % 2], *DEFAULTS[1:]))[1]]
+        return [row[0] for row in picture(client, settings=(models[number % 2], 0.35, *DEFAULTS[2:]))[1]]
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(visit, range(6), [connect(server) for _ in range(6)])) == expected * 3
