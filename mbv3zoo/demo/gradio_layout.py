@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 from gradio.data_classes import ImageData
-from gradio.processing_utils import save_bytes_to_cache
+from gradio.processing_utils import hash_bytes
 from gradio.utils import get_upload_folder
 
 from mbv3zoo.demo.gradio_models import Models
@@ -26,6 +26,7 @@ from mbv3zoo.demo.gradio_predict import (
     settings_of,
 )
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.disk import sentence
 
 # Pictures, and frames of webcams, that run at once; of videos there is one. Others wait for their turn.
@@ -212,5 +213,11 @@ def _in_memory(jpeg: bytes | None) -> ImageData | None:
 
 
 def _file(content: bytes, name: str) -> str:
-    """A file in the app's cache, which the browser may fetch."""
-    return save_bytes_to_cache(content, name, get_upload_folder())
+    """A file in the app's cache, which the browser may fetch.
+
+    Gradio's own function writes over a file of the same content, which another visitor may just be fetching.
+    """
+    path = Path(get_upload_folder()).resolve() / hash_bytes(content) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, content)
+    return str(path)

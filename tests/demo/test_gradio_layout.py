@@ -1,6 +1,5 @@
 import contextlib
 import json
-import os
 import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -137,9 +136,6 @@ def test_a_video_without_pyav_says_what_to_install(client, tmp_path, monkeypatch
         client.predict(gradio_client.handle_file(clip), *DEFAULTS, api_name='/video')
 
 
-@pytest.mark.skipif(
-    not os.environ.get('MBV3ZOO_TEST_ALL'), reason='one run in three fails, for a reason that is not found yet'
-)
 def test_visitors_at_once_get_their_own_results(server):
     models = [MODEL, 'mbv3_yolo_large.synth']
     # The scene has an object of score 0.25, which other numbers of threads round to either side of it.
