@@ -7,6 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.demo.model_info import shown_name
 from mbv3zoo.detector import Detector
 from mbv3zoo.hub import check_repo_id
 from mbv3zoo.loading import load
@@ -85,19 +86,6 @@ class Models:
     def class_names(self, name: str) -> tuple[str, ...]:
         """Name of each class that a detector knows; for the errors see `open`."""
         return as_engine(self.open(name)).info.class_names
-
-
-def shown_name(model: str | Path) -> str:
-    """What visitors know a detector by: its name, or the last part of its path; of a training run the run's.
-
-    Example:
-        >>> shown_name('organisation/name'), shown_name('/home/me/runs/pets/best'), shown_name('found/model.onnx')
-        ('organisation/name', 'pets', 'model.onnx')
-    """
-    if not Path(model).exists():
-        return str(model)
-    path = Path(model).resolve()
-    return path.parent.name if path.name in ('best', 'last') else path.name
 
 
 def _fetch(name: str) -> Detector:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Unpack
 
-from mbv3zoo.demo.gradio_models import shown_name
+from mbv3zoo.demo.model_info import shown_name
 from mbv3zoo.hub import PushOptions
 from mbv3zoo.hub.space import push_space
 from mbv3zoo.licenses import check_push, hub_license, weights_license

@@ -40,15 +40,22 @@ def page_info(folder: Path) -> dict[str, Any]:
     raise ValueError(f'{folder} is no page: {INFO_NAME} was not written by mbv3zoo demo')
 
 
+def shown_name(model: str | Path) -> str:
+    """What visitors know a detector by: its name, or the last part of its path; of a training run the run's.
+
+    Example:
+        >>> shown_name('organisation/name'), shown_name('/home/me/runs/pets/best'), shown_name('found/model.onnx')
+        ('organisation/name', 'pets', 'model.onnx')
+    """
+    if not Path(model).exists():
+        return str(model)
+    path = Path(model).resolve()
+    return path.parent.name if path.name in ('best', 'last') else path.name
+
+
 def model_name(model: str | Path) -> str:
-    """The name of a model for people: of a path its last part, of a file without suffix, of a run's best/ the run's."""
-    path = Path(model)
-    if find_format(path):
-        return path.name.split('.')[0]
-    if path.exists():
-        path = path.resolve()
-        return path.parent.name if path.name in ('best', 'last') else path.name
-    return str(model)
+    """As `shown_name`, of a file without its suffix."""
+    return Path(model).name.split('.')[0] if find_format(model) else shown_name(model)
 
 
 def model_json(file: Path, info: ExportInfo, title: str) -> dict[str, Any]:

@@ -58,6 +58,18 @@ def check_token(token: Any) -> None:
         raise ValueError(BAD_TOKEN)
 
 
+def check_push_arguments(repo_id: str, revision: Any, token: Any, create_pr: bool) -> None:
+    """Raises ValueError where something cannot be pushed to: one of them cannot be one, or two exclude each other."""
+    check_repo_id(repo_id)
+    check_revision(revision)
+    check_token(token)
+    if create_pr and revision is not None:
+        raise ValueError(
+            f'revision={revision!r} and create_pr=True exclude each other: a pull request is always opened '
+            'against the default branch. Give one of them.'
+        )
+
+
 def cache_folder(cache_dir: Any) -> Path:
     """Where downloads are kept.
 

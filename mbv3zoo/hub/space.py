@@ -9,17 +9,15 @@ from huggingface_hub import CommitOperationAdd, HfApi, RepoCard, SpaceCard, cons
 from huggingface_hub.errors import EntryNotFoundError
 
 from mbv3zoo.cards.bounds import CARD_LIMIT, check_card, read_card
-from mbv3zoo.hub.arguments import check_repo_id, check_revision, check_token
+from mbv3zoo.hub.arguments import check_push_arguments
 from mbv3zoo.hub.download import LIBRARY
 from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
 from mbv3zoo.hub.integrity import is_same, stated_files
 from mbv3zoo.hub.options import PushOptions
-from mbv3zoo.hub.upload import PushedFile
+from mbv3zoo.hub.upload import PushedFile, fetch_bytes
 from mbv3zoo.hub.xet import Transfers
 from mbv3zoo.saving.folder import CARD_NAME
 from mbv3zoo.utils.atomic import put_right
-from mbv3zoo.utils.disk import temporary_folder
-from mbv3zoo.utils.text import read_bytes
 from mbv3zoo.version import __version__
 
 # In the header of a Space's README.md, of those that mbv3zoo wrote.
@@ -49,12 +47,8 @@ def push_space(
         ConnectionError: The network is off or the Hub cannot be reached. Pushing again is safe.
     """
     folder, revision = Path(folder), options.get('revision')
-    check_repo_id(repo_id)
-    check_revision(revision)
-    check_token(options.get('token'))
     create_pr = options.get('create_pr', False)
-    if create_pr and revision is not None:
-        raise ValueError(f'revision={revision!r} and create_pr=True exclude each other; give one of them')
+    check_push_arguments(repo_id, revision, options.get('token'), create_pr)
     files = _files(folder)
     sdk = _sdk(folder / CARD_NAME)
     if dry_run:
@@ -131,11 +125,9 @@ def _sdk(path: Path) -> str:
 
 def _tags(api: HfApi, repo_id: str, commit: str | None) -> list[str]:
     """The tags in the header of a Space; none where it has no README.md, or one that cannot be read."""
-    with temporary_folder() as folder:
-        try:
-            path = api.hf_hub_download(repo_id, CARD_NAME, repo_type='space', revision=commit, cache_dir=folder)
-            text = read_bytes(Path(path), CARD_LIMIT).decode('utf-8-sig')
-            check_card(text)
-            return list(RepoCard(text, ignore_metadata_errors=True).data.to_dict().get('tags') or [])
-        except (EntryNotFoundError, ValueError):
-            return []
+    try:
+        text = fetch_bytes(api, repo_id, commit, CARD_NAME, CARD_LIMIT, 'space').decode('utf-8-sig')
+        check_card(text)
+        return list(RepoCard(text, ignore_metadata_errors=True).data.to_dict().get('tags') or [])
+    except (EntryNotFoundError, ValueError):
+        return []

@@ -15,7 +15,7 @@ from mbv3zoo.cards.license import card_license, config_under
 from mbv3zoo.cards.mark import find_mark
 from mbv3zoo.cards.merge import library_part, merge_card, names_same_classes
 from mbv3zoo.config.license_record import LicenseRecord
-from mbv3zoo.hub.arguments import check_repo_id, check_revision, check_token
+from mbv3zoo.hub.arguments import check_push_arguments
 from mbv3zoo.hub.download import LIBRARY
 from mbv3zoo.hub.errors import ATTEMPTS, ask, disk_errors, is_passing_push, ours
 from mbv3zoo.hub.integrity import Stated, is_same, stated_files
@@ -80,14 +80,7 @@ def push_folder(
         OSError: The disk failed.
     """
     folder = Path(folder)
-    check_repo_id(repo_id)
-    check_revision(revision)
-    check_token(token)
-    if create_pr and revision is not None:
-        raise ValueError(
-            f'revision={revision!r} and create_pr=True exclude each other: a pull request is always opened '
-            'against the default branch. Give one of them.'
-        )
+    check_push_arguments(repo_id, revision, token, create_pr)
     contents: dict[str, Path | bytes] = dict(all_files(folder))
     own = contents.get(CARD_NAME)
     if card is not None:
@@ -153,7 +146,7 @@ def merge_with_hub(
     if not info.sha or CARD_NAME not in stated:
         with ours():
             return Merged(_consistent(contents), ())
-    text, old = _text(contents[CARD_NAME]), _text(_fetch(api, info.id, info.sha, CARD_NAME, CARD_LIMIT))
+    text, old = _text(contents[CARD_NAME]), _text(fetch_bytes(api, info.id, info.sha, CARD_NAME, CARD_LIMIT))
     part, same, before = library_part(old), None, None
     if find_mark(part) is None and all(is_same(contents[name], stated.get(name)) for name in WEIGHT_NAMES):
         # An older version wrote it, or a person.
@@ -226,14 +219,18 @@ def _record(api: HfApi, repo_id: str, commit: str, stated: Mapping[str, Stated])
     """The licence record of the repository's detector; None where it holds none, or one that cannot be read."""
     if CONFIG_NAME not in stated or not (stated[CONFIG_NAME].size or 0) <= CONFIG_LIMIT:
         return None
-    data = _fetch(api, repo_id, commit, CONFIG_NAME, CONFIG_LIMIT)
+    data = fetch_bytes(api, repo_id, commit, CONFIG_NAME, CONFIG_LIMIT)
     try:
         return parse_config(parse_settings(data.decode('utf-8')), repo_id).licenses
     except ValueError:
         return None
 
 
-def _fetch(api: HfApi, repo_id: str, commit: str, name: str, limit: int) -> bytes:
+def fetch_bytes(
+    api: HfApi, repo_id: str, commit: str | None, name: str, limit: int, repo_type: str | None = None
+) -> bytes:
+    """A file of a repository, of at most `limit` bytes, fetched anew."""
     # Not by the usual cache: the client would hide behind it that the Hub failed.
     with temporary_folder() as folder:
-        return read_bytes(Path(api.hf_hub_download(repo_id, name, revision=commit, cache_dir=folder)), limit)
+        path = api.hf_hub_download(repo_id, name, repo_type=repo_type, revision=commit, cache_dir=folder)
+        return read_bytes(Path(path), limit)

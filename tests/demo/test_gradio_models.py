@@ -4,7 +4,8 @@ import pytest
 
 import mbv3zoo
 from mbv3zoo.demo import gradio_models
-from mbv3zoo.demo.gradio_models import Models, shown_name
+from mbv3zoo.demo.gradio_models import Models
+from mbv3zoo.demo.model_info import shown_name
 
 MODEL = 'mbv3_yolo_small.synth'
 
