@@ -9,7 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import FORMAT, OUTPUT, PUBLISHING, SERVER, AllowLicense, AnyModel, ImageSize, Quiet
+from mbv3zoo.cli.options import (
+    FORMAT,
+    OUTPUT,
+    PUBLISHING,
+    SERVER,
+    AllowLicense,
+    AnyModel,
+    Calibration,
+    ImageSize,
+    Quiet,
+)
 from mbv3zoo.cli.quiet import note
 
 
@@ -31,10 +41,7 @@ def demo(
     precision: Annotated[
         str, typer.Option(help='float32, float16 or int8 (smaller files).', rich_help_panel=FORMAT)
     ] = 'float32',
-    calibration: Annotated[
-        str | None,
-        typer.Option(help='Dataset or folder of images for int8.', show_default='none', rich_help_panel=FORMAT),
-    ] = None,
+    calibration: Calibration = None,
     title: Annotated[
         str | None, typer.Option(help='Heading of the page.', show_default="the model's name", rich_help_panel=OUTPUT)
     ] = None,

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.cli.options import DATA, DATA_HELP, DETECTIONS, FORMAT, IMAGES, OUTPUT, ImageSize, Quiet, given
+from mbv3zoo.cli.options import (
+    DATA,
+    DATA_HELP,
+    DETECTIONS,
+    FORMAT,
+    IMAGES,
+    OUTPUT,
+    Calibration,
+    ImageSize,
+    Quiet,
+    given,
+)
 from mbv3zoo.cli.quiet import note
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.table import FORMATS
@@ -50,10 +61,7 @@ def export(
     precision: Annotated[
         str, typer.Option(help='float32, float16 (half the size) or int8.', rich_help_panel=FORMAT)
     ] = 'float32',
-    calibration: Annotated[
-        str | None,
-        typer.Option(help='Dataset or folder of images for int8.', show_default='none', rich_help_panel=FORMAT),
-    ] = None,
+    calibration: Calibration = None,
     data: Annotated[
         str | None,
         typer.Option(help='Also measure AP before and after. ' + DATA_HELP, show_default='none', rich_help_panel=DATA),

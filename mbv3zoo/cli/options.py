@@ -101,6 +101,10 @@ AllowLicense = Annotated[
         rich_help_panel=PUBLISHING,
     ),
 ]
+Calibration = Annotated[
+    str | None,
+    typer.Option(help='Dataset or folder of images for int8.', show_default='none', rich_help_panel=FORMAT),
+]
 Quiet = Annotated[
     bool, typer.Option('--quiet', '-q', help='Print the result only, with warnings and errors; no progress.')
 ]
