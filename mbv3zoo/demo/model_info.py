@@ -58,19 +58,19 @@ def model_name(model: str | Path) -> str:
     return Path(model).name.split('.')[0] if find_format(model) else shown_name(model)
 
 
-def model_json(file: Path, info: ExportInfo, title: str) -> dict[str, Any]:
+def model_json(file: Path, info: ExportInfo, name: str) -> dict[str, Any]:
     """What the page knows of the model.
 
     Args:
         file: The exported model.
         info: Its record.
-        title: Heading of the page.
+        name: Its name, which is also the heading of the page unless another one is put in its place.
     """
     data = file.read_bytes()
     fields = {name: getattr(info, name) for name in ('class_names', 'image_size', 'strides', 'anchors', 'precision')}
     return {
-        'title': title,
-        'name': title,
+        'title': name,
+        'name': name,
         'backbone': info.backbone,
         **fields,
         'score_thresh': PREDICTION.score_thresh,

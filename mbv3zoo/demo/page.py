@@ -91,7 +91,8 @@ def write_page(
         info = ExportedDetector.open(file).info
         _check_browser(info, file)
         with staged(folder, 'index.html') as files:
-            known = model_json(file, info, title or model_name(model))
+            known = model_json(file, info, weights or model_name(model))
+            known |= {'title': title} if title else {}
             known |= {'license': license} if license else {}
             if picture is not None:
                 known['example'] = 'example' + picture.suffix.lower()

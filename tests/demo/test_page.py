@@ -7,6 +7,7 @@ import pytest
 
 import mbv3zoo
 from mbv3zoo.demo import page
+from mbv3zoo.demo.model_info import model_name
 from mbv3zoo.demo.page import write_page
 
 
@@ -30,7 +31,10 @@ def test_the_folder_is_whole_and_describes_its_model(model, tmp_path):
     info = json.loads((folder / 'model.json').read_text())
     opened = mbv3zoo.load(folder / 'model.onnx')
     assert info['sha256'] == hashlib.sha256((folder / 'model.onnx').read_bytes()).hexdigest()
-    assert tuple(info['class_names']) == opened.class_names and info['title'] == '<b>Parts</b>'
+    assert tuple(info['class_names']) == opened.class_names and (info['title'], info['name']) == (
+        '<b>Parts</b>',
+        model_name(model),
+    )
     assert info['image_size'] == list(opened.info.image_size) and len(info['anchors']) == len(info['strides'])
     assert info['license'] == 'apache-2.0' and info['bytes'] == (folder / 'model.onnx').stat().st_size
 
