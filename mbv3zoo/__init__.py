@@ -22,14 +22,19 @@ _HOMES = {
     'Detector': 'detector',
     'DetectorConfig': 'config.detector',
     'ExportedDetector': 'runtimes.exported_detector',
+    'Segmentation': 'detections.segmentation',
+    'Segmenter': 'segmenter',
+    'SegmenterConfig': 'config.segmenter',
     'SyntheticConfig': 'synth.config',
     'TrainConfig': 'config.training',
     'TrainResult': 'training.train',
     'cost': 'info.describe',
     'create_detector': 'create',
+    'create_segmenter': 'create',
     'describe': 'info.describe',
     'evaluate': 'evaluation.run',
     'list_detectors': 'create',
+    'list_segmenters': 'create',
     'load': 'loading',
     'load_dataset': 'data.load',
     'read_certificate': 'export.certificate',
@@ -47,12 +52,16 @@ if TYPE_CHECKING:
     from mbv3zoo import backbones as backbones
     from mbv3zoo.benchmark.run import run_benchmark as run_benchmark
     from mbv3zoo.config.detector import DetectorConfig as DetectorConfig
+    from mbv3zoo.config.segmenter import SegmenterConfig as SegmenterConfig
     from mbv3zoo.config.training import TrainConfig as TrainConfig
     from mbv3zoo.create import create_detector as create_detector
+    from mbv3zoo.create import create_segmenter as create_segmenter
     from mbv3zoo.create import list_detectors as list_detectors
+    from mbv3zoo.create import list_segmenters as list_segmenters
     from mbv3zoo.data.load import load_dataset as load_dataset
     from mbv3zoo.data.share import split_dataset as split_dataset
     from mbv3zoo.detections import Detections as Detections
+    from mbv3zoo.detections.segmentation import Segmentation as Segmentation
     from mbv3zoo.detector import Detector as Detector
     from mbv3zoo.evaluation.run import evaluate as evaluate
     from mbv3zoo.export.certificate import read_certificate as read_certificate
@@ -61,6 +70,7 @@ if TYPE_CHECKING:
     from mbv3zoo.loading import load as load
     from mbv3zoo.models.layer_lists.blocks import register_block as register_block
     from mbv3zoo.runtimes.exported_detector import ExportedDetector as ExportedDetector
+    from mbv3zoo.segmenter import Segmenter as Segmenter
     from mbv3zoo.synth.config import SyntheticConfig as SyntheticConfig
     from mbv3zoo.synth.writer import synthesize as synthesize
     from mbv3zoo.training.train import TrainResult as TrainResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from mbv3zoo.export.live import check_options, check_run, open_file, open_live
 from mbv3zoo.licenses import check_allowed
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mbv3zoo.detector import Detector
     from mbv3zoo.hub import PullOptions
     from mbv3zoo.runtimes.exported_detector import ExportedDetector
+    from mbv3zoo.segmenter import Segmenter
     from mbv3zoo.zoo.saved import SavedSource
 
 
@@ -30,7 +31,7 @@ def load(
     cache: bool = True,
     allow_licenses: Iterable[str] | None = None,
     **options: Unpack[PullOptions],
-) -> Detector | ExportedDetector:
+) -> Detector | Segmenter | ExportedDetector:
     """Opens a detector that is ready to predict.
 
     Args:
@@ -87,11 +88,11 @@ def load(
         saved = resolve_saved(source, **options)
         return _open_saved(saved, runtime, size, threads, device, cache, allow_licenses)
     check_options(threads, None)
-    from mbv3zoo.detector import Detector
+    from mbv3zoo.model import Model
     from mbv3zoo.models.devices import torch_device
 
     place = None if device is None else torch_device(device)
-    detector = Detector.from_pretrained(source, allow_licenses=allow_licenses, **options)
+    detector: Any = Model.from_pretrained(source, allow_licenses=allow_licenses, **options)
     return detector.to(place) if place else detector
 
 
@@ -113,9 +114,9 @@ def _open_saved(
         size = image_size or config.image_size
         if has_file and (opened := kept.open(runtime, size, threads=threads, device=device)):
             return opened
-    from mbv3zoo.detector import Detector
+    from mbv3zoo.model import Model
 
-    detector = Detector.from_saved(saved, allow_licenses)
+    detector: Any = Model.from_saved(saved, allow_licenses)
     if kept is not None and saved.identity() != identity:
         kept = None  # others were saved meanwhile, and which of them these are is not known
     return open_live(

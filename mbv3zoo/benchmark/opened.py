@@ -42,7 +42,7 @@ def open_model(
     """Opens a model.
 
     Args:
-        name: What `mbv3zoo.create_detector` takes, with its weights where that stands for some, else with random ones;
+        name: What `mbv3zoo.create_model` takes, with its weights where that stands for some, else with random ones;
             or an exported file.
         runtime: Name of the runtime.
         size: (height, width) in pixels; None takes its own.
@@ -91,11 +91,11 @@ def build(name: str, size: tuple[int, int] | None) -> Detector:
     """A detector by its name, at a size."""
     import torch
 
-    from mbv3zoo.create import create_detector
+    from mbv3zoo.create import create_model
     from mbv3zoo.zoo.resolve import resolve
 
     torch.manual_seed(0)
-    return create_detector(name, pretrained=resolve(name).is_saved, image_size=size)
+    return create_model(name, pretrained=resolve(name).is_saved, image_size=size)
 
 
 def _open_file(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mbv3zoo.cards.bounds import has_metadata, read_card
 from mbv3zoo.cards.mark import detector_mark, find_mark
 from mbv3zoo.cards.merge import PICTURE, library_part, merge_card, names_same_classes
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.saving.folder import CARD_NAME, PICTURE_NAME, read_saved, saved_files
 from mbv3zoo.utils.atomic import current
@@ -65,7 +65,7 @@ def outdated_files(old: str, new: str) -> tuple[str, ...]:
     return (PICTURE_NAME,) if PICTURE in library_part(old) and PICTURE_NAME not in new else ()
 
 
-def folder_mark(folder: Path) -> tuple[DetectorConfig, str]:
+def folder_mark(folder: Path) -> tuple[ModelConfig, str]:
     """The config and the mark of the detector in a folder.
 
     Raises:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
 
 _LINE = re.compile(r'<!-- mbv3zoo:weights ([0-9a-f]{64}) -->')
 
 
-def detector_mark(config: DetectorConfig, backbone: Mapping[str, Tensor], head: Mapping[str, Tensor]) -> str:
+def detector_mark(config: ModelConfig, backbone: Mapping[str, Tensor], head: Mapping[str, Tensor]) -> str:
     """A digest of a detector's weights and settings: what the figures of a card depend on.
 
     Weights are compared by their values: those that were stored in float16 and loaded in float32 are the same weights.

@@ -15,6 +15,7 @@ from mbv3zoo.cards.sources import HEADING, base_models, datasets, is_hub_id, is_
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.licenses import hub_license, license_rows, weights_license
 from mbv3zoo.models.neck_table import NECKS
@@ -110,7 +111,7 @@ Made with `{{ command }}`.
 
 
 def render_card(
-    config: DetectorConfig,
+    config: ModelConfig,
     parameters: int,
     *,
     metrics: Any = None,
@@ -196,7 +197,7 @@ def render_card(
     return str(card)
 
 
-def classes_line(config: DetectorConfig) -> str:
+def classes_line(config: ModelConfig) -> str:
     """The sentence of a card that names the classes."""
     return f'{CLASSES}{config.num_classes} classes: {_text(_some(config.class_names, 30))}.'
 
@@ -215,7 +216,9 @@ def _figures(metrics: Any) -> list[tuple[str, str, float]]:
     return [row for row in rows if not math.isnan(row[2])]
 
 
-def _neck(config: DetectorConfig) -> str:
+def _neck(config: ModelConfig) -> str:
+    if not isinstance(config, DetectorConfig):
+        return 'none'
     neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else NECKS[config.neck].in_card
     return f'{neck}; anchors; depth {config.depth_multiple}, width {config.width_multiple}'
 
@@ -230,7 +233,7 @@ def _settings(train: TrainConfig | None) -> list[tuple[str, str]]:
     return [(field, _cell(getattr(train, field))) for field in shown]
 
 
-def _limits(config: DetectorConfig, metrics: Any, measured_on: str) -> list[str]:
+def _limits(config: ModelConfig, metrics: Any, measured_on: str) -> list[str]:
     height, width = config.image_size
     limits = [
         f'It finds objects of its {config.num_classes} classes only, and is blind to everything else.',

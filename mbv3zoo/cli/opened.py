@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mbv3zoo.detector import Detector
-    from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from typing import Any
 
 
 def open_detector(
@@ -18,7 +14,7 @@ def open_detector(
     threads: int | None,
     device: str | None,
     cache: bool = True,
-) -> Detector | ExportedDetector:
+) -> Any:
     """Opens a detector by the options of a command; see `mbv3zoo.load`. In PyTorch it is fused.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from mbv3zoo.config.detector import MOST_CLASSES
+from mbv3zoo.config.model import MOST_CLASSES
 from mbv3zoo.convert.inert_pickle import Record
 from mbv3zoo.convert.module_tree import (
     ModuleInfo,

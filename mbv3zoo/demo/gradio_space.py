@@ -106,7 +106,7 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
         name = shown_name(model)
         title = one_line(title or f'{name}: object detection', 200)
         # What is published works.
-        weights = weights_license(as_engine(load(model)).info.licenses)  # type: ignore[attr-defined]
+        weights = weights_license(as_engine(load(model)).info.licenses)  # type: ignore[arg-type, attr-defined]
         license, license_name = hub_license(weights)
         texts = {
             'README.md': _README.format(
@@ -153,7 +153,8 @@ def publish_app(
         ConnectionError: The Hub cannot be reached, or failed to answer. Publishing again is safe.
     """
     if Path(model).exists():
-        record: Any = as_engine(load(model)).info
+        opened: Any = load(model)
+        record: Any = as_engine(opened).info
         try:
             check_push(record.licenses, weights_license(record.licenses), allow_licenses)
         except ValueError as error:

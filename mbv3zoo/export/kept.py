@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from itertools import chain
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from mbv3zoo.export.live import check_run, open_live
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.plain_weights import whole_copy
 from mbv3zoo.models.same_objects import SameObjects
@@ -34,13 +35,13 @@ class _Moment:
         copied: A copy of it.
     """
 
-    def __init__(self, detector: DetectorNetwork) -> None:
-        self.copied = whole_copy(detector)
+    def __init__(self, detector: ModelNetwork) -> None:
+        self.copied: Any = whole_copy(detector)
         self._parts = describe(self.copied)
         self._tensors = _tensors(self.copied)
         self._looked_at: tuple[SameObjects, list[Tensor]] | None = None
 
-    def is_now(self, detector: DetectorNetwork) -> bool:
+    def is_now(self, detector: ModelNetwork) -> bool:
         """Whether the detector is still the same: modules, their settings, config, weights and buffers."""
         # The last answer holds while its objects are the same, but for the numbers in tensors.
         if self._looked_at is not None and self._looked_at[0].are_those_of(detector):
@@ -65,12 +66,12 @@ class _Kept:
 
 
 # Kept outside the detectors, which can be copied and saved; runtimes cannot. By arguments, the last used at the end.
-_kept: WeakKeyDictionary[DetectorNetwork, OrderedDict[tuple, _Kept]] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[ModelNetwork, OrderedDict[tuple, _Kept]] = WeakKeyDictionary()
 _kept_lock = threading.Lock()
 
 
 def kept_live(
-    detector: DetectorNetwork,
+    detector: Any,
     runtime: str,
     *,
     image_size: tuple[int, int],
@@ -103,7 +104,7 @@ def kept_live(
         return kept.built
 
 
-def _moment(detector: DetectorNetwork, known: list[_Moment | None]) -> _Moment:
+def _moment(detector: ModelNetwork, known: list[_Moment | None]) -> _Moment:
     """The present moment of a detector, whatever other threads do to it; one that is known is shared."""
     for moment in known:
         if moment is not None and moment.is_now(detector):
@@ -118,7 +119,7 @@ def _moment(detector: DetectorNetwork, known: list[_Moment | None]) -> _Moment:
     )
 
 
-def _tensors(detector: DetectorNetwork) -> dict[str, Tensor]:
+def _tensors(detector: ModelNetwork) -> dict[str, Tensor]:
     """Name -> tensor of all parameters and buffers."""
     return dict(chain(detector.named_parameters(), detector.named_buffers()))
 

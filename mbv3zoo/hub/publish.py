@@ -15,7 +15,7 @@ from mbv3zoo.cards.mark import find_mark
 from mbv3zoo.cards.merge import edit_library_part, library_part, merge_card, names_same_classes, with_license
 from mbv3zoo.cards.render import license_table, render_card
 from mbv3zoo.licenses import check_push, license_id
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.build import build_network
 from mbv3zoo.models.timm_repository import stock_architecture
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import read_folder_config
@@ -113,7 +113,7 @@ def _of_these_weights(folder: Path, text: str) -> str:
     known = find_mark(part)
     if known == mark and license_table(config.licenses) in part:
         return text
-    parameters = sum(p.numel() for p in DetectorNetwork(config, device='meta').parameters())
+    parameters = sum(p.numel() for p in build_network(config, device='meta').parameters())
     stock = stock_architecture(config.backbone, config.backbone_args) is not None
     card = render_card(config, parameters, stock=stock, mark=mark)
     # An older version did not say which weights it is about.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, Unpack
 
-from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
-from mbv3zoo.create import create_detector
+from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.create import create_model
 from mbv3zoo.detector import Detector
 from mbv3zoo.info.backbones import backbone_row, weights_columns
 from mbv3zoo.info.exported import describe_exported
@@ -30,7 +30,7 @@ class Cost(NamedTuple):
     operations: int
 
 
-def cost(name: str | Path | DetectorConfig, **settings: Unpack[DetectorSettings]) -> Cost:
+def cost(name: str | Path | ModelConfig, **settings: Unpack[DetectorSettings]) -> Cost:
     """Counts a detector's parameters and operations without giving it storage.
 
     Args:
@@ -45,7 +45,7 @@ def cost(name: str | Path | DetectorConfig, **settings: Unpack[DetectorSettings]
         '12.3 M parameters, 7.8 GFLOPs'
     """
     settings['device'] = 'meta'
-    return _count(create_detector(name, **settings))
+    return _count(create_model(name, **settings))
 
 
 def _count(detector: Detector) -> Cost:
@@ -53,7 +53,7 @@ def _count(detector: Detector) -> Cost:
     return Cost(sum(p.numel() for p in detector.parameters()), operations)
 
 
-def describe(name: str | Path | DetectorConfig) -> str:
+def describe(name: str | Path | ModelConfig) -> str:
     """A table of a detector's settings, cost and licences, as text; for a YOLOv5 layer list, its rows before that.
 
     Licences are those of the detector's weights, and where it has none, of its backbone's.
@@ -71,7 +71,7 @@ def describe(name: str | Path | DetectorConfig) -> str:
     """
     if isinstance(name, str | Path) and find_format(name):
         return describe_exported(name)
-    source, detector = resolve(name), create_detector(name, device='meta')
+    source, detector = resolve(name), create_model(name, device='meta')
     config = detector.config
     parameters, operations = _count(detector)
     backbone, weights = detector.backbone, weights_columns(check_name(config.backbone))
@@ -79,7 +79,7 @@ def describe(name: str | Path | DetectorConfig) -> str:
         'backbone': config.backbone,
         'route': f'{backbone.route}, from channels {backbone.map_channels} at strides {backbone.reductions}',
         'channels': f'{backbone.channels} at strides {list(detector.strides)}',
-        'neck': _neck(detector),
+        **({'neck': _neck(detector)} if config.task == 'detection' else {'head': 'LR-ASPP'}),
         'classes': classes_row(config.class_names),
         'image size': f'{config.image_size[0]} x {config.image_size[1]}',
         'mean, std': f'{[round(v, 3) for v in config.mean or ()]}, {[round(v, 3) for v in config.std or ()]}',
@@ -106,6 +106,6 @@ def _neck(detector: Detector) -> str:
 
 def _record(source: Source) -> LicenseRecord:
     """The licence record of the weights that `pretrained=True` gives."""
-    if isinstance(source.name, DetectorConfig) and source.name.licenses != LicenseRecord():
+    if isinstance(source.name, ModelConfig) and source.name.licenses != LicenseRecord():
         return source.name.licenses
     return source.licenses(source.read_config(), pretrained=True, given={})

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-# tx, ty, tw, th and objectness come before the classes.
-_BOX_OUTPUTS = 5
-
 
 def transfer_head(
-    trained: torch.Tensor, fresh: torch.Tensor, trained_names: Sequence[str], fresh_names: Sequence[str]
+    trained: torch.Tensor,
+    fresh: torch.Tensor,
+    trained_names: Sequence[str],
+    fresh_names: Sequence[str],
+    others: int = 5,
 ) -> torch.Tensor:
     """Moves a trained head's rows into a fresh head's.
 
@@ -20,6 +21,7 @@ def transfer_head(
         fresh: The same of the new head, [A * (5 + K2), ...], whose rows are kept for classes that are new.
         trained_names: Its K class names.
         fresh_names: The new K2 class names.
+        others: Outputs before those of the classes: tx, ty, tw, th and objectness of a detector.
 
     Returns:
         A tensor like `fresh`.
@@ -27,22 +29,22 @@ def transfer_head(
     Raises:
         ValueError: The two differ in anchors or channels, or the trained head is not one for its class names.
     """
-    outputs = _BOX_OUTPUTS + len(trained_names)
+    outputs = others + len(trained_names)
     if len(trained) % outputs:
         raise ValueError(
-            f'the head has {len(trained)} outputs, expected a multiple of {outputs}: 5 and one for each of '
+            f'the head has {len(trained)} outputs, expected a multiple of {outputs}: {others} and one for each of '
             f'{len(trained_names)} classes, for each anchor'
         )
     old = trained.unflatten(0, (-1, outputs))
-    new = fresh.clone().unflatten(0, (-1, _BOX_OUTPUTS + len(fresh_names)))
+    new = fresh.clone().unflatten(0, (-1, others + len(fresh_names)))
     if old.shape[0] != new.shape[0] or old.shape[2:] != new.shape[2:]:
         raise ValueError(
             f'the head has {old.shape[0]} anchors and inputs {list(old.shape[2:])}, '
             f'expected {new.shape[0]} and {list(new.shape[2:])}'
         )
-    new[:, :_BOX_OUTPUTS] = old[:, :_BOX_OUTPUTS].to(new.dtype)
+    new[:, :others] = old[:, :others].to(new.dtype)
     for name in kept_classes(trained_names, fresh_names):
-        new[:, _BOX_OUTPUTS + fresh_names.index(name)] = old[:, _BOX_OUTPUTS + trained_names.index(name)].to(new.dtype)
+        new[:, others + fresh_names.index(name)] = old[:, others + trained_names.index(name)].to(new.dtype)
     return new.flatten(0, 1)
 
 

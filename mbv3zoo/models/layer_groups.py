@@ -12,7 +12,7 @@ from torch import nn
 from mbv3zoo.models.timm_model import create_on_meta
 
 # Arguments that only the feature extractor is built with.
-_FEATURE_ARGS = ('feature_cls', 'checkpoint_path', 'cache_dir')
+_FEATURE_ARGS = ('feature_cls', 'checkpoint_path', 'cache_dir', 'output_stride')
 
 
 class LayerGroups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -11,10 +12,12 @@ from pydantic_core import PydanticSerializationError
 from torch import Tensor
 
 from mbv3zoo.config.backbone_args import check_backbone_args
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.config.tasks import parse_model_config
+from mbv3zoo.models.base_network import ModelNetwork
+from mbv3zoo.models.build import build_network
 from mbv3zoo.models.dtypes import DTYPES, dtype_name, parse_dtype
 from mbv3zoo.models.modes import evaluating
-from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.structure import UNDO, built_network, check_built, has_other_hooks
 from mbv3zoo.models.weights import SavedWeights, check_finite, own_weights, stock_tensor_names
@@ -32,12 +35,12 @@ class Stored(NamedTuple):
         dtype: Type of its weights in memory, whatever they are stored in.
     """
 
-    config: DetectorConfig
+    config: ModelConfig
     weights: SavedWeights
     dtype: torch.dtype
 
 
-def read_network(network: DetectorNetwork, dtype: torch.dtype | str | None = None) -> Stored:
+def read_network(network: ModelNetwork, dtype: torch.dtype | str | None = None) -> Stored:
     """What is saved of a network: loaded, it has the same weights and gives the same logits.
 
     Frozen and synchronised BatchNorms are saved as the BatchNorms of the same numbers, tensors that layers share as one
@@ -71,14 +74,14 @@ def read_network(network: DetectorNetwork, dtype: torch.dtype | str | None = Non
     return Stored(config, weights, in_memory)
 
 
-def _checked_config(network: DetectorNetwork) -> DetectorConfig:
+def _checked_config(network: ModelNetwork) -> ModelConfig:
     """The config as it is read from config.json; `detector.config` can be replaced by anything."""
     config = network.config
     failed = 'the detector cannot be saved with the config that it has: detector.config'
-    if not isinstance(config, DetectorConfig):
-        raise ValueError(f'{failed} is of type {type(config).__name__}, expected a DetectorConfig')
+    if not isinstance(config, expected := network.config_class):
+        raise ValueError(f'{failed} is of type {type(config).__name__}, expected a {expected.__name__}')
     try:
-        read = DetectorConfig.parse(config.model_dump(mode='json', warnings=False))
+        read = parse_model_config(config.model_dump(mode='json', warnings=False))
         check_backbone_args(read.backbone_args, 'it')
     except PydanticSerializationError as error:
         raise ValueError(f'{failed} holds a value that JSON has no form for') from error
@@ -91,7 +94,7 @@ def _checked_config(network: DetectorNetwork) -> DetectorConfig:
     return read
 
 
-def _weights(network: DetectorNetwork, expected: DetectorNetwork) -> dict[str, Tensor]:
+def _weights(network: ModelNetwork, expected: ModelNetwork) -> dict[str, Tensor]:
     """The weights by the names that the network has as its config builds it."""
     state = {name: tensor.detach() for name, tensor in network.state_dict(keep_vars=True).items()}
     known, wanted = expected.state_dict(), own_weights(expected)
@@ -152,7 +155,7 @@ def _cast(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor
     return cast
 
 
-def _check_computed(network: DetectorNetwork, config: DetectorConfig) -> None:
+def _check_computed(network: ModelNetwork, config: ModelConfig) -> None:
     """Refuses buffers that are not saved, such as a transformer's tables of angles, and are not as they are built."""
     for name, built in _computed(config.model_dump_json()).items():
         path, _, own = name.rpartition('.')
@@ -171,27 +174,26 @@ def _check_computed(network: DetectorNetwork, config: DetectorConfig) -> None:
 @lru_cache(maxsize=8)
 def _computed(config: str) -> dict[str, Tensor]:
     """The buffers that a config's network has beside its state dict, except those that the config itself holds."""
-    parsed = DetectorConfig.model_validate_json(config)
+    parsed = parse_model_config(json.loads(config))
     network = built_network(parsed)
-    names = [
-        name for name, _ in network.named_buffers() if name not in {*network.state_dict(), 'mean', 'std', 'anchors'}
-    ]
+    names = [name for name, _ in network.named_buffers() if name not in {*network.state_dict(), *network.stated}]
     if not names:
         return {}
     with torch.random.fork_rng(devices=[]):
-        buffers = dict(DetectorNetwork(parsed).named_buffers())
+        buffers = dict(build_network(parsed).named_buffers())
     return {name: buffers[name] for name in sorted(names)}
 
 
-def _check_hooks(network: DetectorNetwork, config: DetectorConfig, weights: Mapping[str, Tensor]) -> None:
+def _check_hooks(network: ModelNetwork, config: ModelConfig, weights: Mapping[str, Tensor]) -> None:
     """Refuses hooks that change what the network gives: they are not saved. Those that only look may stay."""
     with torch.random.fork_rng(devices=[]):
-        plain = DetectorNetwork(config).to(network.mean.device, network.mean.dtype)
+        plain = build_network(config).to(network.mean.device, network.mean.dtype)
     # The tensors themselves, as memory layouts round otherwise.
     plain.load_state_dict(weights, strict=False, assign=True)
     noise = torch.rand(1, config.in_chans, *config.image_size, generator=torch.Generator().manual_seed(0))
     with torch.no_grad(), evaluating(network) as found, evaluating(plain) as wanted:
-        pairs = list(zip(found(noise.to(network.mean)), wanted(noise.to(network.mean)), strict=True))
+        given, made = found(noise.to(network.mean)), wanted(noise.to(network.mean))
+    pairs = list(zip(given, made, strict=True))
     bounds = [_LAST_PLACES * torch.finfo(y.dtype).eps * y.abs().max() for _, y in pairs]
     if all(bool((x - y).abs().max() <= bound) for (x, y), bound in zip(pairs, bounds, strict=True)):
         return

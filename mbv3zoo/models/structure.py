@@ -6,6 +6,7 @@ its config, or nearly, and computes something else.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache, partial
@@ -18,8 +19,10 @@ from torch import nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from mbv3zoo.config.base import Config
-from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.config.tasks import parse_model_config
+from mbv3zoo.models.base_network import ModelNetwork
+from mbv3zoo.models.build import build_network
 from mbv3zoo.utils.text import shown
 
 # Attributes of every module. Hooks of the backward pass and of state dicts do not change what is computed.
@@ -70,7 +73,7 @@ def describe(module: nn.Module) -> dict[str, Part]:
     return {name: _part(one) for name, one in module.named_modules()}
 
 
-def check_built(network: DetectorNetwork) -> None:
+def check_built(network: ModelNetwork) -> None:
     """Refuses a network that is not the one which its config builds: saved, it would come back as another.
 
     What matters in training alone may differ, and hooks, which are not saved. BatchNorms may be frozen or synchronised.
@@ -86,7 +89,7 @@ def check_built(network: DetectorNetwork) -> None:
         raise ValueError(
             f'the detector is not the one that its config builds, and would be loaded as another: {found}; {UNDO}'
         )
-    for name in ('mean', 'std', 'anchors'):
+    for name in network.stated:
         buffer = getattr(network, name)
         stated = torch.tensor(getattr(network.config, name)).to(buffer.dtype)
         if not buffer.is_meta and not torch.equal(buffer.cpu().flatten(), stated.flatten()):
@@ -111,21 +114,21 @@ def difference(found: Mapping[str, Part], expected: Mapping[str, Part]) -> str |
     return None if missing is None else f'{missing} ({expected[missing].kind.__name__}) is missing'
 
 
-def built_network(config: DetectorConfig) -> DetectorNetwork:
+def built_network(config: ModelConfig) -> ModelNetwork:
     """The network that a config builds, on the meta device; not to be changed, as it is kept."""
     return _built(config.model_dump_json(warnings=False))
 
 
-def has_other_hooks(network: DetectorNetwork) -> bool:
+def has_other_hooks(network: ModelNetwork) -> bool:
     """Whether a module has hooks on `forward` that its config does not give it."""
     expected = _built_parts(network.config.model_dump_json(warnings=False))
     return any(part.hooks != expected[name].hooks for name, part in describe(network).items())
 
 
 @lru_cache(maxsize=8)
-def _built(config: str) -> DetectorNetwork:
+def _built(config: str) -> ModelNetwork:
     with torch.random.fork_rng(devices=[]):  # some of timm's layers draw on the meta device too
-        return DetectorNetwork(DetectorConfig.model_validate_json(config), device='meta')
+        return build_network(parse_model_config(json.loads(config)), device='meta')
 
 
 @lru_cache(maxsize=8)

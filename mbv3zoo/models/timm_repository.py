@@ -11,7 +11,7 @@ import timm
 import torch
 from timm.layers import to_2tuple
 
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.licenses import weights_license
 from mbv3zoo.models.layer_groups import match_names, whole_model
 from mbv3zoo.models.pyramid import PyramidBackbone
@@ -48,7 +48,7 @@ def stock_architecture(name: str, arguments: Mapping[str, Any] = MappingProxyTyp
     return architecture if timm.models.model_entrypoint(architecture).__module__.startswith('timm.') else None
 
 
-def timm_config(backbone: PyramidBackbone, config: DetectorConfig) -> dict[str, Any]:
+def timm_config(backbone: PyramidBackbone, config: ModelConfig) -> dict[str, Any]:
     """What timm reads of a repository's config.json to build the backbone and to load model.safetensors into it.
 
     Args:

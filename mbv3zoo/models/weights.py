@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.config.tasks import KINDS
+from mbv3zoo.models.base_network import ModelNetwork
+from mbv3zoo.models.build import build_network
 from mbv3zoo.models.head_transfer import kept_classes, transfer_head
-from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.timm_repository import stock_names
 
 _logger = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ class SavedWeights(NamedTuple):
     head: Mapping[str, Tensor]
 
 
-def load_saved(network: DetectorNetwork, saved: SavedWeights, class_names: Sequence[str], source: Any) -> None:
+def load_saved(network: ModelNetwork, saved: SavedWeights, class_names: Sequence[str], source: Any) -> None:
     """Loads saved weights. Where the network has other classes, those of the same name are kept; the rest is logged.
 
     Args:
@@ -46,7 +48,7 @@ def load_saved(network: DetectorNetwork, saved: SavedWeights, class_names: Seque
     load_weights(network, _adapt_head(network, state | dict(saved.head), tuple(class_names), source), source)
 
 
-def load_weights(network: DetectorNetwork, state: Mapping[str, Tensor], source: Any) -> None:
+def load_weights(network: ModelNetwork, state: Mapping[str, Tensor], source: Any) -> None:
     """Loads weights by their names in the state dict; all must be there, and fit.
 
     Args:
@@ -69,14 +71,14 @@ def load_weights(network: DetectorNetwork, state: Mapping[str, Tensor], source: 
     rows += [*(f'{name} is missing' for name in missing), *(f'{name} is unknown' for name in unknown)]
     if rows:
         raise ValueError(
-            f'{source}: the weights do not fit a detector on {network.config.backbone!r} with '
+            f'{source}: the weights do not fit a {KINDS[network.config.task]} on {network.config.backbone!r} with '
             f'{network.config.num_classes} classes: {"; ".join(rows[:5])}{" ..." if len(rows) > 5 else ""}'
         )
     check_finite(network, source, {name: state[name].to(own[name].dtype) for name in own})
     network.load_state_dict({name: state[name] for name in own}, strict=False)
 
 
-def check_finite(network: DetectorNetwork, source: Any, weights: Mapping[str, Tensor] | None = None) -> None:
+def check_finite(network: ModelNetwork, source: Any, weights: Mapping[str, Tensor] | None = None) -> None:
     """Refuses NaN and infinity in weights; in buffers, such as bounds of a range or masks, only NaN.
 
     Args:
@@ -110,7 +112,7 @@ def _is_finite(tensor: Tensor, may_be_infinite: bool) -> bool:
     return not bool(extremes.isnan().any()) if may_be_infinite else bool(extremes.isfinite().all())
 
 
-def check_size(config: DetectorConfig, saved: SavedWeights, source: Any) -> None:
+def check_size(config: ModelConfig, saved: SavedWeights, source: Any) -> None:
     """Refuses a config that asks timm for a backbone far larger than the weights beside it, before it is built.
 
     Args:
@@ -122,9 +124,9 @@ def check_size(config: DetectorConfig, saved: SavedWeights, source: Any) -> None
         ValueError: It would have more than twice as many parameters.
     """
     # timm's own models have the size that their name says, and on them so has the PAN.
-    if not config.backbone_args and config.neck == 'pan':
+    if not config.backbone_args and getattr(config, 'neck', 'pan') == 'pan':
         return
-    parameters = sum(p.numel() for p in DetectorNetwork(config, device='meta').parameters())
+    parameters = sum(p.numel() for p in build_network(config, device='meta').parameters())
     stored = sum(tensor.numel() for weights in saved for tensor in weights.values())
     if parameters > 2 * stored:
         raise ValueError(
@@ -133,7 +135,7 @@ def check_size(config: DetectorConfig, saved: SavedWeights, source: Any) -> None
         )
 
 
-def check_loaded(network: DetectorNetwork, stored: Mapping[str, Tensor], source: Any) -> None:
+def check_loaded(network: ModelNetwork, stored: Mapping[str, Tensor], source: Any) -> None:
     """Refuses weights of which timm has left a part of the backbone as it was drawn, or loaded what is no weight.
 
     Args:
@@ -165,7 +167,7 @@ def check_loaded(network: DetectorNetwork, stored: Mapping[str, Tensor], source:
         )
 
 
-def stock_weights(network: DetectorNetwork) -> dict[str, Tensor]:
+def stock_weights(network: ModelNetwork) -> dict[str, Tensor]:
     """The backbone's weights and statistics by timm's names: what model.safetensors has to hold."""
     stock = stock_tensor_names(network)
     # Older files lack the counters, which only matter to a BatchNorm without momentum.
@@ -182,12 +184,12 @@ def _wrong_types(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> lis
     ]
 
 
-def stock_tensor_names(network: DetectorNetwork) -> dict[str, str]:
+def stock_tensor_names(network: ModelNetwork) -> dict[str, str]:
     """Names in the state dict -> timm's, of the backbone."""
     return {f'backbone.{own}': name for own, name in stock_names(network.backbone).items()}
 
 
-def own_weights(network: DetectorNetwork) -> dict[str, Tensor]:
+def own_weights(network: ModelNetwork) -> dict[str, Tensor]:
     """The state dict, with a tensor that layers share (as CoaT's do) once, under its first name."""
     state = network.state_dict(keep_vars=True)
     first = {id(tensor): name for name, tensor in reversed(state.items())}
@@ -195,7 +197,7 @@ def own_weights(network: DetectorNetwork) -> dict[str, Tensor]:
 
 
 def _adapt_head(
-    network: DetectorNetwork, state: dict[str, Tensor], trained_names: tuple[str, ...], source: Any
+    network: ModelNetwork, state: dict[str, Tensor], trained_names: tuple[str, ...], source: Any
 ) -> dict[str, Tensor]:
     """Weights of a detector for other classes, with a head for the network's; what starts anew is logged."""
     names = network.config.class_names
@@ -206,11 +208,11 @@ def _adapt_head(
     for name, fresh in own_weights(network).items():
         # What is of another type or number of channels is told by `load_weights`, with all others that do not fit.
         stored = state.get(name)
-        if not name.startswith('head.') or stored is None or not stored.is_floating_point():
+        if not name.startswith(network.class_layers) or stored is None or not stored.is_floating_point():
             continue
         if stored.dim() == fresh.dim() and stored.shape[1:] == fresh.shape[1:]:
             try:
-                head[name] = transfer_head(stored, fresh, trained_names, names)
+                head[name] = transfer_head(stored, fresh, trained_names, names, network.other_outputs)
             except ValueError as error:
                 raise ValueError(
                     f'{source}: the weights do not fit: {name} is {list(stored.shape)}; {error}'

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self, TypedDict, Unpack
 from pydantic import Field, model_validator
 
 from mbv3zoo.config.base import Config
-from mbv3zoo.config.detector import MOST_CLASSES, DetectorConfig
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.model import MOST_CLASSES
 from mbv3zoo.config.types import ClassNames, Fraction, ImageSize, LevelAnchors
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 
@@ -211,7 +211,7 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
     if resume and (run / STATE_NAME).exists():
         # Classes and anchors belong to the weights, whatever data and model have become since.
-        own = saved_detector_config(run)
+        own: Any = saved_detector_config(run)
         check_class_names(run, own.class_names, train_set.class_names)
         detector = Detector(own)
     else:

@@ -15,7 +15,8 @@ from torch import nn
 
 from mbv3zoo.config.backbone_args import check_backbone_args
 from mbv3zoo.config.base import Config
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.config.tasks import parse_model_config
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.saving.config import read_folder_config
 from mbv3zoo.training.best import folder_fault
@@ -65,7 +66,7 @@ class SavedProgress(Config):
         return self
 
 
-def saved_detector_config(run: Path) -> DetectorConfig:
+def saved_detector_config(run: Path) -> ModelConfig:
     """The config of the detector that a run trains.
 
     Raises:
@@ -78,7 +79,7 @@ def saved_detector_config(run: Path) -> DetectorConfig:
             run / ('best' if folder_fault(run / 'last') and not folder_fault(run / 'best') else 'last')
         )
     try:
-        config = DetectorConfig.parse(saved)
+        config = parse_model_config(saved)
         check_backbone_args(config.backbone_args, 'its detector')
     except ValueError as error:
         raise damaged_state(run, str(error)) from error

@@ -12,9 +12,9 @@ from typing import Any
 from timm.models import load_state_dict
 from torch import Tensor
 
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.layer_groups import whole_model
-from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.out_of_memory import is_out_of_memory
 from mbv3zoo.models.structure import built_network
 from mbv3zoo.models.timm_model import check_name
@@ -58,7 +58,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     return dict(tensors)
 
 
-def is_of_features(config: DetectorConfig, tensors: Mapping[str, Tensor]) -> bool:
+def is_of_features(config: ModelConfig, tensors: Mapping[str, Tensor]) -> bool:
     """Whether a checkpoint is of a backbone's features alone, as `features_only=True` makes them: other names."""
     network = built_network(config)
     is_whole = stock_weights(network).keys() <= tensors.keys()
@@ -91,7 +91,7 @@ def named(path: str | Path) -> Iterator[None]:
         raise ValueError(f'checkpoint_path={str(path)!r}: {error}') from error
 
 
-def finish_loading(network: DetectorNetwork, tensors: Mapping[str, Tensor], of_features: bool) -> None:
+def finish_loading(network: ModelNetwork, tensors: Mapping[str, Tensor], of_features: bool) -> None:
     """Loads a checkpoint of features; of others it checks that timm has loaded the whole backbone.
 
     Args:

@@ -11,8 +11,9 @@ import timm
 from timm.models import is_model
 
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.hub import PullOptions
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.timm_model import default_image_size
 from mbv3zoo.models.weights import check_finite
 from mbv3zoo.utils.text import nearest, shown
@@ -29,9 +30,9 @@ _PLACES = {'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path'}
 class ConfigSource(Source):
     """A config: the detector is new, and its weights are those that timm has for the backbone."""
 
-    def __init__(self, name: str | Path | DetectorConfig, options: PullOptions) -> None:
+    def __init__(self, name: str | Path | ModelConfig, options: PullOptions) -> None:
         super().__init__(name, options)
-        if not isinstance(name, DetectorConfig) and is_config_file(name):
+        if not isinstance(name, ModelConfig) and is_config_file(name):
             self.path = Path(name)
 
     def without_effect(self, given: Given, pretrained: bool) -> str | None:
@@ -43,25 +44,25 @@ class ConfigSource(Source):
             )
         return None
 
-    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
+    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> ModelConfig:
         """As `Source.read_config`.
 
         Raises:
             ValueError: Unknown name (the nearest are named), or a mistake in the file.
         """
-        if isinstance(self.name, DetectorConfig):
+        if isinstance(self.name, ModelConfig):
             return self.name
         if self.path is not None:
             return load_config(self.path, **(scaling or {}))
         return _named_config(str(self.name))
 
-    def build_args(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+    def build_args(self, config: ModelConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
         """As `Source.build_args`; weights from the Hub are fetched, and checked."""
         if not pretrained or _PLACES & given.keys():
             return dict(given)
         return {**given, **checked_weights(config.backbone, **self.options)}
 
-    def load(self, network: DetectorNetwork) -> None:
+    def load(self, network: ModelNetwork) -> None:
         """As `Source.load`: timm has loaded them all."""
         check_finite(network, f'the weights of backbone {network.config.backbone!r}')
 
@@ -76,7 +77,7 @@ class ConfigSource(Source):
             raise ValueError(f'{self.name}: {error}') from error
 
 
-def _named_config(name: str) -> DetectorConfig:
+def _named_config(name: str) -> ModelConfig:
     """The config of a named detector, or one on a timm model."""
     architecture, _, tag = name.partition('.')
     if (config := zoo.find_config(name)) is not None:

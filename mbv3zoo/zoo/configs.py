@@ -1,4 +1,4 @@
-"""YAML files and packaged names -> DetectorConfig. Names come from a table; nothing is evaluated."""
+"""YAML files and packaged names -> the configs of models. Names come from a table; nothing is evaluated."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.config.tasks import parse_model_config
 from mbv3zoo.models.anchors import turned
 
 _logger = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def is_config_file(name: Any) -> bool:
     return str(name).endswith(('.yaml', '.yml')) or (isinstance(name, Path) and not name.is_dir())
 
 
-def load_config(path: str | Path, **scaling: Any) -> DetectorConfig:
+def load_config(path: str | Path, **scaling: Any) -> ModelConfig:
     """Reads a detector's YAML file: settings, or a layer list of YOLOv5's.
 
     Settings give anchors per stride, finest first, and they are kept so. Of a layer list that gives those of the
@@ -60,7 +62,7 @@ def load_config(path: str | Path, **scaling: Any) -> DetectorConfig:
     data = read_mapping(path)
     if is_layer_list(data):
         return _in_order(to_config(parse_layer_list({**data, **scaling}, path), path), path)
-    return DetectorConfig.parse(data, path)
+    return parse_model_config(data, path)
 
 
 def _in_order(config: DetectorConfig, path: Path) -> DetectorConfig:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
 from mbv3zoo import hub
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.saving.folder import LOADED_NAMES, saved_files
 from mbv3zoo.zoo import configs as config_loader
 from mbv3zoo.zoo.timm_names import is_timm_name, may_be_own_tag
@@ -32,7 +32,7 @@ class HubWeights(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    config: DetectorConfig
+    config: ModelConfig
     weights: dict[str, Path | HubWeights]  # by tag
 
 
@@ -40,7 +40,7 @@ _registered: dict[str, _Entry] = {}
 
 
 def register_detector(
-    name: str, *, config: str | Path | DetectorConfig, weights: Mapping[str, str | Path] | None = None
+    name: str, *, config: str | Path | ModelConfig, weights: Mapping[str, str | Path] | None = None
 ) -> None:
     """Gives a detector of another package a name, as `mbv3_yolo_small` is one of ours.
 
@@ -71,12 +71,12 @@ def register_detector(
             f'cannot register a detector as {name!r}: expected small letters, digits and underscores, a letter first, '
             "such as 'mbv3_yolo_small'. Tags are given with the weights."
         )
-    if not isinstance(config, (DetectorConfig, str, Path)) or not isinstance(weights or {}, Mapping):
+    if not isinstance(config, (ModelConfig, str, Path)) or not isinstance(weights or {}, Mapping):
         raise ValueError(
             f'cannot register the detector {name!r}: expected config as a DetectorConfig or a YAML file and weights as '
             f'{{tag: place}}, given {type(config).__name__} and {type(weights).__name__}.'
         )
-    config = config if isinstance(config, DetectorConfig) else config_loader.load_config(config)
+    config = config if isinstance(config, ModelConfig) else config_loader.load_config(config)
     entry = _Entry(config, {tag: _place(name, tag, place) for tag, place in (weights or {}).items()})
     known = find_config(name)
     if known is not None:
@@ -99,7 +99,7 @@ def detector_names() -> list[str]:
     return sorted({*config_loader.named_configs(), *_registered})
 
 
-def find_config(name: str) -> DetectorConfig | None:
+def find_config(name: str) -> ModelConfig | None:
     """Settings of a named detector, or None where no detector has this name; for names without a tag."""
     if name in _registered:
         return _registered[name].config

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Unpack
 
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.hub.options import PullOptions
 from mbv3zoo.saving.folder import CARD_NAME, read_contents
 from mbv3zoo.utils.atomic import atomic_write_all
@@ -22,7 +22,7 @@ from mbv3zoo.zoo.source import TIMM_PREFIXES, Source
 from mbv3zoo.zoo.timm_names import is_timm_name
 
 
-def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -> Source:
+def resolve(name: str | Path | ModelConfig, **options: Unpack[PullOptions]) -> Source:
     """Finds where a detector comes from. Nothing is read or fetched yet.
 
     Args:
@@ -39,7 +39,7 @@ def resolve(name: str | Path | DetectorConfig, **options: Unpack[PullOptions]) -
             f'unknown options for a saved detector: {", ".join(unknown)}; expected some of {", ".join(known)}. '
             'Settings of the detector go to create_detector(..., pretrained=True, class_names=...)'
         )
-    if isinstance(name, DetectorConfig):
+    if isinstance(name, ModelConfig):
         return _config_source(name, options)
     text = str(name)
     if isinstance(name, str) and name.startswith(TIMM_PREFIXES):
@@ -136,7 +136,7 @@ def _copy(source: SavedSource, folder: Path) -> dict[str, bytes]:
     return contents
 
 
-def _config_source(name: str | Path | DetectorConfig, options: PullOptions) -> Source:
+def _config_source(name: str | Path | ModelConfig, options: PullOptions) -> Source:
     from mbv3zoo.zoo.config_source import ConfigSource  # with timm, which is slow to import
 
     return ConfigSource(name, options)

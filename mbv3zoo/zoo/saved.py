@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mbv3zoo import hub
-from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.licenses import fresh_record
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.saving.config import parse_config
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     # At run time in the methods: which detector is saved is told without torch.
     import torch
 
-    from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.models.base_network import ModelNetwork
     from mbv3zoo.models.weights import SavedWeights
     from mbv3zoo.zoo.settings import Given
 
@@ -60,7 +60,7 @@ class SavedSource(Source):
             )
         return None
 
-    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
+    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> ModelConfig:
         """As `Source.read_config`."""
         with self.named():
             if pretrained:
@@ -71,7 +71,7 @@ class SavedSource(Source):
                 check_size(self._config, self.read_weights(), self.name)
             return self._config
 
-    def identity(self) -> tuple[DetectorConfig, dict[str, str]] | None:
+    def identity(self) -> tuple[ModelConfig, dict[str, str]] | None:
         """Its config, and the SHA-256 of each of its files of weights, without reading the tensors and without torch.
 
         None where something is wrong with its files, which loading tells.
@@ -87,7 +87,7 @@ class SavedSource(Source):
         except (ValueError, OSError):
             return None
 
-    def at_size(self, base: DetectorConfig, config: DetectorConfig, pretrained: bool) -> DetectorConfig:
+    def at_size(self, base: ModelConfig, config: ModelConfig, pretrained: bool) -> ModelConfig:
         """As `Source.at_size`: the backbone is built for the size that its weights were trained at."""
         if not pretrained:
             return _with_args(config, {k: v for k, v in config.backbone_args.items() if k != 'img_size'})
@@ -106,7 +106,7 @@ class SavedSource(Source):
             )
         return _with_args(config, args)
 
-    def licenses(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
+    def licenses(self, config: ModelConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
         """As `Source.licenses`; the weights keep the record that was saved with them."""
         if pretrained:
             return config.licenses
@@ -114,7 +114,7 @@ class SavedSource(Source):
         declared = LicenseRecord() if config.licenses == self._config.licenses else config.licenses
         return fresh_record(config.backbone, False, given, declared)
 
-    def load(self, network: DetectorNetwork) -> None:
+    def load(self, network: ModelNetwork) -> None:
         """As `Source.load`, all weights; for other classes those of the same name are kept."""
         from mbv3zoo.models.weights import load_saved
 
@@ -148,7 +148,7 @@ class SavedSource(Source):
         return saved_folder.read_saved(lambda: self.files, self.advice, self.accept)
 
     @cached_property
-    def _config(self) -> DetectorConfig:
+    def _config(self) -> ModelConfig:
         data = saved_folder.read_config(self.files[saved_folder.CONFIG_NAME], self.advice)
         return parse_config(data, self.place)
 
@@ -218,5 +218,5 @@ class HubSource(SavedSource):
         return files
 
 
-def _with_args(config: DetectorConfig, args: dict[str, Any]) -> DetectorConfig:
+def _with_args(config: ModelConfig, args: dict[str, Any]) -> ModelConfig:
     return config.model_copy(update={'backbone_args': args})

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, cast
 
 import torch
 
-from mbv3zoo.config.detector import DetectorConfig, NeckName
+from mbv3zoo.config.detector import NeckName
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.hub import PullOptions
 from mbv3zoo.layer_lists.parse import SCALING
 from mbv3zoo.models.dtypes import parse_dtype
@@ -19,11 +20,11 @@ from mbv3zoo.utils.text import shown
 _BUILD_ARGS = {'cache_dir', 'pretrained_cfg', 'pretrained_cfg_overlay', 'checkpoint_path', 'device', 'dtype'}
 
 
-class DetectorSettings(PullOptions, total=False):
-    """Keyword arguments of `mbv3zoo.create_detector`, all optional.
+class ModelSettings(PullOptions, total=False):
+    """Keyword arguments that `mbv3zoo.create_detector` and `mbv3zoo.create_segmenter` have in common, all optional.
 
-    First the fields of `mbv3zoo.DetectorConfig`, which says what each is; None leaves a field as it is. Then arguments
-    of `timm.create_model`. It takes its others too: as keywords, or, as type checkers want it, in `backbone_args`.
+    First fields of the config, which says what each is; None leaves a field as it is. Then arguments of
+    `timm.create_model`. It takes its others too: as keywords, or, as type checkers want it, in `backbone_args`.
     """
 
     backbone: str | None
@@ -32,11 +33,6 @@ class DetectorSettings(PullOptions, total=False):
     class_names: Sequence[str] | None
     in_chans: int | None
     image_size: int | tuple[int, int] | None
-    anchors: int | Sequence[Sequence[Sequence[float]]] | None
-    neck: NeckName | LayerRows | None
-    depth_multiple: float | None
-    width_multiple: float | None
-    activation: str | None
     mean: Sequence[float] | None
     std: Sequence[float] | None
     licenses: LicenseRecord | Mapping[str, Any] | None
@@ -61,11 +57,29 @@ class DetectorSettings(PullOptions, total=False):
     """Type of the detector's weights, one of `mbv3zoo.models.dtypes.DTYPES`, or its name such as 'float16'."""
 
 
+class DetectorSettings(ModelSettings, total=False):
+    """Keyword arguments of `mbv3zoo.create_detector`: those of all models, fields of `DetectorConfig`."""
+
+    anchors: int | Sequence[Sequence[Sequence[float]]] | None
+    neck: NeckName | LayerRows | None
+    depth_multiple: float | None
+    width_multiple: float | None
+    activation: str | None
+
+
+class SegmenterSettings(ModelSettings, total=False):
+    """Keyword arguments of `mbv3zoo.create_segmenter`: those of all models, fields of `SegmenterConfig`."""
+
+    low_stride: int | None
+    high_stride: int | None
+    head_channels: int | None
+
+
 class Given(NamedTuple):
     """Settings, by what they are about.
 
     Attributes:
-        fields: Fields of `DetectorConfig`.
+        fields: Fields of the config.
         backbone_args: Arguments of `timm.create_model` that the config keeps.
         build_args: Arguments of `timm.create_model` for this one build.
         options: Options of the Hub.
@@ -77,16 +91,17 @@ class Given(NamedTuple):
     options: PullOptions
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Given:
+    def of(cls, settings: Mapping[str, Any], kind: type[ModelConfig]) -> Given:
         """Sorts settings; what is nothing else is an argument of `timm.create_model`.
 
         Args:
             settings: Name -> value.
+            kind: The class of the config.
 
         Raises:
             ValueError: `device` or `dtype` is none that a detector can have.
         """
-        fields = DetectorConfig.model_fields.keys()
+        fields = kind.model_fields.keys() - {'task'}
         if isinstance(args := settings.get('backbone_args'), Mapping):
             # They may be given there too.
             built = {key: args[key] for key in _BUILD_ARGS & args.keys()}
@@ -105,7 +120,7 @@ class Given(NamedTuple):
         """The fields that a YOLOv5 layer list is scaled by when it is read."""
         return {key: value for key, value in self.fields.items() if key in SCALING}
 
-    def override(self, base: DetectorConfig) -> DetectorConfig:
+    def override(self, base: ModelConfig) -> ModelConfig:
         """A config with these settings in place of its own.
 
         Args:
@@ -124,7 +139,7 @@ class Given(NamedTuple):
         data.update(self.fields)
         if self.backbone_args and isinstance(data['backbone_args'], Mapping):
             data['backbone_args'] = {**data['backbone_args'], **self.backbone_args}
-        return DetectorConfig.parse(data)
+        return type(base).parse(data)
 
 
 def _build_args(given: dict[str, Any]) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.hub.options import PullOptions
 from mbv3zoo.licenses import fresh_record
 from mbv3zoo.models.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     # Not at run time: a saved detector whose graph is kept is opened without torch.
-    from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.models.base_network import ModelNetwork
     from mbv3zoo.zoo.settings import Given
 
 # What the names of backbones in repositories of timm's begin with.
@@ -39,7 +39,7 @@ class Source(ABC):
 
     is_saved: ClassVar[bool] = False
 
-    def __init__(self, name: str | Path | DetectorConfig, options: PullOptions) -> None:
+    def __init__(self, name: str | Path | ModelConfig, options: PullOptions) -> None:
         self.name = name
         self.options = options
         self.path: Path | None = None
@@ -54,7 +54,7 @@ class Source(ABC):
         return None
 
     @abstractmethod
-    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
+    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> ModelConfig:
         """Reads the config.
 
         Args:
@@ -66,7 +66,7 @@ class Source(ABC):
             ValueError: There is no detector or backbone, or what is there is damaged.
         """
 
-    def at_size(self, base: DetectorConfig, config: DetectorConfig, pretrained: bool) -> DetectorConfig:
+    def at_size(self, base: ModelConfig, config: ModelConfig, pretrained: bool) -> ModelConfig:
         """The config for another image size than the one that was read.
 
         Args:
@@ -79,7 +79,7 @@ class Source(ABC):
         """
         return config
 
-    def licenses(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
+    def licenses(self, config: ModelConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
         """What a detector from here is made from, before any training.
 
         Args:
@@ -89,7 +89,7 @@ class Source(ABC):
         """
         return fresh_record(config.backbone, pretrained, given, config.licenses)
 
-    def build_args(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+    def build_args(self, config: ModelConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments of `timm.create_model` for one build: those given, and where timm finds the backbone's weights."""
         return dict(given)
 
@@ -113,5 +113,5 @@ class Source(ABC):
             raise ValueError(f'{self.name}: {error or type(error).__name__}') from error
 
     @abstractmethod
-    def load(self, network: DetectorNetwork) -> None:
+    def load(self, network: ModelNetwork) -> None:
         """Loads into a network, built from `config`, those weights that timm has not loaded; checks that none lack."""

@@ -18,9 +18,10 @@ from mbv3zoo import hub
 from mbv3zoo.config.backbone_args import check_backbone_args
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.hub.errors import disk_errors, is_local
 from mbv3zoo.licenses import fresh_record
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.timm_model import check_name, default_image_size
 from mbv3zoo.models.weights import check_loaded
 from mbv3zoo.saving import folder as saved_folder
@@ -71,7 +72,7 @@ class TimmSource(Source):
             )
         return None
 
-    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> DetectorConfig:
+    def read_config(self, pretrained: bool = False, scaling: Mapping[str, Any] | None = None) -> ModelConfig:
         """As `Source.read_config`: a detector on the repository's backbone.
 
         Raises:
@@ -85,7 +86,7 @@ class TimmSource(Source):
                 )
             return self._read_config()
 
-    def _read_config(self) -> DetectorConfig:
+    def _read_config(self) -> ModelConfig:
         architecture = self._config.get('architecture')
         if not isinstance(architecture, str) or not is_model(architecture):
             raise ValueError(
@@ -95,17 +96,17 @@ class TimmSource(Source):
         assert self._pretrained_cfg is not None  # checked with the rest
         return _detector_config(self.name, architecture, self._config.get('model_args') or {})
 
-    def build_args(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+    def build_args(self, config: ModelConfig, pretrained: bool, given: Mapping[str, Any]) -> dict[str, Any]:
         """As `Source.build_args`: timm's record of the weights, with the local copy of model.safetensors."""
         file = {'file': str(self._weights.path)} if pretrained else {}
         return {'pretrained_cfg': {**self._pretrained_cfg, **file}, **given}
 
-    def licenses(self, config: DetectorConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
+    def licenses(self, config: ModelConfig, pretrained: bool, given: Mapping[str, Any]) -> LicenseRecord:
         """As `Source.licenses`: the repository's own word is taken."""
         args = {'pretrained_cfg': self._pretrained_cfg, **given}
         return fresh_record(config.backbone, pretrained, args, config.licenses, repository=self.place)
 
-    def load(self, network: DetectorNetwork) -> None:
+    def load(self, network: ModelNetwork) -> None:
         """As `Source.load`: timm has loaded the weights, and leaves tensors that are missing as they were drawn."""
         if identity(self._weights.path) != self._weights.identity:
             raise ValueError(f'{self.name}: {self._weights.path.name} was replaced while it was loaded; load it again')

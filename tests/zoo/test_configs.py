@@ -31,8 +31,12 @@ def test_every_named_config_is_what_its_file_says_and_builds(name):
     assert config.image_size == (size, size)
     assert said and all(getattr(config, key) == value for key, value in said.items())
     # Nothing else is changed.
-    defaults = DetectorConfig(backbone=config.backbone)
-    assert all(getattr(config, key) == getattr(defaults, key) for key in DetectorConfig.model_fields if key not in said)
+    defaults = type(config)(backbone=config.backbone)
+    assert all(getattr(config, key) == getattr(defaults, key) for key in type(config).model_fields if key not in said)
+    if config.task == 'segmentation':
+        assert config.backbone == name.replace('lraspp', 'yolo')
+        assert mbv3zoo.create_segmenter(name, device='meta').config.high_stride == 16
+        return
     # A detector is called like its backbone; a light one says so, and so does one without the last expansion.
     assert config.backbone == name.removesuffix('_light').removesuffix('_slim') and timm.is_model(config.backbone)
     assert (config.neck == 'light') == name.endswith('_light')

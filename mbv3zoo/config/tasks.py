@@ -1,0 +1,32 @@
+"""The config of each task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig, Task
+from mbv3zoo.config.segmenter import SegmenterConfig
+
+CONFIGS: dict[Task, type[ModelConfig]] = {'detection': DetectorConfig, 'segmentation': SegmenterConfig}
+# What a model of each task is called, in config.json and in messages.
+KINDS: dict[Task, str] = {'detection': 'detector', 'segmentation': 'segmenter'}
+
+
+def parse_model_config(data: Mapping[str, Any], source: str | Path = '') -> ModelConfig:
+    """The config of a detector or a segmenter, as its `task` says; without one, of a detector.
+
+    Args:
+        data: Field -> value.
+        source: Name used in error messages.
+
+    Raises:
+        ValueError: As `mbv3zoo.config.base.Config.parse`, or there is no such task.
+    """
+    kind = CONFIGS.get(data.get('task', 'detection'))
+    if kind is None:
+        known = ', '.join(CONFIGS)
+        raise ValueError(f'{source}: task is {data["task"]!r}, expected one of {known}'.removeprefix(': '))
+    return kind.parse(data, source)
