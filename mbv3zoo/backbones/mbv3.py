@@ -48,6 +48,8 @@ _LARGE: ArchDef = [
     ['ir_r3_k5_s2_e6_c160_se0.25'],
     ['cn_r1_k1_s1_c960'],
 ]
+# The stage of stride 8 of the large network, to be divided.
+_STRIDE_8 = 'ir_r{}_k5_s{}_e3_c40_se0.25_nre'
 _SMALL: ArchDef = [
     ['ds_r1_k3_s2_e1_c16_se0.25_nre'],
     ['ir_r1_k3_s2_e4.5_c24_nre', 'ir_r1_k3_s1_e3.67_c24_nre'],
@@ -76,6 +78,7 @@ def _gen_mbv3(
     group_size: int | None = None,
     pretrained: bool = False,
     last_expansion: bool = True,
+    torchvision: bool = False,
     **kwargs: Any,
 ) -> MobileNetV3 | MobileNetV3Features:
     """Build any variant of this file; the words 'small', 'minimal' and 'exact_se' in `variant` select the table.
@@ -89,6 +92,8 @@ def _gen_mbv3(
         group_size: channels per group in the pointwise convs; None for ungrouped ones.
         pretrained: load the weights of the variant's pretrained cfg.
         last_expansion: whether the last stage ends in its 1x1 convolution to six times the channels.
+        torchvision: be the large network as torchvision's segmenter uses it: the map of stride 8 is that of the first
+            block there, and a stage that `output_stride` dilates is dilated from its first block on (timm: behind it).
         **kwargs: arguments of timm's MobileNetV3 or, with `features_only`, MobileNetV3Features.
 
     Returns:
@@ -98,11 +103,13 @@ def _gen_mbv3(
     arch_def = _SMALL if small else _LARGE
     if minimal:
         arch_def = _minimal(arch_def)
+    if torchvision:
+        arch_def = [*arch_def[:2], [_STRIDE_8.format(1, 2)], [_STRIDE_8.format(2, 1)], *arch_def[3:]]
     if not last_expansion:
         arch_def = arch_def[:-1]
     if kwargs.get('features_only') and 'out_indices' not in (kwargs.get('feature_cfg') or {}):
         kwargs.setdefault('out_indices', _DETECTOR_LEVELS)
-    return create_mobilenetv3(
+    model = create_mobilenetv3(
         variant,
         pretrained,
         block_args=decode_arch_def(arch_def, depth_multiplier=depth_multiplier, group_size=group_size),
@@ -121,6 +128,25 @@ def _gen_mbv3(
         ),
         **kwargs,
     )
+    if torchvision:
+        _tap_and_dilate(model)
+    return model
+
+
+def _tap_and_dilate(model: Any) -> None:
+    """Gives a network whose stage of stride 8 is two the feature map of the first, and dilates as torchvision does."""
+    info = model.feature_info
+    for row in getattr(info, 'info', info):
+        if row['module'] == 'blocks.3':
+            row.update(stage=3, module='blocks.2')
+    if isinstance(model, MobileNetV3Features):
+        model._stage_out_idx = {row['stage']: row['index'] for row in info.get_dicts()}
+    for first, second, *_ in (stage for stage in model.blocks[3:] if len(stage) > 1):
+        if first.conv_dw.stride == (1, 1):
+            dilation = first.conv_dw.dilation = second.conv_dw.dilation
+            first.conv_dw.padding = tuple(
+                size // 2 * d for size, d in zip(first.conv_dw.kernel_size, dilation, strict=True)
+            )
 
 
 def _tf_defaults(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,7 @@ def parse_model_config(data: Mapping[str, Any], source: str | Path = '') -> Mode
     Raises:
         ValueError: As `mbv3zoo.config.base.Config.parse`, or there is no such task.
     """
-    kind = CONFIGS.get(data.get('task', 'detection'))
-    if kind is None:
-        known = ', '.join(CONFIGS)
-        raise ValueError(f'{source}: task is {data["task"]!r}, expected one of {known}'.removeprefix(': '))
-    return kind.parse(data, source)
+    task = data.get('task', 'detection')
+    if task not in [*CONFIGS]:
+        raise ValueError(f'{source}: task is {task!r}, expected one of {", ".join(CONFIGS)}'.removeprefix(': '))
+    return CONFIGS[task].parse(data, source)

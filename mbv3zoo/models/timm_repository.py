@@ -42,7 +42,7 @@ def stock_architecture(name: str, arguments: Mapping[str, Any] = MappingProxyTyp
         arguments: Those that it is built with.
     """
     architecture = name.split('.')[0]
-    if architecture in _STOCK and not arguments.get('last_expansion', True):
+    if architecture in _STOCK and (not arguments.get('last_expansion', True) or arguments.get('torchvision')):
         return None
     architecture = _STOCK.get(architecture, architecture)
     return architecture if timm.models.model_entrypoint(architecture).__module__.startswith('timm.') else None

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 
-from mbv3zoo.config.detector import NeckName
+from mbv3zoo.config.detector import DetectorConfig, NeckName
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.model import ModelConfig
@@ -91,7 +91,7 @@ class Given(NamedTuple):
     options: PullOptions
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any], kind: type[ModelConfig]) -> Given:
+    def of(cls, settings: Mapping[str, Any], kind: type[ModelConfig] = DetectorConfig) -> Given:
         """Sorts settings; what is nothing else is an argument of `timm.create_model`.
 
         Args:

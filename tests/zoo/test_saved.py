@@ -57,7 +57,7 @@ TWO_ANCHORS = [[[10, 13], [16, 30]], [[30, 61], [62, 45]], [[116, 90], [156, 198
         ({'settings': {'num_classes': 3, 'class_names': ['a', 'b', 'c']}}, r'head\.convs\.0\.\w+ is \[21.*expected'),
         ({'settings': {'in_chans': 1, 'mean': None, 'std': None}}, r'stem\.weight is \[16, 3, .*expected \[16, 1'),
         ({'settings': {'width_multiple': 0.5}}, r'head\.convs\.0\.weight is \[21, 64, 1, 1\], expected \[\d+, 128'),
-        ({'settings': {'backbone_args': {'output_stride': 7}}}, 'output_stride'),
+        ({'settings': {'backbone_args': {'output_stride': 16}}}, 'neck.top_down4'),
         ({'settings': {'backbone': 'resnet81'}}, 'resnet81'),
         ({'tensor': torch.ones(21).int()}, r'head\.convs\.0\.bias is of type int32, expected float32'),
         ({'tensor': torch.ones(21) * torch.nan}, r'NaN or infinity in 1 tensor of the weights, head\.convs\.0\.bias'),

@@ -7,23 +7,25 @@ from itertools import pairwise
 import pytest
 import torch
 
-from mbv3zoo import DetectorConfig
+from mbv3zoo import DetectorConfig, SegmenterConfig
 from mbv3zoo.hub import PullOptions
-from mbv3zoo.zoo.settings import DetectorSettings, Given
+from mbv3zoo.zoo.settings import DetectorSettings, Given, ModelSettings, SegmenterSettings
 
 BASE = DetectorConfig(backbone='resnet18', class_names=['cat', 'dog'], mean=(0.1, 0.2, 0.3), std=(1, 1, 1))
 
 
 def test_every_field_and_every_option_has_a_name_and_the_others_a_line_about_them():
-    names = DetectorSettings.__optional_keys__
-    assert names >= DetectorConfig.model_fields.keys() | PullOptions.__optional_keys__
-    lines = ast.parse(inspect.getsource(DetectorSettings)).body[0].body
+    for settings, config in ((DetectorSettings, DetectorConfig), (SegmenterSettings, SegmenterConfig)):
+        fields = config.model_fields.keys() - {'task'}
+        assert settings.__optional_keys__ >= fields | PullOptions.__optional_keys__
+    names = SegmenterSettings.__optional_keys__
+    lines = ast.parse(inspect.getsource(ModelSettings)).body[0].body
     told = {
         line.target.id
         for line, after in pairwise(lines)
         if isinstance(line, ast.AnnAssign) and isinstance(after, ast.Expr)
     }
-    assert told == names - DetectorConfig.model_fields.keys() - PullOptions.__optional_keys__
+    assert told == names - SegmenterConfig.model_fields.keys() - PullOptions.__optional_keys__
 
 
 def test_each_setting_is_for_one_place():
