@@ -30,6 +30,7 @@ def synth(
     workers: int | None = None,
     objects: Path | None = None,
     backgrounds: Path | None = None,
+    masks: bool | None = None,
     set_: Settings = None,
     quiet: Quiet = False,
 ) -> None:
@@ -46,6 +47,7 @@ def synth(
         workers=workers,
         objects=objects,
         backgrounds=backgrounds,
+        masks=masks,
     )
     config = SyntheticConfig.parse(with_set(settings, set_), 'synth')
     with bar(config.train + config.val + config.shift, 'synth', things='scenes') as progress:

@@ -8,9 +8,7 @@ from pydantic import Field
 
 from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.config.types import ImageSize
-
-# The value of pixels in masks that are not learned from, nor counted: those of no class, and of padding.
-IGNORE_INDEX = 255
+from mbv3zoo.images.masks import IGNORE_INDEX
 
 
 class SegmenterConfig(ModelConfig):

@@ -47,6 +47,8 @@ class SyntheticConfig(Config):
     """Minimum of an object's longest side, as a fraction of image_size."""
     max_scale: float = Field(0.6, gt=0, le=1)
     """Maximum of an object's longest side, as a fraction of image_size."""
+    masks: bool = False
+    """Also write masks: the class of every pixel, 0 for the background."""
     negatives: float = Field(0.03, ge=0, le=1)
     """Fraction of scenes without objects."""
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 
+from mbv3zoo.images.masks import indexed_image
 from mbv3zoo.synth.config import SyntheticConfig
 from mbv3zoo.synth.scene import Backgrounds, Objects, compose, open_sources
 from mbv3zoo.synth.shifted import SHIFTED_QUALITY, compose_shifted
@@ -41,8 +42,9 @@ def synthesize(
     robustness: the same classes on other, always drawn backgrounds, with a worse camera.
 
     ``out`` gets ``images/<split>/000000.jpg``, ``labels/<split>/000000.txt`` (YOLO: class cx cy w h, as
-    fractions of width and height), ``annotations/<split>.json`` (COCO), ``data.yaml`` and ``synthetic.json``. It
-    appears when complete; until then the files are in a hidden folder beside it.
+    fractions of width and height), ``annotations/<split>.json`` (COCO), ``data.yaml`` and ``synthetic.json``; with
+    ``config.masks`` also ``masks/<split>/000000.png`` (0 is the background) and ``masks/classes.txt``. It appears
+    when complete; until then the files are in a hidden folder beside it.
 
     Args:
         out: folder to create; it must be empty or not exist.
@@ -104,7 +106,7 @@ def _write_all(
     splits = _SPLITS if config.shift else _SPLITS[:2]
     tasks = [(split, index) for split in splits for index in range(getattr(config, split))]
     for split in splits:
-        for kind in ('images', 'labels'):
+        for kind in ('images', 'labels', *(['masks'] if config.masks else [])):
             (folder / kind / split).mkdir(parents=True)
     (folder / 'annotations').mkdir()
     records: dict[str, list[_Record]] = {split: [] for split in splits}
@@ -121,6 +123,8 @@ def _write_all(
     data = {**{split: f'images/{split}' for split in splits}, 'nc': len(names), 'names': names}
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     _write_text(folder / 'data.yaml', text)
+    if config.masks:
+        _write_text(folder / 'masks' / 'classes.txt', '\n'.join(['background', *names, '']))
     _write_json(folder / 'synthetic.json', _provenance(config), indent=2)
     counts = {split: len(records[split]) for split in splits}
     counts |= {f'{split}_objects': sum(len(r.labels) for r in records[split]) for split in splits}
@@ -152,6 +156,13 @@ def _render(
     path = folder / 'images' / split / f'{index:06d}.jpg'
     with naming_file(path):
         scene.image.save(path, quality=int(rng.integers(*quality)))
+    if config.masks:
+        classes = np.zeros(scene.image.size[::-1], np.uint8)
+        for label, visible in zip(scene.labels, scene.masks, strict=True):
+            classes[visible] = label + 1
+        path = folder / 'masks' / split / f'{index:06d}.png'
+        with naming_file(path):
+            indexed_image(classes).save(path, optimize=True)
     return _Record(*scene.image.size, scene.boxes, scene.labels)
 
 
@@ -193,9 +204,10 @@ def _coco(records: list[_Record], names: list[str]) -> dict:
 def _provenance(config: SyntheticConfig) -> dict:
     # Without paths and `workers`, which would make equal datasets differ.
     settings = config.model_dump(exclude={'objects', 'backgrounds', 'workers'})
-    if not config.shift:
-        # So that datasets without this split keep their bytes from before it existed.
-        del settings['shift']
+    for name in ('shift', 'masks'):
+        if not settings[name]:
+            # So that datasets without it keep their bytes from before it existed.
+            del settings[name]
     sources = {
         'objects': 'drawn' if config.objects is None else 'folder',
         'backgrounds': 'drawn' if config.backgrounds is None else 'folder',

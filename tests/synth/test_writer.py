@@ -7,6 +7,7 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
+from mbv3zoo.images.masks import read_mask
 from mbv3zoo.synth import CLASS_NAMES, SyntheticConfig, synthesize
 from mbv3zoo.version import __version__
 
@@ -240,6 +241,26 @@ def test_a_shift_split_leaves_train_and_val_as_they_were(made, made_with_shift):
     counts = made_with_shift[1]
     assert counts['shift'] == 6 and counts['shift_objects'] > 0
     assert {name: counts[name] for name in made[1]} == made[1]
+
+
+def test_masks_are_the_visible_parts_and_change_nothing_else(made, tmp_path):
+    out, _ = made
+    synthesize(tmp_path / 'set', SMALL.model_copy(update={'masks': True}))
+    before, after = tree(out), tree(tmp_path / 'set')
+    assert all(after[name] == data for name, data in before.items() if name != 'synthetic.json')
+    assert (tmp_path / 'set/masks/classes.txt').read_text().split() == ['background', *CLASS_NAMES]
+    for split, number in (('train', 12), ('val', 5)):
+        rows = json.loads(before[f'annotations/{split}.json'])['annotations']
+        for index in range(number):
+            mask = read_mask(tmp_path / f'set/masks/{split}/{index:06d}.png')
+            own = [row for row in rows if row['image_id'] == index + 1]
+            # Each class is seen exactly within the boxes of its objects, which are tight.
+            assert set(np.unique(mask)) - {0} == {row['category_id'] for row in own}
+            for label in {row['category_id'] for row in own}:
+                boxes = np.array([row['bbox'] for row in own if row['category_id'] == label])
+                y, x = np.nonzero(mask == label)
+                corners = boxes[:, :2].min(0), (boxes[:, :2] + boxes[:, 2:]).max(0)
+                assert (x.min(), y.min()) == tuple(corners[0]) and (x.max() + 1, y.max() + 1) == tuple(corners[1])
 
 
 def test_without_a_shift_split_nothing_names_it(made):
