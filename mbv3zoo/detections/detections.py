@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import math
-from os import PathLike
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
-from weakref import ref
 
 from PIL import Image
 
 from mbv3zoo.detections.exchange import Exchange
 from mbv3zoo.images.draw import draw_captioned
-from mbv3zoo.images.read import read_image
-from mbv3zoo.utils.atomic import atomic_write
-from mbv3zoo.utils.sizes import MAX_PIXELS
-from mbv3zoo.utils.text import one_line, utf8
+from mbv3zoo.utils.text import one_line
 
-# What a repr shows at most: classes, scores per class; and the longer side of an image in notebooks, in pixels.
-_CLASSES, _SCORES, _NOTEBOOK_SIDE = 5, 3, 1024
-
-# The formats that images are saved in: suffix -> PIL's name of it, and options.
-_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    '.jpg': ('JPEG', {'quality': 92}),
-    '.jpeg': ('JPEG', {'quality': 92}),
-    '.png': ('PNG', {}),
-    '.webp': ('WEBP', {'quality': 90}),
-    '.bmp': ('BMP', {}),
-    '.tif': ('TIFF', {}),
-    '.tiff': ('TIFF', {}),
-}
-# The image in memory that was given last: a notebook shows it although nothing else holds it any more.
-_last: list[Any] = [None]
-
-
-def remember(found: Detections, image: Any) -> None:
-    """Lets detections find the image in memory that they were made on, while it is there.
-
-    They hold it by a weak reference: an hour of frames is not kept alive by what was found in them. The one that was
-    given last stays.
-    """
-    found.memory, _last[0] = ref(image), image
+# What a repr shows at most: classes, scores per class.
+_CLASSES, _SCORES = 5, 3
 
 
 class Detections(Exchange):
@@ -94,17 +66,6 @@ class Detections(Exchange):
         best = ' '.join(f'{score:.2f}' for score in sorted(scores, reverse=True)[:_SCORES])
         name = one_line(self.class_names[label], 30)
         return f'{len(scores)} {name} {best}{" ..." if len(scores) > _SCORES else ""}'
-
-    def _repr_png_(self) -> bytes | None:
-        """The image with its boxes, shown by notebooks; None where the image cannot be read again."""
-        try:
-            drawn = self.draw()
-        except ValueError:
-            return None
-        drawn.thumbnail((_NOTEBOOK_SIDE, _NOTEBOOK_SIDE))
-        file = io.BytesIO()
-        drawn.save(file, 'PNG')
-        return file.getvalue()
 
     def crops(self, image: Any = None) -> list[Image.Image]:
         """Cuts each object out of the image.
@@ -159,52 +120,3 @@ class Detections(Exchange):
         captioned = [(row.box, row.label, f'{number}{row.name} {row.score:.2f}') for row, number in rows]
         draw_captioned(canvas, captioned)
         return canvas
-
-    def save(self, path: str | PathLike, image: Any = None) -> Path:
-        """Writes the image with its boxes, or, where the name ends in .json, what `to_dict` gives.
-
-        Args:
-            path: The file; its suffix names the format: .jpg, .png, .webp, .bmp, .tif or .json. One that is there is
-                replaced, as `PIL.Image.save` does; its folder must exist.
-            image: As for `draw`.
-
-        Returns:
-            The path.
-
-        Raises:
-            ValueError: if the suffix is another, or as for `draw`. The file is what it was.
-            OSError: if the file cannot be written.
-
-        Example:
-
-            >>> found = mbv3zoo.load('mbv3_yolo_small.synth').predict('a.jpg')
-            >>> found.save('a_with_boxes.png').name, found.save('a.json').name
-            ('a_with_boxes.png', 'a.json')
-        """
-        path = Path(path)
-        suffix = path.suffix.lower()
-        if suffix == '.json':
-            atomic_write(path, utf8(f'{self.to_json(indent=2)}\n'))
-        elif suffix in _FORMATS:
-            format, options = _FORMATS[suffix]
-            content = io.BytesIO()
-            self.draw(image).save(content, format, **options)
-            atomic_write(path, content.getvalue())
-        else:
-            raise ValueError(f'{path}: cannot be saved by this suffix; expected one of {", ".join(_FORMATS)}, .json')
-        return path
-
-    def _image(self, image: Any) -> Image.Image:
-        if image is None:
-            image = self.path if self.path is not None else self.memory and self.memory()
-            if image is None:
-                raise ValueError('these detections name no image file; pass the image, as in draw(image)')
-        # Whoever made these has read it, whatever its size is.
-        pixels = read_image(image, max_pixels=max(MAX_PIXELS, math.prod(self.image_size)))
-        if pixels.shape[:2] != self.image_size:
-            raise ValueError(
-                f'the image is {pixels.shape[0]} x {pixels.shape[1]} (height x width), '
-                f'the detections were made on {self.image_size[0]} x {self.image_size[1]}; '
-                'pass the original image'
-            )
-        return Image.fromarray(pixels)

@@ -11,7 +11,6 @@ import numpy as np
 from mbv3zoo.detections import label_studio
 from mbv3zoo.detections.table import Table
 from mbv3zoo.utils.packages import import_package
-from mbv3zoo.utils.text import json_text
 
 
 class Exchange(Table):
@@ -74,16 +73,6 @@ class Exchange(Table):
             'image_size': {'height': self.image_size[0], 'width': self.image_size[1]},
             'detections': rows,
         }
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Returns `to_dict()` as JSON text, which can be written as UTF-8 whatever the name of the file is.
-
-        Example:
-
-            >>> mbv3zoo.Detections.empty(image_size=(480, 640)).to_json()
-            '{"path": null, "error": null, "image_size": {"height": 480, "width": 640}, "detections": []}'
-        """
-        return json_text(self.to_dict(), indent)
 
     def to_pandas(self) -> Any:
         """Returns a `pandas.DataFrame` with one row per object.

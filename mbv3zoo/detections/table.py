@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -10,6 +11,7 @@ from weakref import ReferenceType
 import numpy as np
 
 from mbv3zoo.detections.classes import class_indices
+from mbv3zoo.detections.found import Found
 from mbv3zoo.utils.tensors import is_tensor
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Row(NamedTuple):
 
 
 @dataclass(eq=False, repr=False)
-class Table:
+class Table(Found):
     """The columns of `Detections`, which says what they hold, and how rows of them are picked."""
 
     boxes: Tensor | np.ndarray
@@ -70,10 +72,6 @@ class Table:
                 f'labels are in {self.labels.min()}..{self.labels.max()}, but there are '
                 f'{len(self.class_names)} class names; expected labels in 0..{len(self.class_names) - 1}'
             )
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Copies and other processes get no hold of an image.
-        return {**self.__dict__, 'memory': None}
 
     @classmethod
     def empty(
@@ -114,6 +112,12 @@ class Table:
     def __iter__(self) -> Iterator[Self]:
         """One `Detections` per object; `rows()` has the values."""
         return (self[index] for index in range(len(self)))
+
+    @property
+    def summary(self) -> str:
+        """How many objects of which classes, the most frequent first; 'nothing found' without any."""
+        counts = Counter(self.names).most_common()
+        return ', '.join(f'{number} {name}' for name, number in counts) or 'nothing found'
 
     @property
     def names(self) -> list[str]:

@@ -32,16 +32,22 @@ def draw_boxes(
         line_width: In pixels.
         font_size: In pixels.
     """
+    painter, rows = ImageDraw.Draw(image), [*rows]
+    for (left, top, right, bottom), label, _ in ((map(round, row[0]), *row[1:]) for row in rows):
+        # Edges lie between pixels, and the rectangle includes its last pixel.
+        corners = (left, top, max(left, right - 1), max(top, bottom - 1))
+        painter.rectangle(corners, outline=class_colour(label), width=line_width)
+    draw_captions(image, rows, font_size)
+
+
+def draw_captions(image: Image.Image, rows: Iterable[tuple[Sequence[float], int, str]], font_size: int) -> None:
+    """Draws the captions of `draw_boxes` without the boxes, of which any may be a point."""
     painter = ImageDraw.Draw(image)
     boxes, colours, lines = [], [], []
     for box, label, caption in rows:
-        left, top, right, bottom = map(round, box)
-        boxes.append((left, top, right, bottom))
+        boxes.append([round(side) for side in box])
         colours.append(class_colour(label))
         lines.append(_fitted(caption, font_size, image.width - 2 * _PAD))
-        # Edges lie between pixels, and the rectangle includes its last pixel.
-        corners = (left, top, max(left, right - 1), max(top, bottom - 1))
-        painter.rectangle(corners, outline=colours[-1], width=line_width)
     inks = [line.box(painter) for line in lines]
     sizes = [(round(ink[2] - ink[0]) + 2 * _PAD, round(ink[3] - ink[1]) + 2 * _PAD) for ink in inks]
     places = place_captions(boxes, sizes, image.size)
@@ -52,8 +58,12 @@ def draw_boxes(
 
 def draw_captioned(image: Image.Image, rows: Iterable[tuple[Sequence[float], int, str]]) -> None:
     """As `draw_boxes`, in a line width and font size for an image of this size."""
-    longest = max(image.size)
-    draw_boxes(image, rows, line_width=max(1, round(longest / 320)), font_size=max(10, round(longest / 45)))
+    draw_boxes(image, rows, line_width=max(1, round(max(image.size) / 320)), font_size=fitting_font(image))
+
+
+def fitting_font(image: Image.Image) -> int:
+    """The font size in pixels of captions on an image of this size."""
+    return max(10, round(max(image.size) / 45))
 
 
 def _fitted(caption: str, font_size: int, width: int) -> TextLine:

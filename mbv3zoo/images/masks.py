@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from mbv3zoo.images.colours import class_colour
+from mbv3zoo.images.draw import draw_captions, fitting_font
 from mbv3zoo.images.opening import open_image
 from mbv3zoo.utils.sizes import MAX_PIXELS
 
 # The value of pixels that are of no class: not learned from, nor counted.
 IGNORE_INDEX = 255
+# Of a class of this name the image itself is shown; a class with a smaller share of it has no caption.
+_CLEAR, _LEAST_SHARE = 'background', 0.001
 
 
 def indexed_image(labels: np.ndarray) -> Image.Image:
@@ -20,6 +24,34 @@ def indexed_image(labels: np.ndarray) -> Image.Image:
     image = Image.fromarray(labels).convert('P')
     image.putpalette([part for label in range(IGNORE_INDEX) for part in class_colour(label)] + [255] * 3)
     return image
+
+
+def draw_labels(
+    image: Image.Image, labels: np.ndarray, class_names: Sequence[str], opacity: float = 0.5, font_size: int = 0
+) -> Image.Image:
+    """An image with the classes of its pixels in their colours, each class with its name in the midst of it.
+
+    Args:
+        image: RGB.
+        labels: uint8 [H, W]; 255, and a class called 'background', leaves the image as it is.
+        class_names: One per class.
+        opacity: Of the colours, 0..1.
+        font_size: In pixels; 0 fits the image.
+
+    Returns:
+        A new RGB image.
+    """
+    shown = np.array([*(name.casefold() != _CLEAR for name in class_names), *[False] * (256 - len(class_names))])
+    drawn = Image.blend(image, indexed_image(labels).convert('RGB'), opacity)
+    drawn = Image.composite(drawn, image, Image.fromarray(shown[labels]))
+    counts, captions = np.bincount(labels.ravel(), minlength=256), []
+    for label in np.flatnonzero(shown & (counts > _LEAST_SHARE * labels.size)).tolist():
+        rows = np.cumsum((labels == label).sum(1))
+        row = int(np.searchsorted(rows, rows[-1] / 2))
+        columns = np.flatnonzero(labels[row] == label)
+        captions.append(((columns[len(columns) // 2], row) * 2, label, class_names[label]))
+    draw_captions(drawn, captions, font_size or fitting_font(image))
+    return drawn
 
 
 def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.detections.classes import class_indices
-from mbv3zoo.detections.detections import remember
+from mbv3zoo.detections.found import remember
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source

@@ -11,7 +11,7 @@ from PIL import Image
 from three_detections import NAMES, three
 
 from mbv3zoo.detections import Detections
-from mbv3zoo.detections.detections import remember
+from mbv3zoo.detections.found import remember
 
 
 @pytest.fixture(params=['tensors', 'arrays'])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mbv3zoo.images.masks import indexed_image, read_mask
+from mbv3zoo.images.colours import class_colour
+from mbv3zoo.images.masks import draw_labels, indexed_image, read_mask
 
 
 def test_a_label_map_comes_back_from_its_file_with_a_palette(tmp_path):
@@ -35,3 +36,21 @@ def test_what_has_no_indices_is_refused(tmp_path, name, mode, message):
     image.save(tmp_path / name)
     with pytest.raises(ValueError, match=message):
         read_mask(tmp_path / name)
+
+
+def test_classes_are_drawn_in_their_colours_with_their_names_and_the_background_is_not():
+    image = Image.new('RGB', (400, 200), (10, 20, 30))
+    labels = np.zeros((200, 400), np.uint8)
+    labels[40:160, 50:150], labels[40:160, 250:350], labels[:20] = 1, 2, 255
+    before = image.tobytes()
+    drawn = np.asarray(draw_labels(image, labels, ('Background', 'cat', 'dog'), 0.5))
+    assert image.tobytes() == before
+    assert np.array_equal(drawn[155, 60], (np.array(class_colour(1)) + (10, 20, 30)) // 2)
+    clear = (drawn == (10, 20, 30)).all(2)
+    # But for captions, which are near the middle of what they name.
+    assert clear[:20].all() and clear[165:].all() and not clear[40:160, 50:150].any()
+    for label, middle in ((1, 100), (2, 300)):
+        y, x = (drawn == class_colour(label)).all(2).nonzero()
+        assert len(y) > 50 and abs(np.median(x) - middle) < 30 and abs(np.median(y) - 100) < 20
+    one = draw_labels(Image.new('RGB', (1, 1)), np.zeros((1, 1), np.uint8), ('cat',), 1)
+    assert one.size == (1, 1)
