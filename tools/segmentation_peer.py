@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 from torch.nn.functional import cross_entropy, interpolate
 from torchvision import tv_tensors
@@ -147,7 +146,7 @@ def main() -> None:
     args = parser.parse_args()
     train = Pictures(args.data, 'train', transforms(args.image_size, train=True))
     val = Pictures(args.data, 'val', transforms(args.image_size, train=False))
-    names = class_names(args.data)
+    names = (args.data / 'masks' / 'classes.txt').read_text(encoding='utf-8').split('\n')[:-1]
     run = Run(args, names, len(train) // args.batch_size)
     while len(run.history) < args.epochs:
         start = time.monotonic()
@@ -160,12 +159,6 @@ def main() -> None:
     best = max(row['miou'] for row in run.history)
     settings = {name: value for name, value in vars(args).items() if name not in ('data', 'out', 'resume')}
     print(json.dumps({**settings, 'best_miou': best, **run.history[-1]}))
-
-
-def class_names(folder: Path) -> list[str]:
-    """The classes in the order of their indices."""
-    names = yaml.safe_load((folder / 'data.yaml').read_text(encoding='utf-8'))['names']
-    return [*names.values()] if isinstance(names, dict) else names
 
 
 if __name__ == '__main__':

@@ -40,7 +40,7 @@ def opened(path: Path, threads: int) -> Callable[[np.ndarray], list[np.ndarray]]
 class Contender:
     """A model's file, open, with the two calls that are timed."""
 
-    def __init__(self, name: str, graph: Callable[[], object], whole: Callable[[], np.ndarray]) -> None:
+    def __init__(self, name: str, graph: Callable[[], object], whole: Callable[[], object]) -> None:
         self.name, self.graph, self.whole = name, graph, whole
 
 
@@ -69,7 +69,7 @@ def ours(name: str, folder: Path, image: np.ndarray, classes: int, threads: int)
     session = opened(path, threads)
     pixels = np.ascontiguousarray(image.transpose(2, 0, 1))[None]
     exported = load(path, threads=threads)
-    return Contender(name, lambda: session(pixels), lambda: exported.predict(image).labels)
+    return Contender(name, lambda: session(pixels), lambda: exported.predict(image))
 
 
 def table(models: list[Contender], rounds: int, seconds: float) -> Iterator[str]:

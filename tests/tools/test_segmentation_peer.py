@@ -25,7 +25,7 @@ def data(tmp_path_factory):
             Image.fromarray(np.stack([100 * (pixels == 1)] * 3, -1).astype(np.uint8)).save(
                 folder / 'images' / split / f'{number}.jpg'
             )
-    (folder / 'data.yaml').write_text('names: [left, right]')
+    (folder / 'masks' / 'classes.txt').write_text('left\nright\n')
     return folder
 
 
