@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Literal
 import torch
 from torchvision.transforms.v2.functional import resize
 
+from mbv3zoo.data.records import Record
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.atomic import atomic_write
@@ -47,7 +48,7 @@ class Pictures:
 
     def __init__(
         self,
-        records: Sequence[Any],
+        records: Sequence[Record],
         longest_side: int,
         cache: Literal['no', 'memory', 'disk'] = 'no',
         folder: str | Path | None = None,

@@ -1,4 +1,4 @@
-"""The page's JavaScript gives what Python gives: letterboxed pixels, decoded boxes, kept objects."""
+"""The page's JavaScript gives what Python gives: letterboxed pixels, decoded boxes, kept objects, label maps."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from PIL import Image
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.read import read_image
 from mbv3zoo.models.postprocess.arrays import postprocess
+from mbv3zoo.models.postprocess.label_map import label_map
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 
 # (height, width) of a picture and of its letterbox: shrunk, enlarged, as they are, extreme, odd, rounded halves.
@@ -125,3 +126,39 @@ def test_objects_are_named_and_lie_in_the_picture(tmp_path):
         {'label': 1, 'name': 'dog', 'score': 0.5, 'box': [0, 0, 20, 30]},
     ]
     assert unnamed[1]['name'] == '1' and unnamed[1]['box'] == [-5, -5, 20, 30]
+
+
+def test_label_maps_are_those_of_python(tmp_path):
+    rng = np.random.default_rng(0)
+    # (classes, height and width of the map): noise, smooth, ties, one class, more cells than pixels.
+    maps = [(3, 40, 40), (21, 12, 20), (255, 12, 20), (1, 12, 20), (5, 24, 40), (5, 1, 1)]
+    cases = []
+    for (hw, size), (classes, rows, columns) in zip(SIZES, maps * 2, strict=True):
+        logits = rng.normal(0, 3, (1, classes, rows, columns)).astype(np.float32)
+        cases.append((hw, size, logits if len(cases) % 2 else logits.round()))
+    geometries = run_javascript([fitted(*hw, size) for hw, size, _ in cases], tmp_path)
+    calls = [
+        ('labels', 'labelMap', {'data': logits, 'dims': logits.shape}, fit)
+        for (*_, logits), fit in zip(cases, geometries, strict=True)
+    ]
+    for (hw, size, logits), pixels in zip(cases, run_javascript(calls, tmp_path), strict=True):
+        expected = label_map(logits[0], Letterbox.fit(hw, size))
+        # Where two classes are equal but for the rounding, either may win.
+        apart = (pixels.reshape(hw) != expected).mean()
+        assert apart <= 1e-3, (hw, size, logits.shape, apart)
+
+
+def test_classes_of_a_map_have_shares_of_the_picture(tmp_path):
+    names = ['Background', 'cat', 'dog', 'cow']
+    detected = {'counts': [60, 10, 0, 30], 'width': 10, 'height': 10}
+    everything, some = run_javascript(
+        [('labels', 'shares', detected, None, names), ('labels', 'shares', detected, [1, 2], names)], tmp_path
+    )
+    assert [(one['name'], one['score'], one['clear']) for one in everything] == [
+        ('Background', 0.6, True),
+        ('cow', 0.3, False),
+        ('cat', 0.1, False),
+    ]
+    assert [one['label'] for one in some] == [1]
+    (text,) = run_javascript([('words', 'summary', everything, ['class', 'classes'], 2)], tmp_path)
+    assert text == '3 classes: 60.0% Background, 30.0% cow, 1 more class'

@@ -2,14 +2,16 @@
 import { ClassFilter } from './classes.js';
 import { Detector, readPicture } from './detector.js';
 import { takeFiles } from './files.js';
+import { labelMap, shares } from './labels.js';
 import { LiveView } from './live.js';
 import { select } from './nms.js';
-import { download, toJson, toPicture, toRow } from './save.js';
+import { download, toJson, toMask, toPicture, toRow } from './save.js';
 import { Stage } from './stage.js';
 import { Strip } from './strip.js';
 import { FoundTable } from './table.js';
-import { facts, megabytes, sentence, summary, times } from './words.js';
+import { facts, megabytes, sentence, summary, tally, times } from './words.js';
 
+const SLIDERS = ['score', 'iou', 'opacity'];
 const part = (id) => document.getElementById(id);
 const stage = new Stage(part('stage'), highlight);
 const table = new FoundTable(part('table'), highlight);
@@ -26,11 +28,12 @@ let working = false;
 let announcing;
 
 takeFiles({ input: part('choose'), target: part('stage') }, (files) => choose(add(files)), tell);
-for (const id of ['score', 'iou']) part(id).addEventListener('input', render);
+for (const id of SLIDERS) part(id).addEventListener('input', render);
 part('defaults').addEventListener('click', () => (setDefaults(), render()));
 part('clear').addEventListener('click', () => (strip.clear(), choose(null), part('choose').focus()));
 part('save-json').addEventListener('click', saveJson);
-part('save-picture').addEventListener('click', savePicture);
+part('save-picture').addEventListener('click', () => savePicture('predicted', () => toPicture(current.bitmap, found, mapOf(current))));
+part('save-mask').addEventListener('click', () => savePicture('mask', () => toMask(current.detected)));
 part('webcam').addEventListener('click', () => (live.running ? live.stop() : startWebcam()));
 part('example').addEventListener('click', addExample);
 addEventListener('keydown', (event) => {
@@ -65,6 +68,7 @@ async function start() {
 function describe(model) {
   if (!info) {
     info = model;
+    document.body.dataset.task = info.task ?? 'detection';
     filter = new ClassFilter(part('classes'), info.class_names, render);
     setDefaults();
   }
@@ -88,11 +92,12 @@ function showButtons() {
 function setDefaults() {
   part('score').value = info?.score_thresh ?? 0.25;
   part('iou').value = info?.iou_thresh ?? 0.45;
+  part('opacity').value = 0.5;
   showValues();
 }
 
 function showValues() {
-  for (const id of ['score', 'iou']) part(`${id}-value`).textContent = Number(part(id).value).toFixed(2);
+  for (const id of SLIDERS) part(`${id}-value`).textContent = Number(part(id).value).toFixed(2);
 }
 
 function showProgress({ loaded, total }) {
@@ -120,8 +125,7 @@ async function addExample() {
 async function choose(picture) {
   live.stop();
   tell('');
-  current?.bitmap?.close();
-  if (current) current.bitmap = null;
+  release(current);
   current = picture ?? null;
   strip.mark(current);
   showButtons();
@@ -139,6 +143,13 @@ async function choose(picture) {
   if (current === picture) render();
 }
 
+/** Frees the pixels of a picture that is not shown. */
+function release(picture) {
+  picture?.bitmap?.close();
+  if (picture) picture.bitmap = null;
+  if (picture?.detected) picture.detected.pixels = null;
+}
+
 function removed(picture) {
   if (picture === current) choose(strip.pictures[0]);
 }
@@ -148,7 +159,7 @@ function fail(picture, error) {
   strip.tell(picture, 'not read');
 }
 
-/** Finds the objects of all pictures that wait, the one that is shown first. */
+/** Runs the model on all pictures that wait, the one that is shown first. */
 async function work() {
   if (working || !detector) return;
   working = true;
@@ -158,7 +169,8 @@ async function work() {
     if (!picture) break;
     try {
       picture.detected = await detector.detect(picture.file);
-      strip.tell(picture, summary(findIn(picture)));
+      if (picture !== current) release(picture);
+      strip.tell(picture, told(findIn(picture)));
     } catch (error) {
       fail(picture, error);
     }
@@ -170,24 +182,35 @@ async function work() {
 /** What is found by the thresholds and classes that are set. */
 function findIn({ detected }, classes = filter.chosen) {
   if (!detected) return [];
+  if (detected.map) return shares(detected, classes, info.class_names);
   const [scoreThresh, iouThresh] = [Number(part('score').value), Number(part('iou').value)];
   return select(detected, { scoreThresh, iouThresh, maxDetections: info.max_detections ?? 300, classes, classNames: info.class_names });
 }
+
+/** Of a segmenter the class of every pixel of a picture that is shown. */
+function mapOf(picture) {
+  const { detected, bitmap } = picture ?? {};
+  if (!detected?.map || !bitmap) return null;
+  detected.pixels ??= labelMap(detected.map, detected.geometry);
+  return { ...detected, opacity: Number(part('opacity').value) };
+}
+
+const told = (found) => summary(found, info?.task === 'segmentation' ? ['class', 'classes'] : ['object', 'objects']);
 
 /** Shows what is found; the model does not run. */
 function render() {
   showValues();
   found = current ? findIn(current) : [];
   const waiting = current && !current.detected && !current.error;
-  const text = current?.error ? 'Not read' : waiting ? 'Detecting' : summary(found);
-  stage.setBoxes(found, current ? `${current.name ?? 'Webcam'}: ${text}` : 'No picture yet');
+  const text = current?.error ? 'Not read' : waiting ? 'Detecting' : told(found);
+  stage.setFound(found, current ? `${current.name ?? 'Webcam'}: ${text}` : 'No picture yet', mapOf(current));
   table.show(found);
-  filter?.setCounts(current ? findIn(current, null) : []);
+  filter?.setCounts(tally(current ? findIn(current, null) : [], 'label'));
   part('summary').textContent = current ? sentence(waiting ? `${text} …` : text) : 'No picture yet.';
   part('times').textContent = current?.detected ? times(current.detected.milliseconds) : '';
   part('busy').hidden = !waiting || !detector;
   part('save-json').disabled = !current?.detected && !current?.error;
-  part('save-picture').disabled = !current?.detected || !current.bitmap;
+  for (const id of ['save-picture', 'save-mask']) part(id).disabled = !current?.detected || !current.bitmap;
   if (current?.error) tell(current.error);
   if (current && !waiting && !live.running) announce(sentence(`${current.name ?? 'Webcam'}: ${text}`));
 }
@@ -209,7 +232,7 @@ async function startWebcam() {
 }
 
 function showFrame(frame) {
-  if (current !== frame) current?.bitmap?.close();
+  if (current !== frame) release(current);
   current = frame;
   stage.show(frame.bitmap, { mirrored: live.mirrored });
   render();
@@ -227,10 +250,10 @@ function saveJson() {
   download(toJson(pictures.map((picture) => toRow(picture, findIn(picture)))), 'predictions.json');
 }
 
-async function savePicture() {
+async function savePicture(kind, write) {
   try {
     const stem = (current.name ?? 'webcam').replace(/\.[^.]*$/, '');
-    download(await toPicture(current.bitmap, found), `${stem}_predicted.png`);
+    download(await write(), `${stem}_${kind}.png`);
   } catch (error) {
     tell(error.message);
   }

@@ -37,10 +37,8 @@ export class ClassFilter {
     return labels.length === this.boxes.length ? null : labels;
   }
 
-  /** @param {{label: number}[]} found Of all classes: how many there are of each is shown beside its name. */
-  setCounts(found) {
-    const counts = new Map();
-    for (const { label } of found) counts.set(label, (counts.get(label) ?? 0) + 1);
+  /** @param {Map<number, number | string>} counts How much there is of each class, which is shown beside its name. */
+  setCounts(counts) {
     this.counts.forEach((element, label) => {
       const text = String(counts.get(label) ?? '');
       if (element.textContent !== text) element.textContent = text;

@@ -23,13 +23,16 @@ export function classColour(label) {
   return `#${PALETTE[label % PALETTE.length]}`;
 }
 
+/** Red, green and blue, 0..255, of a colour as `classColour` gives it. */
+export const channels = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+
 /**
  * @param {string} colour As `classColour` gives it.
  * @returns {string} Black or white, whichever has the higher contrast on it: at least 4.5.
  */
 export function inkOn(colour) {
-  const linear = [1, 3, 5].map((at) => {
-    const share = parseInt(colour.slice(at, at + 2), 16) / 255;
+  const linear = channels(colour).map((level) => {
+    const share = level / 255;
     return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
   });
   const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];

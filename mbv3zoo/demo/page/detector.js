@@ -4,6 +4,8 @@
  * @typedef {object} Detected What was found in one picture, before thresholds and NMS (see `select` in nms.js).
  * @property {number} width Width of the picture in pixels.
  * @property {number} height Height of the picture in pixels.
+ * @property {Uint8Array} [pixels] Of a segmenter [H * W], the class of each, in place of the next three; with `map` and
+ *   `geometry`, which it is made from (see `labelMap` in labels.js), and `counts`, the number of pixels of each class.
  * @property {Float32Array} boxes [N * 4], x1, y1, x2, y2 in pixels of the picture; they may reach out of it.
  * @property {Float32Array} scores [N], each at least 0.01.
  * @property {Int32Array} labels [N].

@@ -3,7 +3,7 @@
  *
  * @typedef {import('./nms.js').Found} Found
  */
-import { classColour, inkOn } from './colours.js';
+import { channels, classColour, inkOn } from './colours.js';
 
 /** Space around a caption's text, in pixels of the canvas, per pixel of the font. */
 const PAD = 0.25;
@@ -55,6 +55,25 @@ export function drawBoxes(context, found, { place, lineWidth, fontSize, highligh
     context.fillStyle = inkOn(colour);
     context.fillText(texts[index], left + PAD * fontSize, top + height / 2 + fontSize * 0.05);
   }
+}
+
+/** The colours of a label map, to be drawn over its picture: a canvas of its own size, or of `size` = [width, height]. */
+export function colourMap({ pixels, width, height }, found, { opacity, highlight = -1, size: [wide, high] = [width, height] }) {
+  // Each as one number: blue, green, red from the second byte on, and the opacity first.
+  const colours = new Uint32Array(256);
+  found.forEach(({ label, clear }, index) => {
+    const [red, green, blue] = channels(classColour(label));
+    const alpha = Math.round(255 * opacity * (highlight < 0 || index === highlight ? 1 : 0.25));
+    colours[label] = clear ? 0 : (alpha << 24) | (blue << 16) | (green << 8) | red;
+  });
+  const columns = Uint32Array.from({ length: wide }, (_, x) => ((x + 0.5) * width) / wide);
+  const rows = Uint32Array.from({ length: high }, (_, y) => ((y + 0.5) * height) / high);
+  const image = new ImageData(wide, high);
+  const out = new Uint32Array(image.data.buffer);
+  rows.forEach((row, y) => columns.forEach((column, x) => (out[y * wide + x] = colours[pixels[row * width + column]])));
+  const canvas = new OffscreenCanvas(wide, high);
+  canvas.getContext('2d').putImageData(image, 0, 0);
+  return canvas;
 }
 
 /** A caption in at most so many pixels: with less of its name; the score stays. */

@@ -4,8 +4,8 @@
  * @typedef {object} Found One object.
  * @property {number} label Index of its class.
  * @property {string} name Name of its class.
- * @property {number} score In 0..1.
- * @property {number[]} box [x1, y1, x2, y2] in pixels of the picture.
+ * @property {number} score In 0..1; of a segmenter's class its share of the picture.
+ * @property {number[]} [box] [x1, y1, x2, y2] in pixels of the picture; a segmenter's class has none.
  */
 
 /** Most candidates that enter NMS; the best do. */

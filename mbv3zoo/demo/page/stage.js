@@ -1,5 +1,5 @@
-/** The picture on the page, with boxes over it. */
-import { drawBoxes } from './draw.js';
+/** The picture on the page, with boxes or colours over it. */
+import { colourMap, drawBoxes } from './draw.js';
 
 /** Most of the window's height that a picture takes, and its least height, in CSS pixels. */
 const MOST_HEIGHT = 0.6;
@@ -39,19 +39,20 @@ export class Stage {
   /**
    * @param {import('./nms.js').Found[]} found
    * @param {string} label What the picture shows, for screen readers.
+   * @param {object} [map] Of a segmenter: the class of every pixel, and the opacity of their colours.
    */
-  setBoxes(found, label) {
-    this.found = found;
+  setFound(found, label, map) {
+    Object.assign(this, { found, map });
     this.highlight = -1;
     this.boxes.setAttribute('aria-label', label);
-    this.#drawBoxes();
+    this.#drawFound();
   }
 
-  /** @param {number} index Of the object that stands out, -1 for none. */
+  /** @param {number} index Of the object or class that stands out, -1 for none. */
   setHighlight(index) {
     if (index === this.highlight) return;
     this.highlight = index;
-    this.#drawBoxes();
+    this.#drawFound();
   }
 
   /** Fits the picture into the space that there is, and draws everything. */
@@ -74,28 +75,31 @@ export class Stage {
     this.scale = zoom * ratio;
     this.left = Math.round((this.boxes.width - this.bitmap.width * this.scale) / 2);
     this.top = Math.round((this.boxes.height - this.bitmap.height * this.scale) / 2);
-    this.#drawPicture();
-    this.#drawBoxes();
+    this.size = [this.bitmap.width, this.bitmap.height].map((side) => Math.max(1, side * this.scale));
+    this.#paint(this.picture, this.bitmap, 'white');
+    this.#drawFound();
   }
 
-  #drawPicture() {
-    const context = this.picture.getContext('2d');
-    const { width, height } = this.bitmap;
-    const [wide, high] = [Math.max(1, width * this.scale), Math.max(1, height * this.scale)];
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, this.picture.width, this.picture.height);
+  /** Where a picture is transparent, it is white, as for the model. */
+  #paint(canvas, image, ground) {
+    const context = canvas.getContext('2d');
+    context.clearRect(0, 0, canvas.width, canvas.height);
     context.imageSmoothingQuality = 'high';
-    // Where a picture is transparent, it is white, as for the model.
-    context.fillStyle = 'white';
-    context.fillRect(this.left, this.top, wide, high);
-    if (this.mirrored) context.setTransform(-1, 0, 0, 1, 2 * this.left + wide, 0);
-    context.drawImage(this.bitmap, this.left, this.top, wide, high);
+    context.fillStyle = ground;
+    context.fillRect(this.left, this.top, ...this.size);
+    if (this.mirrored) context.setTransform(-1, 0, 0, 1, 2 * this.left + this.size[0], 0);
+    context.drawImage(image, this.left, this.top, ...this.size);
+    context.setTransform(1, 0, 0, 1, 0, 0);
   }
 
-  #drawBoxes() {
+  #drawFound() {
     const context = this.boxes.getContext('2d');
     context.clearRect(0, 0, this.boxes.width, this.boxes.height);
     if (!this.bitmap) return;
+    if (this.map) {
+      const options = { ...this.map, highlight: this.highlight, size: this.size.map(Math.round) };
+      return this.#paint(this.boxes, colourMap(this.map, this.found, options), 'transparent');
+    }
     const ratio = devicePixelRatio || 1;
     const options = { place: (box) => this.#place(box), lineWidth: 2.5 * ratio, fontSize: Math.round(13 * ratio), highlight: this.highlight };
     drawBoxes(context, this.found, options);
@@ -107,10 +111,16 @@ export class Stage {
     return [this.left + left * this.scale, this.top + y1 * this.scale, this.left + right * this.scale, this.top + y2 * this.scale];
   }
 
-  /** The smallest object under the pointer. */
+  /** The smallest object, or the class, under the pointer. */
   #objectAt(event) {
     const ratio = this.boxes.width / this.boxes.clientWidth;
     const [x, y] = [event.offsetX * ratio, event.offsetY * ratio];
+    if (this.map) {
+      const { pixels, width } = this.map;
+      const column = Math.floor(((this.mirrored ? this.boxes.width - x : x) - this.left) / this.scale);
+      const label = column >= 0 && column < width && pixels[Math.floor((y - this.top) / this.scale) * width + column];
+      return this.found.findIndex((one) => one.label === label);
+    }
     let best = -1;
     let least = Infinity;
     this.found.forEach(({ box }, index) => {

@@ -1,6 +1,7 @@
 /** The table of what was found. */
 import { classColour } from './colours.js';
 import { makeRoving, setStop } from './roving.js';
+import { percent } from './words.js';
 
 export class FoundTable {
   /**
@@ -19,7 +20,7 @@ export class FoundTable {
     this.body.addEventListener('focusin', (event) => onHighlight(indexOf(event)));
     this.body.addEventListener('focusout', () => onHighlight(-1));
     makeRoving(this.body, 'tr');
-    table.tHead.addEventListener('click', (event) => event.target.dataset.key && this.#sortBy(event.target));
+    table.tHead.addEventListener('click', ({ target }) => target.closest('button') && this.#sortBy(target.closest('button')));
   }
 
   /** @param {import('./nms.js').Found[]} found Best first. */
@@ -52,17 +53,18 @@ export class FoundTable {
   }
 }
 
-function row({ label, name, score, box }, index) {
+function row({ label, name, score, box, clear }, index) {
   const element = document.createElement('tr');
   element.dataset.index = index;
   const swatch = document.createElement('i');
-  swatch.style.background = classColour(label);
+  swatch.style.background = clear ? 'none' : classColour(label);
   const head = document.createElement('th');
   head.scope = 'row';
   const text = document.createElement('span');
   text.append(swatch, name);
   head.append(text);
   element.append(head);
-  for (const value of [score.toFixed(2), ...box.map((side) => side.toFixed(0))]) element.insertCell().textContent = value;
+  const values = box ? [score.toFixed(2), ...box.map((side) => side.toFixed(0))] : [percent(score)];
+  for (const value of values) element.insertCell().textContent = value;
   return element;
 }

@@ -7,20 +7,30 @@ export function sentence(text) {
   return first + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? '' : '.');
 }
 
+/** @param {number} share In 0..1. @returns {string} '12.5%'. */
+export const percent = (share) => (share < 0.0005 ? '<0.1%' : `${(100 * share).toFixed(1)}%`);
+
+/** How many objects there are of each class, by its name or label; of a segmenter which share of the picture it has. */
+export function tally(found, key) {
+  const counts = new Map();
+  for (const one of found) counts.set(one[key], one.box ? (counts.get(one[key]) ?? 0) + 1 : percent(one.score));
+  return counts;
+}
+
 /**
  * @param {import('./nms.js').Found[]} found
+ * @param {[string, string]} [words] What they are: of one and of several.
  * @param {number} [most] Classes that are named, the most frequent first.
- * @returns {string} '3 objects: 2 fish, 1 ring'.
+ * @returns {string} '3 objects: 2 fish, 1 ring'; of a segmenter '2 classes: 93.0% sea, 7.0% fish'.
  */
-export function summary(found, most = 6) {
-  if (!found.length) return 'No objects';
-  const counts = new Map();
-  for (const { name } of found) counts.set(name, (counts.get(name) ?? 0) + 1);
+export function summary(found, [one, several] = ['object', 'objects'], most = 6) {
+  if (!found.length) return `No ${several}`;
+  const counts = tally(found, 'name');
   const sorted = [...counts].sort((a, b) => b[1] - a[1]);
   const named = sorted.slice(0, most).map(([name, count]) => `${count} ${name}`);
   const more = sorted.length - named.length;
   if (more > 0) named.push(`${more} more class${more === 1 ? '' : 'es'}`);
-  return `${found.length} object${found.length === 1 ? '' : 's'}: ${named.join(', ')}`;
+  return `${found.length} ${found.length === 1 ? one : several}: ${named.join(', ')}`;
 }
 
 /** @param {{prepare: number, run: number, decode: number, total: number}} milliseconds @returns {string} */

@@ -1,5 +1,6 @@
 /** Runs the model: a module Worker that `Detector` in detector.js starts. */
 import { decode } from './decode.js';
+import { labelMap } from './labels.js';
 import { Resizer, fit, mapping } from './letterbox.js';
 
 /** Lowest score of the candidates that the page gets, so that its sliders need no new run. */
@@ -27,7 +28,7 @@ self.onmessage = async ({ data }) => {
   }
   try {
     const result = await detect(data.bitmap, data.jpeg);
-    self.postMessage({ type: 'result', id: data.id, result }, [result.boxes.buffer, result.scores.buffer, result.labels.buffer]);
+    self.postMessage({ type: 'result', id: data.id, result }, Object.values(result).flatMap((value) => value.buffer ?? []));
   } catch (error) {
     self.postMessage({ type: 'error', id: data.id, message: error.message });
   }
@@ -139,11 +140,22 @@ async function detect(bitmap, jpeg) {
   const outputs = await session.run({ [session.inputNames[0]]: input });
   const run = performance.now();
   const maps = session.outputNames.map((name) => outputs[name]);
-  const candidates = decode(maps, info, Math.min(MIN_SCORE, info.score_thresh));
-  const boxes = ofPicture(candidates.boxes, geometry);
+  const found = info.task === 'segmentation' ? ofPixels(maps[0], geometry) : objects(maps, geometry);
   const ended = performance.now();
   const milliseconds = { prepare: prepared - started, run: run - prepared, decode: ended - run, total: ended - started };
-  return { ...candidates, width, height, boxes, milliseconds };
+  return { ...found, width, height, milliseconds };
+}
+
+function objects(maps, geometry) {
+  const candidates = decode(maps, info, Math.min(MIN_SCORE, info.score_thresh));
+  return { ...candidates, boxes: ofPicture(candidates.boxes, geometry) };
+}
+
+function ofPixels({ data, dims }, geometry) {
+  const pixels = labelMap({ data, dims }, geometry);
+  const counts = new Uint32Array(dims[1]);
+  for (const label of pixels) counts[label]++;
+  return { map: { data, dims }, geometry, pixels, counts };
 }
 
 /** The picture's letterbox, read some tiles at a time. */
