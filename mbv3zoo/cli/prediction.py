@@ -149,13 +149,17 @@ def predict(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects in images, videos and streams. Writes each with its boxes, and one JSON of all detections."""
-    from mbv3zoo.detections.classes import split_classes
-    from mbv3zoo.prediction.engine import as_engine
+    """Find objects, or the class of every pixel, in images, videos and streams. Writes each drawn, and one JSON of all.
 
-    options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, image_size=image_size)
-    options |= given(max_detections=max_detections, agnostic_nms=agnostic_nms or None)
-    options |= given(batch_size=batch_size, max_pixels=max_pixels)
+    Of a segmenter also writes masks/IMAGE.png, whose pixels are the indices of the classes.
+    """
+    from mbv3zoo.detections.classes import split_classes
+    from mbv3zoo.prediction.engine import as_engine, check_detects
+
+    options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, max_detections=max_detections)
+    options |= given(agnostic_nms=agnostic_nms or None, classes=classes or None)
+    of_detectors = [*options]
+    options |= given(image_size=image_size, batch_size=batch_size, max_pixels=max_pixels)
     flags = (('save_txt', save_txt), ('save_crop', save_crop), ('label_studio', label_studio))
     of_images: dict[str, Any] = {name: True for name, value in flags if value}
     of_video = given(stride=stride, max_frames=max_frames, track=track or None, show=show or None)
@@ -171,6 +175,8 @@ def predict(
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
         )
+        asked = [*of_detectors, *of_images, *(['track'] if track else [])]
+        check_detects(detector, [_options([name]) for name in asked])
         if classes:
             options['classes'] = split_classes(classes, as_engine(detector).info.class_names)
         if video:

@@ -106,7 +106,7 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
         name = shown_name(model)
         title = one_line(title or f'{name}: object detection', 200)
         # What is published works.
-        weights = weights_license(as_engine(load(model)).info.licenses)  # type: ignore[arg-type, attr-defined]
+        weights = weights_license(as_engine(load(model)).info.licenses)  # type: ignore[attr-defined]
         license, license_name = hub_license(weights)
         texts = {
             'README.md': _README.format(

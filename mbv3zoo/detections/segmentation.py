@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path, PurePath
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mbv3zoo.detections.found import Found
-from mbv3zoo.images.masks import IGNORE_INDEX, draw_labels, indexed_image
+from mbv3zoo.images.masks import IGNORE_INDEX, draw_labels, mask_png
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.sizes import share
 from mbv3zoo.utils.text import one_line
@@ -154,9 +153,7 @@ class Segmentation(Found):
             raise ValueError(f'{path}: a mask is saved as PNG, expected a name that ends in .png')
         if not self.labels.size:
             raise ValueError(f'{path}: there are no pixels to save: {self.error or "the image has none"}')
-        content = io.BytesIO()
-        indexed_image(self.labels).save(content, 'PNG')
-        atomic_write(path, content.getvalue())
+        atomic_write(path, mask_png(self.labels))
         return path
 
     def to_dict(self) -> dict[str, Any]:

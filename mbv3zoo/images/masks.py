@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def indexed_image(labels: np.ndarray) -> Image.Image:
     image = Image.fromarray(labels).convert('P')
     image.putpalette([part for label in range(IGNORE_INDEX) for part in class_colour(label)] + [255] * 3)
     return image
+
+
+def mask_png(labels: np.ndarray) -> bytes:
+    """`indexed_image` as a PNG file, from which `read_mask` reads the same labels."""
+    content = io.BytesIO()
+    indexed_image(labels).save(content, 'PNG')
+    return content.getvalue()
 
 
 def draw_labels(

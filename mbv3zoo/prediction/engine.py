@@ -1,28 +1,33 @@
-"""The one interface that runs a detector: uint8 images in, kept detections out.
+"""The one interface that runs a model: uint8 images in, what is found in them out.
 
-Prediction, evaluation and the certificates of exported files call it. What runs may be a torch detector (`TorchEngine`)
+Prediction, evaluation and the certificates of exported files call it. What runs may be a torch model (`TorchEngine`)
 or an exported file (`mbv3zoo.runtimes.exported_detector.ExportedDetector`); this module imports no torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
+from mbv3zoo.detections import Detections
+from mbv3zoo.detections.segmentation import Segmentation
+from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.decoding import Kept
+from mbv3zoo.models.postprocess.label_map import label_map
 from mbv3zoo.models.postprocess.thresholds import PREDICTION, Thresholds
 from mbv3zoo.utils.sizes import LEAST_SIDE, parse_image_size
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.models.base_network import ModelNetwork
 
 
 class EngineInfo(Protocol):
-    """What an engine says about its detector: a `DetectorConfig` or an `ExportInfo`.
+    """What an engine says about its model: a `ModelConfig` or an `ExportInfo`.
 
     Attributes:
         class_names: Name of each class.
@@ -39,11 +44,11 @@ class EngineInfo(Protocol):
 
 
 class Engine(Protocol):
-    """A detector, ready to run.
+    """A detector or a segmenter, ready to run.
 
     Attributes:
         info: What is known about it.
-        thresholds: Those that it is used with by default.
+        thresholds: Those that a detector is used with by default.
         tensors: Whether it gives torch tensors (on the CPU) or NumPy arrays to its users.
     """
 
@@ -68,14 +73,17 @@ class Engine(Protocol):
             ValueError: The detector does not take this size, or cannot keep what is asked for.
         """
 
+    def run(self, images: np.ndarray) -> list[np.ndarray]:
+        """The maps of a batch, float32, which are a segmenter's logits [B, K, h, w]; `images` as for `detect`."""
+
 
 class TorchEngine:
-    """A torch detector as an `Engine`.
+    """A torch model as an `Engine`.
 
     Args:
-        detector: Has a `config` and `postprocess`, as `mbv3zoo.models.network.DetectorNetwork`. It runs on the device
-            and in the type of its weights, without gradients and in evaluation mode, which its training flags do not
-            show (`mbv3zoo.models.modes.evaluating`). Any number of threads may call it, and train it meanwhile.
+        detector: Has a `config`, and `postprocess` or `maps`, as the networks of `mbv3zoo.models`. It runs on the
+            device and in the type of its weights, without gradients and in evaluation mode, which its training flags do
+            not show (`mbv3zoo.models.modes.evaluating`). Any number of threads may call it, and train it meanwhile.
 
     Raises:
         ValueError: The detector is on the meta device.
@@ -102,6 +110,18 @@ class TorchEngine:
             )
 
     def detect(self, images: np.ndarray, thresholds: Thresholds) -> list[Kept[Tensor]]:
+        kept = self._called(
+            images, lambda network, pixels: self.detector.postprocess(network(pixels), **thresholds.options())
+        )
+        # Cloned outside of inference mode: ordinary tensors, which may be changed and sent to other processes.
+        return [Kept(*(part.cpu().clone() for part in parts)) for parts in kept]
+
+    def run(self, images: np.ndarray) -> list[np.ndarray]:
+        return [
+            part.float().cpu().numpy() for part in self._called(images, lambda network, pixels: network.maps(pixels))
+        ]
+
+    def _called(self, images: np.ndarray, call: Callable[[Any, Tensor], Any]) -> Any:
         import torch
 
         from mbv3zoo.models.modes import evaluating
@@ -111,14 +131,47 @@ class TorchEngine:
         weight = next((part for part in parts if part.is_floating_point()), torch.zeros(0))
         with evaluating(self.detector) as network, torch.inference_mode():
             pixels = (torch.from_numpy(images).to(weight.device).float() / 255).to(weight.dtype)
-            kept = self.detector.postprocess(network(pixels), **thresholds.options())
-        # Cloned outside of inference mode: ordinary tensors, which may be changed and sent to other processes.
-        return [Kept(*(part.cpu().clone() for part in parts)) for parts in kept]
+            return call(network, pixels)
 
 
-def as_engine(detector: DetectorNetwork | Engine) -> Engine:
-    """A detector as what runs it: itself where it has `detect`, as an exported one does, else a `TorchEngine`."""
-    return cast(Engine, detector) if hasattr(detector, 'detect') else TorchEngine(detector)
+def as_engine(detector: ModelNetwork | Engine) -> Engine:
+    """A model as what runs it: itself where it has `detect` or `run`, as an exported one does, else a `TorchEngine`."""
+    return cast(Engine, detector) if hasattr(detector, 'detect') or hasattr(detector, 'run') else TorchEngine(detector)
+
+
+def finds_labels(model: Any) -> bool:
+    """Whether a model, or an engine that runs it, is a segmenter, whose results are `Segmentation`s."""
+    known = getattr(model, 'info', None) or getattr(model, 'config', None)
+    return getattr(known, 'task', 'detection') == 'segmentation'
+
+
+def check_detects(model: Any, options: Iterable[str]) -> None:
+    """Raises ValueError where options of detectors, by the names that a user gave them by, are given to a segmenter."""
+    if finds_labels(model) and (names := ', '.join(options)):
+        raise ValueError(f'{names}: of detectors only, and this model is a segmenter; leave it out')
+
+
+def find(
+    engine: Engine, images: np.ndarray, places: Iterable[tuple[Letterbox, str | None]], thresholds: Thresholds
+) -> Iterator[Any]:
+    """What a model finds in a batch, in pixels of the original images.
+
+    Args:
+        images: uint8 [B, C, H, W], letterboxed.
+        places: Of each image where it lies in its letterbox, and its file.
+        thresholds: What is kept of detections.
+
+    Yields:
+        `Detections` or a `Segmentation` for each image.
+    """
+    names = engine.info.class_names
+    if finds_labels(engine):
+        (logits,) = engine.run(images)
+        for own, (letterbox, path) in zip(logits, places, strict=True):
+            yield Segmentation(label_map(own, letterbox), names, path)
+        return
+    for (boxes, scores, labels), (letterbox, path) in zip(engine.detect(images, thresholds), places, strict=True):
+        yield Detections(letterbox.boxes_to_original(boxes), scores, labels, names, letterbox.original, path)
 
 
 def input_size(engine: Engine, image_size: int | tuple[int, int] | None) -> tuple[int, int]:

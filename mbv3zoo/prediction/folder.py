@@ -1,23 +1,22 @@
-"""Writes the detections of many images: each image with its boxes, and one JSON file of all."""
+"""Writes what is found in many images: each image with it drawn, and one JSON file of all."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
-from mbv3zoo.detections import Detections
 from mbv3zoo.detections.label_studio import local_address
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.prediction.crops import Crops
 from mbv3zoo.prediction.drawings import Drawings
-from mbv3zoo.prediction.engine import Engine, as_engine
+from mbv3zoo.prediction.engine import Engine, as_engine, check_detects, finds_labels
 from mbv3zoo.prediction.failures import PredictionStopped, reason, stopped
-from mbv3zoo.prediction.label_files import LabelFiles
+from mbv3zoo.prediction.label_files import LabelFiles, MaskFiles
 from mbv3zoo.prediction.label_studio_files import LabelStudioFiles
 from mbv3zoo.prediction.predict import PredictOptions, iter_predict
 from mbv3zoo.prediction.rows_file import RowsFile
@@ -27,7 +26,7 @@ from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.text import printable
 
 if TYPE_CHECKING:
-    from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.models.base_network import ModelNetwork
 
 _NAME = 'predictions.json'
 # Most images in the queue to be drawn.
@@ -35,7 +34,7 @@ _MOST_WAITING = 4
 
 
 def write_predictions(
-    detector: DetectorNetwork | Engine,
+    detector: ModelNetwork | Engine,
     source: Any,
     out: str | Path,
     *,
@@ -49,6 +48,8 @@ def write_predictions(
     **settings: Unpack[PredictOptions],
 ) -> Iterator[str]:
     """Predicts, and writes each image with its boxes and one `predictions.json`.
+
+    Of a segmenter each image with its classes is written, and their indices as `masks/<image>.png`, `masks` in the row.
 
     An image that cannot be read or drawn does not stop the others: its row has `error` or `draw_error`. Whatever stops
     the prediction, `predictions.json` has the rows of the images before.
@@ -73,7 +74,7 @@ def write_predictions(
         were, how many of them failed, and the folder of the results.
 
     Raises:
-        ValueError: As `predict`, or the folder is in use. Nothing is written then.
+        ValueError: As `predict`, the folder is in use, or boxes are asked of a segmenter. Nothing is written then.
         PredictionStopped: It failed midway; the message says where, after how many images, and why.
         KeyboardInterrupt: It was interrupted; the message says the same.
     """
@@ -83,6 +84,8 @@ def write_predictions(
         raise ValueError('save_conf adds the scores to the files of save_txt; ask for both')
     if label_studio_root is not None and not label_studio:
         raise ValueError('label_studio_root is for the tasks of label_studio; ask for both')
+    files = {'save_txt': save_txt, 'save_crop': save_crop, 'label_studio': label_studio}
+    check_detects(detector, [name for name, asked in files.items() if asked])
     items, _ = expand_source(source)
     for item in items if label_studio else ():
         if not isinstance(item, str | Path):
@@ -97,16 +100,17 @@ def write_predictions(
         ExitStack() as stack,
     ):
         names, most = as_engine(detector).info.class_names, pixel_limit(settings.get('max_pixels'))
+        labels = LabelFiles(out, names, save_conf) if save_txt else None
         results = _Results(
             rows,
             Drawings(out, pool, most) if draw else None,
             Crops(out, names, pool, most) if save_crop else None,
-            LabelFiles(out, names, save_conf) if save_txt else None,
+            MaskFiles(out, names) if finds_labels(detector) else labels,
             stack.enter_context(LabelStudioFiles(out, names, label_studio_root)) if label_studio else None,
         )
         try:
-            for detections, item in zip(found, items, strict=True):
-                results.wait_for(detections, item)
+            for own, item in zip(found, items, strict=True):
+                results.wait_for(own, item)
                 shown.update()
                 yield from results.lines(_MOST_WAITING)
             yield from results.lines(0)
@@ -126,7 +130,7 @@ def write_predictions(
 
 class _Waiting(NamedTuple):
     number: int
-    detections: Detections
+    found: Any
     drawing: Future[str] | None
     crops: Future[list[str]] | None
 
@@ -146,35 +150,35 @@ class _Results:
         self.waiting: deque[_Waiting] = deque()
         self.predicted = self.unread = self.undrawn = self.uncut = 0
 
-    def wait_for(self, detections: Detections, item: Any) -> None:
+    def wait_for(self, found: Any, item: Any) -> None:
         """Adds an image, and begins to draw it and to cut it up."""
-        readable = detections.error is None
-        drawing = self.drawings.submit(detections, item) if self.drawings and readable else None
-        crops = self.crops.submit(detections, item) if self.crops and readable else None
-        self.waiting.append(_Waiting(self.predicted, detections, drawing, crops))
+        readable = found.error is None
+        drawing = self.drawings.submit(found, item) if self.drawings and readable else None
+        crops = self.crops.submit(found, item) if self.crops and readable else None
+        self.waiting.append(_Waiting(self.predicted, found, drawing, crops))
         self.predicted += 1
 
     def lines(self, most: int) -> Iterator[str]:
         """Writes rows until at most so many images wait to be drawn or cut up; yields their lines."""
         at_once = self.drawings is None and self.crops is None
         while len(self.waiting) > most or (self.waiting and at_once):
-            number, detections, drawing, crops = self.waiting[0]
-            row = detections.to_dict()
+            number, found, drawing, crops = self.waiting[0]
+            row = found.to_dict()
             undrawn = _add_result(row, 'drawn', 'draw_error', drawing)
             uncut = _add_result(row, 'crops', 'crop_error', crops)
             if number == self.rows.count:  # else it was interrupted just after writing it
-                if self.labels and detections.error is None:
-                    row['labels'] = self.labels.add(detections)
-                if self.tasks and detections.error is None:
-                    self.tasks.add(detections)
+                if self.labels and found.error is None:
+                    row[self.labels.kind] = self.labels.add(found)
+                if self.tasks and found.error is None:
+                    self.tasks.add(found)
                 self.rows.add(row)
-                self.unread += detections.error is not None
+                self.unread += found.error is not None
                 self.undrawn += bool(undrawn)
                 self.uncut += bool(uncut)
             self.waiting.popleft()
-            what = detections.error or _count_by_name(detections)
+            what = found.error or found.summary
             failures = [f'; not {done}: {why}' for done, why in (('drawn', undrawn), ('cropped', uncut)) if why]
-            yield printable(f'{detections.path}: {what}{"".join(failures)}')
+            yield printable(f'{found.path}: {what}{"".join(failures)}')
 
     def keep(self) -> None:
         """Writes the rows that still wait, as far as that works."""
@@ -197,8 +201,3 @@ def _add_result(row: dict[str, Any], name: str, error_name: str, work: Future[An
         except Exception as error:
             row[error_name] = reason(error)
     return row.get(error_name, '')
-
-
-def _count_by_name(detections: Detections) -> str:
-    counts = Counter(detections.names)
-    return ', '.join(f'{number} {name}' for name, number in counts.most_common()) or 'nothing found'

@@ -1,13 +1,14 @@
-"""Writes detections as labels of a YOLO dataset, which labelling tools and `mbv3zoo.load_dataset` read."""
+"""Writes what was found as the labels of a dataset, which labelling tools and `mbv3zoo.load_dataset` read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from mbv3zoo.detections import Detections
+from mbv3zoo.images.masks import mask_png
 from mbv3zoo.prediction.names import FreeNames, stem_of, write_whole
 from mbv3zoo.utils.disk import make_folder, naming_file
 from mbv3zoo.utils.text import utf8
@@ -27,31 +28,48 @@ class LabelFiles:
         OSError: A file cannot be written; the sentence names it. The same from `add`.
     """
 
+    kind, suffix = 'labels', '.txt'
+
     def __init__(self, folder: Path, class_names: Sequence[str], scores: bool = False) -> None:
-        self.folder, self.scores, self._names = folder / 'labels', scores, FreeNames()
+        self.folder, self.scores, self._names = folder / self.kind, scores, FreeNames()
         make_folder(self.folder)
+        self._write_about(folder, class_names)
+        _write(self.folder / self._names.take('classes', '.txt'), ''.join(f'{name}\n' for name in class_names))
+
+    def _write_about(self, folder: Path, class_names: Sequence[str]) -> None:
         splits = {'train': 'images', 'val': 'images', 'names': dict(enumerate(class_names))}
         text = _ABOUT + yaml.safe_dump(splits, sort_keys=False, allow_unicode=True)
         _write(folder / 'data.yaml', text)
-        _write(self.folder / self._names.take('classes', '.txt'), ''.join(f'{name}\n' for name in class_names))
 
-    def add(self, detections: Detections) -> str:
-        """Writes the lines of an image, none where nothing was found, and returns the file's name in the folder.
+    def add(self, found: Any) -> str:
+        """Writes the file of an image, and returns its name in the folder."""
+        name = self._names.take(stem_of(found), self.suffix)
+        _write(self.folder / name, self._content(found))
+        return f'{self.folder.name}/{name}'
 
-        A line is the class, then the centre, width and height of its box as shares of the image's, and the score where
-        it is asked for, six digits each.
-        """
-        height, width = detections.image_size
+    def _content(self, found: Any) -> str | bytes:
+        """A line for each box: class, then centre, width and height as shares of the image's, score where asked for."""
+        height, width = found.image_size
         lines = []
-        for (left, top, right, bottom), score, label, _ in detections.rows():
+        for (left, top, right, bottom), score, label, _ in found.rows():
             shares = [(left + right) / 2 / width, (top + bottom) / 2 / height]
             shares += [(right - left) / width, (bottom - top) / height, *([score] if self.scores else [])]
             lines.append(f'{label} {" ".join(f"{share:.6f}" for share in shares)}\n')
-        name = self._names.take(stem_of(detections), '.txt')
-        _write(self.folder / name, ''.join(lines))
-        return f'{self.folder.name}/{name}'
+        return ''.join(lines)
 
 
-def _write(path: Path, text: str) -> None:
+class MaskFiles(LabelFiles):
+    """One PNG per image in `masks/`, whose pixels are indices of classes, and the names of those in a text file."""
+
+    kind, suffix = 'masks', '.png'
+
+    def _write_about(self, folder: Path, class_names: Sequence[str]) -> None:
+        pass
+
+    def _content(self, found: Any) -> bytes:
+        return mask_png(found.labels)
+
+
+def _write(path: Path, content: str | bytes) -> None:
     with naming_file(path):
-        write_whole(path, utf8(text))
+        write_whole(path, utf8(content) if isinstance(content, str) else content)

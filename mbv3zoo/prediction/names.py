@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from mbv3zoo.detections import Detections
+from mbv3zoo.detections.found import Found
 
 # Bytes of a stem, of the 255 that a name may have: what is left is for the number and the suffix.
 _LONGEST_STEM = 240
@@ -41,9 +41,9 @@ class FreeNames:
         raise AssertionError('there is always a next number')
 
 
-def stem_of(detections: Detections) -> str:
+def stem_of(found: Found) -> str:
     """What the files of an image are called: as its own, or 'image' where it came from memory."""
-    return Path(detections.path).stem if detections.path else 'image'
+    return Path(found.path).stem if found.path else 'image'
 
 
 def folder_names(class_names: Sequence[str]) -> list[str]:

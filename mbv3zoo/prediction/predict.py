@@ -1,4 +1,4 @@
-"""From sources to detections: read, letterbox, batch, run the detector, map boxes back."""
+"""From sources to what is found: read, letterbox, batch, run the model, map its results back."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import numpy as np
 from mbv3zoo.detections import Detections
 from mbv3zoo.detections.classes import class_indices
 from mbv3zoo.detections.found import remember
+from mbv3zoo.detections.segmentation import Segmentation
 from mbv3zoo.images.opening import pixel_limit
-from mbv3zoo.images.reader import Picture, read_pictures
+from mbv3zoo.images.reader import read_pictures
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.models.postprocess.thresholds import Thresholds
-from mbv3zoo.prediction.engine import Engine, as_engine, input_size
+from mbv3zoo.prediction.engine import Engine, as_engine, check_detects, find, finds_labels, input_size
 from mbv3zoo.utils.sizes import images_per_batch
 from mbv3zoo.utils.text import printable
 
 if TYPE_CHECKING:
-    from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.models.base_network import ModelNetwork
 
 
 class FrameOptions(TypedDict, total=False):
@@ -51,7 +52,7 @@ class _Settings(NamedTuple):
 
 
 def predict(
-    detector: DetectorNetwork | Engine,
+    detector: ModelNetwork | Engine,
     source: Any,
     *,
     score_thresh: float | None = None,
@@ -62,15 +63,15 @@ def predict(
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
     max_pixels: int | None = None,
-) -> Detections | list[Detections]:
-    """Finds objects in one image or in many.
+) -> Any:
+    """Finds objects, or the class of every pixel, in one image or in many.
 
-    A torch detector runs in eval mode and without gradients, whatever its training flags are; they stay as they are.
+    A torch model runs in eval mode and without gradients, whatever its training flags are; they stay as they are.
     Several threads may predict with one detector at once, also while another one trains it.
 
     Args:
-        detector: a `Detector`; its `config` says the image size, the input channels and the class names. Or an
-            `Engine`, such as an exported detector.
+        detector: a `Detector` or `Segmenter`; its `config` says the image size, the input channels and the class
+            names. Or an `Engine`, such as an exported detector.
         source: what `mbv3zoo.images.sources.expand_source` takes: a path, PIL image, array or tensor for one
             image; a list of those, a directory, a glob pattern or a batch for many.
         score_thresh: detections with a lower score are dropped, 0..1; the default of this and the next two is in
@@ -90,12 +91,14 @@ def predict(
             by default `mbv3zoo.images.opening.MAX_PIXELS`. Images in memory may have more.
 
     Returns:
-        `Detections` in pixels of the original image for one image; for many a list in the order of the source. A file
-        among many that cannot be read gives a warning and empty `Detections` whose `error` says why.
+        `Detections` in pixels of the original image, or a segmenter's `Segmentation` of its size, for one image; for
+        many a list in the order of the source. A file among many that cannot be read gives a warning and an empty one
+        whose `error` says why.
 
     Raises:
         ValueError: if a single image cannot be read, an array or tensor is not an image, there are no
-            images, a class is unknown (the nearest are named), or a setting is out of range.
+            images, a class is unknown (the nearest are named), a setting is out of range, or one of detectors is given
+            to a segmenter.
     """
     engine = as_engine(detector)
     settings = _settings(
@@ -119,7 +122,7 @@ def predict(
 
 
 def iter_predict(
-    detector: DetectorNetwork | Engine,
+    detector: ModelNetwork | Engine,
     source: Any,
     *,
     score_thresh: float | None = None,
@@ -130,8 +133,8 @@ def iter_predict(
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
     max_pixels: int | None = None,
-) -> Iterator[Detections]:
-    """Like `predict`, but yields the `Detections` of one image after the other, in order.
+) -> Iterator[Any]:
+    """Like `predict`, but yields what is found in one image after the other, in order.
 
     Threads read a few batches ahead, so any number of images fits in memory. Settings and the source are checked
     immediately, before the first image is requested.
@@ -168,28 +171,26 @@ def _settings(
         given['class_agnostic'] = True
     if classes is not None:
         given['classes'] = tuple(class_indices(classes, engine.info.class_names))
-    thresholds = replace(engine.thresholds, **{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    check_detects(engine, ['agnostic_nms' if name == 'class_agnostic' else name for name in given])
+    thresholds = replace(engine.thresholds, **given)
     size = input_size(engine, image_size)
     batch_size = images_per_batch(batch_size, size, len(engine.info.class_names))
     return _Settings(thresholds, batch_size, size, pixel_limit(max_pixels))
 
 
-def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Detections]:
+def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Any]:
     info, size = engine.info, settings.batch_size
+    kind = Segmentation if finds_labels(engine) else Detections
     pictures = read_pictures(items, info.in_chans, settings.image_size, 2 * size, raise_unreadable, settings.max_pixels)
     while batch := list(islice(pictures, size)):
         readable = [picture.pixels for picture in batch if picture.pixels is not None]
-        kept = iter(engine.detect(np.stack(readable), settings.thresholds) if readable else ())
+        places = [(picture.letterbox, picture.path) for picture in batch if picture.letterbox is not None]
+        results = find(engine, np.stack(readable), places, settings.thresholds) if readable else iter(())
         for picture in batch:
             if picture.pixels is not None:
-                found = _detections(picture, *next(kept), info.class_names)
+                found = next(results)
             else:
-                warnings.warn(f'{printable(str(picture.error))}; its detections are empty', stacklevel=2)
-                found = Detections.empty(info.class_names, path=picture.path, error=picture.error)
-            yield found.torch() if engine.tensors else found
-
-
-def _detections(picture: Picture, boxes: Any, scores: Any, labels: Any, class_names: tuple[str, ...]) -> Detections:
-    letterbox = picture.letterbox
-    assert letterbox is not None
-    return Detections(letterbox.boxes_to_original(boxes), scores, labels, class_names, letterbox.original, picture.path)
+                warnings.warn(f'{printable(str(picture.error))}; its result is empty', stacklevel=2)
+                found = kind.empty(info.class_names, path=picture.path, error=picture.error)
+            yield found.torch() if engine.tensors and isinstance(found, Detections) else found

@@ -1,4 +1,4 @@
-"""Objects in videos and from cameras, frame by frame (PyAV)."""
+"""Objects, or classes of pixels, in videos and from cameras, frame by frame (PyAV)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.prediction.engine import check_detects
 from mbv3zoo.prediction.frames import Frame, frame_count, open_frames, read_ahead
 from mbv3zoo.prediction.predict import FrameOptions
 from mbv3zoo.prediction.tracking import Tracker
@@ -36,14 +37,14 @@ def predict_video(
     batch_size: int | None = None,
     max_pixels: int | None = None,
     **settings: Unpack[FrameOptions],
-) -> Generator[tuple[Frame, Detections]]:
-    """Finds objects in each frame, while a thread decodes further ones.
+) -> Generator[tuple[Frame, Any]]:
+    """Finds objects, or the class of every pixel, in each frame, while a thread decodes further ones.
 
     Of cameras and of streams without an end, each frame that the detector gets is the newest one: where it is slower
     than the stream, frames between are left out, which their `index` shows. Of files none is.
 
     Args:
-        detector: Has `predict`: a `Detector` or an exported file's.
+        detector: Has `predict`: a `Detector`, a `Segmenter` or what an exported file holds.
         source, stride, max_pixels: As for `iter_frames`.
         max_frames: End after this many frames.
         track: Whether objects keep a number from frame to frame (`mbv3zoo.prediction.tracking.Tracker`): the detections
@@ -52,12 +53,14 @@ def predict_video(
         **settings: As for `predict`.
 
     Yields:
-        Each frame with its detections, whose `path` is the source.
+        Each frame with its detections or its segmentation, whose `path` is the source.
 
     Raises:
-        ValueError: As `iter_frames`.
+        ValueError: As `iter_frames`, or a segmenter's results are to be tracked.
         ImportError: PyAV is not installed, or to track, the package trackers.
     """
+    if track:
+        check_detects(detector, ['track'])
     tracker = Tracker(detector, settings.get('score_thresh')) if track else None
     if tracker:
         settings['score_thresh'] = tracker.score_thresh
@@ -85,7 +88,7 @@ def write_video_predictions(
     progress: bool = True,
     **settings: Unpack[FrameOptions],
 ) -> Iterator[str]:
-    """Writes `predictions.jsonl`, one line per frame, immediately, and `video.mp4` with the boxes drawn.
+    """Writes `predictions.jsonl`, one line per frame, immediately, and `video.mp4` with what is found drawn.
 
     Interrupting it (Ctrl-C) ends a camera's video and leaves both files complete. If one of them cannot be written on,
     as the disk is full, `predictions.jsonl` keeps its whole lines.
@@ -99,7 +102,7 @@ def write_video_predictions(
         progress: Whether to show a progress bar.
 
     Yields:
-        At the end, the number of frames and objects, and the folder.
+        At the end, the number of frames and of objects, and the folder.
 
     Raises:
         ValueError, ImportError: As `predict_video`, or the folder is in use. Nothing is written then.
@@ -124,6 +127,7 @@ def write_video_predictions(
     make_folder(out)
     size, pixel_aspect = first[0].image.shape[:2], first[0].pixel_aspect
     frames = objects = left_out = 0
+    counts = isinstance(first[1], Detections)
     with (
         closing(found),
         _window(named(source), draw) if show else nullcontext() as window,
@@ -132,12 +136,12 @@ def write_video_predictions(
         bar(frame_count(source, stride, max_frames), 'video', progress, 'frames') as shown,
     ):
         try:
-            for frame, detections in chain([first], found):
-                lines.add({'index': frame.index, 'time': round(frame.time, 6), **detections.to_dict()})
-                picture = detections.draw(frame.image) if video or window else None
+            for frame, own in chain([first], found):
+                lines.add({'index': frame.index, 'time': round(frame.time, 6), **own.to_dict()})
+                picture = own.draw(frame.image) if video or window else None
                 if video and picture:
                     video.add(np.asarray(picture), frame.time)
-                frames, objects = frames + 1, objects + len(detections)
+                frames, objects = frames + 1, objects + (len(own) if counts else 0)
                 # Frames that arrive are counted; gaps in a file's numbers are damage.
                 left_out = 0 if is_file(source) else frame.index // stride + 1 - frames
                 shown.update()
@@ -148,7 +152,8 @@ def write_video_predictions(
         except KeyboardInterrupt:
             warnings.warn(f'{named(source)}: interrupted after {frames} frames', stacklevel=2)
     slow = f' ({_count(left_out, "frame")} left out, as they came faster than the detector)' if left_out else ''
-    yield f'{_count(frames, "frame")}{slow}, {_count(objects, "object")}; results in {out}'
+    found_in = f', {_count(objects, "object")}' if counts else ''
+    yield f'{_count(frames, "frame")}{slow}{found_in}; results in {out}'
 
 
 def _window(title: str, draw: bool) -> AbstractContextManager[Window | None]:
@@ -172,14 +177,14 @@ def _predict(
     source: str,
     size: int,
     settings: FrameOptions,
-) -> Generator[tuple[Frame, Detections]]:
+) -> Generator[tuple[Frame, Any]]:
     with closing(ahead):
         frames = islice(ahead, max_frames)
         while batch := list(islice(frames, size)):
             found = detector.predict([frame.image for frame in batch], batch_size=size, **settings)
-            for frame, detections in zip(batch, found, strict=True):
-                detections.path = source
-                yield frame, detections
+            for frame, own in zip(batch, found, strict=True):
+                own.path = source
+                yield frame, own
 
 
 def _tracked(found: Generator[tuple[Frame, Detections]], tracker: Tracker) -> Generator[tuple[Frame, Detections]]:

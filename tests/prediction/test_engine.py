@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from mbv3zoo.create import create_detector
+from mbv3zoo.create import create_detector, create_segmenter
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.export.live import open_live
+from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.freezing import batch_norms
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, PREDICTION, Thresholds
-from mbv3zoo.prediction.engine import TorchEngine, as_engine
+from mbv3zoo.prediction.engine import TorchEngine, as_engine, find
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
 
@@ -242,3 +243,19 @@ def test_a_size_that_a_detector_does_not_take_is_told_before_an_image_is_read(de
         ExportedDetector.open(exported('torchscript')).predict('no.jpg', image_size=size)
     # What the advice says is taken.
     assert len(detector.predict(np.zeros((40, 40, 3), np.uint8), image_size=(64, 128))) == 0
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_a_segmenter_gives_its_maps_and_label_maps_of_the_original_size(images, training):
+    segmenter = create_segmenter('mbv3_yolo_small_050', num_classes=3, image_size=64).train(training)
+    engine = as_engine(segmenter)
+    (logits,) = engine.run(images)
+    assert logits.shape == (3, 3, 8, 8) and logits.dtype == np.float32
+    with torch.no_grad():
+        expected = segmenter.eval()(torch.from_numpy(images) / 255).argmax(1).numpy()
+    whole = [(Letterbox.fit((64, 64), (64, 64)), 'a.jpg')] * 3
+    found = [*find(engine, images, whole, PREDICTION)]
+    assert [own.path for own in found] == ['a.jpg'] * 3
+    assert (np.stack([own.labels for own in found]) == expected).mean() > 0.999
+    (wide,) = find(engine, images[:1], [(Letterbox.fit((30, 120), (64, 64)), None)], PREDICTION)
+    assert wide.labels.shape == (30, 120) and wide.path is None

@@ -235,3 +235,38 @@ def test_nothing_is_written_over(folder, tmp_path):
     with pytest.raises(ValueError, match='no file'):
         list(write_predictions(OneBox(), folder / 'gone.png', tmp_path / 'new'))
     assert not (tmp_path / 'new').exists()
+
+
+class Segments:
+    """A segmenter without torch: all is the second class."""
+
+    info = SimpleNamespace(image_size=(64, 64), in_chans=3, class_names=('thing', 'other'), task='segmentation')
+    tensors, thresholds = False, PREDICTION
+
+    def run(self, images):
+        return [np.stack([np.zeros((len(images), 8, 8)), np.ones((len(images), 8, 8))], 1)]
+
+
+def test_of_a_segmenter_images_masks_and_shares_are_written(folder, tmp_path):
+    out = tmp_path / 'out'
+    with pytest.warns(UserWarning, match='c.png'):
+        lines = list(write_predictions(Segments(), f'{folder}/**/*', out))
+    assert [line.rpartition(': ')[2] for line in lines[:2]] == ['100% other', '100% other']
+    assert lines[-1] == f'4 pictures, 1 could not be read; results in {out}'
+    rows = rows_of(out)
+    assert [row.get('drawn') for row in rows] == ['a.jpg', 'b.jpg', None, 'a-2.jpg']
+    assert [row.get('masks') for row in rows] == ['masks/a.png', 'masks/b.png', None, 'masks/a-2.png']
+    assert rows[0]['classes'] == [{'label': 1, 'name': 'other', 'share': 1.0}]
+    assert rows[2]['error'] and rows[2]['classes'] == []
+    with Image.open(out / 'masks/a-2.png') as mask:
+        assert mask.mode == 'P' and np.array_equal(np.asarray(mask), np.ones((64, 64)))
+    assert (out / 'masks/classes.txt').read_text() == 'thing\nother\n'
+    list(write_predictions(Segments(), [folder / 'a.png'], tmp_path / 'undrawn', draw=False))
+    assert sorted(path.name for path in (tmp_path / 'undrawn').iterdir()) == ['masks', 'predictions.json']
+
+
+@pytest.mark.parametrize('option', ['save_txt', 'save_crop', 'label_studio'])
+def test_files_of_boxes_are_refused_for_a_segmenter(folder, tmp_path, option):
+    with pytest.raises(ValueError, match=f'^{option}: of detectors only'):
+        next(write_predictions(Segments(), folder, tmp_path / 'out', **{option: True}))
+    assert not (tmp_path / 'out').exists()
