@@ -69,14 +69,14 @@ def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         ValueError: It cannot be read, has no indices (RGB), is lossy (JPEG), or has values above 255.
     """
     with open_image(path, max_pixels) as image:
-        if image.format == 'JPEG':
-            raise ValueError(f'{path}: a JPEG changes the values of pixels; expected a PNG whose values are classes')
-        if image.mode not in ('P', 'L', '1', 'I', 'I;16', 'I;16B'):
-            raise ValueError(
-                f'{path}: has colours ({image.mode}) and no palette; expected a PNG whose values are classes, indexed '
-                'or grey, so save the index of each class in place of its colour'
-            )
-        pixels = np.asarray(image)
+        format, mode, pixels = image.format, image.mode, np.asarray(image)
+    if format == 'JPEG':
+        raise ValueError(f'{path}: a JPEG changes the values of pixels; expected a PNG whose values are classes')
+    if mode not in ('P', 'L', '1', 'I', 'I;16', 'I;16B'):
+        raise ValueError(
+            f'{path}: has colours ({mode}) and no palette; expected a PNG whose values are classes, indexed or grey, '
+            'so save the index of each class in place of its colour'
+        )
     if pixels.dtype != np.uint8 and pixels.size and (pixels.max() > IGNORE_INDEX or pixels.min() < 0):
         raise ValueError(
             f'{path}: has the value {pixels.max()}; expected classes up to 254, and {IGNORE_INDEX} for none'
