@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torchvision import tv_tensors
@@ -14,6 +15,7 @@ from mbv3zoo.data.mosaic import mosaic
 from mbv3zoo.data.pictures import empty_picture
 from mbv3zoo.data.placing import LabelledImage, place, scaled, uniform
 from mbv3zoo.images.letterbox import PAD_VALUE, Letterbox
+from mbv3zoo.images.masks import IGNORE_INDEX
 
 
 class Augmentation:
@@ -31,7 +33,8 @@ class Augmentation:
     ) -> None:
         self.size, self.config, self.count, self.read = size, config, count, read
         # Rotation only, as resampling costs more than the scaling and shifting of `_fit`.
-        self.rotate = v2.RandomRotation(config.degrees, v2.InterpolationMode.BILINEAR, fill=PAD_VALUE)
+        fill = {tv_tensors.Image: PAD_VALUE, tv_tensors.Mask: IGNORE_INDEX}
+        self.rotate = v2.RandomRotation(config.degrees, v2.InterpolationMode.BILINEAR, fill=fill)
         self.flip = v2.RandomHorizontalFlip(config.flip)
         jitter = v2.ColorJitter(config.brightness, config.contrast, config.saturation, config.hue)
         self.camera = v2.Compose(
@@ -51,12 +54,14 @@ class Augmentation:
             mix: Whether mosaic and mixup may be applied.
 
         Returns:
-            uint8 [3, height, width], boxes [N, 4] xyxy pixels inside it, labels [N].
+            uint8 [3, height, width]; boxes [N, 4] xyxy pixels inside it, or a mask uint8 [height, width]; labels [N].
         """
         sample = self._compose(index, mix)
-        if mix and torch.rand(()) < self.config.mixup:
+        if mix and not isinstance(sample[1], tv_tensors.Mask) and torch.rand(()) < self.config.mixup:
             sample = mixup(sample, self._compose(self._other(), mix))
         image, boxes, labels = sample
+        if isinstance(boxes, tv_tensors.Mask):
+            return self.camera(image), boxes, labels
         return (self.camera(image), *clip_boxes(boxes, labels, *self.size))
 
     def _compose(self, index: int, mix: bool) -> LabelledImage:
@@ -65,11 +70,14 @@ class Augmentation:
             image, boxes, labels = mosaic(pictures, self.size, self.config.scale)
         else:
             image, boxes, labels = self._fit(self.read(index))
-        boxed = tv_tensors.BoundingBoxes(boxes, format='XYXY', canvas_size=self.size, clamping_mode=None)
+        boxed: Any = boxes
+        if not isinstance(boxes, tv_tensors.Mask):
+            boxed = tv_tensors.BoundingBoxes(boxes, format='XYXY', canvas_size=self.size, clamping_mode=None)
         image, boxed = self.flip(tv_tensors.Image(image), boxed)
         if self.config.degrees:
             image, boxed = self.rotate(image, boxed)
-        return image.as_subclass(torch.Tensor), boxed.as_subclass(torch.Tensor), labels
+        boxed = boxed if isinstance(boxed, tv_tensors.Mask) else boxed.as_subclass(torch.Tensor)
+        return image.as_subclass(torch.Tensor), boxed, labels
 
     def _other(self) -> int:
         return int(torch.randint(self.count, ()))

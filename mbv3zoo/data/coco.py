@@ -10,9 +10,11 @@ from typing import Any
 from mbv3zoo.data.coco_images import find_images
 from mbv3zoo.data.coco_json import CocoFile, read_coco
 from mbv3zoo.data.coco_masks import segmentation_box
-from mbv3zoo.data.label_values import as_box, as_id
+from mbv3zoo.data.label_values import as_box, as_id, check_class_names
+from mbv3zoo.data.masks import MaskSet, Shapes, read_masks
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems
+from mbv3zoo.images.masks import IGNORE_INDEX
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
 
@@ -56,6 +58,40 @@ def load_coco(annotations: str | Path, images: str | Path | None = None, max_pix
         )
     problems.report()
     return DetectionSet(records, data.class_names, tuple(problems.lines), data.category_ids)
+
+
+def load_coco_masks(annotations: str | Path, images: str | Path | None = None, max_pixels: int = MAX_PIXELS) -> MaskSet:
+    """Reads a COCO file's polygons and run lengths as masks: 0 is the background, then the categories in order of id.
+
+    Later annotations lie over earlier ones; crowds become 255. Arguments and errors are those of `load_coco`.
+    """
+    path = Path(annotations)
+    problems = LabelProblems(path)
+    data = read_coco(path, problems)
+    files = find_images(path, {own_id: row['file_name'] for own_id, row in data.images.items()}, images)
+    same = _same_files(path, data, files, problems)
+    index: dict[Any, int] = {own_id: i for i, own_id in enumerate(data.category_ids, start=1)}
+    shapes: dict[Any, list[tuple[Any, int]]] = defaultdict(list)
+    for where, row in data.annotations:
+        image_id, label = as_id(row.get('image_id')), index.get(as_id(row.get('category_id')))
+        if image_id not in same or label is None or not row.get('segmentation'):
+            problems.add(where, 'dropped: its image or category is not in the file, or it has no segmentation')
+            continue
+        try:
+            segmentation_box(row['segmentation'])
+        except ValueError as error:
+            problems.add(where, f'{error}; dropped')
+        else:
+            shapes[same[image_id]].append((row['segmentation'], IGNORE_INDEX if row.get('iscrowd') else label))
+    rows = []
+    for own_id, image in data.images.items():
+        size: Any = as_id(image.get('height')), as_id(image.get('width'))
+        if same[own_id] == own_id and all(isinstance(side, int) and side > 0 for side in size):
+            rows.append((f'image {own_id}', files[own_id], Shapes(size, tuple(shapes[own_id]))))
+        elif same[own_id] == own_id:
+            problems.add(f'image {own_id}', 'left out: expected its height and width, which its masks are drawn in')
+    names = check_class_names(('background', *data.class_names), path)
+    return read_masks(path, rows, names, problems, max_pixels)
 
 
 def _same_files(

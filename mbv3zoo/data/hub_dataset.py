@@ -11,6 +11,7 @@ from typing import Any
 
 from mbv3zoo.data.downloads import load_checked
 from mbv3zoo.data.label_values import as_box, as_id, check_class_names
+from mbv3zoo.data.masks import MaskSet, read_masks
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
@@ -25,6 +26,16 @@ PREFIX = 'hub:'
 # Names of columns in use; the first that exists is taken.
 _OBJECTS = ('objects', 'annotations', 'object')
 _BOX = ('bbox', 'bboxes')
+_MASKS = (
+    'mask',
+    'masks',
+    'label',
+    'labels',
+    'annotation',
+    'segmentation',
+    'segmentation_mask',
+    'semantic_segmentation',
+)
 _CATEGORY = ('category', 'categories', 'category_id', 'category_ids', 'label', 'labels', 'class_label', 'class')
 
 
@@ -79,6 +90,36 @@ def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> D
         )
     problems.report()
     return DetectionSet(records, names, tuple(problems.lines))
+
+
+def load_hub_masks(source: str, split: str, max_pixels: int = MAX_PIXELS) -> MaskSet:
+    """Reads one split of a Hugging Face dataset of images and masks; arguments and errors are `load_hub_dataset`'s.
+
+    A row has a column of images ('image') and one of masks ('mask', 'label', 'annotation', ...). The classes are
+    numbers, up to the highest value in the split.
+    """
+    splits = _load(source)
+    key = find_split(split, splits)
+    if key is None:
+        raise ValueError(f'{source}: has no split {split!r}; it has {list(splits)}')
+    import datasets
+
+    data = splits[key]
+    columns = [name for name, feature in data.features.items() if isinstance(feature, datasets.Image)]
+    mask = next((name for name in _MASKS if name in columns), None)
+    image = next((name for name in ('image', *columns) if name in columns and name != mask), None)
+    if mask is None or image is None:
+        raise ValueError(
+            f'{source}: expected a column of pictures and one of masks, called {" or ".join(_MASKS)}; its columns of '
+            f'pictures are {columns}'
+        )
+    problems, rows = LabelProblems(source), []
+    for row, (picture, labels) in enumerate(zip(_pictures(data, image), _pictures(data, mask), strict=True)):
+        if picture is None or labels is None:
+            problems.add(f'{key} row {row}', 'left out: it has no picture or no mask')
+        else:
+            rows.append((f'{key} row {row}', picture, labels))
+    return read_masks(source, rows, (), problems, max_pixels)
 
 
 def hub_splits(source: str) -> tuple[str, ...]:
@@ -225,6 +266,7 @@ def _pictures(data: Any, column: str) -> Iterator[Path | None]:
 
     # A row's bytes never change, as each version of the dataset has its own fingerprint.
     folder = Path(datasets.config.HF_DATASETS_CACHE) / 'mbv3zoo' / data._fingerprint
+    folder = folder / column if column in _MASKS else folder
     rows = data.select_columns([column]).cast_column(column, datasets.Image(decode=False)).with_format('arrow')
     row = 0
     for table in rows.iter(batch_size=100):

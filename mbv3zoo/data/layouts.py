@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from mbv3zoo.data.coco import load_coco
+from mbv3zoo.config.model import Task
+from mbv3zoo.data.coco import load_coco, load_coco_masks
 from mbv3zoo.data.coco_layout import IN_SPLIT, NOTES, coco_splits, find_coco, is_coco, only_coco
 from mbv3zoo.data.foreign import foreign_file, found_in
+from mbv3zoo.data.mask_folders import find_mask_folders, load_masks
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import SPLIT_NAMES, VALIDATION_NAMES, DetectionSet, find_split
 from mbv3zoo.data.voc import load_voc
 from mbv3zoo.data.voc_layout import LABEL_MAP, find_voc
 from mbv3zoo.data.yolo import load_tree
 from mbv3zoo.data.yolo_folders import NAME_FILES, find_yolo_folders, read_darknet
 from mbv3zoo.data.yolo_tree import YoloTree, read_data_yaml
+
+_Load = Callable[[Path, str | Path | None, int], Any]
 
 _YAML = ('data.yaml', 'data.yml', 'dataset.yaml')
 _DARKNET = ('.data', '.names')
@@ -29,14 +36,14 @@ class Found:
     """A dataset that was recognised.
 
     Attributes:
-        kind: Its format: 'YOLO', 'COCO' or 'Pascal VOC'.
+        kind: Its format: 'YOLO', 'COCO', 'Pascal VOC' or 'mask'.
         splits: Names of its splits; '' is one without a name.
         read: Reads a split, given its name, the folder of images, and the most pixels of an image.
     """
 
     kind: str
     splits: tuple[str, ...]
-    read: Callable[[str, str | Path | None, int], DetectionSet]
+    read: Callable[[str, str | Path | None, int], Any]
 
     def split(self, asked: str) -> str | None:
         """The dataset's name for a split; None if it has no such split."""
@@ -94,23 +101,23 @@ def _darknet(folder: Path) -> Found | None:
     return _yolo(read_darknet(files[0])) if files else None
 
 
-def _coco_in_splits(folder: Path) -> Found | None:
+def _coco_in_splits(folder: Path, load: _Load = load_coco) -> Found | None:
     files = {path.parent.name: path for path in sorted(folder.glob(f'*/{IN_SPLIT}'))}
-    return _coco(folder, files) if files else None
+    return _coco(folder, files, load) if files else None
 
 
-def _coco_files(folder: Path) -> Found | None:
+def _coco_files(folder: Path, load: _Load = load_coco) -> Found | None:
     splits = coco_splits(folder)
-    return _coco(folder, dict.fromkeys(splits, folder)) if splits else None
+    return _coco(folder, dict.fromkeys(splits, folder), load) if splits else None
 
 
-def _coco_file(folder: Path) -> Found | None:
+def _coco_file(folder: Path, load: _Load = load_coco) -> Found | None:
     file = only_coco(folder)
-    return _coco(folder, {'': file}) if file else None
+    return _coco(folder, {'': file}, load) if file else None
 
 
-def _coco(folder: Path, files: dict[str, Path]) -> Found:
-    def read(split: str, images: str | Path | None, max_pixels: int) -> DetectionSet:
+def _coco(folder: Path, files: dict[str, Path], load: _Load) -> Found:
+    def read(split: str, images: str | Path | None, max_pixels: int) -> Any:
         key = find_split(split, files)
         if key is None:
             raise ValueError(f'{folder}: has no split {split!r}; those of its COCO files are {list(files)}')
@@ -120,7 +127,7 @@ def _coco(folder: Path, files: dict[str, Path]) -> Found:
             assert found is not None
             file = found
         in_split = file.parent if file.name == IN_SPLIT else None
-        return load_coco(file, images or in_split, max_pixels)
+        return load(file, images or in_split, max_pixels)
 
     return Found('COCO', tuple(files), read)
 
@@ -139,6 +146,21 @@ def _yolo_folders(folder: Path) -> Found | None:
     return _yolo(tree) if tree else None
 
 
+def _mask_folders(folder: Path) -> Found | None:
+    found = find_mask_folders(folder)
+    if found is None:
+        return None
+    splits, places = found
+
+    def read(split: str, images: str | Path | None, max_pixels: int) -> MaskSet:
+        key = find_split(split, places) or ''
+        if key not in places:
+            raise ValueError(f'{folder}: has no split {split!r}; it has {list(splits)}')
+        return load_masks(folder, key, places[key], max_pixels)
+
+    return Found('mask', splits, read)
+
+
 LAYOUTS = (
     Layout('data.yaml', _yolo_yaml),
     Layout('obj.data and obj.names', _darknet),
@@ -150,8 +172,17 @@ LAYOUTS = (
 )
 
 
-def recognise(source: Path) -> Found:
-    """The dataset that a file or folder names.
+# Of masks.
+MASK_LAYOUTS = (
+    Layout('images/ and masks/, with a folder for each split or ImageSets/Segmentation/<split>.txt', _mask_folders),
+    Layout(f'<split>/{IN_SPLIT}', partial(_coco_in_splits, load=load_coco_masks)),
+    Layout('annotations/instances_<split>.json or <split>.json', partial(_coco_files, load=load_coco_masks)),
+    Layout('one COCO .json', partial(_coco_file, load=load_coco_masks)),
+)
+
+
+def recognise(source: Path, task: Task = 'detection') -> Found:
+    """The dataset that a file or folder names; of boxes, or of masks for 'segmentation'.
 
     Raises:
         ValueError: It is in no known format; the message says what was looked for, or what to do with the file.
@@ -163,18 +194,22 @@ def recognise(source: Path) -> Found:
         # An archive that was unpacked into a folder of its own.
         inner = [place for place in source.iterdir() if place.name[0] != '.' and place.name != '__MACOSX']
         if len(inner) == 1 and inner[0].is_dir() and inner[0].name.lower() not in _INNER:
-            return recognise(inner[0])
-        for layout in LAYOUTS:
+            return recognise(inner[0], task)
+        layouts = LAYOUTS if task == 'detection' else MASK_LAYOUTS
+        for layout in layouts:
             if found := layout.find(source):
                 return found
-        looked = '; '.join(layout.name for layout in LAYOUTS)
-        raise ValueError(f'{source}: no data set is recognised in it, as {found_in(source)}; looked for {looked}')
+        looked = '; '.join(layout.name for layout in layouts)
+        kind = 'data set' if task == 'detection' else 'data set with masks'
+        raise ValueError(f'{source}: no {kind} is recognised in it, as {found_in(source)}; looked for {looked}')
+    if task == 'segmentation' and not is_coco(source):
+        return recognise(source.absolute().parent, task)
     if source.name in _PARTS or suffix == '.names':
         return recognise(source.absolute().parent)
     if suffix == '.data':
         return _yolo(read_darknet(source))
     if is_coco(source):
-        return Found('COCO', ('',), lambda split, images, max_pixels: load_coco(source, images, max_pixels))
+        return _coco(source.parent, {'': source}, load_coco if task == 'detection' else load_coco_masks)
     if what := foreign_file(source):
         raise ValueError(f'{source}: {what}')
     if suffix == '.txt':

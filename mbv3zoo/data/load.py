@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+from mbv3zoo.config.model import Task
 from mbv3zoo.data import hub_dataset
 from mbv3zoo.data.coco_layout import is_coco
-from mbv3zoo.data.hub_dataset import hub_splits, load_hub_dataset
+from mbv3zoo.data.hub_dataset import hub_splits, load_hub_dataset, load_hub_masks
 from mbv3zoo.data.label_values import read_list
 from mbv3zoo.data.layouts import Found, recognise, undivided_split
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.share import split_by_names
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.utils.text import shown
@@ -25,8 +26,12 @@ DEFAULT_SPLIT = 'val'
 
 
 def load_dataset(
-    source: str | Path, split: str | Path, images: str | Path | None = None, max_pixels: int | None = None
-) -> DetectionSet:
+    source: str | Path,
+    split: str | Path,
+    images: str | Path | None = None,
+    max_pixels: int | None = None,
+    task: Task = 'detection',
+) -> Any:
     """Reads one split of a dataset.
 
     Args:
@@ -43,6 +48,12 @@ def load_dataset(
         images: Folder of a COCO file's images, if they are in none of the usual places; for COCO only.
         max_pixels: Most pixels (width x height) of an image, 100 million by default. Those with more are left out, and
             told as a problem.
+        task: 'segmentation' reads masks: `images/` and `masks/` (PNG, indexed or grey; docs/segmentation.md has all
+            layouts), Pascal VOC's `SegmentationClass`, COCO's polygons and run lengths, a Hub dataset with a column of
+            masks.
+
+    Returns:
+        A `DetectionSet`, or for 'segmentation' a `MaskSet`; both have `records`, `class_names`, `problems`, `draw`.
 
     Raises:
         ValueError: There is no such dataset, it is empty, or `images` is given for another format.
@@ -54,13 +65,13 @@ def load_dataset(
         (4, ('arrow', 'ball', 'bolt'))
     """
     if str(split).endswith('.txt') and os.path.isfile(split):
-        return load_listed(source, Path(split), images, max_pixels)[1]
+        return load_listed(source, Path(split), images, max_pixels, task)[1]
     split = str(split)
     limit = pixel_limit(max_pixels)
     if is_hub(source):
         _refuse_images(source, 'a data set of the Hub', images)
-        return load_hub_dataset(str(source), split, limit)
-    found = _recognised(source)
+        return (load_hub_dataset if task == 'detection' else load_hub_masks)(str(source), split, limit)
+    found = _recognised(source, task)
     if found.kind != 'COCO':
         _refuse_images(source, f'a {found.kind} data set', images)
     key = found.split(split)
@@ -68,8 +79,12 @@ def load_dataset(
 
 
 def load_listed(
-    source: str | Path, file: Path, images: str | Path | None = None, max_pixels: int | None = None
-) -> tuple[DetectionSet, DetectionSet]:
+    source: str | Path,
+    file: Path,
+    images: str | Path | None = None,
+    max_pixels: int | None = None,
+    task: Task = 'detection',
+) -> tuple[Any, Any]:
     """Divides a dataset by a list of the images to validate on, as runs with `val_share` write it.
 
     Returns:
@@ -81,7 +96,7 @@ def load_listed(
     if not file.is_file():
         raise ValueError(f'{file} is missing; expected the names of the validation pictures, so put it back')
     names = read_list(file)
-    data = load_dataset(source, undivided(source) or 'train', images, max_pixels)
+    data = load_dataset(source, undivided(source, task) or 'train', images, max_pixels, task)
     train_set, val_set, lost = split_by_names(data, picture_root(source), names)
     if lost:
         raise ValueError(
@@ -105,29 +120,33 @@ def is_hub(source: str | Path) -> bool:
     return str(source).startswith(hub_dataset.PREFIX)
 
 
-def undivided(source: str | Path) -> str | None:
+def undivided(source: str | Path, task: Task = 'detection') -> str | None:
     """The split to train on of a dataset that has none for validation, '' if it has no name; None if it has one.
 
     Raises:
         ValueError: There is no such dataset.
     """
-    return undivided_split(hub_splits(str(source))) if is_hub(source) else undivided_split(_recognised(source).splits)
+    return undivided_split(hub_splits(str(source)) if is_hub(source) else _recognised(source, task).splits)
 
 
-def _recognised(source: str | Path) -> Found:
+def _recognised(source: str | Path, task: Task) -> Found:
     # Unlike Path's own, this takes names that no file can have.
     if not os.path.exists(source):
         raise ValueError(f'{source}: no such data set file or folder; expected {_ACCEPTED}')
-    return recognise(Path(source))
+    return recognise(Path(source), task)
 
 
 def load_split(
-    source: str | Path, split: str | Path | None, images: str | Path | None = None, max_pixels: int | None = None
-) -> DetectionSet:
+    source: str | Path,
+    split: str | Path | None,
+    images: str | Path | None = None,
+    max_pixels: int | None = None,
+    task: Task = 'detection',
+) -> Any:
     """As `load_dataset`, for callers to whom a split need not be said.
 
     Args:
-        source, images, max_pixels: As for `load_dataset`.
+        source, images, max_pixels, task: As for `load_dataset`.
         split: The split, by default `DEFAULT_SPLIT`.
 
     Raises:
@@ -144,7 +163,7 @@ def load_split(
         raise ValueError(
             f'{source}: a COCO .json is one split, and its name does not say that it is {split!r}; leave split out'
         )
-    return load_dataset(source, DEFAULT_SPLIT if split is None else split, images, max_pixels)
+    return load_dataset(source, DEFAULT_SPLIT if split is None else split, images, max_pixels, task)
 
 
 def _refuse_images(source: str | Path, what: str, images: str | Path | None) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader
+from torchvision.tv_tensors import Mask
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.placing import LabelledImage
@@ -28,9 +29,11 @@ class Targets(NamedTuple):
     boxes: torch.Tensor
 
 
-def collate(samples: list[LabelledImage]) -> tuple[torch.Tensor, Targets]:
-    """Samples -> images uint8 [B, C, H, W] and their targets."""
+def collate(samples: list[LabelledImage]) -> tuple[torch.Tensor, Any]:
+    """Samples -> images uint8 [B, C, H, W] and their targets: those of boxes, or masks uint8 [B, H, W]."""
     images, boxes, labels = zip(*samples, strict=True)
+    if isinstance(boxes[0], Mask):
+        return torch.stack(images), torch.stack(boxes).as_subclass(torch.Tensor)
     counts = torch.tensor([len(b) for b in boxes])
     index = torch.arange(len(samples)).repeat_interleave(counts)
     return torch.stack(images), Targets(index, torch.cat(labels), torch.cat(boxes))

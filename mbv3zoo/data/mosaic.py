@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from mbv3zoo.data.pictures import empty_picture
-from mbv3zoo.data.placing import LabelledImage, place, scaled, uniform
+from mbv3zoo.data.placing import LabelledImage, joined, place, scaled, uniform
 
 
 def mosaic(images: Sequence[LabelledImage], size: tuple[int, int], scale: float) -> LabelledImage:
@@ -19,7 +19,7 @@ def mosaic(images: Sequence[LabelledImage], size: tuple[int, int], scale: float)
         scale: Each image is fitted to the canvas, then scaled by a factor drawn from 1 - scale .. 1 + scale.
 
     Returns:
-        Canvas uint8 [C, height, width], boxes [M, 4] (not clipped), labels [M].
+        Canvas uint8 [C, height, width], boxes [M, 4] (not clipped) or mask, labels [M].
     """
     height, width = size
     canvas = empty_picture(images[0][0].shape[0], size)
@@ -33,4 +33,4 @@ def mosaic(images: Sequence[LabelledImage], size: tuple[int, int], scale: float)
         top = center_y - new_height if corner < 2 else center_y
         left = center_x - new_width if corner % 2 == 0 else center_x
         all_boxes.append(place(canvas, scaled(sample, (new_height, new_width)), top, left))
-    return canvas, torch.cat(all_boxes), torch.cat([labels for _, _, labels in images])
+    return canvas, joined(all_boxes), torch.cat([labels for _, _, labels in images])

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, Literal
 import torch
 from torchvision.transforms.v2.functional import resize
 
-from mbv3zoo.data.records import Record
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.atomic import atomic_write
@@ -48,7 +47,7 @@ class Pictures:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: Sequence[Any],
         longest_side: int,
         cache: Literal['no', 'memory', 'disk'] = 'no',
         folder: str | Path | None = None,

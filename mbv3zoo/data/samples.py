@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.utils.data import Dataset
 from torchvision.transforms.v2.functional import rgb_to_grayscale
+from torchvision.tv_tensors import Mask
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.augment import Augmentation
+from mbv3zoo.data.masks import MaskRecord, MaskSet
 from mbv3zoo.data.pictures import Pictures, empty_picture, read_or_none
-from mbv3zoo.data.placing import LabelledImage
+from mbv3zoo.data.placing import LabelledImage, scaled
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.images.letterbox import Letterbox
+from mbv3zoo.images.masks import IGNORE_INDEX
 
 
 class TrainSamples(Dataset):
-    """Augmented training images.
+    """Augmented training images, with boxes or with masks.
 
     Random numbers of a sample depend on (seed, epoch, index) only, not on the number of workers or on what was loaded
     before, so a resumed run sees the same samples as an uninterrupted one.
@@ -30,8 +35,10 @@ class TrainSamples(Dataset):
         parts: Indices of the images that the last sample was made of: one, or several where it is a mosaic or mixed.
     """
 
-    def __init__(self, data: DetectionSet, image_size: tuple[int, int], config: TrainConfig, channels: int = 3) -> None:
-        self.records = data.records
+    def __init__(
+        self, data: DetectionSet | MaskSet, image_size: tuple[int, int], config: TrainConfig, channels: int = 3
+    ) -> None:
+        self.records: Any = data.records
         self.channels = channels
         self.config = config
         self.parts: list[int] = []
@@ -70,18 +77,27 @@ class TrainSamples(Dataset):
     def _read(self, index: int) -> LabelledImage:
         self.parts.append(index)
         record, image = self.records[index], self.pictures[index]
+        if isinstance(record, MaskRecord):
+            return self._masked(record, image, self.pictures.sizes[index])
         if image is None:
             return empty_picture(3, self.pictures.sizes[index]), torch.zeros(0, 4), record.labels[:0]
         ratio = image.shape[1] / record.size[0], image.shape[2] / record.size[1]
         boxes = record.boxes[~record.iscrowd] * record.boxes.new_tensor(ratio[::-1]).repeat(2)
         return image, boxes, record.labels[~record.iscrowd]
 
+    def _masked(self, record: MaskRecord, image: torch.Tensor | None, size: tuple[int, int]) -> LabelledImage:
+        lost = torch.full(size, IGNORE_INDEX, dtype=torch.uint8)
+        mask = Mask(lost if image is None else torch.from_numpy(record.read()))
+        image = empty_picture(3, size) if image is None else image
+        sample = image, mask, torch.zeros(0, dtype=torch.int64)
+        return image, scaled(sample, (image.shape[1], image.shape[2]))[1], sample[2]
+
 
 class EvalSamples(Dataset):
     """Letterboxed images: (uint8 [C, H, W], index)."""
 
-    def __init__(self, data: DetectionSet, image_size: tuple[int, int], channels: int = 3) -> None:
-        self.records = data.records
+    def __init__(self, data: DetectionSet | MaskSet, image_size: tuple[int, int], channels: int = 3) -> None:
+        self.records: Any = data.records
         self.image_size = image_size
         self.channels = channels
 

@@ -8,15 +8,19 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from unicodedata import normalize
 
+from mbv3zoo.data.masks import MaskRecord, MaskSet
 from mbv3zoo.data.records import DetectionSet, Record
+
+Labelled = TypeVar('Labelled', DetectionSet, MaskSet)
 
 # Stands for images without an object; classes count from 0.
 _BACKGROUND = -1
 
 
-def split_dataset(data: DetectionSet, val_share: float, seed: int = 0) -> tuple[DetectionSet, DetectionSet]:
+def split_dataset(data: Labelled, val_share: float, seed: int = 0) -> tuple[Labelled, Labelled]:
     """Divides a dataset into a training and a validation set, as `train(val_share=...)` does.
 
     The rarest classes are divided first (iterative stratification, Sechidis et al. 2011), so each class has about its
@@ -52,9 +56,7 @@ def split_dataset(data: DetectionSet, val_share: float, seed: int = 0) -> tuple[
     return _divided(data, {order[i] for i in chosen})
 
 
-def split_by_names(
-    data: DetectionSet, root: Path | None, names: Collection[str]
-) -> tuple[DetectionSet, DetectionSet, list[str]]:
+def split_by_names(data: Labelled, root: Path | None, names: Collection[str]) -> tuple[Labelled, Labelled, list[str]]:
     """Divides a dataset by the names of its validation images, as `picture_names` gives them.
 
     Returns:
@@ -65,20 +67,22 @@ def split_by_names(
     return train_set, val_set, sorted(wanted.difference(own))
 
 
-def picture_names(data: DetectionSet, root: Path | None) -> list[str]:
+def picture_names(data: DetectionSet | MaskSet, root: Path | None) -> list[str]:
     """The path of each image relative to a folder, or to the one that holds them all, with forward slashes."""
     paths = [os.path.abspath(record.path) for record in data.records]
     base = os.path.commonpath([os.path.dirname(path) for path in paths]) if root is None else os.path.abspath(root)
     return [normalize('NFC', Path(os.path.relpath(path, base)).as_posix()) for path in paths]
 
 
-def _divided(data: DetectionSet, chosen: Collection[int]) -> tuple[DetectionSet, DetectionSet]:
+def _divided(data: Labelled, chosen: Collection[int]) -> tuple[Labelled, Labelled]:
     kept = [record for i, record in enumerate(data.records) if i not in chosen]
     val = [record for i, record in enumerate(data.records) if i in chosen]
     return replace(data, records=kept), replace(data, records=val, problems=())
 
 
-def _classes(record: Record) -> frozenset[int]:
+def _classes(record: Record | MaskRecord) -> frozenset[int]:
+    if isinstance(record, MaskRecord):
+        return record.classes or frozenset([_BACKGROUND])
     return frozenset(record.labels[~record.iscrowd].tolist()) or frozenset([_BACKGROUND])
 
 

@@ -4,6 +4,7 @@ import torch
 from letterboxing import boxes_to_letterbox
 from marker_set import SIZE, check_sample, equal
 from markers import draw_markers, marker_box, marker_mask
+from torchvision.tv_tensors import Mask
 
 from mbv3zoo.config.presets import AUGMENTATIONS
 from mbv3zoo.config.training import TrainConfig
@@ -351,3 +352,22 @@ def test_pictures_of_the_canvas_size_are_not_shared(pictures):
     image = next(samples_of([picture]))[0]
     image.zero_()
     assert (picture[0] == 90).all()
+
+
+@pytest.mark.parametrize('settings', [{}, {'mosaic': 1}, {'degrees': 40}, {'scale': 0.5, 'translate': 0.3, 'flip': 1}])
+def test_a_mask_moves_with_its_picture(settings):
+    """Each class has its grey level: after any augmentation of geometry the mask still says which."""
+    levels = torch.tensor([0, 80, 160, 240], dtype=torch.uint8)
+    classes = torch.arange(4, dtype=torch.uint8).reshape(2, 2).repeat_interleave(40, 0).repeat_interleave(60, 1)
+    picture = levels[classes.long()].expand(3, -1, -1).contiguous()
+    config = TrainConfig(**{'mosaic': 0, 'color': 0, 'gray': 0, 'blur': 0, 'noise': 0, 'mixup': 1, **settings})
+    augment = Augmentation((96, 96), config, 4, lambda _: (picture, Mask(classes), torch.zeros(0, dtype=torch.int64)))
+    torch.manual_seed(0)
+    for _ in range(4):
+        image, mask, _ = augment(0, mix=True)
+        assert isinstance(mask, Mask) and mask.shape == image.shape[1:] and mask.dtype == torch.uint8
+        known = mask != 255
+        assert known.any() and (image[:, ~known] == 114).float().mean() > 0.9 if (~known).any() else True
+        # Grey levels are mixed where classes meet.
+        same = (image[0][known].int() - levels[mask[known].long()].int()).abs() < 20
+        assert same.float().mean() > 0.9
