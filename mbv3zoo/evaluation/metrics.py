@@ -112,20 +112,29 @@ class Metrics:
     def __str__(self) -> str:
         return format_table(self)
 
+    @property
+    def score(self) -> float:
+        """The figure that says which of two is better."""
+        return self.ap
+
+    def figures(self) -> dict[str, float]:
+        """Name -> figure, as a training run logs them."""
+        return {name: getattr(self, name) for name in AP_NAMES}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; nan becomes None."""
-        plain = _without_nan(vars(self))
-        plain['per_class'] = _without_nan(self.per_class)
+        plain = without_nan(vars(self))
+        plain['per_class'] = without_nan(self.per_class)
         del plain['f1_curve']
-        plain['classes'] = [_without_nan(vars(row)) for row in self.classes]
+        plain['classes'] = [without_nan(vars(row)) for row in self.classes]
         return plain
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Metrics:
         """The metrics from what `to_dict` returned."""
-        values = _with_nan(plain)
-        values['per_class'] = _with_nan(plain['per_class'])
-        values['classes'] = tuple(ClassMetrics(**_with_nan(row)) for row in plain['classes'])
+        values = with_nan(plain)
+        values['per_class'] = with_nan(plain['per_class'])
+        values['classes'] = tuple(ClassMetrics(**with_nan(row)) for row in plain['classes'])
         return cls(**values)
 
 
@@ -188,9 +197,9 @@ def _cell(value: float) -> str:
     return '-' if math.isnan(value) else f'{value:.3f}'
 
 
-def _without_nan(values: dict[str, Any]) -> dict[str, Any]:
+def without_nan(values: dict[str, Any]) -> dict[str, Any]:
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
 
 
-def _with_nan(values: dict[str, Any]) -> dict[str, Any]:
+def with_nan(values: dict[str, Any]) -> dict[str, Any]:
     return {key: math.nan if value is None else value for key, value in values.items()}
