@@ -29,10 +29,11 @@ exclude_patterns = ['_extensions', '_static']
 nitpicky = True
 # Objects of other packages, which a build without a network has no index of.
 nitpick_ignore_regex = [
-    (r'py:.*', r'(accelerate|collections|fractions|numpy|np|os|pathlib|PIL|pydantic|timm|torch|typing)\..*'),
+    (r'py:.*', r'(accelerate|collections|fractions|numpy|np|os|pathlib|PIL|pydantic|timm|torch|typing|weakref)\..*'),
     # Types in signatures that only this package makes, and those that stand there by their last name.
     (r'py:class', r'mbv3zoo\.(\w+\.)+\w+'),
-    (r'py:class', r'(Array|Checkpoint|Fraction|Given|KeptGraphs|Number|Path|ReferenceType|SavedWeights|Tensor)'),
+    (r'py:class', r'(Array|Checkpoint|Fraction|Given|KeptGraphs|ModelNetwork|Number|Path|ReferenceType)'),
+    (r'py:class', r'(SavedWeights|Tensor)'),
     # Single backticks in docstrings are code, which is a link where it names something of this reference.
     (r'py:obj', r'.*'),
 ]
