@@ -57,13 +57,16 @@ def val(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the average precision of a detector on labelled images. Writes metrics, curves and drawn images."""
+    """Measure the average precision of a detector, or the IoU of a segmenter, on labelled images.
+
+    Writes metrics, plots and drawn images.
+    """
     from mbv3zoo.data.hub_dataset import check_installed
     from mbv3zoo.data.load import load_split
     from mbv3zoo.evaluation.coco import to_coco_results
-    from mbv3zoo.evaluation.metrics import format_table
     from mbv3zoo.evaluation.run import run_evaluation
     from mbv3zoo.plots.report import write_report
+    from mbv3zoo.prediction.engine import check_detects, task_of
     from mbv3zoo.training.run_data import validation_list
     from mbv3zoo.utils.atomic import atomic_write, staged
     from mbv3zoo.utils.disk import naming_output
@@ -74,9 +77,10 @@ def val(
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
         )
+        check_detects(detector, ['--save-json'] if save_json else [])
         if split is None and (split := validation_list(model, data)):
             tell(f'evaluates the pictures that the run kept for validation: {split}')
-        labelled = load_split(data, split, images, max_pixels)
+        labelled = load_split(data, split, images, max_pixels, task_of(detector))
         with bar(len(labelled), 'evaluate', things='images') as progress:
             evaluation = run_evaluation(
                 detector,
@@ -86,7 +90,7 @@ def val(
                 image_size=image_size,
                 progress=progress.update,
             )
-        typer.echo(format_table(evaluation.metrics))
+        typer.echo(str(evaluation.metrics))
         with staged(folder) as place, naming_output(folder / 'metrics.json', place):
             write_report(evaluation, labelled, place)
             if save_json:

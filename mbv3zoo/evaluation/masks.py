@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.detections.segmentation import Segmentation
 from mbv3zoo.evaluation.metrics import with_nan, without_nan
 from mbv3zoo.images.masks import IGNORE_INDEX
 from mbv3zoo.utils.text import aligned
+
+# Pixels by true and predicted class, and what was found in the records that a report shows.
+Counted = tuple[np.ndarray, dict[int, Segmentation]]
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,3 +105,32 @@ def score_masks(confusion: np.ndarray, class_names: tuple[str, ...], images: int
         images=images,
         pixels=total,
     )
+
+
+def spread(count: int, most: int = 12) -> list[int]:
+    """At most so many of as many indices, evenly spaced."""
+    return [i * count // min(most, count) for i in range(min(most, count))]
+
+
+def count_labels(data: MaskSet, indices: Sequence[int], found: Iterable[Segmentation]) -> Counted:
+    """The pixels of some records, image by image, of which only those of `spread` are kept.
+
+    Args:
+        data: The labelled set.
+        indices: Of the records.
+        found: What was found in each.
+    """
+    classes = len(data.class_names)
+    confusion, shown = np.zeros((classes, classes), np.int64), {}
+    for index, own in zip(indices, found, strict=True):
+        confusion += count_pixels(data.records[index].read(), own.labels, classes)
+        if index in spread(len(data)):
+            shown[index] = own
+    return confusion, shown
+
+
+def score_labels(data: MaskSet, parts: Sequence[Counted]) -> SegmentationEvaluation:
+    """The evaluation of a set from what `count_labels` gave of its parts."""
+    confusion = np.sum([part[0] for part in parts], 0)
+    shown = {index: own for part in parts for index, own in part[1].items()}
+    return SegmentationEvaluation(score_masks(confusion, data.class_names, len(data)), confusion, shown)

@@ -1,36 +1,36 @@
-"""Runs a detector over a labelled dataset."""
+"""Runs a detector or a segmenter over a labelled dataset."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.loader import ignore_interruptions
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import EvalSamples
-from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.coco import score
-from mbv3zoo.evaluation.metrics import Evaluation, Metrics
+from mbv3zoo.evaluation.masks import count_labels, score_labels
 from mbv3zoo.images.letterbox import Letterbox
-from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION
-from mbv3zoo.prediction.engine import Engine, as_engine, input_size
+from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, Thresholds
+from mbv3zoo.prediction.engine import Engine, as_engine, find, input_size, task_of
 from mbv3zoo.utils.sizes import MOST_WORKERS, images_per_batch, whole_number
 
 if TYPE_CHECKING:
-    from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.models.base_network import ModelNetwork
 
 _logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    detector: DetectorNetwork | Engine,
-    data: str | Path | DetectionSet,
+    detector: ModelNetwork | Engine,
+    data: str | Path | DetectionSet | MaskSet,
     *,
     split: str | Path | None = None,
     images: str | Path | None = None,
@@ -38,14 +38,14 @@ def evaluate(
     workers: int = 0,
     image_size: int | tuple[int, int] | None = None,
     max_pixels: int | None = None,
-) -> Metrics:
-    """COCO average precision of a detector on a labelled dataset.
+) -> Any:
+    """Average precision of a detector, or IoU of a segmenter, on a labelled dataset.
 
     Args:
-        detector: A `Detector`, or an exported one as `mbv3zoo.load('model.onnx')` opens it; its classes must be those
-            of the dataset, in the same order. Of a file with NMS inside the figures are of what its own thresholds
-            keep, and lower; a warning says so. It runs on the device and in the type that its weights have.
-        data: A dataset that `mbv3zoo.load_dataset` reads, or what it returned.
+        detector: A `Detector` or `Segmenter`, or an exported one as `mbv3zoo.load('model.onnx')` opens it; its classes
+            must be those of the dataset, in the same order. Of a file with NMS inside the figures are of what its own
+            thresholds keep, and lower; a warning says so. It runs on the device and in the type that its weights have.
+        data: A dataset that `mbv3zoo.load_dataset` reads, with masks for a segmenter, or what it returned.
         split: Split of the dataset, 'val' by default, or the `val.txt` of a run. A COCO file is one split, and data
             that is read already takes neither this nor `images` or `max_pixels`.
         images: Folder of a COCO file's images, as for `mbv3zoo.load_dataset`.
@@ -55,7 +55,8 @@ def evaluate(
 
     Returns:
         The figures, in 0..1: `metrics.ap`, `metrics.ap50`, `metrics.per_class['cat']`, ..., and the score threshold
-        with the best F1, `metrics.best_threshold`, for `predict`.
+        with the best F1, `metrics.best_threshold`, for `predict`. Of a segmenter `metrics.miou`,
+        `metrics.pixel_accuracy`, `metrics.per_class['cat']`, of the pixels of the original images.
 
     Raises:
         ValueError: There is no such dataset, `split` or `images` does not apply to it, the detector has other classes
@@ -67,28 +68,28 @@ def evaluate(
         >>> metrics.images, metrics.ap50 > 0.5
         (4, True)
     """
-    if isinstance(data, DetectionSet):
+    if not isinstance(data, str | Path):
         for name, value in (('split', split), ('images', images), ('max_pixels', max_pixels)):
             if value is not None:
                 raise ValueError(
-                    f'{name}={str(value)!r} is for data that is to be read; leave it out for a DetectionSet'
+                    f'{name}={str(value)!r} is for data that is to be read; leave it out for a {type(data).__name__}'
                 )
         labelled = data
     else:
-        labelled = load_split(data, split, images, max_pixels)
+        labelled = load_split(data, split, images, max_pixels, task_of(detector))
     return run_evaluation(detector, labelled, batch_size=batch_size, workers=workers, image_size=image_size).metrics
 
 
 def run_evaluation(
-    detector: DetectorNetwork | Engine,
-    data: DetectionSet,
+    detector: ModelNetwork | Engine,
+    data: DetectionSet | MaskSet,
     *,
     batch_size: int = 32,
     workers: int = 0,
     image_size: int | tuple[int, int] | None = None,
     progress: Callable[[int], object] | None = None,
-) -> Evaluation:
-    """As `evaluate`, with all that was found, for reports.
+) -> Any:
+    """As `evaluate`, with what was found, for reports: an `Evaluation` or a `SegmentationEvaluation`.
 
     Args:
         detector, batch_size, workers, image_size: As for `evaluate`.
@@ -99,11 +100,14 @@ def run_evaluation(
         ValueError: As `evaluate`.
     """
     check_classes(detector, data)
-    return score(data, collect(detector, data, batch_size, workers, image_size, progress))
+    found = collect(detector, data, batch_size, workers, image_size, progress)
+    return score_labels(data, found) if isinstance(data, MaskSet) else score(data, found)
 
 
-def check_classes(detector: DetectorNetwork | Engine, data: DetectionSet) -> None:
-    """Raises ValueError where a detector's classes are not a set's."""
+def check_classes(detector: ModelNetwork | Engine, data: DetectionSet | MaskSet) -> None:
+    """Raises ValueError where a model's classes are not a set's, or the set is of another task."""
+    if (task := task_of(detector)) != ('segmentation' if isinstance(data, MaskSet) else 'detection'):
+        raise ValueError(f"a model for {task} was given a {type(data).__name__}; read the data with task='{task}'")
     own, given = as_engine(detector).info.class_names, data.class_names
     if own != given:
         known = set(own)
@@ -113,16 +117,18 @@ def check_classes(detector: DetectorNetwork | Engine, data: DetectionSet) -> Non
 
 
 def collect(
-    detector: DetectorNetwork | Engine,
-    data: DetectionSet,
+    detector: ModelNetwork | Engine,
+    data: DetectionSet | MaskSet,
     batch_size: int = 32,
     workers: int = 0,
     image_size: int | tuple[int, int] | None = None,
     progress: Callable[[int], object] | None = None,
     indices: Sequence[int] | None = None,
     max_detections: int = COCO_EVALUATION.max_detections,
-) -> list[Detections]:
+) -> list[Any]:
     """Detections of every image, in the set's order, with the thresholds of COCO evaluation.
+
+    Of a segmenter one item, what `mbv3zoo.evaluation.masks.count_labels` gives.
 
     Args:
         detector, data, batch_size, workers, image_size, progress: As for `evaluate`.
@@ -146,14 +152,26 @@ def collect(
     samples: Dataset = EvalSamples(data, size, engine.info.in_chans)
     if indices is not None:
         samples = Subset(samples, indices)
-    found = []
-    for images, numbers in DataLoader(samples, batch_size, num_workers=workers, worker_init_fn=ignore_interruptions):
-        kept = engine.detect(images.numpy(), thresholds)
-        for (boxes, scores, labels), number in zip(kept, numbers.tolist(), strict=True):
-            record = data.records[number]
-            boxes = Letterbox.fit(record.size, size).boxes_to_original(boxes)
-            own = Detections(boxes, scores, labels, data.class_names, record.size, str(record.path))
-            found.append(own.torch())
+    loader = DataLoader(samples, batch_size, num_workers=workers, worker_init_fn=ignore_interruptions)
+    found = _found(engine, data, loader, thresholds, progress)
+    if isinstance(data, MaskSet):
+        return [count_labels(data, range(len(data)) if indices is None else indices, found)]
+    return [own.torch() for own in found]
+
+
+def _found(
+    engine: Engine,
+    data: DetectionSet | MaskSet,
+    loader: DataLoader,
+    thresholds: Thresholds,
+    progress: Callable[[int], object] | None,
+) -> Iterator[Any]:
+    """What is found in the images of a loader of `EvalSamples`, one after the other."""
+    for images, numbers in loader:
+        records = [data.records[number] for number in numbers.tolist()]
+        places = [
+            (Letterbox.fit(record.size, (images.shape[2], images.shape[3])), str(record.path)) for record in records
+        ]
+        yield from find(engine, images.numpy(), places, thresholds)
         if progress:
             progress(len(numbers))
-    return found

@@ -84,27 +84,29 @@ def most_frequent(data: DetectionSet, most: int = MOST_CLASSES) -> tuple[torch.T
 
 
 def plot_confusion(
-    matrix: torch.Tensor,
+    matrix: torch.Tensor | np.ndarray,
     class_names: tuple[str, ...],
     path: str | Path,
     score_thresh: float = PREDICTION.score_thresh,
     iou_thresh: float = IOU_THRESH,
 ) -> None:
-    """Plots a confusion matrix, each row divided by its sum; a row without objects is empty.
+    """Plots a confusion matrix, each row divided by its sum; a row without objects or pixels is empty.
 
     Args:
-        matrix: int64 [K + 1, K + 1], as from `confusion_matrix`.
+        matrix: int64 [K + 1, K + 1], as from `confusion_matrix`; or [K, K], of pixels.
         class_names: K names.
         path: The PNG file to write.
         score_thresh, iou_thresh: Those that it was counted with, which the title names.
     """
-    counts = matrix.numpy()
+    counts = np.asarray(matrix)
     sums = counts.sum(1)
     shares = np.divide(counts, sums[:, None], out=np.full(counts.shape, math.nan), where=sums[:, None] > 0)
     side = len(counts)
+    of_pixels = side == len(class_names)
     is_written = side - 1 <= _MOST_WRITTEN
     inches = min(max(side * (0.42 if is_written else 0.2), 3.5), 24)
     counted = f'detections with a score from {score_thresh:g}, IoU from {iou_thresh:g}'
+    counted = 'pixels' if of_pixels else counted
     figure = new_figure(inches + 3.2, inches + 2.2, f'Confusion matrix, as shares of each row\n{counted}')
     axes = figure.subplots()
     axes.set_facecolor('0.93')
@@ -113,16 +115,17 @@ def plot_confusion(
     bar = figure.colorbar(image, shrink=0.6)
     bar.ax.tick_params(labelsize=8)
 
-    names = [*(shown_name(name) for name in class_names), 'background']
-    # Every class if there is room, else every n-th; always the background.
+    names = [*(shown_name(name) for name in class_names), *([] if of_pixels else ['background'])]
+    # Every class if there is room, else every n-th; always the last, which is the background of detections.
     ticks = [*range(0, side - 1, math.ceil(side / _MOST_NAMED)), side - 1]
     axes.set_xticks(ticks, [names[i] for i in ticks], rotation=90, fontsize=8)
     axes.set_yticks(ticks, [f'{names[i]} ({sums[i]})' for i in ticks], fontsize=8)
-    axes.set_xlabel('detected as (background: objects that were missed)', fontsize=9)
-    axes.set_ylabel('truth (background: detections without an object)', fontsize=9)
-    # Lines between the classes and the background.
-    axes.axhline(side - 1.5, color='black', linewidth=0.6)
-    axes.axvline(side - 1.5, color='black', linewidth=0.6)
+    axes.set_xlabel('found as' if of_pixels else 'detected as (background: objects that were missed)', fontsize=9)
+    axes.set_ylabel('truth' if of_pixels else 'truth (background: detections without an object)', fontsize=9)
+    if not of_pixels:
+        # Lines between the classes and the background.
+        axes.axhline(side - 1.5, color='black', linewidth=0.6)
+        axes.axvline(side - 1.5, color='black', linewidth=0.6)
     if is_written:
         for row, column in np.argwhere(counts > 0):
             share = shares[row, column]

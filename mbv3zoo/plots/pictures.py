@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.pictures import empty_picture, read_or_none
 from mbv3zoo.data.records import DetectionSet, Record
 from mbv3zoo.detections import Detections
+from mbv3zoo.detections.segmentation import Segmentation
 from mbv3zoo.evaluation.f1 import as_predicted
+from mbv3zoo.evaluation.masks import spread
+from mbv3zoo.images.masks import IGNORE_INDEX, draw_labels
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
-from mbv3zoo.plots.sheet import cell_size, draw_cell, write_sheet
+from mbv3zoo.plots.sheet import cell_size, centred, draw_cell, fitted, write_sheet
 
 _CAPTION = 58  # characters that fit under a cell
 
@@ -38,7 +43,7 @@ def plot_predictions(
     """
     if len(detections) != len(data):
         raise ValueError(f'given detections for {len(detections)} pictures; the set has {len(data)}')
-    chosen = [i * len(data) // min(count, len(data)) for i in range(min(count, len(data)))]
+    chosen = spread(len(data), count)
     size = cell_size([data.records[i].size for i in chosen])
     rows, captions = [], []
     for i in chosen:
@@ -59,6 +64,34 @@ def plot_predictions(
         captions.append(f'{record.path.name}: {counts}{", cannot be read" if pixels is None else ""}')
     title = f'Left: truth. Right: detections with a score of at least {score_thresh:g}.'
     write_sheet(rows, captions, title, 3, path)
+
+
+def plot_label_maps(data: MaskSet, shown: Mapping[int, Segmentation], path: str | Path) -> None:
+    """Draws images in pairs: the classes of the mask left, those that were found right.
+
+    Args:
+        data: The labelled set.
+        shown: What was found in some of its records, by their index.
+        path: The PNG file to write.
+    """
+    chosen = sorted(shown)
+    size = cell_size([data.records[i].size for i in chosen])
+    rows, captions = [], []
+    for i in chosen:
+        record, truth = data.records[i], data.records[i].read()
+        pixels = read_or_none(record.path, size=record.size)
+        canvas = fitted(_to_image(empty_picture(3, record.size) if pixels is None else pixels), size)
+        cells = []
+        for labels in (truth, shown[i].labels):
+            # Drawn after scaling, so that names have the same size in all cells.
+            small = np.asarray(Image.fromarray(labels).resize(canvas.size, Image.Resampling.NEAREST))
+            cells.append(centred(draw_labels(canvas, small, data.class_names, font_size=12), size))
+        rows.append(cells)
+        right = float((truth == shown[i].labels)[truth != IGNORE_INDEX].mean()) if (truth != IGNORE_INDEX).any() else 1
+        captions.append(
+            f'{record.path.name}: {right:.1%} of pixels right{", cannot be read" if pixels is None else ""}'
+        )
+    write_sheet(rows, captions, 'Left: truth. Right: the classes that were found.', 3, path)
 
 
 def plot_batch(

@@ -1,4 +1,4 @@
-"""A contact sheet of images with boxes."""
+"""A contact sheet of images with boxes or masks."""
 
 from __future__ import annotations
 
@@ -39,11 +39,21 @@ def draw_cell(
         captions: One per box.
         size: (height, width) of the cell in pixels.
     """
-    scale = min(size[0] / image.height, size[1] / image.width)
-    canvas = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    canvas = fitted(image, size)
     ratios = torch.tensor([canvas.width / image.width, canvas.height / image.height] * 2)
     scaled = (boxes.cpu() * ratios).tolist()
     draw_boxes(canvas, zip(scaled, labels.tolist(), captions, strict=True), line_width=2, font_size=12)
+    return centred(canvas, size)
+
+
+def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """An image, scaled to fit a cell of (height, width) pixels."""
+    scale = min(size[0] / image.height, size[1] / image.width)
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+
+def centred(canvas: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """A cell of (height, width) pixels with an image that fits in the middle of it."""
     cell = Image.new('RGB', size[::-1], _GREY)
     cell.paste(canvas, ((size[1] - canvas.width) // 2, (size[0] - canvas.height) // 2))
     return cell

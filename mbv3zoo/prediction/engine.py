@@ -23,6 +23,7 @@ from mbv3zoo.utils.sizes import LEAST_SIDE, parse_image_size
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mbv3zoo.config.model import Task
     from mbv3zoo.models.base_network import ModelNetwork
 
 
@@ -139,10 +140,15 @@ def as_engine(detector: ModelNetwork | Engine) -> Engine:
     return cast(Engine, detector) if hasattr(detector, 'detect') or hasattr(detector, 'run') else TorchEngine(detector)
 
 
-def finds_labels(model: Any) -> bool:
-    """Whether a model, or an engine that runs it, is a segmenter, whose results are `Segmentation`s."""
+def task_of(model: Any) -> Task:
+    """What a model, or an engine that runs it, finds."""
     known = getattr(model, 'info', None) or getattr(model, 'config', None)
-    return getattr(known, 'task', 'detection') == 'segmentation'
+    return getattr(known, 'task', 'detection')
+
+
+def finds_labels(model: Any) -> bool:
+    """Whether a model is a segmenter, whose results are `Segmentation`s."""
+    return task_of(model) == 'segmentation'
 
 
 def check_detects(model: Any, options: Iterable[str]) -> None:
