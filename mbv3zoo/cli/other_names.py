@@ -132,7 +132,7 @@ INSTEAD = {
     'single-cls': 'a data set with one class in its data.yaml gives a detector of one class',
     'source': 'this command takes no pictures; mbv3zoo predict MODEL SOURCE does',
     'sync-bn': 'write mbv3zoo train --set sync_norm=true, which is the default',
-    'task': 'detectors only; a split is named by mbv3zoo val --split',
+    'task': 'the config of a model says its task; a split is named by mbv3zoo val --split',
     'test-only': 'write mbv3zoo val MODEL --data DATA',
     'update': 'nothing is updated here; use pip',
     'verbose': 'all is told unless --quiet is given',

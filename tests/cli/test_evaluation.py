@@ -2,8 +2,10 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from program import run
 
+from mbv3zoo.create import create_segmenter
 from mbv3zoo.detector import Detector
 
 REPORT = ['confusion_matrix.png', 'f1_curve.png', 'metrics.json', 'pr_curve.png', 'predictions.png']
@@ -65,3 +67,22 @@ def test_val_of_exported_files_and_of_detectors_in_a_runtime(tmp_path, scenes):
         'val', tmp_path / 'model.onnx', '--data', scenes, '--image-size', 128, '--out', tmp_path / 'no', ok=False
     )
     assert 'takes (96, 96) only' in str(error.exception)
+
+
+def test_val_of_a_segmenter_prints_ious_and_writes_a_report(tmp_path):
+    for split in ('train', 'val'):
+        for kind in ('images', 'masks'):
+            (tmp_path / 'set' / kind / split).mkdir(parents=True)
+        for name, size in {'a': (64, 48), 'b': (30, 90)}.items():
+            Image.new('RGB', size, (200, 0, 0)).save(tmp_path / f'set/images/{split}/{name}.png')
+            Image.new('L', size, 1).save(tmp_path / f'set/masks/{split}/{name}.png')
+    (tmp_path / 'set/masks/classes.txt').write_text('background\ncat\n')
+    segmenter = create_segmenter('mbv3_yolo_small_050', class_names=['background', 'cat'], image_size=64)
+    folder, out = segmenter.save_pretrained(tmp_path / 'model'), tmp_path / 'out'
+    lines = run('val', folder, '--data', tmp_path / 'set', '--out', out, '--workers', 0).output.splitlines()
+    assert lines[0].startswith('2 pictures, 5772 pixels') and lines[4].startswith('cat')
+    assert sorted(path.name for path in out.iterdir()) == ['confusion_matrix.png', 'metrics.json', 'predictions.png']
+    metrics = json.loads((out / 'metrics.json').read_text())
+    assert metrics['images'] == 2 and f'{metrics["miou"]:.3f}' in lines[2]
+    failed = run('val', folder, '--data', tmp_path / 'set', '--out', tmp_path / 'b', '--save-json', ok=False)
+    assert '--save-json: of detectors only' in str(failed.exception) and not (tmp_path / 'b').exists()

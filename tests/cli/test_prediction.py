@@ -1,8 +1,13 @@
 import json
 
 import pytest
+import torch
 from PIL import Image
 from program import run
+
+from mbv3zoo.create import create_segmenter
+from mbv3zoo.loading import load
+from mbv3zoo.prediction.video import predict_video
 
 
 def test_predict_without_drawing(tmp_path, scenes):
@@ -124,3 +129,48 @@ def test_a_second_run_into_one_folder_says_how_to_go_on(tmp_path, scenes, monkey
     (tmp_path / 'mine' / 'a.txt').touch()
     failed = run('predict', 'mbv3_yolo_small.synth', image, '--out', 'mine', ok=False)
     assert 'Choose another folder, or none: then the next free one is taken, runs' in str(failed.exception)
+
+
+@pytest.fixture(scope='module')
+def segmenter(tmp_path_factory):
+    torch.manual_seed(0)
+    model = create_segmenter('mbv3_yolo_small_050', class_names=['background', 'cat', 'dog'], image_size=64)
+    return model.save_pretrained(tmp_path_factory.mktemp('segmenter') / 'cats')
+
+
+def test_a_segmenter_writes_images_masks_and_shares(tmp_path, scenes, segmenter):
+    out, images = tmp_path / 'found', scenes / 'images' / 'val'
+    lines = run('predict', segmenter, images, '--out', out).output
+    assert '% ' in lines and lines.strip().endswith(f'3 pictures; results in {out}')
+    rows = json.loads((out / 'predictions.json').read_text())
+    for row in rows:
+        with Image.open(out / row['masks']) as mask, Image.open(out / row['drawn']) as drawn:
+            assert mask.mode == 'P' and mask.size == drawn.size == (row['image_size']['width'], mask.height)
+            assert sum(one['share'] for one in row['classes']) == pytest.approx(1)
+    assert (out / 'masks/classes.txt').read_text().split() == ['background', 'cat', 'dog']
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--score-thresh', 0.3, '--iou-thresh', 0.5], '--score-thresh, --iou-thresh: of detectors only'),
+        (['--max-detections', 5, '--agnostic-nms'], '--max-detections, --agnostic-nms: of detectors'),
+        (['--classes', 'cat'], '--classes: of detectors only, and this model is a segmenter; leave it out'),
+        (['--save-txt'], '--save-txt: of detectors only'),
+        (['--save-crop', '--label-studio'], '--save-crop, --label-studio: of detectors only'),
+    ],
+)
+def test_options_of_detectors_are_refused_for_a_segmenter(tmp_path, scenes, segmenter, options, message):
+    failed = run('predict', segmenter, scenes / 'images/val', '--out', tmp_path / 'found', *options, ok=False)
+    assert message in str(failed.exception) and not (tmp_path / 'found').exists()
+
+
+def test_a_segmenter_draws_a_video_and_does_not_track(tmp_path, segmenter):
+    frames = [Image.new('RGB', (64, 48), (shade, shade, 0)) for shade in (0, 80, 200)]
+    frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:], duration=100)
+    lines = run('predict', segmenter, tmp_path / 'a.gif', '--out', tmp_path / 'found', '--no-draw').output
+    assert lines.strip().endswith(f'3 frames; results in {tmp_path / "found"}')
+    rows = [json.loads(line) for line in (tmp_path / 'found/predictions.jsonl').read_text().splitlines()]
+    assert [row['classes'][0]['share'] > 0 for row in rows] == [True] * 3
+    with pytest.raises(ValueError, match='^track: of detectors only'):
+        predict_video(load(segmenter), tmp_path / 'a.gif', track=True)
