@@ -49,11 +49,5 @@ class Segmenter(Model, SegmenterNetwork):
             >>> segmentation = mbv3zoo.load('mbv3_lraspp_small.synth').predict('a.jpg')
             >>> drawn = segmentation.draw()
         """
-        found: Any = predict(
-            self._engine(runtime, image_size, threads, device),
-            source,
-            batch_size=batch_size,
-            image_size=image_size,
-            max_pixels=max_pixels,
-        )
-        return found
+        engine = self._engine(runtime, image_size, threads, device)
+        return predict(engine, source, batch_size=batch_size, image_size=image_size, max_pixels=max_pixels)

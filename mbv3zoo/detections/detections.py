@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import PurePath
 from typing import Any
 
 from PIL import Image
@@ -48,19 +47,15 @@ class Detections(Exchange):
         [1, 1]
     """
 
-    def __repr__(self) -> str:
-        if self.error is not None:
-            return f'Detections(error: {one_line(self.error, 200)})'
-        count = f'{len(self)} object{"" if len(self) == 1 else "s"}'
-        place = one_line(PurePath(self.path).name, 60) if self.path else 'an image'
+    def _around_place(self) -> tuple[str, str]:
         scores: dict[int, list[float]] = {}
         for row in self.rows():
             scores.setdefault(row.label, []).append(row.score)
         classes = sorted(scores.items(), key=lambda item: -len(item[1]))
         parts = [self._class_summary(*item) for item in classes[:_CLASSES]]
         parts += [f'{len(classes) - _CLASSES} more classes'] if len(classes) > _CLASSES else []
-        found = f': {", ".join(parts)}' if parts else ''
-        return f'Detections({count} in {place}, {self.image_size[0]} x {self.image_size[1]}{found})'
+        count = f'{len(self)} object{"" if len(self) == 1 else "s"} in '
+        return count, f': {", ".join(parts)}' if parts else ''
 
     def _class_summary(self, label: int, scores: list[float]) -> str:
         best = ' '.join(f'{score:.2f}' for score in sorted(scores, reverse=True)[:_SCORES])

@@ -6,7 +6,7 @@ import io
 import math
 from abc import abstractmethod
 from os import PathLike
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 from weakref import ReferenceType, ref
 
@@ -15,7 +15,7 @@ from PIL import Image
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.sizes import MAX_PIXELS
-from mbv3zoo.utils.text import json_text, utf8
+from mbv3zoo.utils.text import json_text, one_line, utf8
 
 # The longer side of an image in notebooks, in pixels.
 _NOTEBOOK_SIDE = 1024
@@ -51,6 +51,18 @@ class Found:
     path: str | None
     error: str | None
     memory: ReferenceType[Any] | None
+
+    def __repr__(self) -> str:
+        kind = type(self).__name__
+        if self.error is not None:
+            return f'{kind}(error: {one_line(self.error, 200)})'
+        place = one_line(PurePath(self.path).name, 60) if self.path else 'an image'
+        before, after = self._around_place()
+        return f'{kind}({before}{place}, {self.image_size[0]} x {self.image_size[1]}{after})'
+
+    @abstractmethod
+    def _around_place(self) -> tuple[str, str]:
+        """What a repr says before and after the image's name and size."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Copies and other processes get no hold of an image.

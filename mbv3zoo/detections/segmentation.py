@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Self
 from weakref import ReferenceType
 
@@ -24,12 +24,8 @@ _CLASSES = 5
 class Segmentation(Found):
     """The class of every pixel of one image.
 
-    Args:
-        labels: [H, W] integers, indices into `class_names`; 255 is of no class.
-        class_names, path, error: As below.
-
     Attributes:
-        labels: uint8 [H, W], a NumPy array of the original image's size.
+        labels: uint8 [H, W], a NumPy array of the original image's size: indices into `class_names`, or 255 for none.
         class_names: The name of each class that the segmenter knows.
         path: The file that the image came from, if it came from one.
         error: Why the image could not be read; `labels` has no pixels then. None otherwise.
@@ -99,11 +95,8 @@ class Segmentation(Found):
         parts = [f'{100 * area:.{0 if area >= 0.01 else 2}f}% {one_line(name, 30)}' for name, area in rows[:most]]
         return ', '.join([*parts, f'{len(rows) - most} more classes'] if len(rows) > most else parts) or 'no class'
 
-    def __repr__(self) -> str:
-        if self.error is not None:
-            return f'Segmentation(error: {one_line(self.error, 200)})'
-        place = one_line(PurePath(self.path).name, 60) if self.path else 'an image'
-        return f'Segmentation({place}, {self.image_size[0]} x {self.image_size[1]}: {self._summary(_CLASSES)})'
+    def _around_place(self) -> tuple[str, str]:
+        return '', f': {self._summary(_CLASSES)}'
 
     def draw(self, image: Any = None, opacity: float = 0.5) -> Image.Image:
         """Draws the classes in their colours, with their names, over a copy of the image.

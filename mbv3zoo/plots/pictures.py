@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,27 +43,20 @@ def plot_predictions(
     """
     if len(detections) != len(data):
         raise ValueError(f'given detections for {len(detections)} pictures; the set has {len(data)}')
-    chosen = spread(len(data), count)
-    size = cell_size([data.records[i].size for i in chosen])
-    rows, captions = [], []
-    for i in chosen:
-        record, found = data.records[i], detections[i]
-        found = as_predicted(found, score_thresh)
+
+    def pair(i: int, image: Image.Image, size: tuple[int, int]) -> tuple[list[Image.Image], str]:
+        record, found = data.records[i], as_predicted(detections[i], score_thresh)
         # The highest score last, so that it is on top.
         found = found[torch.as_tensor(found.scores).argsort(stable=True)]
-        pixels = read_or_none(record.path, size=record.size)
-        image = _to_image(empty_picture(3, record.size) if pixels is None else pixels)
         scored = [f'{name} {score:.2f}' for name, score in zip(found.names, found.scores.tolist(), strict=True)]
-        rows.append(
-            [
-                draw_cell(image, record.boxes, record.labels, _true_captions(record, data.class_names), size),
-                draw_cell(image, torch.as_tensor(found.boxes), torch.as_tensor(found.labels), scored, size),
-            ]
-        )
-        counts = f'{_count(int((~record.iscrowd).sum()), "object")}, {_count(len(found), "detection")}'
-        captions.append(f'{record.path.name}: {counts}{", cannot be read" if pixels is None else ""}')
+        cells = [
+            draw_cell(image, record.boxes, record.labels, _true_captions(record, data.class_names), size),
+            draw_cell(image, torch.as_tensor(found.boxes), torch.as_tensor(found.labels), scored, size),
+        ]
+        return cells, f'{_count(int((~record.iscrowd).sum()), "object")}, {_count(len(found), "detection")}'
+
     title = f'Left: truth. Right: detections with a score of at least {score_thresh:g}.'
-    write_sheet(rows, captions, title, 3, path)
+    _write_pairs(data, spread(len(data), count), pair, title, path)
 
 
 def plot_label_maps(data: MaskSet, shown: Mapping[int, Segmentation], path: str | Path) -> None:
@@ -74,24 +67,32 @@ def plot_label_maps(data: MaskSet, shown: Mapping[int, Segmentation], path: str 
         shown: What was found in some of its records, by their index.
         path: The PNG file to write.
     """
-    chosen = sorted(shown)
-    size = cell_size([data.records[i].size for i in chosen])
-    rows, captions = [], []
-    for i in chosen:
-        record, truth = data.records[i], data.records[i].read()
-        pixels = read_or_none(record.path, size=record.size)
-        canvas = fitted(_to_image(empty_picture(3, record.size) if pixels is None else pixels), size)
-        cells = []
-        for labels in (truth, shown[i].labels):
+
+    def pair(i: int, image: Image.Image, size: tuple[int, int]) -> tuple[list[Image.Image], str]:
+        truth, found, canvas, cells = data.records[i].read(), shown[i].labels, fitted(image, size), []
+        for labels in (truth, found):
             # Drawn after scaling, so that names have the same size in all cells.
             small = np.asarray(Image.fromarray(labels).resize(canvas.size, Image.Resampling.NEAREST))
             cells.append(centred(draw_labels(canvas, small, data.class_names, font_size=12), size))
+        known = truth != IGNORE_INDEX
+        return cells, f'{(truth == found)[known].sum() / max(1, known.sum()):.1%} of pixels right'
+
+    _write_pairs(data, sorted(shown), pair, 'Left: truth. Right: the classes that were found.', path)
+
+
+def _write_pairs(
+    data: DetectionSet | MaskSet, chosen: Sequence[int], pair: Callable, title: str, path: str | Path
+) -> None:
+    """Writes a sheet of some records: `pair` draws one's image in two cells of a size, and says what is in them."""
+    size = cell_size([data.records[i].size for i in chosen])
+    rows, captions = [], []
+    for i in chosen:
+        record = data.records[i]
+        pixels = read_or_none(record.path, size=record.size)
+        cells, words = pair(i, _to_image(empty_picture(3, record.size) if pixels is None else pixels), size)
         rows.append(cells)
-        right = float((truth == shown[i].labels)[truth != IGNORE_INDEX].mean()) if (truth != IGNORE_INDEX).any() else 1
-        captions.append(
-            f'{record.path.name}: {right:.1%} of pixels right{", cannot be read" if pixels is None else ""}'
-        )
-    write_sheet(rows, captions, 'Left: truth. Right: the classes that were found.', 3, path)
+        captions.append(f'{record.path.name}: {words}{", cannot be read" if pixels is None else ""}')
+    write_sheet(rows, captions, title, 3, path)
 
 
 def plot_batch(

@@ -9,9 +9,8 @@ from typing import Any
 import yaml
 
 from mbv3zoo.images.masks import mask_png
-from mbv3zoo.prediction.names import FreeNames, stem_of, write_whole
-from mbv3zoo.utils.disk import make_folder, naming_file
-from mbv3zoo.utils.text import utf8
+from mbv3zoo.prediction.names import FreeNames, stem_of, write_named
+from mbv3zoo.utils.disk import make_folder
 
 _ABOUT = '# The boxes in labels/ were predicted. With the images in images/, this is a YOLO dataset.\n'
 
@@ -34,17 +33,17 @@ class LabelFiles:
         self.folder, self.scores, self._names = folder / self.kind, scores, FreeNames()
         make_folder(self.folder)
         self._write_about(folder, class_names)
-        _write(self.folder / self._names.take('classes', '.txt'), ''.join(f'{name}\n' for name in class_names))
+        write_named(self.folder / self._names.take('classes', '.txt'), ''.join(f'{name}\n' for name in class_names))
 
     def _write_about(self, folder: Path, class_names: Sequence[str]) -> None:
         splits = {'train': 'images', 'val': 'images', 'names': dict(enumerate(class_names))}
         text = _ABOUT + yaml.safe_dump(splits, sort_keys=False, allow_unicode=True)
-        _write(folder / 'data.yaml', text)
+        write_named(folder / 'data.yaml', text)
 
     def add(self, found: Any) -> str:
         """Writes the file of an image, and returns its name in the folder."""
         name = self._names.take(stem_of(found), self.suffix)
-        _write(self.folder / name, self._content(found))
+        write_named(self.folder / name, self._content(found))
         return f'{self.folder.name}/{name}'
 
     def _content(self, found: Any) -> str | bytes:
@@ -68,8 +67,3 @@ class MaskFiles(LabelFiles):
 
     def _content(self, found: Any) -> bytes:
         return mask_png(found.labels)
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    with naming_file(path):
-        write_whole(path, utf8(content) if isinstance(content, str) else content)

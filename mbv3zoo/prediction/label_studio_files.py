@@ -8,10 +8,8 @@ from pathlib import Path
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.detections.label_studio import labelling_config
-from mbv3zoo.prediction.names import write_whole
+from mbv3zoo.prediction.names import write_named
 from mbv3zoo.prediction.rows_file import RowsFile
-from mbv3zoo.utils.disk import naming_file
-from mbv3zoo.utils.text import utf8
 
 
 class LabelStudioFiles:
@@ -30,9 +28,7 @@ class LabelStudioFiles:
 
     def __init__(self, folder: Path, class_names: Sequence[str], root: str | PathLike | None = None) -> None:
         self.root = root
-        config = folder / 'label_studio.xml'
-        with naming_file(config):
-            write_whole(config, utf8(labelling_config(class_names)))
+        write_named(folder / 'label_studio.xml', labelling_config(class_names))
         self.rows = RowsFile(folder / 'label_studio.json')
 
     def add(self, detections: Detections) -> None:

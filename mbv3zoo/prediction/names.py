@@ -14,6 +14,8 @@ from typing import Any
 from PIL import Image
 
 from mbv3zoo.detections.found import Found
+from mbv3zoo.utils.disk import naming_file
+from mbv3zoo.utils.text import utf8
 
 # Bytes of a stem, of the 255 that a name may have: what is left is for the number and the suffix.
 _LONGEST_STEM = 240
@@ -77,6 +79,12 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+
+
+def write_named(path: Path, content: str | bytes) -> None:
+    """As `write_whole`, a text as UTF-8; an error names the file."""
+    with naming_file(path):
+        write_whole(path, utf8(content) if isinstance(content, str) else content)
 
 
 def _as_folder(name: str) -> str:

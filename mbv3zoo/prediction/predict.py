@@ -101,17 +101,8 @@ def predict(
             to a segmenter.
     """
     engine = as_engine(detector)
-    settings = _settings(
-        engine,
-        score_thresh,
-        iou_thresh,
-        max_detections,
-        classes,
-        agnostic_nms,
-        batch_size,
-        image_size,
-        max_pixels,
-    )
+    options = score_thresh, iou_thresh, max_detections, classes, agnostic_nms, batch_size, image_size, max_pixels
+    settings = _settings(engine, *options)
     items, is_single = expand_source(source)
     found = list(_run(engine, items, settings, raise_unreadable=is_single))
     if not is_single:
@@ -140,17 +131,8 @@ def iter_predict(
     immediately, before the first image is requested.
     """
     engine = as_engine(detector)
-    settings = _settings(
-        engine,
-        score_thresh,
-        iou_thresh,
-        max_detections,
-        classes,
-        agnostic_nms,
-        batch_size,
-        image_size,
-        max_pixels,
-    )
+    options = score_thresh, iou_thresh, max_detections, classes, agnostic_nms, batch_size, image_size, max_pixels
+    settings = _settings(engine, *options)
     items, is_single = expand_source(source)
     return _run(engine, items, settings, raise_unreadable=is_single)
 
