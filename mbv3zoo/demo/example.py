@@ -15,7 +15,7 @@ _SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp')
 
 
 def example_picture(model: str | Path, example: str | Path | None) -> Path | None:
-    """The example of a page: the given one, of a packaged detector a drawn scene, else none.
+    """The example of a page: the given one, of a packaged model a drawn scene, else none.
 
     Args:
         model: The name of the model.

@@ -1,4 +1,4 @@
-"""The Gradio app: a detector's pictures, webcam and videos in the browser, predicted in Python."""
+"""The Gradio app: a model's pictures, webcam and videos in the browser, predicted in Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mbv3zoo.demo.example import example_picture
 from mbv3zoo.demo.gradio_models import Models
+from mbv3zoo.demo.model_info import WORDS
+from mbv3zoo.prediction.engine import task_of
 from mbv3zoo.utils.environment import environment
 from mbv3zoo.utils.packages import require
 
@@ -47,7 +49,9 @@ def build_app(model: str | Path = 'mbv3_yolo_small.synth', *, title: str | None 
     models = Models(model)
     from mbv3zoo.demo.gradio_layout import lay_out
 
-    return lay_out(models, title or f'{models.own}: object detection', example_picture(model, None))
+    return lay_out(
+        models, title or f'{models.own}: {WORDS[task_of(models.open(models.own))].name}', example_picture(model, None)
+    )
 
 
 def launch(

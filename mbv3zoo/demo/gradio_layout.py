@@ -17,15 +17,17 @@ from gradio.utils import get_upload_folder
 
 from mbv3zoo.demo.gradio_models import Models
 from mbv3zoo.demo.gradio_predict import (
+    AREA_HEADERS,
     HEADERS,
     MOST_FRAMES,
-    counted,
     find_in_frame,
     find_in_picture,
     find_in_video,
+    how_much,
     settings_of,
 )
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
+from mbv3zoo.prediction.engine import finds_labels
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.disk import sentence
 
@@ -64,6 +66,8 @@ def lay_out(models: Models, title: str, example: Path | None = None) -> gr.Block
             score = gr.Slider(0, 1, PREDICTION.score_thresh, step=0.01, label='Least score', min_width=260)
             overlap = gr.Slider(0, 1, PREDICTION.iou_thresh, step=0.01, label='Most overlap (IoU)', min_width=260)
         settings = [model, score, overlap, classes]
+        for widget in settings[1:]:
+            widget.visible = not finds_labels(models.open(models.own))
         with gr.Tab('Picture'):
             run_picture = _picture_tab(models, settings, example)
         with gr.Tab('Webcam'):
@@ -71,11 +75,12 @@ def lay_out(models: Models, title: str, example: Path | None = None) -> gr.Block
         with gr.Tab('Video'):
             _video_tab(models, settings)
 
-        def known_classes(name: str) -> Any:
+        def known_settings(name: str) -> Any:
             with _told():
-                return gr.Dropdown(choices=list(models.class_names(name)), value=[])
+                shown, names = not finds_labels(models.open(name)), list(models.class_names(name))
+            return gr.update(visible=shown), gr.update(visible=shown), gr.update(choices=names, value=[], visible=shown)
 
-        changed = model.change(known_classes, model, classes, api_visibility='private')
+        changed = model.change(known_settings, model, settings[1:], api_visibility='private')
         run_picture(changed.success)
     # Of each kind of event.
     return app.queue(default_concurrency_limit=_AT_ONCE)
@@ -92,26 +97,29 @@ def _picture_tab(models: Models, settings: list[Any], example: Path | None) -> C
             alt_text='The picture you chose',
         )
         with gr.Column():
-            drawn = gr.Image(label='Found', interactive=False, buttons=['download', 'fullscreen'], alt_text='Its boxes')
+            drawn = gr.Image(
+                label='Found', interactive=False, buttons=['download', 'fullscreen'], alt_text='What was found in it'
+            )
             summary = gr.Markdown()
     if example:
         gr.Examples([str(example)], image, label='A picture to try', api_visibility='private')
     # The file as it was sent: `predict` reads it itself, with its limits and its words, also what Gradio cannot open.
     image.preprocess = lambda sent: sent and sent.path  # type: ignore[method-assign, assignment, return-value]
-    table = gr.Dataframe(headers=HEADERS, datatype=['str', *['number'] * 5], interactive=False, label='Objects')  # type: ignore[list-item]
+    table = gr.Dataframe(headers=HEADERS, datatype=['str', *['number'] * 5], interactive=False, label='Table')  # type: ignore[list-item]
     download = gr.DownloadButton('Download JSON', interactive=False)
 
     def picture(image: str | None, model: str, score: float, overlap: float, classes: list[str]) -> tuple[Any, ...]:
-        """Finds the objects of a picture: the picture with boxes, a table, a JSON file, a summary."""
+        """Finds the objects, or classes, of a picture: the picture with them, a table, a JSON file, a summary."""
         if image is None:
             return None, [], gr.DownloadButton(value=None, interactive=False), ''
         with _told():
-            found = find_in_picture(models.open(model), image, **settings_of(score, overlap, classes))
+            opened = models.open(model)
+            found = find_in_picture(opened, image, **settings_of(score, overlap, classes, opened))
         name = Path(image).stem
         json = _file(found.json.encode(), f'{name}.json')
         return (
             _file(found.picture, f'{name}_found.jpg'),
-            found.table,
+            {'headers': AREA_HEADERS if finds_labels(opened) else HEADERS, 'data': found.table},
             gr.DownloadButton(value=json, interactive=True),
             found.summary,
         )
@@ -133,7 +141,9 @@ def _webcam_tab(models: Models, settings: list[Any]) -> None:
             webcam_options=gr.WebcamOptions(mirror=False, constraints=_CAMERA),
         )
         with gr.Column():
-            live = gr.Image(label='Found', interactive=False, buttons=['fullscreen'], alt_text='The boxes of the frame')
+            live = gr.Image(
+                label='Found', interactive=False, buttons=['fullscreen'], alt_text='What was found in the frame'
+            )
             # In memory: ten frames a second are no files.
             live.postprocess = _in_memory  # type: ignore[method-assign, assignment]
             summary = gr.Markdown()
@@ -145,11 +155,12 @@ def _webcam_tab(models: Models, settings: list[Any]) -> None:
             return None, [], ''
         start = time.perf_counter()
         with _told():
-            drawn, found = find_in_frame(models.open(model), frame, **settings_of(score, overlap, classes))
+            opened = models.open(model)
+            drawn, found = find_in_frame(opened, frame, **settings_of(score, overlap, classes, opened))
         end = time.perf_counter()
         times = [*(past for past in times if past > end - 3), end]
         rate = f', {(len(times) - 1) / (times[-1] - times[0]):.1f} frames a second' if len(times) > 1 else ''
-        return drawn, times, f'{counted(len(found), "object")}, {1000 * (end - start):.0f} ms{rate}'
+        return drawn, times, f'{how_much(found)}, {1000 * (end - start):.0f} ms{rate}'
 
     camera.stream(
         frame,
@@ -169,13 +180,13 @@ def _video_tab(models: Models, settings: list[Any]) -> None:
             drawn = gr.Video(label='Found', interactive=False, buttons=['download'])
             summary = gr.Markdown(f'Videos are read for their first {MOST_FRAMES:,} frames.')
     with gr.Row():
-        run = gr.Button('Find objects', variant='primary')
+        run = gr.Button('Run', variant='primary')
         download = gr.DownloadButton('Download JSON lines', interactive=False)
 
     def video(
         video: str | None, model: str, score: float, overlap: float, classes: list[str], progress: Any = _PROGRESS
     ) -> tuple[Any, ...]:
-        """Finds the objects of a video: the video with boxes, a file of JSON lines, a summary."""
+        """Finds the objects, or classes, of a video: the video with them, a file of JSON lines, a summary."""
         if video is None:
             raise gr.Error('Choose a video first.', print_exception=False)
 
@@ -183,7 +194,8 @@ def _video_tab(models: Models, settings: list[Any]) -> None:
             progress((done, total), unit='frames')
 
         with _told():
-            mp4, lines, line = find_in_video(models.open(model), video, tell, **settings_of(score, overlap, classes))
+            opened = models.open(model)
+            mp4, lines, line = find_in_video(opened, video, tell, **settings_of(score, overlap, classes, opened))
         name = Path(video).stem
         rows = gr.DownloadButton(value=_file(lines, f'{name}.jsonl'), interactive=True)
         return _file(mp4, f'{name}_found.mp4'), rows, line

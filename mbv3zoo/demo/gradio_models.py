@@ -1,4 +1,4 @@
-"""The detectors that visitors of a Gradio app may name: never by a path, as that would open the server's files."""
+"""The models that visitors of a Gradio app may name: never by a path, as that would open the server's files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.demo.model_info import shown_name
-from mbv3zoo.detector import Detector
 from mbv3zoo.hub import check_repo_id
 from mbv3zoo.loading import load
+from mbv3zoo.model import Model
 from mbv3zoo.prediction.engine import as_engine
 from mbv3zoo.utils.text import one_line
 from mbv3zoo.zoo.registry import known_weights
@@ -88,10 +88,10 @@ class Models:
         return as_engine(self.open(name)).info.class_names
 
 
-def _fetch(name: str) -> Detector:
+def _fetch(name: str) -> Model:
     """What a visitor's name stands for."""
     if name in known_weights():
-        return Detector.from_pretrained(name)
+        return Model.from_pretrained(name)
     try:
         check_repo_id(name)
     except ValueError as error:
@@ -101,7 +101,7 @@ def _fetch(name: str) -> Detector:
         ) from error
     # Without the server's token: what its owner alone may read is not for visitors. Not through `load`, which takes a
     # folder of that name first.
-    return Detector.from_saved(HubSource(name, {'token': False}, name))
+    return Model.from_saved(HubSource(name, {'token': False}, name))
 
 
 def _opened(detector: Any) -> Any:

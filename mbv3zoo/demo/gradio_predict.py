@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.detections.segmentation import Segmentation
+from mbv3zoo.prediction.engine import finds_labels
 from mbv3zoo.prediction.frames import frame_count
 from mbv3zoo.prediction.predict import PredictOptions
 from mbv3zoo.prediction.video import write_video_predictions
@@ -23,16 +25,18 @@ from mbv3zoo.utils.text import json_text
 # Most frames of one video: a public app is for everyone who waits.
 MOST_FRAMES = 1800
 HEADERS = ['name', 'score', 'left', 'top', 'right', 'bottom']
+AREA_HEADERS = ['name', '% of the picture']
 
 
 class Found(NamedTuple):
     """What was found in a picture, as the app shows it.
 
     Attributes:
-        picture: The picture with its boxes, a JPEG.
-        table: A row for each object, in the columns HEADERS: pixels of the picture.
-        json: What `Detections.to_json` gives, with the picture's name.
-        summary: One line: how many objects, in how large a picture, in which time.
+        picture: The picture with its boxes or colours, a JPEG.
+        table: A row for each object, in the columns HEADERS: pixels of the picture; or for each class of a segmenter,
+            in the columns AREA_HEADERS.
+        json: What `to_json` gives, with the picture's name.
+        summary: One line: how many objects or classes, in how large a picture, in which time.
     """
 
     picture: bytes
@@ -41,8 +45,10 @@ class Found(NamedTuple):
     summary: str
 
 
-def settings_of(score: float, overlap: float, classes: Sequence[str]) -> PredictOptions:
-    """The settings of `predict` from those of the app; without classes all are found."""
+def settings_of(score: float, overlap: float, classes: Sequence[str], model: Any = None) -> PredictOptions:
+    """The settings of `predict` from those of the app, of which a segmenter has none; without classes all are found."""
+    if finds_labels(model):
+        return {}
     return {'score_thresh': score, 'iou_thresh': overlap, 'classes': list(classes) or None}
 
 
@@ -63,13 +69,16 @@ def find_in_picture(detector: Any, path: str, **settings: Any) -> Found:
         milliseconds = 1000 * (time.perf_counter() - start)
         drawn = found.draw()
     found.path = Path(path).name
-    table = [[row.name, round(row.score, 3), *(round(side, 1) for side in row.box)] for row in found.rows()]
+    if isinstance(found, Segmentation):
+        table = [[name, round(100 * area, 2)] for name, area in found.areas.items()]
+    else:
+        table = [[row.name, round(row.score, 3), *(round(side, 1) for side in row.box)] for row in found.rows()]
     height, width = found.image_size
-    summary = f'{counted(len(found), "object")} in {width} x {height} pixels, {milliseconds:.0f} ms'
+    summary = f'{how_much(found)} in {width} x {height} pixels, {milliseconds:.0f} ms'
     return Found(_jpeg(drawn), table, found.to_json(indent=2), summary)
 
 
-def find_in_frame(detector: Any, frame: np.ndarray, **settings: Any) -> tuple[bytes, Detections]:
+def find_in_frame(detector: Any, frame: np.ndarray, **settings: Any) -> tuple[bytes, Any]:
     """Finds the objects of a webcam's frame, uint8 RGB [H, W, 3]; returns it with its boxes, a JPEG, and them."""
     found = detector.predict(frame, **settings)
     return _jpeg(found.draw(frame)), found
@@ -106,9 +115,11 @@ def find_in_video(
         return (out / 'video.mp4').read_bytes(), _with_path(out / 'predictions.jsonl', Path(path).name), summary
 
 
-def counted(number: int, what: str) -> str:
-    """A number and what it counts: '1 object', '2 objects'."""
-    return f'{number:,} {what}{"" if number == 1 else "s"}'
+def how_much(found: Detections | Segmentation) -> str:
+    """How many objects or classes were found: '1 object', '2 classes'."""
+    if isinstance(found, Segmentation):
+        return f'{len(found.areas)} class{"" if len(found.areas) == 1 else "es"}'
+    return f'{len(found):,} object{"" if len(found) == 1 else "s"}'
 
 
 class _Counting:
@@ -117,7 +128,7 @@ class _Counting:
     def __init__(self, detector: Any, progress: Callable[[int, int | None], None] | None, total: int | None) -> None:
         self.detector, self.progress, self.total, self.done = detector, progress, total, 0
 
-    def predict(self, images: list[np.ndarray], **settings: Any) -> list[Detections]:
+    def predict(self, images: list[np.ndarray], **settings: Any) -> list[Any]:
         found = self.detector.predict(images, **settings)
         self.done += len(images)
         if self.progress:

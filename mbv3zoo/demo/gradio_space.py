@@ -9,12 +9,12 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Unpack
 
-from mbv3zoo.demo.model_info import shown_name
+from mbv3zoo.demo.model_info import WORDS, shown_name
 from mbv3zoo.hub import PushOptions
 from mbv3zoo.hub.space import push_space
 from mbv3zoo.licenses import check_push, hub_license, weights_license
 from mbv3zoo.loading import load
-from mbv3zoo.prediction.engine import as_engine
+from mbv3zoo.prediction.engine import as_engine, task_of
 from mbv3zoo.runtimes.parts import parts
 from mbv3zoo.runtimes.table import find_format
 from mbv3zoo.utils.atomic import staged
@@ -30,13 +30,13 @@ SOURCES = 'https://github.com/mbv3zoo/mbv3zoo'
 GRADIO, PYTHON = '6.31.0', '3.11'
 
 _APP = '''\
-"""Object detection in a Gradio app, as `mbv3zoo demo --gradio` wrote it."""
+"""{task} in a Gradio app, as `mbv3zoo demo --gradio` wrote it."""
 
 from pathlib import Path
 
 from mbv3zoo.demo.gradio_app import build_app, launch
 
-# A packaged detector, a repository 'organisation/name' on the Hub, or the path of one beside this file.
+# A packaged model, a repository 'organisation/name' on the Hub, or the path of one beside this file.
 MODEL = {model}
 
 demo = build_app(MODEL, title={title!r})
@@ -61,13 +61,13 @@ python_version: '{python}'
 app_file: app.py
 license: {license}
 {license_name}tags:
-- object-detection
+- {tag}
 - mbv3zoo
 ---
 
 # {heading}
 
-Finds objects in pictures, in the frames of a webcam and in videos, with [mbv3zoo]({sources}). Run it anywhere:
+This app {does} pictures, a webcam's frames and videos, with [mbv3zoo]({sources}). Run it anywhere:
 
 ```
 pip install -r requirements.txt
@@ -104,14 +104,18 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
     again = overwrite and is_app(folder)
     with locked_folder(folder) if again else claimed_folder(folder):
         name = shown_name(model)
-        title = one_line(title or f'{name}: object detection', 200)
         # What is published works.
-        weights = weights_license(as_engine(load(model)).info.licenses)  # type: ignore[attr-defined]
+        engine = as_engine(load(model))
+        weights = weights_license(engine.info.licenses)  # type: ignore[attr-defined]
+        words = WORDS[task_of(engine)]
+        title = one_line(title or f'{name}: {words.name}', 200)
         license, license_name = hub_license(weights)
         texts = {
             'README.md': _README.format(
                 title=json.dumps(title, ensure_ascii=False),
                 heading=title,
+                tag=words.tag,
+                does=words.does,
                 gradio=installed_version('gradio') or GRADIO,
                 python=PYTHON,
                 sources=SOURCES,
@@ -122,7 +126,9 @@ def write_app(model: str | Path, folder: str | Path, *, title: str | None = None
             'requirements.txt': _REQUIREMENTS.format(mbv3zoo=_requirement(model)),
         }
         with staged(folder, 'app.py') as files:
-            texts['app.py'] = _APP.format(model=_copied(model, files / 'model', name), title=title)
+            texts['app.py'] = _APP.format(
+                model=_copied(model, files / 'model', name), title=title, task=words.name.capitalize()
+            )
             for file, text in texts.items():
                 (files / file).write_text(text, encoding='utf-8', newline='\n')
     return folder
@@ -167,7 +173,7 @@ def publish_app(
 def is_app(folder: Path) -> bool:
     """Whether a folder holds an app that `write_app` wrote."""
     try:
-        return (folder / 'app.py').read_text(encoding='utf-8').startswith(_APP.partition('\n')[0])
+        return _APP.partition('\n')[0].removeprefix('"""{task}') in (folder / 'app.py').read_text(encoding='utf-8')
     except (OSError, ValueError):
         return False
 

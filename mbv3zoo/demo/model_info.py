@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from mbv3zoo.config.model import Task
 from mbv3zoo.licenses import license_rows, weights_license
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.export_info import ExportInfo
@@ -15,6 +16,23 @@ from mbv3zoo.version import __version__
 
 MODEL_NAME: Final = 'model.onnx'
 INFO_NAME: Final = 'model.json'
+
+
+class Words(NamedTuple):
+    """What pages say of a task: the Hub's name of it, what it is, what its models are and what they do."""
+
+    tag: str
+    name: str
+    kind: str
+    does: str
+
+
+WORDS: Final[dict[Task, Words]] = {
+    'detection': Words('object-detection', 'object detection', 'detector', 'finds objects in'),
+    'segmentation': Words(
+        'image-segmentation', 'semantic segmentation', 'segmenter', 'finds the class of every pixel of'
+    ),
+}
 
 
 def is_page(folder: Path) -> bool:
@@ -41,7 +59,7 @@ def page_info(folder: Path) -> dict[str, Any]:
 
 
 def shown_name(model: str | Path) -> str:
-    """What visitors know a detector by: its name, or the last part of its path; of a training run the run's.
+    """What visitors know a model by: its name, or the last part of its path; of a training run the run's.
 
     Example:
         >>> shown_name('organisation/name'), shown_name('/home/me/runs/pets/best'), shown_name('found/model.onnx')
@@ -67,15 +85,16 @@ def model_json(file: Path, info: ExportInfo, name: str) -> dict[str, Any]:
         name: Its name, which is also the heading of the page unless another one is put in its place.
     """
     data = file.read_bytes()
-    fields = {name: getattr(info, name) for name in ('class_names', 'image_size', 'strides', 'anchors', 'precision')}
+    taken = ('task', 'class_names', 'image_size', 'strides', 'precision')
+    fields = {name: getattr(info, name) for name in taken}
+    if info.task == 'detection':
+        thresholds = ('score_thresh', 'iou_thresh', 'max_detections')
+        fields |= {'anchors': info.anchors, **{name: getattr(PREDICTION, name) for name in thresholds}}
     return {
         'title': name,
         'name': name,
         'backbone': info.backbone,
         **fields,
-        'score_thresh': PREDICTION.score_thresh,
-        'iou_thresh': PREDICTION.iou_thresh,
-        'max_detections': PREDICTION.max_detections,
         'license': weights_license(info.licenses),
         'licenses': [' '.join(row) for row in license_rows(info.licenses)],
         'file': MODEL_NAME,

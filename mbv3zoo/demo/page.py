@@ -1,4 +1,4 @@
-"""Writes a page on which a detector runs in the browser: one static folder that asks for nothing elsewhere."""
+"""Writes a page on which a model runs in the browser: one static folder that asks for nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_page(
     example: str | Path | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a static page that runs a detector on pictures and a webcam, in the visitor's browser.
+    """Writes a static page that runs a detector or a segmenter on pictures and a webcam, in the visitor's browser.
 
     Any static server shows it, from any path: `python -m http.server -d folder`.
 
@@ -98,7 +98,7 @@ def write_page(
                 known['example'] = 'example' + picture.suffix.lower()
                 (files / known['example']).write_bytes(picture.read_bytes())
             _write_files(files, file, known)
-            readme = space_readme(known['title'], known['license'], weights)
+            readme = space_readme(known['title'], known['license'], weights, info.task)
             (files / 'README.md').write_text(readme, encoding='utf-8')
     return folder
 
@@ -133,13 +133,13 @@ def _check_page_or_new(folder: Path) -> None:
 
 def _export(model: str | Path, path: Path, options: dict[str, Any]) -> Path:
     require('the page of a detector', 'onnx', 'onnxscript', 'onnxruntime')
-    from mbv3zoo.detector import Detector
+    from mbv3zoo.model import Model
     from mbv3zoo.zoo.resolve import resolve_saved
 
-    detector = Detector.from_saved(resolve_saved(model))
-    _check_channels(model, detector.config.in_chans)
+    opened = Model.from_saved(resolve_saved(model))
+    _check_channels(model, opened.config.in_chans)
     _logger.info('exporting %s to ONNX', model)
-    return detector.export(path, **options)
+    return opened.export(path, **options)
 
 
 def _check_browser(info: ExportInfo, file: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any, Unpack
 import yaml
 
 from mbv3zoo import hub
-from mbv3zoo.demo.model_info import page_info
+from mbv3zoo.config.model import Task
+from mbv3zoo.demo.model_info import WORDS, page_info
 from mbv3zoo.hub.space import TAG, push_space
 from mbv3zoo.licenses import check_push, hub_license, license_id
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
@@ -21,13 +22,14 @@ _ISOLATED = {
 }
 
 
-def space_readme(title: str, license: str, weights: str | None = None) -> str:
+def space_readme(title: str, license: str, weights: str | None = None, task: Task = 'detection') -> str:
     """README.md of a static Space.
 
     Args:
         title: Heading of the page.
         license: Licence of the weights.
         weights: Repository of the weights, which the Space links to.
+        task: Of the model.
 
     Example:
         >>> from mbv3zoo.demo.space import space_readme
@@ -39,13 +41,13 @@ def space_readme(title: str, license: str, weights: str | None = None) -> str:
     header |= {'app_file': 'index.html', 'pinned': False, 'license': named}
     header |= {'license_name': name} if name else {}
     header |= {'models': [weights]} if weights else {}
-    header |= {'tags': ['object-detection', TAG], 'custom_headers': _ISOLATED}
+    header |= {'tags': [WORDS[task].tag, TAG], 'custom_headers': _ISOLATED}
     text = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
     return f"""---
 {text}---
 
-This page finds objects in pictures and in what a webcam sees. The detector runs in the visitor's browser; no picture
-leaves it. Written by `mbv3zoo demo`. To see it on your machine, download the folder and run
+This page {WORDS[task].does} pictures and what a webcam sees. The {WORDS[task].kind} runs in the visitor's browser;
+no picture leaves it. Written by `mbv3zoo demo`. To see it on your machine, download the folder and run
 `python -m http.server` in it.
 
 The weights are under {license}, onnxruntime-web under the MIT licence (runtime/LICENSE).

@@ -8,9 +8,8 @@ from typing import Annotated, Literal, Self, TypedDict, Unpack
 from pydantic import Field, model_validator
 
 from mbv3zoo.config.base import Config
-from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicenseRecord
-from mbv3zoo.config.model import MOST_CLASSES
+from mbv3zoo.config.model import MOST_CLASSES, ModelConfig, Task
 from mbv3zoo.config.types import ClassNames, Fraction, ImageSize, LevelAnchors
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.runtimes.certificate_data import certificate_path, read_certificate_data
@@ -21,8 +20,9 @@ from mbv3zoo.utils.sizes import MOST_BOXES
 METADATA_KEY = 'mbv3zoo'
 
 # What the graph gives. 'maps': one tensor per level, [B, A * (5 + K), H / stride, W / stride], the raw logits tx, ty,
-# tw, th, objectness, K classes of each anchor. 'detections': one tensor [N, 7] of what is kept: index of the image in
-# the batch, x1, y1, x2, y2 in pixels of the letterbox, score, label; sorted by score within each image.
+# tw, th, objectness, K classes of each anchor; of a segmenter one [B, K, H / stride, W / stride].
+# 'detections': one tensor [N, 7] of what is kept: index of the image in the batch, x1, y1, x2, y2 in pixels of the
+# letterbox, score, label; sorted by score within each image.
 Outputs = Literal['maps', 'detections']
 Precision = Literal['float32', 'float16', 'int8']
 InputType = Literal['uint8', 'float32']
@@ -63,14 +63,15 @@ class ExportInfo(Config):
     Attributes:
         version: Version of this record's format.
         library_version: Version of mbv3zoo that wrote the file.
-        backbone: The detector's backbone, by its name in timm.
+        task: What the model does.
+        backbone: The model's backbone, by its name in timm.
         class_names: Name of each class.
         in_chans: Channels of the image.
         image_size: (height, width) in pixels that images are letterboxed to.
         dynamic: Whether the graph takes other sizes (multiples of the largest stride, at least 32) and any batch size.
         batch_size: Images per call where the graph is not dynamic.
         strides: Stride of each level, in input pixels per cell.
-        anchors: Per level a list of (width, height) in pixels.
+        anchors: Per level a list of (width, height) in pixels; a segmenter has none.
         input_dtype: Type of the pixels.
         outputs: What the graph gives.
         precision: Precision of the weights.
@@ -81,6 +82,7 @@ class ExportInfo(Config):
 
     version: Literal[1] = 1
     library_version: str
+    task: Task = 'detection'
     backbone: str
     class_names: Annotated[ClassNames, Field(min_length=1, max_length=MOST_CLASSES)]
     in_chans: Annotated[int, Field(ge=1, le=1024)]
@@ -88,7 +90,7 @@ class ExportInfo(Config):
     dynamic: bool = False
     batch_size: Annotated[int, Field(ge=1)] = 1
     strides: tuple[Annotated[int, Field(ge=2, le=1024)], ...]
-    anchors: LevelAnchors
+    anchors: LevelAnchors = ()
     input_dtype: InputType = 'uint8'
     outputs: Outputs = 'maps'
     precision: Precision = 'float32'
@@ -103,24 +105,24 @@ class ExportInfo(Config):
         kept = (self.score_thresh, self.iou_thresh, self.max_detections)
         if self.outputs == 'detections' and None in kept:
             raise ValueError('a graph that gives detections needs score_thresh, iou_thresh and max_detections')
-        if len(self.strides) != len(self.anchors):
+        if self.task == 'detection' and len(self.strides) != len(self.anchors):
             raise ValueError(f'{len(self.strides)} strides need as many lists of anchors, given {len(self.anchors)}')
         return self
 
     @classmethod
     def of(
-        cls, config: DetectorConfig, strides: tuple[int, ...], library_version: str, **settings: Unpack[ExportSettings]
+        cls, config: ModelConfig, strides: tuple[int, ...], library_version: str, **settings: Unpack[ExportSettings]
     ) -> Self:
-        """The record of a detector.
+        """The record of a model.
 
         Args:
-            config: Its config, with anchors.
+            config: Its config, a detector's with anchors.
             strides: Stride of each level, in input pixels per cell.
             library_version: Version of mbv3zoo.
             **settings: Other fields.
         """
-        taken = ('backbone', 'class_names', 'in_chans', 'image_size', 'anchors', 'licenses')
-        fields = {name: getattr(config, name) for name in taken}
+        taken = ('task', 'backbone', 'class_names', 'in_chans', 'image_size', 'anchors', 'licenses')
+        fields = {name: getattr(config, name, ()) for name in taken}
         return cls(strides=strides, library_version=library_version, **fields, **settings)
 
     @property

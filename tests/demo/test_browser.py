@@ -5,8 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
+from stub_segmenter import write_stub
 
 import mbv3zoo
+from mbv3zoo.demo.page import write_page
 
 
 def find_in(page, paths):
@@ -140,6 +143,42 @@ def test_requests_to_other_hosts_are_noticed(demo_folder, open_page):
     assert any('ERR_' in error for error in page.watch.errors)
     page.watch.asked.clear()
     page.watch.errors.clear()
+
+
+def test_a_segmenter_gives_the_label_map_of_python_its_colours_and_its_shares(pictures, open_page, tmp_path):
+    folder = write_page(write_stub(tmp_path / 'stub.onnx'), tmp_path / 'page')
+    assert json.loads((folder / 'model.json').read_text())['task'] == 'segmentation'
+    expected = mbv3zoo.load(folder / 'model.onnx').predict(pictures['scene.jpg'])
+    page = open_page(folder)
+    row = find_in(page, [pictures['tiny.png'], pictures['scene.jpg']])['scene.jpg']
+    shares = {one['name']: one['share'] for one in row['classes']}
+    assert list(row) == list(expected.to_dict()) and list(row['classes'][0]) == ['label', 'name', 'share']
+    assert list(shares) == list(expected.areas)
+    np.testing.assert_allclose([*shares.values()], [*expected.areas.values()], atol=0.002)
+    # Each thing that only detectors have is hidden; another picture's map is made again when it is shown.
+    assert [page.locator(f'#{one}').is_visible() for one in ('score', 'iou', 'opacity')] == [False, False, True]
+    page.locator('#strip button').nth(1).click()
+    page.locator('#save-mask:enabled').wait_for()
+    page.get_by_role('checkbox', name='red').uncheck()
+    page.locator('#opacity').fill('1')
+    saved = {}
+    for kind in ('mask', 'picture'):
+        with page.expect_download() as download:
+            page.locator(f'#save-{kind}').click()
+        saved[download.value.suggested_filename] = Image.open(download.value.path())
+    mask, drawn = saved['scene_mask.png'], np.asarray(saved['scene_predicted.png'].convert('RGB')).astype(int)
+    assert mask.mode == 'P' and (np.asarray(mask) != expected.labels).mean() < 0.01
+    expected.save_mask(tmp_path / 'mask.png')
+    assert mask.getpalette()[:765] == Image.open(tmp_path / 'mask.png').getpalette()[:765]
+    colours = np.asarray(mask.convert('RGB'))
+    coloured = np.isin(np.asarray(mask), [2, 3, 4])
+    assert (drawn == colours)[coloured].all() and (drawn != colours).any(2)[~coloured].mean() > 0.9
+    assert [text.split('\t')[0] for text in page.locator('#table tbody tr').all_inner_texts()] == [
+        name for name in shares if name != 'red'
+    ]
+    # The class under the pointer stands out, and its row.
+    page.locator('#boxes').hover(position={'x': 100, 'y': 20})
+    assert page.locator('#table .highlight').inner_text().split('\t')[0] == 'none of them'
 
 
 @pytest.mark.slow

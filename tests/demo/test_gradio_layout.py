@@ -10,6 +10,7 @@ import pytest
 from browser import Watch
 from clips import write_clip
 from PIL import Image
+from stub_segmenter import write_stub
 
 import mbv3zoo
 from mbv3zoo.demo.gradio_app import build_app, launch
@@ -127,6 +128,24 @@ def test_a_video_comes_back_with_its_boxes(client, tmp_path):
     assert [line['index'] for line in lines] == [0, 1, 2, 3, 4]
     assert Path(drawn).name == 'clip_found.mp4' and {line['path'] for line in lines} == {'clip.mp4'}
     assert summary.startswith('5 frames, ') and summary.endswith(' frames a second)')
+
+
+def test_a_segmenter_has_shares_in_place_of_boxes_and_no_thresholds(tmp_path, monkeypatch):
+    monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path / 'files'))
+    app = build_app(write_stub(tmp_path / 'stub.onnx'))
+    try:
+        assert app.title == 'stub.onnx: semantic segmentation'
+        widgets = {block.label: block for block in app.blocks.values() if getattr(block, 'label', None)}
+        shown = [widgets[name].visible for name in ('Model', 'Classes', 'Least score', 'Most overlap (IoU)')]
+        assert shown == [True, False, False, False]
+        client = connect(launch(app, wait=False))
+        handed = gradio_client.handle_file(SCENE)
+        _, table, download, summary = client.predict(handed, 'stub.onnx', *DEFAULTS[1:], api_name='/picture')
+    finally:
+        app.close()
+    found = json.loads(Path(download['value']).read_text())
+    assert table['headers'] == ['name', '% of the picture'] and summary.startswith('4 classes in 640 x 480 pixels')
+    assert table['data'] == [[row['name'], round(100 * row['share'], 2)] for row in found['classes']]
 
 
 def test_a_video_without_pyav_says_what_to_install(client, tmp_path, monkeypatch):

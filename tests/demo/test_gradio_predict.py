@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from clips import Bright, write_clip
 from PIL import Image
+from stub_segmenter import write_stub
 
 import mbv3zoo
 from mbv3zoo.demo import gradio_predict
@@ -32,6 +33,18 @@ def test_settings_out_of_range_are_refused(detector, tmp_path, setting, value):
     settings = settings_of(**{'score': 0.25, 'overlap': 0.45, 'classes': [], setting: value})
     with pytest.raises(ValueError, match='thresh'):
         find_in_picture(detector, str(tmp_path / 'black.png'), **settings)
+
+
+def test_a_segmenter_has_a_table_of_shares_and_no_thresholds(tmp_path):
+    segmenter = mbv3zoo.load(write_stub(tmp_path / 'stub.onnx'))
+    Image.new('RGB', (40, 30), 'red').save(tmp_path / 'red.png')
+    settings = settings_of(0.25, 0.45, ['red'], segmenter)
+    found = find_in_picture(segmenter, str(tmp_path / 'red.png'), **settings)
+    assert settings == {} and found.summary.startswith('1 class in 40 x 30 pixels, ')
+    ((name, share),) = found.table
+    assert share == 100 and json.loads(found.json)['classes'][0]['name'] == name
+    jpeg, frame = find_in_frame(segmenter, np.zeros((48, 64, 3), np.uint8))
+    assert frame.image_size == (48, 64) and Image.open(io.BytesIO(jpeg)).size == (64, 48)
 
 
 def test_a_frame_comes_back_drawn(detector):

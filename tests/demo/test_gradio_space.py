@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from stub_segmenter import write_stub
 
 import mbv3zoo
 from mbv3zoo.config.license_record import LicensedPart
@@ -56,6 +57,12 @@ def test_a_file_is_copied_beside_the_app(exported, tmp_path):
     folder = write_app(path, tmp_path / 'space')
     assert (folder / 'model' / path.name).read_bytes() == path.read_bytes()
     assert requirements(folder)[0].extras == {'demo', 'export', 'video'}
+
+
+def test_a_segmenter_is_said_to_be_one(tmp_path):
+    folder = write_app(write_stub(tmp_path / 'stub.onnx'), tmp_path / 'space')
+    assert header(folder)['title'] == 'stub.onnx: semantic segmentation'
+    assert header(folder)['tags'] == ['image-segmentation', 'mbv3zoo'] and gradio_space.is_app(folder)
 
 
 def test_nothing_is_left_where_there_is_no_detector(tmp_path):

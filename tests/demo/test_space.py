@@ -22,6 +22,11 @@ def test_the_header_is_that_of_a_static_space_with_threads():
     assert 'license_name' not in header(space_readme('a', 'apache-2.0'))
 
 
+def test_a_segmenter_is_said_to_be_one():
+    text = space_readme('a', 'apache-2.0', task='segmentation')
+    assert header(text)['tags'] == ['image-segmentation', 'mbv3zoo'] and 'The segmenter runs' in text
+
+
 def test_a_page_is_published_whole(exported, tmp_path, monkeypatch):
     folder = write_page(exported('onnx'), tmp_path / 'page', weights='org/name')
     assert {file.name for file in publish_page(folder, 'org/name', dry_run=True)} >= {'index.html', 'model.onnx'}
