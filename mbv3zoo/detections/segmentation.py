@@ -137,9 +137,9 @@ class Segmentation(Found):
         Example:
             >>> import numpy
             >>> from PIL import Image
-            >>> found = mbv3zoo.load('mbv3_lraspp_small.synth').predict('a.jpg')
-            >>> numpy.array_equal(Image.open(found.save_mask('a_mask.png')), found.labels)
-            True
+            >>> found = mbv3zoo.Segmentation([[0, 0, 0, 1]], ('background', 'cat'))
+            >>> numpy.asarray(Image.open(found.save_mask('mask.png')))
+            array([[0, 0, 0, 1]], dtype=uint8)
         """
         path = Path(path)
         if path.suffix.lower() != '.png':
