@@ -28,7 +28,7 @@ from mbv3zoo.zoo.source import Source
 
 _logger = logging.getLogger(__name__)
 
-_CLASSES: dict[Task, type[Model]] = {'detection': Detector, 'segmentation': Segmenter}
+MODELS: dict[Task, type[Model]] = {'detection': Detector, 'segmentation': Segmenter}
 
 # Arguments of timm.create_model for the size of images, to which weights are adapted.
 _SIZES = {'img_size', 'dynamic_img_size', 'strict_img_size'}
@@ -225,7 +225,7 @@ def _of_task(config: ModelConfig, source: Source, task: Task) -> ModelConfig:
 
 def _build(source: Source, config: ModelConfig, pretrained: bool, given: Mapping[str, Any]) -> Model:
     """The detector, with what timm loads, on its device."""
-    args, build = source.build_args(config, pretrained, given), _CLASSES[config.task]
+    args, build = source.build_args(config, pretrained, given), MODELS[config.task]
     if path := given.get('checkpoint_path'):
         tensors = checkpoint.read_checkpoint(path)
         of_features = checkpoint.is_of_features(config, tensors)

@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from mbv3zoo.cards.bounds import check_card
 from mbv3zoo.config.license_record import LicenseRecord
+from mbv3zoo.config.tasks import KINDS
 from mbv3zoo.licenses import UNKNOWN, under_license, weights_license
 from mbv3zoo.saving.folder import CARD_NAME, config_bytes
 
@@ -66,7 +67,7 @@ def config_under(config: bytes, license: str | None) -> bytes:
         The file; as it was where its record says the same, or it is not a detector's.
     """
     data = json.loads(config)
-    settings = data.get('detector') if isinstance(data, dict) else None
+    settings = next((data[kind] for kind in KINDS.values() if kind in data), None) if isinstance(data, dict) else None
     if license is None or not isinstance(settings, dict):
         return config
     record = LicenseRecord.parse(settings.get('licenses') or {}, 'config.json')

@@ -24,10 +24,10 @@ _FIGURES = 'model-index'
 # How the card shows the picture of predictions.
 PICTURE = f'({PICTURE_NAME})'
 # How the line begins that names the classes.
-CLASSES = 'An object detector for '
-_CLASSES_LINE = re.compile(rf'^{CLASSES}.*$', re.MULTILINE)
+CLASSES = ('An object detector for ', 'A semantic segmenter for ')
+_CLASSES_LINE = re.compile(rf'^(?:{"|".join(CLASSES)}).*$', re.MULTILINE)
 # What the library says of weights of which it does not know how they were made.
-_MADE_HERE = 'Made with `mbv3zoo.create_detector`.'
+_MADE_HERE = 'Made with `mbv3zoo.create_'
 # The section about what a detector was made from.
 _SOURCES = re.compile(rf'(?s)^{HEADING}\n.*?(?=\nMade with `)', re.MULTILINE)
 

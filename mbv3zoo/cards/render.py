@@ -15,7 +15,8 @@ from mbv3zoo.cards.sources import HEADING, base_models, datasets, is_hub_id, is_
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
-from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.config.model import ModelConfig, Task
+from mbv3zoo.config.tasks import KINDS
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.licenses import hub_license, license_rows, weights_license
 from mbv3zoo.models.neck_table import NECKS
@@ -29,7 +30,11 @@ _FIGURES = {
     'ap_small': ('mAP_small', 'AP small'),
     'ap_medium': ('mAP_medium', 'AP medium'),
     'ap_large': ('mAP_large', 'AP large'),
+    # Fields of SegmentationMetrics.
+    'miou': ('mean_iou', 'mIoU'),
+    'pixel_accuracy': ('pixel_accuracy', 'pixel accuracy'),
 }
+_PIPELINES: dict[Task, str] = {'detection': 'object-detection', 'segmentation': 'image-segmentation'}
 # Training settings that are always shown; others are if they differ from their default.
 _MAIN = ('epochs', 'batch_size', 'optimizer', 'lr', 'schedule', 'augmentation', 'loss', 'mixed_precision', 'seed')
 # They change how fast training is, not its result.
@@ -61,9 +66,9 @@ _TEMPLATE = """---
 ```python
 import mbv3zoo
 
-detector = mbv3zoo.Detector.from_pretrained({{ source }})
-detections = detector.predict('picture.jpg')
-detections.draw().save('out.jpg')
+{{ kind }} = mbv3zoo.{{ kind.title() }}.from_pretrained({{ source }})
+{{ found }} = {{ kind }}.predict('picture.jpg')
+{{ found }}.draw().save('out.jpg')
 ```
 {% if stock %}
 The backbone alone, with its weights as they were trained here, needs timm only:
@@ -77,7 +82,7 @@ timm itself has no backbone of this architecture: `import mbv3zoo` registers it,
 {% endif %}
 {%- if figures %}
 ## Figures
-COCO average precision on {{ measured_on }}.
+{{ measure }} on {{ measured_on }}.
 
 | metric | value |
 |---|---|
@@ -122,7 +127,7 @@ def render_card(
     picture: bool = False,
     stock: bool = True,
     license: str | None = None,
-    command: str = 'mbv3zoo.create_detector',
+    command: str = '',
     mark: str = '',
 ) -> str:
     """README.md with the Hub's metadata.
@@ -138,10 +143,11 @@ def render_card(
         picture: Show `predictions.png`, to be saved beside the card.
         stock: Whether timm has the architecture of the backbone, so that it can load it from the repository.
         license: Licence id of the weights; None takes that of `config.licenses`.
-        command: What made the detector.
+        command: What made the detector; by default the function that creates one.
         mark: Which weights it is about (`mbv3zoo.cards.mark.detector_mark`).
     """
-    title = _text(name) or f'{config.backbone} detector'
+    kind, is_segmenter = KINDS[config.task], config.task == 'segmentation'
+    title = _text(name) or f'{config.backbone} {kind}'
     license = license or weights_license(config.licenses)
     card_license, license_name = hub_license(license)
     figures = _figures(metrics)
@@ -149,15 +155,15 @@ def render_card(
         license=card_license,
         license_name=license_name,
         library_name='mbv3zoo',
-        pipeline_tag='object-detection',
-        tags=['object-detection', 'mbv3zoo', 'timm'],
+        pipeline_tag=_PIPELINES[config.task],
+        tags=[_PIPELINES[config.task], 'mbv3zoo', 'timm'],
         base_model=base_models(config.licenses) or None,
         datasets=datasets(config.licenses, dataset) or None,
         # Of `model-index` only.
         model_name=title if figures else None,
         eval_results=[
             EvalResult(
-                task_type='object-detection',
+                task_type=_PIPELINES[config.task],
                 dataset_type=dataset if is_hub_id(dataset) else _slug(dataset),
                 dataset_name=dataset or 'custom',
                 dataset_split=split or None,
@@ -177,6 +183,9 @@ def render_card(
         end=END,
         title=title,
         config=config,
+        kind=kind,
+        found='segmentation' if is_segmenter else 'detections',
+        measure='Mean intersection over union' if is_segmenter else 'COCO average precision',
         neck=_neck(config),
         classes=classes_line(config),
         picture=PICTURE_NAME if picture else '',
@@ -191,7 +200,7 @@ def render_card(
         limits=_limits(config, metrics, measured_on if figures else ''),
         licenses=license_table(config.licenses),
         license=license_sentence(_text(license)),
-        command=_text(command),
+        command=_text(command or f'mbv3zoo.create_{kind}'),
         mark=mark_line(mark) if mark else '',
     )
     return str(card)
@@ -199,7 +208,9 @@ def render_card(
 
 def classes_line(config: ModelConfig) -> str:
     """The sentence of a card that names the classes."""
-    return f'{CLASSES}{config.num_classes} classes: {_text(_some(config.class_names, 30))}.'
+    return (
+        f'{CLASSES[config.task == "segmentation"]}{config.num_classes} classes: {_text(_some(config.class_names, 30))}.'
+    )
 
 
 def license_table(record: LicenseRecord) -> str:
@@ -212,13 +223,14 @@ def _figures(metrics: Any) -> list[tuple[str, str, float]]:
     """(type, shown name, value) of each figure that was measured."""
     if metrics is None:
         return []
-    rows = [(metric_type, shown, getattr(metrics, field)) for field, (metric_type, shown) in _FIGURES.items()]
+    rows = [(kind, shown, getattr(metrics, field, math.nan)) for field, (kind, shown) in _FIGURES.items()]
     return [row for row in rows if not math.isnan(row[2])]
 
 
 def _neck(config: ModelConfig) -> str:
     if not isinstance(config, DetectorConfig):
-        return 'none'
+        strides = f'strides {getattr(config, "low_stride", 8)} and {getattr(config, "high_stride", 16)}'
+        return f'LR-ASPP (Howard et al., arXiv 1905.02244, section 6.4) at {strides}'
     neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else NECKS[config.neck].in_card
     return f'{neck}; anchors; depth {config.depth_multiple}, width {config.width_multiple}'
 
@@ -236,17 +248,20 @@ def _settings(train: TrainConfig | None) -> list[tuple[str, str]]:
 def _limits(config: ModelConfig, metrics: Any, measured_on: str) -> list[str]:
     height, width = config.image_size
     limits = [
-        f'It finds objects of its {config.num_classes} classes only, and is blind to everything else.',
+        f'It finds objects of its {config.num_classes} classes only, and is blind to everything else.'
+        if config.task == 'detection'
+        else f'It gives each pixel one of its {config.num_classes} classes, also where there is something else.',
         f'It was made for pictures of {height} x {width} pixels; larger ones are scaled down to that, so objects that '
         'are small in them may be lost.',
     ]
     if not measured_on:
         return [*limits, 'It was not evaluated, as far as is recorded: how well it finds anything is not known.']
+    objects = f', {metrics.objects} objects' if config.task == 'detection' else ''
     limits.append(
-        f'It was measured on {measured_on} only ({metrics.images} pictures, {metrics.objects} objects): other cameras, '
+        f'It was measured on {measured_on} only ({metrics.images} pictures{objects}): other cameras, '
         'places and light may give other figures.'
     )
-    sizes = [size for size in ('small', 'medium', 'large') if math.isnan(getattr(metrics, f'ap_{size}'))]
+    sizes = [size for size in ('small', 'medium', 'large') if math.isnan(getattr(metrics, f'ap_{size}', 0))]
     if sizes:
         limits.append(f'Not measured, as there were none: {", ".join(sizes)} objects.')
     known = {name: ap for name, ap in metrics.per_class.items() if not math.isnan(ap)}
@@ -254,7 +269,8 @@ def _limits(config: ModelConfig, metrics: Any, measured_on: str) -> list[str]:
         limits.append(f'Not measured, as there were no such objects: {_text(_some(unknown, 10))}.')
     if len(known) > 1:
         worst = min(known, key=known.__getitem__)
-        limits.append(f'The weakest class is {_text(worst)}, with an AP of {known[worst]:.2f}.')
+        figure = 'an AP' if config.task == 'detection' else 'an IoU'
+        limits.append(f'The weakest class is {_text(worst)}, with {figure} of {known[worst]:.2f}.')
     return limits
 
 

@@ -1,4 +1,4 @@
-"""How a detector is trained, and on what."""
+"""How a model is trained, and on what."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PRESET: Any = Field()
 
 
 class TrainConfig(Config):
-    """How a detector is trained.
+    """How a detector or segmenter is trained.
 
     `optimizer`, `loss` and `augmentation` name presets (`mbv3zoo.config.presets`): each sets those of its fields
     that are not given.
@@ -80,7 +80,7 @@ class TrainConfig(Config):
     clip_grad: PositiveFloat | None = 10.0
     """Maximum norm of the gradient; None for no clipping."""
     patience: PositiveInt | None = None
-    """Stop after this many epochs without a better AP; None never stops early."""
+    """Stop after this many epochs without a better AP (segmenters: mIoU); None never stops early."""
 
     # Loss
 
@@ -92,6 +92,9 @@ class TrainConfig(Config):
     """Weight of the class loss; 'yolov5' scales it by the number of classes too."""
     objectness_gain: NonNegativeFloat = _PRESET
     """Weight of the objectness loss; 'yolov5' scales it by the image size too."""
+
+    dice_gain: NonNegativeFloat = 0.0
+    """Weight of the Dice loss beside the cross-entropy of segmenters, which use none of the other loss settings."""
 
     # Anchors
 
@@ -107,7 +110,7 @@ class TrainConfig(Config):
     mosaic: Fraction = _PRESET
     """Fraction of training images that are mosaics of four."""
     mixup: Fraction = _PRESET
-    """Fraction of training images that are mixed with a second one."""
+    """Fraction of training images that are mixed with a second one; not with masks."""
     mosaic_off_epochs: NonNegativeInt = 5
     """Number of last epochs without mosaic and mixup."""
     scale: Annotated[float, Field(ge=0, lt=1)] = _PRESET

@@ -20,6 +20,14 @@ _PANELS = (
     ('learning rate', 'at the end of the epoch', {'lr': ''}),
     ('time', 'seconds per epoch', {'seconds': ''}),
 )
+# Of segmenters.
+_MASK_PANELS = (
+    ('cross-entropy', 'mean over the epoch', {'cross_entropy': ''}),
+    ('Dice loss', 'mean over the epoch', {'dice': ''}),
+    ('mean IoU', 'on the validation set, 0 to 1', {'miou': 'mIoU'}),
+    ('pixel accuracy', 'on the validation set, 0 to 1', {'pixel_accuracy': ''}),
+    *_PANELS[4:],
+)
 # Most points that are drawn with markers, so that single epochs and rare evaluations are visible.
 _MARKED = 40
 
@@ -41,8 +49,9 @@ def plot_curves(results_csv: str | Path, path: str | Path) -> None:
     rows = _read(results_csv)
     epochs = [epoch for row in rows if math.isfinite(epoch := _number(row['epoch']))]
     count = f'{len(epochs)} epochs' if len(epochs) != 1 else '1 epoch'
+    panels = _MASK_PANELS if rows and 'miou' in rows[0] else _PANELS
     figure = new_figure(13, 7, f'{shown_name(results_csv.absolute().parent.name)}: {count}')
-    for axes, (title, unit, columns) in zip(figure.subplots(2, 3).flat, _PANELS, strict=True):
+    for axes, (title, unit, columns) in zip(figure.subplots(2, 3).flat, panels, strict=True):
         curves = {column: points for column in columns if (points := _points(rows, column))[0]}
         plain_axes(axes, title + _best(curves), 'epoch', unit)
         if not curves:
@@ -86,10 +95,13 @@ def _number(cell: str | None) -> float:
 
 
 def _best(curves: dict[str, Points]) -> str:
-    if 'ap' not in curves:
+    name = next((name for name in ('ap', 'miou') if name in curves), None)
+    if name is None:
         return ''
-    epochs, values = curves['ap']
-    return f' (best AP {max(values):.3f} in epoch {epochs[values.index(max(values))]:.0f})'
+    epochs, values = curves[name]
+    return (
+        f' (best {"AP" if name == "ap" else "mIoU"} {max(values):.3f} in epoch {epochs[values.index(max(values))]:.0f})'
+    )
 
 
 def _scale(axes: Axes, values: list[float], is_loss: bool) -> None:

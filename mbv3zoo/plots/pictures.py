@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ def _write_pairs(
 
 def plot_batch(
     images: torch.Tensor,
-    targets: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    targets: Any,
     class_names: Sequence[str],
     path: str | Path,
     count: int = 16,
@@ -105,11 +106,11 @@ def plot_batch(
     title: str | None = None,
     names: Sequence[Sequence[str]] | None = None,
 ) -> None:
-    """Draws a training batch with its boxes, as the network sees it.
+    """Draws a training batch with its boxes or masks, as the network sees it.
 
     Args:
         images: uint8 [B, C, H, W] with C = 3 (RGB) or 1 (grey).
-        targets: image_index int64 [N], labels int64 [N], boxes [N, 4] xyxy pixels of the input.
+        targets: image_index int64 [N], labels int64 [N], boxes [N, 4] xyxy pixels of the input; or masks [B, H, W].
         class_names: One per class.
         path: The PNG file to write.
         count: At most this many images are drawn, from the first on.
@@ -123,15 +124,20 @@ def plot_batch(
         raise ValueError(
             f'images are {images.dtype} {tuple(images.shape)}; expected uint8 [B, 3, H, W] or [B, 1, H, W]'
         )
-    image_index, labels, boxes = (part.cpu() for part in targets)
+    masks = targets.cpu().numpy() if isinstance(targets, torch.Tensor) else None
+    image_index, labels, boxes = (part.cpu() for part in ([torch.zeros(0, 4)] * 3 if masks is not None else targets))
     height, width = images.shape[2:]
     size = cell_size([(height, width)])
     rows, captions = [], []
     for i, pixels in enumerate(images[:count].cpu()):
-        own = image_index == i
+        own: Any = image_index == i
+        image, there = _to_image(pixels), 'no boxes'
+        if masks is not None:
+            image, own = draw_labels(image, masks[i], class_names, font_size=6), slice(0, 0)
+            there = _listed([class_names[label] for label in np.unique(masks[i]) if label < len(class_names)])
         known = [class_names[label] for label in labels[own].tolist()]
-        rows.append([draw_cell(_to_image(pixels), boxes[own], labels[own], known, size)])
-        counted = _listed([f'{number} {name}' for name, number in Counter(known).most_common()]) or 'no boxes'
+        rows.append([draw_cell(image, boxes[own], labels[own], known, size)])
+        counted = _listed([f'{number} {name}' for name, number in Counter(known).most_common()]) or there
         captions.append(f'{_listed(names[i])}\n{counted}' if names else counted)
     title = title or f'Training batch: {len(rows)} of {len(images)} pictures, {width} x {height} pixels'
     write_sheet(rows, captions, title, math.ceil(math.sqrt(max(1, len(rows)))), path)

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from pathlib import Path
 
-from mbv3zoo.detector import Detector
+from mbv3zoo.model import Model
 from mbv3zoo.saving.folder import BACKBONE_NAME, HEAD_NAME, saved_files
 from mbv3zoo.utils.folders import move_aside
 
@@ -17,7 +17,7 @@ def folder_fault(folder: Path) -> str:
     """Why the folder of a detector cannot be loaded; '' where it can."""
     try:
         saved_files(folder)
-        Detector.from_pretrained(folder)
+        Model.from_pretrained(folder)
     except (ValueError, OSError) as error:
         return str(error)
     return ''

@@ -6,17 +6,26 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from mbv3zoo.evaluation.metrics import AP_NAMES, Metrics
+from mbv3zoo.config.model import Task
+from mbv3zoo.evaluation.metrics import AP_NAMES
 from mbv3zoo.training.results import RESULTS_NAME, write_epoch
 from mbv3zoo.utils.progress import write_above
 
 _DIGITS = {'seconds': 1, 'waiting': 3, 'lr': 6}
 _DRAWING_SHARE = 0.05  # of the time of a run, at most, that its curves may take before the last epoch
-# Title -> width of the columns of the terminal, and lines between two lines of titles.
-_COLUMNS = {
-    'epoch': 9, 'box': 9, 'class': 9, 'objectness': 11, 'lr': 10, 'AP': 7, 'AP50': 7, 'time left': 11, 'memory': 10,
-}  # fmt: skip
+# Names of figures in results.csv.
+_FIGURES: dict[Task, tuple[str, ...]] = {'detection': AP_NAMES, 'segmentation': ('miou', 'pixel_accuracy')}
+# Losses and figures that the terminal shows -> their titles.
+_LOSSES: dict[Task, dict[str, str]] = {
+    'detection': {'box': 'box', 'classes': 'class', 'objectness': 'objectness'},
+    'segmentation': {'cross_entropy': 'cross-entropy', 'dice': 'Dice'},
+}
+_SHOWN: dict[Task, dict[str, str]] = {
+    'detection': {'ap': 'AP', 'ap50': 'AP50'},
+    'segmentation': {'miou': 'mIoU', 'pixel_accuracy': 'accuracy'},
+}
 _TITLES_EVERY = 20
 
 
@@ -27,9 +36,17 @@ class EpochLog:
         run: Folder of the run.
         epochs: Number of epochs of the run; the curves are drawn after the last one in any case.
         track: Gets all values of an epoch and its number; None for no tracker.
+        task: What is trained.
     """
 
-    def __init__(self, run: Path, epochs: int, track: Callable[[dict[str, float], int], object] | None = None) -> None:
+    def __init__(
+        self,
+        run: Path,
+        epochs: int,
+        track: Callable[[dict[str, float], int], object] | None = None,
+        task: Task = 'detection',
+    ) -> None:
+        self.names, self.losses, self.shown = _FIGURES[task], _LOSSES[task], _SHOWN[task]
         self.path, self.epochs, self.track = run / RESULTS_NAME, epochs, track
         self.lines, self.undrawn = 0, False
         self.drawn, self.drawing = -math.inf, 0.0  # when the curves were drawn, and how long it took
@@ -38,7 +55,7 @@ class EpochLog:
         self,
         epoch: int,
         values: Mapping[str, float],
-        metrics: Metrics | None,
+        metrics: Any,
         left: float = math.nan,
         memory: float | None = None,
     ) -> None:
@@ -51,9 +68,9 @@ class EpochLog:
             left: Seconds until the run ends, nan if that is unknown.
             memory: Most bytes that the run has taken so far, None if that is unknown.
         """
-        figures = {name: getattr(metrics, name) for name in AP_NAMES} if metrics else {}
+        figures = metrics.figures() if metrics else {}
         row = {'epoch': str(epoch)} | {name: f'{value:.{_DIGITS.get(name, 5)}f}' for name, value in values.items()}
-        row |= {name: f'{figures[name]:.4f}' if figures else '' for name in AP_NAMES}
+        row |= {name: f'{figures[name]:.4f}' if figures else '' for name in self.names}
         write_epoch(self.path, row)
         self.undrawn = True
         # After each evaluation, as long as that takes a small share of the time.
@@ -63,21 +80,28 @@ class EpochLog:
             self.track({**values, **{name: value for name, value in figures.items() if not math.isnan(value)}}, epoch)
         cells = [
             f'{epoch}/{self.epochs}',
-            *(f'{values[name]:.4f}' for name in ('box', 'classes', 'objectness')),
+            *(f'{values[name]:.4f}' for name in self.losses),
             f'{values["lr"]:.6f}',
-            *(f'{figures[name]:.4f}' if figures else '-' for name in ('ap', 'ap50')),
+            *(f'{figures[name]:.4f}' if figures else '-' for name in self.shown),
             shown_time(left),
             '-' if memory is None else f'{memory / 1e9:.2f} GB',
         ]
         if self.lines % _TITLES_EVERY == 0:
-            write_above(_line(list(_COLUMNS)))
-        write_above(_line(cells))
+            write_above(self._line(['epoch', *self.losses.values(), 'lr', *self.shown.values(), 'time left', 'memory']))
+        write_above(self._line(cells))
         self.lines += 1
 
     def end(self) -> None:
         """Draws the curves, if there are epochs that they do not show yet."""
         if self.undrawn:
             self._draw()
+
+    def _line(self, cells: list[str]) -> str:
+        losses = [max(9, len(title) + 1) for title in self.losses.values()]
+        figures = [max(7, len(title) + 2) for title in self.shown.values()]
+        widths = (9, *losses, 10, *figures, 11, 10)
+        first, *others = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+        return first.strip().ljust(len(first)) + ''.join(others)
 
     def _draw(self) -> None:
         from mbv3zoo.plots.curves import plot_curves
@@ -95,8 +119,3 @@ def shown_time(seconds: float) -> str:
     minutes, second = divmod(max(0, round(seconds)), 60)
     hours, minute = divmod(minutes, 60)
     return f'{hours}:{minute:02}:{second:02}' if hours else f'{minute}:{second:02}'
-
-
-def _line(cells: list[str]) -> str:
-    first, *others = [cell.rjust(width) for cell, width in zip(cells, _COLUMNS.values(), strict=True)]
-    return first.strip().ljust(len(first)) + ''.join(others)

@@ -12,11 +12,11 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 
 from mbv3zoo.config.training import TrainConfig
-from mbv3zoo.data.loader import Targets, train_loader
+from mbv3zoo.data.loader import train_loader
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
-from mbv3zoo.detector import Detector
-from mbv3zoo.training.loss_parts import Losses
+from mbv3zoo.model import Model
 from mbv3zoo.training.losses import create_loss
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
 from mbv3zoo.training.state_checks import difference, new_optimizer_state
@@ -40,7 +40,7 @@ class Learner:
     """
 
     def __init__(
-        self, detector: Detector, train_set: DetectionSet, config: TrainConfig, accelerator: Accelerator
+        self, detector: Model, train_set: DetectionSet | MaskSet, config: TrainConfig, accelerator: Accelerator
     ) -> None:
         self.config, self.accelerator = config, accelerator
         # channels_last takes two thirds of the time of the default layout, on CPUs as on GPUs.
@@ -62,7 +62,7 @@ class Learner:
         self.waited = 0.0
 
     @property
-    def kept(self) -> Detector:
+    def kept(self) -> Model:
         """The detector that is evaluated and saved: the moving average of the weights, if there is one."""
         return self.ema.module if self.ema else self.accelerator.unwrap_model(self.model)
 
@@ -76,7 +76,7 @@ class Learner:
         self.schedule.step_update(self.updates)
 
     def train_epoch(self, epoch: int) -> list[float]:
-        """Trains one epoch, counted from 0; returns the mean box, objectness and class losses over all processes.
+        """Trains one epoch, counted from 0; returns the mean parts of the loss over all processes.
 
         Raises:
             FloatingPointError: The loss or the weights are no longer finite.
@@ -87,7 +87,10 @@ class Learner:
         # accelerate's loader passes the epoch on to the dataset in some of its versions and modes only.
         self.samples.set_epoch(epoch, self.epochs)
         self.model.train()
-        sums, self.updates = torch.zeros(3, device=self.accelerator.device), epoch * self.updates_per_epoch
+        sums, self.updates = (
+            torch.zeros(len(self.loss.parts), device=self.accelerator.device),
+            epoch * self.updates_per_epoch,
+        )
         name, first = f'epoch {epoch + 1}/{self.epochs}', self.accelerator.is_main_process
         progress = bar(len(self.loader), name, first, 'batches')
         with progress:
@@ -100,7 +103,7 @@ class Learner:
                 if self.plan_early and count > 1 and count & (count - 1) == 0:
                     self.plan_early(count / len(self.loader))
                 if count % 10 == 1:
-                    means = zip(Losses._fields[1:], (sums / count).tolist(), strict=True)
+                    means = zip(self.loss.parts, (sums / count).tolist(), strict=True)
                     progress.set_postfix_str(' '.join(f'{name} {value:.4f}' for name, value in means))
         return self.accelerator.reduce(sums / len(self.loader), 'mean').tolist()
 
@@ -158,7 +161,7 @@ class Learner:
                 'as the run began)'
             )
 
-    def _batches(self) -> Iterator[tuple[torch.Tensor, Targets]]:
+    def _batches(self) -> Iterator[tuple[torch.Tensor, Any]]:
         """The loader's batches; the time spent waiting for them is kept in `waited`."""
         self.waited, start = 0.0, time.perf_counter()
         for batch in self.loader:
@@ -166,7 +169,7 @@ class Learner:
             yield batch
             start = time.perf_counter()
 
-    def _step(self, images: torch.Tensor, targets: Targets, update: int) -> Losses:
+    def _step(self, images: torch.Tensor, targets: Any, update: int) -> Any:
         """Learns from one batch, uint8 [B, C, H, W] and its labels; `update` is the number of the optimizer step."""
         with self.accelerator.accumulate(self.model):
             with self.accelerator.autocast():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mbv3zoo.config.training import TrainConfig
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.training.segmentation_loss import SegmentationLoss
 from mbv3zoo.training.simota_loss import SimOTALoss
 from mbv3zoo.training.yolov5_loss import YOLOv5Loss
 
@@ -11,8 +13,8 @@ Loss = SimOTALoss | YOLOv5Loss
 LOSSES: dict[str, type[Loss]] = {'simota': SimOTALoss, 'yolov5': YOLOv5Loss}
 
 
-def create_loss(network: DetectorNetwork, config: TrainConfig, processes: int = 1) -> Loss:
-    """The loss that `config` names, for a network's anchors and classes.
+def create_loss(network: Any, config: TrainConfig, processes: int = 1) -> Loss | SegmentationLoss:
+    """The loss that `config` names, for a detector's anchors and classes; of a segmenter its own.
 
     Args:
         network: What is trained.
@@ -20,6 +22,8 @@ def create_loss(network: DetectorNetwork, config: TrainConfig, processes: int = 
         processes: Number of processes that train together.
     """
     settings = network.config
+    if settings.task == 'segmentation':
+        return SegmentationLoss(config, processes)
     return LOSSES[config.loss](
         network.anchors, network.strides, settings.num_classes, settings.image_size, config, processes
     )

@@ -8,20 +8,24 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.config.presets import OPTIMIZERS
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.boxes import MIN_SIDE
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import check_classes
+from mbv3zoo.model import Model
 from mbv3zoo.training.anchor_fit import is_target
 from mbv3zoo.training.trackers import tracker_names
 from mbv3zoo.utils.files import file_digest
+
+Labelled = DetectionSet | MaskSet
 
 _logger = logging.getLogger(__name__)
 
@@ -31,21 +35,25 @@ _MOST_LOST, _SHOWN = 0.01, 10
 _HIGH_LR = 10
 
 
-def check_data(detector: Detector, train_set: DetectionSet, val_set: DetectionSet | None) -> None:
+def check_data(detector: Model, train_set: Labelled, val_set: Labelled | None) -> None:
     """Raises ValueError if the data does not fit the detector, or has nothing to learn.
 
     Warns where part of the boxes or classes cannot be learned, or the validation set tells nothing.
     """
-    for data in filter(None, (train_set, val_set)):
+    for data in (train_set, *([val_set] if val_set else [])):
         check_classes(detector, data)
     check_images(detector.config, train_set, val_set)
 
 
-def check_images(config: DetectorConfig, train_set: DetectionSet, val_set: DetectionSet | None) -> None:
+def check_images(config: ModelConfig, train_set: Labelled, val_set: Labelled | None) -> None:
     """As `check_data`, for a detector that has the classes of the data."""
     if config.in_chans not in (1, 3):
         raise ValueError(f'training reads RGB or grey pictures; the detector has in_chans={config.in_chans}')
-    _check_targets(train_set, config.image_size)
+    if isinstance(train_set, MaskSet):
+        seen = {label for record in train_set.records for label in record.classes}
+        _warn_of_unseen([name for label, name in enumerate(train_set.class_names) if label not in seen], train_set)
+    else:
+        _check_targets(train_set, config.image_size)
     if val_set:
         _check_validation(train_set, val_set)
 
@@ -76,25 +84,30 @@ def _check_targets(data: DetectionSet, image_size: tuple[int, int]) -> None:
     if share > _MOST_LOST:
         _logger.warning('%.1f %% of the training boxes are not trained on: %s', 100 * share, why)
     unseen = [name for name, count in zip(data.class_names, targets.tolist(), strict=True) if not count]
+    _warn_of_unseen(unseen, data)
+
+
+def _warn_of_unseen(unseen: list[str], data: Labelled) -> None:
     if unseen:
+        what = 'pixel' if isinstance(data, MaskSet) else 'box'
         shown = ', '.join(unseen[:_SHOWN]) + (f' and {len(unseen) - _SHOWN} more' if len(unseen) > _SHOWN else '')
-        _logger.warning('%d of %d classes have no box to train on: %s', len(unseen), len(data.class_names), shown)
+        _logger.warning('%d of %d classes have no %s to train on: %s', len(unseen), len(data.class_names), what, shown)
 
 
-def _check_validation(train_set: DetectionSet, val_set: DetectionSet) -> None:
-    if all(record.iscrowd.all() for record in val_set.records):
+def _check_validation(train_set: Labelled, val_set: Labelled) -> None:
+    if isinstance(val_set, DetectionSet) and all(record.iscrowd.all() for record in val_set.records):
         _logger.warning(
             'none of the %d validation images has an object that counts; AP will be undefined', len(val_set)
         )
     shared = _shared_images(train_set, val_set)
     if shared:
         _logger.warning(
-            '%d of %d validation images are training images, such as %s; AP will be too high for others',
+            '%d of %d validation images are training images, such as %s; the figures will be too high for others',
             len(shared), len(val_set), shared[0],
         )  # fmt: skip
 
 
-def _shared_images(train_set: DetectionSet, val_set: DetectionSet) -> list[Path]:
+def _shared_images(train_set: Any, val_set: Any) -> list[Path]:
     """The validation images that are files of the training set, or have the bytes of one."""
     known = set(_places(train_set))
     shared = {record.path for record, place in zip(val_set.records, _places(val_set), strict=True) if place in known}
@@ -115,7 +128,7 @@ def _by_size(paths: Iterable[Path]) -> dict[int, list[Path]]:
     return found
 
 
-def _places(data: DetectionSet) -> Iterator[tuple[str, str]]:
+def _places(data: Labelled) -> Iterator[tuple[str, str]]:
     """The real folder and the name of each image's file."""
     real = functools.lru_cache(maxsize=None)(os.path.realpath)
     return ((real(record.path.parent), record.path.name) for record in data.records)
@@ -136,7 +149,7 @@ def usual_lr(config: TrainConfig) -> float | None:
     return recipe['lr'] if recipe else None
 
 
-def prepare_backbone(detector: Detector, config: TrainConfig) -> None:
+def prepare_backbone(detector: Model, config: TrainConfig) -> None:
     """Freezes the backbone, and turns gradient checkpointing on, as `config` says.
 
     Comes before optimizer and moving average are made: the one leaves out what is frozen, the other is a copy.

@@ -9,9 +9,11 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
+from mbv3zoo.evaluation.masks import SegmentationMetrics
 from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.saving.folder import CARD_NAME, PICTURE_NAME
 from mbv3zoo.training.best import folder_fault
@@ -60,12 +62,13 @@ def read_epochs(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def read_metrics(run: Path) -> Metrics | None:
+def read_metrics(run: Path) -> Any:
     """The metrics in the report of a run; None where they are missing or damaged."""
     path = run / METRICS_NAME
     try:
-        metrics = Metrics.from_dict(json.loads(read_text(path)))
-        return TypeAdapter(Metrics).validate_python(vars(metrics))
+        plain = json.loads(read_text(path))
+        kind: Any = SegmentationMetrics if 'miou' in plain else Metrics
+        return TypeAdapter(kind).validate_python(vars(kind.from_dict(plain)))
     except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
 
@@ -75,8 +78,10 @@ def is_reported(run: Path) -> bool:
     from mbv3zoo.plots.report import PLOT_NAMES
 
     report, best = (run / METRICS_NAME).parent, run / 'best'
-    plots = all((report / name).is_file() for name in PLOT_NAMES)
-    if not plots or read_metrics(run) is None or folder_fault(best) or not (best / CARD_NAME).is_file():
+    metrics = read_metrics(run)
+    names = PLOT_NAMES[2:] if isinstance(metrics, SegmentationMetrics) else PLOT_NAMES
+    plots = all((report / name).is_file() for name in names)
+    if not plots or metrics is None or folder_fault(best) or not (best / CARD_NAME).is_file():
         return False
     # The card shows it.
     return (best / PICTURE_NAME).is_file() or not (report / PICTURE_NAME).stat().st_size

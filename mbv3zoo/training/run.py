@@ -10,16 +10,16 @@ from typing import Any, Unpack
 
 import torch
 
-from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.config.training import RunConfig
-from mbv3zoo.create import create_detector
+from mbv3zoo.create import MODELS, create_model
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
 from mbv3zoo.data.naming import dataset_name
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import trained_on
+from mbv3zoo.model import Model
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
 from mbv3zoo.training.failures import telling_interruptions
@@ -162,9 +162,10 @@ def preview(config: RunConfig, path: str | Path) -> Path:
         ValueError: Model or data are missing or do not fit, or the file is no PNG.
     """
     path = preview_file(path)
-    train_set, val_set = load_data(config.data, config.train.seed)
+    task = resolve(config.model).read_config().task
+    train_set, val_set = load_data(config.data, config.train.seed, task=task)
     # Without weights: none are read or fetched for it.
-    detector = create_detector(
+    detector = create_model(
         config.model, class_names=train_set.class_names, image_size=config.image_size, device='meta'
     )
     check_images(detector.config, train_set, val_set)
@@ -181,7 +182,7 @@ def _decided(config: RunConfig) -> RunConfig:
     return config.model_copy(update={'pretrained': resolve(config.model).is_saved})
 
 
-def _first_weights(config: RunConfig, detector: DetectorConfig) -> str:
+def _first_weights(config: RunConfig, detector: ModelConfig) -> str:
     """The weights that a training starts from, for the log."""
     saved = resolve(config.model).is_saved
     if config.pretrained and saved:
@@ -207,13 +208,16 @@ def _absolute(source: str) -> str:
 
 def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     tracker_names(config.train.tracker)  # before data is read
-    train_set, val_set = load_data(config.data, config.train.seed, run if resume else None)
+    resumed = resume and (run / STATE_NAME).exists()
+    task = (saved_detector_config(run) if resumed else resolve(config.model).read_config()).task
+    train_set, val_set = load_data(config.data, config.train.seed, run if resume else None, task)
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
-    if resume and (run / STATE_NAME).exists():
+    if resumed:
         # Classes and anchors belong to the weights, whatever data and model have become since.
         own: Any = saved_detector_config(run)
         check_class_names(run, own.class_names, train_set.class_names)
-        detector = Detector(own)
+        kind: Any = MODELS[task]
+        detector = kind(own)
     else:
         detector = _new_detector(config, train_set)
     name = dataset_name(config.data.data)
@@ -223,14 +227,16 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     return Trainer(detector, train_set, val_set, config.train, run, resume, card_data)
 
 
-def _new_detector(config: RunConfig, train_set: DetectionSet) -> Detector:
+def _new_detector(config: RunConfig, train_set: Any) -> Model:
     """The detector that a training starts with, for the dataset's classes and with anchors for its boxes."""
-    detector = create_detector(
+    detector = create_model(
         config.model,
         pretrained=bool(_decided(config).pretrained),
         class_names=train_set.class_names,
         image_size=config.image_size,
     )
+    if not isinstance(detector, Detector):
+        return detector
     given = detector.config
     assert not isinstance(given.anchors, int)  # the network has replaced a number by the default anchors
     detector.set_anchors(

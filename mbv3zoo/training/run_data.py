@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
+from mbv3zoo.config.model import Task
 from mbv3zoo.config.training import DataConfig
 from mbv3zoo.data.coco_layout import is_coco
 from mbv3zoo.data.hub_dataset import check_installed
 from mbv3zoo.data.load import is_hub, load_dataset, load_listed, picture_root, undivided
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.share import picture_names, split_dataset
 from mbv3zoo.training.progress import class_changes
@@ -23,13 +26,14 @@ VAL_LIST = 'val.txt'
 _OFFER = 'name the validation data with --val-data, or keep a part of the pictures for it with --val-share 0.2'
 
 
-def load_data(config: DataConfig, seed: int = 0, run: Path | None = None) -> tuple[DetectionSet, DetectionSet]:
+def load_data(config: DataConfig, seed: int = 0, run: Path | None = None, task: Task = 'detection') -> tuple[Any, Any]:
     """The training and the validation set.
 
     Args:
         config: Where they are.
         seed: Draws the validation images, with `val_share`.
         run: Folder of a run that is resumed: its validation images stay what they were.
+        task: Whether they have boxes or masks.
 
     Raises:
         ValueError: One is missing, or they have different classes; or `val_share` does not apply.
@@ -37,39 +41,39 @@ def load_data(config: DataConfig, seed: int = 0, run: Path | None = None) -> tup
     check_installed(config.data, config.val_data)
     _logger.info('reading the labels of %s', config.data)
     if config.val_share is not None:
-        return _divided(config, config.val_share, seed, run)
+        return _divided(config, config.val_share, seed, run, task)
     if not config.val_data:
-        _check_has_validation(config.data)
-    train_set = load_dataset(config.data, 'train', config.images, config.max_pixels)
+        _check_has_validation(config.data, task)
+    train_set = load_dataset(config.data, 'train', config.images, config.max_pixels, task)
     val_source = config.val_data or config.data
-    val_set = load_dataset(val_source, 'val', config.val_images, config.max_pixels)
+    val_set = load_dataset(val_source, 'val', config.val_images, config.max_pixels, task)
     # Before weights are fetched.
     if changes := class_changes(train_set.class_names, val_set.class_names):
         raise ValueError(f'{val_source}: the validation split has other classes than the training split ({changes})')
     return train_set, val_set
 
 
-def _check_has_validation(source: str) -> None:
+def _check_has_validation(source: str, task: Task) -> None:
     if is_coco(source):
         raise ValueError(
             f'{source} is one split; name the COCO .json of the validation split too, with --val-data, or keep a part '
             'of the pictures for it with --val-share 0.2'
         )
-    if (name := undivided(source)) is not None:
+    if (name := undivided(source, task)) is not None:
         what = f'has no split to validate on, only {name!r}' if name else 'is one split, with none to validate on'
         raise ValueError(f'{source}: {what}; {_OFFER}')
 
 
-def _divided(config: DataConfig, share: float, seed: int, run: Path | None) -> tuple[DetectionSet, DetectionSet]:
-    name = undivided(config.data)
+def _divided(config: DataConfig, share: float, seed: int, run: Path | None, task: Task) -> tuple[Any, Any]:
+    name = undivided(config.data, task)
     if name is None:
         raise ValueError(
             f'{config.data}: --val-share is for data of one split, and this has a validation split or none to train '
             'on; leave --val-share out, or name the training data alone'
         )
     if run is not None:
-        return load_listed(config.data, run / VAL_LIST, config.images, config.max_pixels)
-    data = load_dataset(config.data, name or 'train', config.images, config.max_pixels)
+        return load_listed(config.data, run / VAL_LIST, config.images, config.max_pixels, task)
+    data = load_dataset(config.data, name or 'train', config.images, config.max_pixels, task)
     try:
         train_set, val_set = split_dataset(data, share, seed)
     except ValueError as error:
@@ -78,7 +82,7 @@ def _divided(config: DataConfig, share: float, seed: int, run: Path | None) -> t
     return train_set, val_set
 
 
-def write_val_list(config: DataConfig, val_set: DetectionSet, run: Path) -> None:
+def write_val_list(config: DataConfig, val_set: DetectionSet | MaskSet, run: Path) -> None:
     """Writes the names of the validation images into the folder of a run with `val_share`."""
     names = picture_names(val_set, picture_root(config.data))
     atomic_write(run / VAL_LIST, ''.join(f'{name}\n' for name in sorted(names)).encode('utf-8'))

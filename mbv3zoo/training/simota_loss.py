@@ -33,6 +33,8 @@ class SimOTALoss(nn.Module):
         processes: Number of processes that train together; their batches count as one.
     """
 
+    parts = Losses._fields[1:]
+
     anchors: torch.Tensor
 
     def __init__(

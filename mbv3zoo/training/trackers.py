@@ -25,8 +25,8 @@ _logger = logging.getLogger(__name__)
 _PROJECT = 'mbv3zoo'
 # What stands before the name of a figure; trackers show figures of one group together.
 _GROUPS = {
-    **dict.fromkeys(('box', 'classes', 'objectness'), 'train'),
-    **dict.fromkeys(AP_NAMES, 'val'),
+    **dict.fromkeys(('box', 'classes', 'objectness', 'cross_entropy', 'dice'), 'train'),
+    **dict.fromkeys((*AP_NAMES, 'miou', 'pixel_accuracy'), 'val'),
     **dict.fromkeys(('seconds', 'waiting'), 'time'),
 }
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
-from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation.metrics import Metrics
+from mbv3zoo.model import Model
 from mbv3zoo.training.devices import use_device
 from mbv3zoo.training.results import METRICS_NAME, read_metrics
 from mbv3zoo.training.run import resume, run_config, start
@@ -20,19 +19,19 @@ class TrainResult:
     """A finished training run.
 
     Attributes:
-        detector: The best detector of the run, in eval mode on the CPU.
+        detector: The best detector or segmenter of the run, in eval mode on the CPU.
         folder: Folder of the run. `best/` and `last/` in it are detector folders, `report/` has the figures, curves and
             images of `best/`, `results.csv` one line per epoch, `run.yaml` all settings.
-        metrics: COCO metrics of `detector` on the validation set.
+        metrics: Its metrics on the validation set: `Metrics` of COCO, or a segmenter's `SegmentationMetrics`.
 
     Example:
         >>> result = mbv3zoo.resume_training('runs/train-1')
         >>> found = result.detector.predict('a.jpg')
     """
 
-    detector: Detector
+    detector: Any
     folder: Path
-    metrics: Metrics
+    metrics: Any
 
 
 def train(
@@ -51,13 +50,14 @@ def train(
     device: str | None = None,
     **settings: Unpack[TrainSettings],
 ) -> TrainResult:
-    """Trains a detector on a dataset and saves it, as `mbv3zoo train` does.
+    """Trains a detector or segmenter on a dataset and saves it, as `mbv3zoo train` does.
 
     Args:
         data: Dataset with a training and a validation split: a YOLO data.yaml, a COCO .json (which needs `val_data`), a
-            folder (YOLO, Pascal VOC, COCO), or 'hub:organisation/name'; see `mbv3zoo.load_dataset`.
-        model: What to train, as for `mbv3zoo.create_detector`: a name, a YAML file, a saved folder, a Hub repository.
-            It gets the classes of the dataset.
+            folder (YOLO, Pascal VOC, COCO), or 'hub:organisation/name'; for a segmenter one with masks; see
+            `mbv3zoo.load_dataset`.
+        model: What to train, as for `mbv3zoo.create_detector`, or a segmenter: a name, a YAML file, a saved folder, a
+            Hub repository. It gets the classes of the dataset.
         pretrained: Start from the model's weights: a saved detector's own, else the backbone's. None does so for saved
             detectors (a folder, a Hub repository, 'mbv3_yolo_small.synth') and starts others from random weights.
         image_size: Input size, (height, width) in pixels or an int for a square; None uses the model's.
@@ -154,4 +154,4 @@ def _result(folder: Path) -> TrainResult:
     metrics = read_metrics(folder)
     if metrics is None:
         raise ValueError(f'{folder / METRICS_NAME} is missing or damaged; resume the run to have it written again')
-    return TrainResult(Detector.from_pretrained(folder / 'best'), folder, metrics)
+    return TrainResult(Model.from_pretrained(folder / 'best'), folder, metrics)

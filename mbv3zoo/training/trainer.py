@@ -11,16 +11,15 @@ import torch
 from accelerate.utils import broadcast_object_list
 
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.detector import Detector
-from mbv3zoo.evaluation.metrics import Evaluation, Metrics, format_table
+from mbv3zoo.model import Model
 from mbv3zoo.saving.folder import PICTURE_NAME
 from mbv3zoo.training.best import clear_damaged, folder_fault, weights_digest
 from mbv3zoo.training.checkpoint import STATE_NAME, damaged_state, load_state, save_state
 from mbv3zoo.training.epoch_log import EpochLog
 from mbv3zoo.training.failures import naming_the_checkpoint
 from mbv3zoo.training.learner import Learner
-from mbv3zoo.training.loss_parts import Losses
 from mbv3zoo.training.memory import keep_freed_memory, most_memory
 from mbv3zoo.training.optimizer import unscaled_lr
 from mbv3zoo.training.pace import Pace
@@ -36,7 +35,7 @@ from mbv3zoo.utils.progress import bar, write_above
 
 
 class Trainer:
-    """Trains a detector and keeps everything about the run in one folder.
+    """Trains a detector or segmenter and keeps everything about the run in one folder.
 
     The folder holds `last/` and `best/` (detector folders, with the moving average of the weights), `state.pt` (to
     resume from), `results.csv` (one line per epoch) and its curves, `train_batch.png` (images as they are trained on)
@@ -60,9 +59,9 @@ class Trainer:
 
     def __init__(
         self,
-        detector: Detector,
-        train_set: DetectionSet,
-        val_set: DetectionSet | None,
+        detector: Model,
+        train_set: DetectionSet | MaskSet,
+        val_set: DetectionSet | MaskSet | None,
         config: TrainConfig,
         run: str | Path,
         resume: bool = False,
@@ -88,13 +87,13 @@ class Trainer:
         self.best_ap = -1.0
         self.best_sha256: str | None = None
         self.trackers = Trackers(tracker_names(config.tracker), self.accelerator, self.run)
-        self.log = EpochLog(self.run, config.epochs, self.trackers.log)
+        self.log = EpochLog(self.run, config.epochs, self.trackers.log, detector.config.task)
         self.pace = Pace(config)
         self.last_epoch = config.epochs
         if resume and (self.run / STATE_NAME).exists():
             self._load()
 
-    def fit(self) -> Metrics | None:
+    def fit(self) -> Any:
         """Trains to the last epoch, or until `patience` has run out.
 
         Returns:
@@ -133,7 +132,7 @@ class Trainer:
         facts = {'backbone': config.backbone, 'image_size': config.image_size, 'num_classes': config.num_classes}
         return {**facts, 'train_images': self.images[0], 'val_images': self.images[1]}
 
-    def _epoch(self) -> Metrics | None:
+    def _epoch(self) -> Any:
         start, epoch = time.time(), self.epoch
         self.learner.plan_early = self._plan_early if self.config.minutes and not epoch else None
         losses = self.learner.train_epoch(epoch)
@@ -147,7 +146,7 @@ class Trainer:
             evaluation = self._evaluate(self.learner.kept)
         metrics = evaluation.metrics if evaluation else None
         # On every process: all of them have to agree on when patience has run out.
-        better = metrics is not None and not metrics.ap <= self.best_ap
+        better = metrics is not None and not metrics.score <= self.best_ap
         if metrics is not None and better:
             self._set_best(metrics, self.epoch)
         self.pace.end_epoch()
@@ -161,7 +160,7 @@ class Trainer:
                 'seconds': seconds,
                 'waiting': self.learner.waited / max(seconds, 1e-9),
                 'lr': unscaled_lr(self.learner.optimizer),
-                **dict(zip(Losses._fields[1:], losses, strict=True)),
+                **dict(zip(self.learner.loss.parts, losses, strict=True)),
             }
             memory = most_memory(self.accelerator.device)
             self.log.write(self.epoch, values, metrics, self.pace.left(self.last_epoch - self.epoch), memory)
@@ -183,7 +182,7 @@ class Trainer:
         self.last_epoch = self.log.epochs = epochs
         self.learner.plan(epochs)
 
-    def _evaluate(self, detector: Detector, with_f1: bool = False) -> Evaluation:
+    def _evaluate(self, detector: Model, with_f1: bool = False) -> Any:
         assert self.val_set
         start = time.monotonic()
         with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process, 'images') as progress:
@@ -199,12 +198,12 @@ class Trainer:
         self.pace.evaluating = time.monotonic() - start
         return evaluation
 
-    def _report(self, val_set: DetectionSet) -> Metrics:
+    def _report(self, val_set: DetectionSet | MaskSet) -> Any:
         """Evaluates `best/`, as it is on disk, and writes the report, its metrics last: they mean that all is done."""
         from mbv3zoo.plots.report import write_metrics, write_plots
 
         self.accelerator.wait_for_everyone()
-        best = Detector.from_pretrained(self.run / 'best').to(self.accelerator.device)
+        best = Model.from_pretrained(self.run / 'best').to(self.accelerator.device)
         evaluation = self._evaluate(best, with_f1=True)
         if self.accelerator.is_main_process:
             write_plots(evaluation, val_set, self.run / 'report')
@@ -212,7 +211,7 @@ class Trainer:
             card = self.card_data | {'metrics': evaluation.metrics}
             best.save_pretrained(self.run / 'best', card_data=card, picture=picture)
             write_metrics(evaluation.metrics, self.run / METRICS_NAME)
-            write_above(format_table(evaluation.metrics))
+            write_above(str(evaluation.metrics))
         # So that every process can read them from here on.
         self.accelerator.wait_for_everyone()
         return evaluation.metrics
@@ -230,7 +229,7 @@ class Trainer:
             self._set_best(metrics, self.epoch)
         elif self.best_sha256 and self.best_sha256 != weights_digest(best):
             # Of the next epoch, which was killed before it had saved its state.
-            detector = Detector.from_pretrained(best).to(self.accelerator.device)
+            detector = Model.from_pretrained(best).to(self.accelerator.device)
             self._set_best(self._evaluate(detector.to(memory_format=torch.channels_last)).metrics, self.epoch + 1)
         if self.accelerator.is_main_process:
             for folder, fault in faults.items():
@@ -239,11 +238,11 @@ class Trainer:
             self.best_sha256 = weights_digest(best) if self.best_epoch else None
         self.accelerator.wait_for_everyone()
 
-    def _set_best(self, metrics: Metrics, epoch: int) -> None:
+    def _set_best(self, metrics: Any, epoch: int) -> None:
         self.best_epoch = epoch
-        self.best_ap = -1.0 if math.isnan(metrics.ap) else metrics.ap
+        self.best_ap = -1.0 if math.isnan(metrics.score) else metrics.score
 
-    def _save(self, folder: Path, metrics: Metrics | None) -> None:
+    def _save(self, folder: Path, metrics: Any) -> None:
         card = self.card_data | ({'metrics': metrics} if metrics else {})
         if self.config.minutes and 'train' in card:
             card['train'] = self.config.model_copy(update={'epochs': self.last_epoch})

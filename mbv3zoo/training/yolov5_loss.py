@@ -35,6 +35,8 @@ class YOLOv5Loss(nn.Module):
             assigned anchors of all, so that the mean of their gradients is that of the whole batch.
     """
 
+    parts = Losses._fields[1:]
+
     anchors: torch.Tensor
 
     def __init__(
