@@ -70,15 +70,22 @@ def plot_label_maps(data: MaskSet, shown: Mapping[int, Segmentation], path: str 
     """
 
     def pair(i: int, image: Image.Image, size: tuple[int, int]) -> tuple[list[Image.Image], str]:
-        truth, found, canvas, cells = data.records[i].read(), shown[i].labels, fitted(image, size), []
-        for labels in (truth, found):
-            # Drawn after scaling, so that names have the same size in all cells.
-            small = np.asarray(Image.fromarray(labels).resize(canvas.size, Image.Resampling.NEAREST))
-            cells.append(centred(draw_labels(canvas, small, data.class_names, font_size=12), size))
+        truth, found = data.records[i].read(), shown[i].labels
+        cells = [_label_cell(image, labels, data.class_names, size) for labels in (truth, found)]
         known = truth != IGNORE_INDEX
         return cells, f'{(truth == found)[known].sum() / max(1, known.sum()):.1%} of pixels right'
 
     _write_pairs(data, sorted(shown), pair, 'Left: truth. Right: the classes that were found.', path)
+
+
+def _label_cell(
+    image: Image.Image, labels: np.ndarray, class_names: Sequence[str], size: tuple[int, int]
+) -> Image.Image:
+    """An image with the classes of its pixels, scaled to fit a cell."""
+    canvas = fitted(image, size)
+    # Drawn after scaling, so that names have the same size in all cells.
+    small = np.asarray(Image.fromarray(labels).resize(canvas.size, Image.Resampling.NEAREST))
+    return centred(draw_labels(canvas, small, class_names, font_size=12), size)
 
 
 def _write_pairs(
@@ -125,19 +132,20 @@ def plot_batch(
             f'images are {images.dtype} {tuple(images.shape)}; expected uint8 [B, 3, H, W] or [B, 1, H, W]'
         )
     masks = targets.cpu().numpy() if isinstance(targets, torch.Tensor) else None
-    image_index, labels, boxes = (part.cpu() for part in ([torch.zeros(0, 4)] * 3 if masks is not None else targets))
+    image_index, labels, boxes = (part.cpu() for part in targets) if masks is None else [torch.zeros(0)] * 3
     height, width = images.shape[2:]
     size = cell_size([(height, width)])
     rows, captions = [], []
     for i, pixels in enumerate(images[:count].cpu()):
-        own: Any = image_index == i
-        image, there = _to_image(pixels), 'no boxes'
         if masks is not None:
-            image, own = draw_labels(image, masks[i], class_names, font_size=6), slice(0, 0)
-            there = _listed([class_names[label] for label in np.unique(masks[i]) if label < len(class_names)])
-        known = [class_names[label] for label in labels[own].tolist()]
-        rows.append([draw_cell(image, boxes[own], labels[own], known, size)])
-        counted = _listed([f'{number} {name}' for name, number in Counter(known).most_common()]) or there
+            rows.append([_label_cell(_to_image(pixels), masks[i], class_names, size)])
+            known = [class_names[label] for label in np.unique(masks[i]) if label < len(class_names)]
+            counted = _listed(known) or 'no class'
+        else:
+            own = image_index == i
+            known = [class_names[label] for label in labels[own].tolist()]
+            rows.append([draw_cell(_to_image(pixels), boxes[own], labels[own], known, size)])
+            counted = _listed([f'{number} {name}' for name, number in Counter(known).most_common()]) or 'no boxes'
         captions.append(f'{_listed(names[i])}\n{counted}' if names else counted)
     title = title or f'Training batch: {len(rows)} of {len(images)} pictures, {width} x {height} pixels'
     write_sheet(rows, captions, title, math.ceil(math.sqrt(max(1, len(rows)))), path)
