@@ -70,7 +70,10 @@ def load_coco_masks(annotations: str | Path, images: str | Path | None = None, m
     data = read_coco(path, problems)
     files = find_images(path, {own_id: row['file_name'] for own_id, row in data.images.items()}, images)
     same = _same_files(path, data, files, problems)
-    index: dict[Any, int] = {own_id: i for i, own_id in enumerate(data.category_ids, start=1)}
+    names, index = ['background'], dict[Any, int]()
+    for own_id, name in zip(data.category_ids, data.class_names, strict=True):
+        names += [name] if name.casefold() != names[0] else []
+        index[own_id] = len(names) - 1 if name.casefold() != names[0] else 0
     shapes: dict[Any, list[tuple[Any, int]]] = defaultdict(list)
     for where, row in data.annotations:
         image_id, label = as_id(row.get('image_id')), index.get(as_id(row.get('category_id')))
@@ -83,6 +86,11 @@ def load_coco_masks(annotations: str | Path, images: str | Path | None = None, m
             problems.add(where, f'{error}; dropped')
         else:
             shapes[same[image_id]].append((row['segmentation'], IGNORE_INDEX if row.get('iscrowd') else label))
+    if data.annotations and not shapes:
+        raise ValueError(
+            f'{path}: none of its {len(data.annotations)} annotations has polygons or run lengths; expected masks of '
+            'objects, so export them with their segmentation, or give a data set with masks'
+        )
     rows = []
     for own_id, image in data.images.items():
         size: Any = as_id(image.get('height')), as_id(image.get('width'))
@@ -90,8 +98,7 @@ def load_coco_masks(annotations: str | Path, images: str | Path | None = None, m
             rows.append((f'image {own_id}', files[own_id], Shapes(size, tuple(shapes[own_id]))))
         elif same[own_id] == own_id:
             problems.add(f'image {own_id}', 'left out: expected its height and width, which its masks are drawn in')
-    names = check_class_names(('background', *data.class_names), path)
-    return read_masks(path, rows, names, problems, max_pixels)
+    return read_masks(path, rows, check_class_names(names, path), problems, max_pixels)
 
 
 def _same_files(

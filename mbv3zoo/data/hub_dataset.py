@@ -27,15 +27,8 @@ PREFIX = 'hub:'
 _OBJECTS = ('objects', 'annotations', 'object')
 _BOX = ('bbox', 'bboxes')
 _MASKS = (
-    'mask',
-    'masks',
-    'label',
-    'labels',
-    'annotation',
-    'segmentation',
-    'segmentation_mask',
-    'semantic_segmentation',
-)
+    'mask', 'masks', 'label', 'labels', 'annotation', 'segmentation', 'segmentation_mask', 'semantic_segmentation',
+)  # fmt: skip
 _CATEGORY = ('category', 'categories', 'category_id', 'category_ids', 'label', 'labels', 'class_label', 'class')
 
 

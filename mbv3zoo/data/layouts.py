@@ -189,7 +189,8 @@ def recognise(source: Path, task: Task = 'detection') -> Found:
     """
     suffix = source.suffix.lower()
     if source.is_dir():
-        is_part = source.absolute().name == 'labels' and (source.absolute().parent / 'images').is_dir()
+        parts = ('labels',) if task == 'detection' else ('labels', 'masks', 'images')
+        is_part = source.absolute().name in parts and (source.absolute().parent / 'images').is_dir()
         source = source.absolute().parent if is_part else source
         # An archive that was unpacked into a folder of its own.
         inner = [place for place in source.iterdir() if place.name[0] != '.' and place.name != '__MACOSX']

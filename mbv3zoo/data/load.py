@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mbv3zoo.config.model import Task
 from mbv3zoo.data import hub_dataset
@@ -64,6 +64,8 @@ def load_dataset(
         >>> len(data), data.class_names[:3]
         (4, ('arrow', 'ball', 'bolt'))
     """
+    if task not in get_args(Task):
+        raise ValueError(f'task is {shown(task)}; expected one of {list(get_args(Task))}')
     if str(split).endswith('.txt') and os.path.isfile(split):
         return load_listed(source, Path(split), images, max_pixels, task)[1]
     split = str(split)

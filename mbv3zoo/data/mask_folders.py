@@ -16,6 +16,7 @@ _MASKS = ('masks', 'SegmentationClass', 'mask', 'Masks', 'annotations', 'labels'
 # What tools add to the name of an image for that of its mask.
 _ENDS = ('', '_mask', '-mask', '_label', '_labels', '_seg', '_gt')
 _NAMES = ('classes.txt', 'labels.txt', 'class_names.txt')
+_SPLITS = (*SPLIT_NAMES, 'training')  # the last is ADE20K's
 _LISTS = Path('ImageSets', 'Segmentation')
 # Of values up to 20, where a folder lists its splits as VOC does.
 VOC_CLASSES = (
@@ -35,8 +36,8 @@ def find_mask_folders(folder: Path) -> tuple[tuple[str, ...], dict[str, tuple[Pa
         listed = tuple(sorted(path.stem for path in (folder / _LISTS).glob('*.txt')))
         if listed:
             return listed, dict.fromkeys(listed, pair)
-        names = [name for name in SPLIT_NAMES if (pair[1] / name).is_dir()]
-        found = {name: (pair[0] / name, pair[1] / name) for name in names} or {'': pair}
+        names = {name.replace('training', 'train'): name for name in _SPLITS if (pair[1] / name).is_dir()}
+        found = {split: (pair[0] / name, pair[1] / name) for split, name in names.items()} or {'': pair}
         return tuple(found), found
     inner = {name: inside for name in SPLIT_NAMES if (inside := _pair(folder / name))}
     return (tuple(inner), inner) if inner else None

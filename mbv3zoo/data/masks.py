@@ -117,11 +117,11 @@ def read_masks(
         max_pixels: Most pixels of an image.
 
     Raises:
-        ValueError: No pair is left, or there are more than 255 classes.
+        ValueError: No pair is left, there are more than 255 classes, or the masks are black and white (0 and 255).
     """
     if len(class_names) > IGNORE_INDEX:
         raise ValueError(f'{source}: has {len(class_names)} classes; expected at most {IGNORE_INDEX}')
-    records = []
+    records, ignored, before = [], False, len(problems.lines)
     for number, (where, path, mask) in enumerate(rows, start=1):
         try:
             width, height = read_size(path, max_pixels)
@@ -131,18 +131,25 @@ def read_masks(
                     f'the mask is for a picture of {labels.shape[0]} x {labels.shape[1]} pixels (height x width), '
                     f'{path.name} has {height} x {width}; give the mask of this picture in its size'
                 )
-            found = frozenset(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[:IGNORE_INDEX]).tolist())
+            values = frozenset(np.flatnonzero(np.bincount(labels.ravel())).tolist())
+            found = values - {IGNORE_INDEX}
             if class_names and (unknown := [label for label in sorted(found) if label >= len(class_names)]):
                 raise ValueError(
                     f'the mask has the value {unknown[0]}, and the classes are 0 to {len(class_names) - 1} '
                     f'({IGNORE_INDEX} for none); correct the mask, or name more classes'
                 )
             records.append(MaskRecord(path, (height, width), mask, found, number))
+            ignored |= isinstance(mask, Path) and IGNORE_INDEX in values
         except ValueError as error:
-            problems.add(where, f'left out: {error}')
+            problems.add(where, f'left out: {str(error).removeprefix(f"{mask}: ")}')
     if not records:
-        hint = f': {problems.lines[0]}' if problems.lines else ''
-        raise ValueError(f'{source}: no picture with a mask is left of {len(problems.lines)} that were found{hint}')
+        hint = ': ' + (problems.lines[before:] or problems.lines)[0] if problems.lines else ''
+        raise ValueError(f'{source}: no picture with a mask is left{hint}')
+    if ignored and not any(record.classes - {0} for record in records):
+        raise ValueError(
+            f'{source}: the masks have no values but 0 and {IGNORE_INDEX}, which stands for no class; expected the '
+            f'index of a class in each pixel, so write 1 in place of {IGNORE_INDEX} in black and white masks'
+        )
     problems.report()
     most = max((label for record in records for label in record.classes), default=0)
     return MaskSet(records, class_names or tuple(map(str, range(most + 1))), tuple(problems.lines))

@@ -69,6 +69,8 @@ def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         ValueError: It cannot be read, has no indices (RGB), is lossy (JPEG), or has values above 255.
     """
     with open_image(path, max_pixels) as image:
+        # PIL spreads the values of grey PNGs of 2 and 4 bits over 0..255.
+        step = next(({'L;2': 85, 'L;4': 17}.get(str(tile.args), 1) for tile in getattr(image, 'tile', ())), 1)
         format, mode, pixels = image.format, image.mode, np.asarray(image)
     if format == 'JPEG':
         raise ValueError(f'{path}: a JPEG changes the values of pixels; expected a PNG whose values are classes')
@@ -81,4 +83,4 @@ def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         raise ValueError(
             f'{path}: has the value {pixels.max()}; expected classes up to 254, and {IGNORE_INDEX} for none'
         )
-    return pixels.astype(np.uint8)
+    return pixels.astype(np.uint8) // np.uint8(step)

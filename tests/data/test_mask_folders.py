@@ -32,6 +32,7 @@ def load(source, split='val', **more):
         ('images/validation/b/a.jpg', 'annotations/validation/b/a.png'),
         ('images/a.jpg', 'labels/a.png'),
         ('JPEGImages/a.jpg', 'SegmentationClass/a.png'),
+        ('images/validation/a.jpg', 'annotations/validation/a.png'),
     ],
 )
 def test_layouts(tmp_path, pictures, masks):
@@ -75,9 +76,13 @@ def test_what_has_no_partner_is_named(tmp_path, caplog):
             lambda root: picture(root / 'images/a.jpg'),
             'no data set with masks is recognised .* looked for images/',
         ),
-        (lambda root: mask(root / 'masks/a.png', (1, 2, 3), mode='RGB'), r'a.png: has colours \(RGB\) and no palette'),
+        (
+            lambda root: mask(root / 'masks/a.png', (1, 2, 3), mode='RGB'),
+            r'a.png: left out: has colours \(RGB\) and no',
+        ),
         (lambda root: mask(root / 'masks/a.png', 7), r'the mask has the value 7, and the classes are 0 to 1'),
         (lambda root: mask(root / 'masks/a.png', size=(4, 6)), r'the mask is for a picture of 6 x 4 pixels'),
+        (lambda root: mask(root / 'masks/a.png', 255), r'no values but 0 and 255, .* write 1 in place of 255'),
         (lambda root: mask(root / 'masks/a.jpg'), r'a JPEG changes the values'),
         (lambda root: mask(root / 'masks/b.png'), r'a.jpg: left out: has no mask'),
     ],
@@ -109,6 +114,31 @@ def test_coco_polygons_and_run_lengths_become_masks(tmp_path):
         found = load(source)
         assert found.class_names == ('background', 'cat', 'dog') and len(found.problems) == 3
         assert np.array_equal(found.records[0].read(), np.array([[255, 2, 2, 0, 0, 1]] * 4))
+
+
+def test_coco_of_boxes_alone_is_refused_and_its_background_is_class_0(tmp_path):
+    picture(tmp_path / 'images/a.jpg')
+    row = {'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [0, 0, 3, 4]}
+    data = {
+        'images': [{'id': 1, 'file_name': 'a.jpg', 'width': 6, 'height': 4}],
+        'annotations': [row],
+        'categories': [{'id': 1, 'name': 'Background'}, {'id': 2, 'name': 'cat'}],
+    }
+    file = tmp_path / 'val.json'
+    file.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match='none of its 1 annotations has polygons or run lengths; expected masks'):
+        load(file)
+    row['segmentation'] = [[0, 0, 3, 0, 3, 4, 0, 4]]
+    file.write_text(json.dumps(data))
+    assert load(file).class_names == ('background', 'cat') and load(file).records[0].classes == {0}
+
+
+def test_a_part_of_the_folder_names_the_whole_and_ade20k_calls_train_training(tmp_path):
+    picture(tmp_path / 'images/training/a.jpg')
+    mask(tmp_path / 'annotations/training/a.png', 3)
+    assert len(load(tmp_path, 'train')) == len(load(tmp_path / 'images', 'train')) == 1
+    with pytest.raises(ValueError, match=r"task is 'masks'; expected one of \['detection', 'segmentation'\]"):
+        mbv3zoo.load_dataset(tmp_path, 'train', task='masks')
 
 
 def test_masks_of_a_hub_data_set(tmp_path, monkeypatch):

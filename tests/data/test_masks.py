@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_left_out_and_told(pair, caplog, values, size, mess
     problems = LabelProblems('here')
     data = read_masks('here', [pair(), pair(values, size, 'bad')], ('a', 'b', 'c'), problems)
     assert len(data) == 1 and len(data.problems) == 1
-    with pytest.raises(ValueError, match=rf'here: no picture with a mask is left of 1 that were found: {message}'):
+    with pytest.raises(ValueError, match=rf'here: no picture with a mask is left: {message}'):
         read_masks('here', [pair(values, size, 'bad')], ('a', 'b', 'c'), LabelProblems('here'))
 
 

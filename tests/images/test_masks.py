@@ -1,5 +1,8 @@
 """Masks as files."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +23,18 @@ def test_a_label_map_comes_back_from_its_file_with_a_palette(tmp_path):
 def test_grey_values_are_classes(tmp_path, kind):
     Image.fromarray(np.array([[0, 3]], kind)).save(tmp_path / 'a.png')
     assert read_mask(tmp_path / 'a.png').tolist() == [[0, 3]]
+
+
+@pytest.mark.parametrize(('bits', 'row'), [(2, 0b00011011), (4, 0x13)])
+def test_grey_values_of_few_bits_are_not_spread(tmp_path, bits, row):
+    def chunk(name, data):
+        return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+
+    width = 8 // bits
+    head = chunk(b'IHDR', struct.pack('>IIBBBBB', width, 1, bits, 0, 0, 0, 0))
+    data = chunk(b'IDAT', zlib.compress(bytes([0, row])))
+    (tmp_path / 'a.png').write_bytes(b'\x89PNG\r\n\x1a\n' + head + data + chunk(b'IEND', b''))
+    assert read_mask(tmp_path / 'a.png').tolist() == [[0, 1, 2, 3] if bits == 2 else [1, 3]]
 
 
 @pytest.mark.parametrize(
