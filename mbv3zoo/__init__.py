@@ -22,6 +22,7 @@ _HOMES = {
     'Detector': 'detector',
     'DetectorConfig': 'config.detector',
     'ExportedDetector': 'runtimes.exported_detector',
+    'ExportedSegmenter': 'runtimes.exported_segmenter',
     'Segmentation': 'detections.segmentation',
     'Segmenter': 'segmenter',
     'SegmenterConfig': 'config.segmenter',
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from mbv3zoo.loading import load as load
     from mbv3zoo.models.layer_lists.blocks import register_block as register_block
     from mbv3zoo.runtimes.exported_detector import ExportedDetector as ExportedDetector
+    from mbv3zoo.runtimes.exported_segmenter import ExportedSegmenter as ExportedSegmenter
     from mbv3zoo.segmenter import Segmenter as Segmenter
     from mbv3zoo.synth.config import SyntheticConfig as SyntheticConfig
     from mbv3zoo.synth.writer import synthesize as synthesize

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mbv3zoo.detector import Detector
     from mbv3zoo.hub import PullOptions
     from mbv3zoo.runtimes.exported_detector import ExportedDetector
+    from mbv3zoo.runtimes.exported_segmenter import ExportedSegmenter
     from mbv3zoo.segmenter import Segmenter
     from mbv3zoo.zoo.saved import SavedSource
 
@@ -31,7 +32,7 @@ def load(
     cache: bool = True,
     allow_licenses: Iterable[str] | None = None,
     **options: Unpack[PullOptions],
-) -> Detector | Segmenter | ExportedDetector:
+) -> Detector | Segmenter | ExportedDetector | ExportedSegmenter:
     """Opens a detector that is ready to predict.
 
     Args:
@@ -51,7 +52,8 @@ def load(
         **options: Of the Hub, for other sources than files: `revision`, `token`, ...; see `mbv3zoo.hub.PullOptions`.
 
     Returns:
-        An `ExportedDetector` for a file or where a runtime is named, else a `Detector`. Both have `predict`. Detections
+        An `ExportedDetector` for a file or where a runtime is named, else a `Detector`; of a segmenter an
+        `ExportedSegmenter`, else a `Segmenter`. All have `predict`. Detections
         hold numpy arrays for a file and for the runtimes 'onnxruntime' and 'openvino', else torch tensors.
 
     Raises:
@@ -104,7 +106,7 @@ def _open_saved(
     device: str | None,
     cache: bool,
     allow_licenses: Iterable[str] | None,
-) -> ExportedDetector:
+) -> Any:
     """A saved detector in a runtime: its graph from the cache without torch, or written from its weights."""
     kept, has_file = None, runtime in LIVE_FORMATS
     if identity := saved.identity() if cache else None:

@@ -1,7 +1,7 @@
 """Each public call has an example in its docstring, and the example runs.
 
 Examples may use `mbv3zoo` and what lies in their working folder: an image (a.jpg), a labelled set of the shipped
-detectors' classes (data.yaml), an exported detector (model.onnx) and a finished training run (runs/train-1). A Hub of
+detectors' classes (data.yaml), an exported detector (model.onnx) and segmenter (segmenter.onnx), and a finished training run (runs/train-1). A Hub of
 their own is there too.
 """
 
@@ -41,7 +41,7 @@ def public_calls():
 
 CALLS = public_calls()
 # Files that examples need, and the examples that make them.
-MADE_BY = {'model.onnx': 'Detector.export', 'runs/train-1': 'train'}
+MADE_BY = {'model.onnx': 'Detector.export', 'segmenter.onnx': 'ExportedSegmenter', 'runs/train-1': 'train'}
 
 
 def example_of(name):

@@ -16,7 +16,7 @@ from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import find_format
 
 if TYPE_CHECKING:
-    from mbv3zoo.detector import Detector
+    from mbv3zoo.model import Model
 
 
 class Opened(NamedTuple):
@@ -87,8 +87,8 @@ def write_model(name: str, runtime: str, size: tuple[int, int] | None, batch: in
     return write_live(detector, live_info(detector, runtime, batch_size=batch), runtime, folder)
 
 
-def build(name: str, size: tuple[int, int] | None) -> Detector:
-    """A detector by its name, at a size."""
+def build(name: str, size: tuple[int, int] | None) -> Model:
+    """A model by its name, at a size."""
     import torch
 
     from mbv3zoo.create import create_model

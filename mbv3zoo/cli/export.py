@@ -64,7 +64,9 @@ def export(
     calibration: Calibration = None,
     data: Annotated[
         str | None,
-        typer.Option(help='Also measure AP before and after. ' + DATA_HELP, show_default='none', rich_help_panel=DATA),
+        typer.Option(
+            help='Also measure AP or mIoU before and after. ' + DATA_HELP, show_default='none', rich_help_panel=DATA
+        ),
     ] = None,
     split: Annotated[
         str | None, typer.Option(help='Split of --data and --calibration.', show_default='val', rich_help_panel=DATA)
@@ -80,7 +82,7 @@ def export(
     overwrite: Annotated[bool, typer.Option('--overwrite', help='Replace the file.', rich_help_panel=OUTPUT)] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a detector for another runtime. Its certificate (FILE.json) says how far it agrees with PyTorch."""
+    """Write a model for another runtime. Its certificate (FILE.json) says how far it agrees with PyTorch."""
     from mbv3zoo.export.request import checked_settings
 
     thresholds: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh}
@@ -98,18 +100,17 @@ def export(
     }
     # Before the detector is fetched and opened.
     checked_settings(out, format=None, thresholds=thresholds, **options)
-    from mbv3zoo.detector import Detector
+    from mbv3zoo.create import create_model
+    from mbv3zoo.model import Model
     from mbv3zoo.zoo.resolve import resolve
     from mbv3zoo.zoo.saved import SavedSource
 
     source = resolve(model)
     if isinstance(source, SavedSource):
-        detector = Detector.from_saved(source)
+        found: Any = Model.from_saved(source)
     else:
-        from mbv3zoo.create import create_detector
-
-        detector = create_detector(model, **given(image_size=image_size))
-    path = detector.export(out, **thresholds, **options)
+        found = create_model(model, **given(image_size=image_size))
+    path = found.export(out, **thresholds, **options)
     from mbv3zoo.export.certificate import read_certificate
 
     note(read_certificate(path).summary())

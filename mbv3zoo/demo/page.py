@@ -17,7 +17,7 @@ from mbv3zoo.licenses import license_id
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo, Precision
-from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.exported_model import ExportedModel
 from mbv3zoo.runtimes.table import find_format
 from mbv3zoo.utils.atomic import staged
 from mbv3zoo.utils.disk import make_folder, temporary_folder
@@ -88,7 +88,7 @@ def write_page(
             stack.enter_context(claimed_folder(folder))
         if file is None:
             file = _export(model, stack.enter_context(temporary_folder()) / MODEL_NAME, options)
-        info = ExportedDetector.open(file).info
+        info = ExportedModel.open(file).info
         _check_browser(info, file)
         with staged(folder, 'index.html') as files:
             known = model_json(file, info, weights or model_name(model))

@@ -12,7 +12,7 @@ from mbv3zoo.config.model import Task
 from mbv3zoo.demo.model_info import WORDS, page_info
 from mbv3zoo.hub.space import TAG, push_space
 from mbv3zoo.licenses import check_push, hub_license, license_id
-from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.exported_model import ExportedModel
 
 # With these, browsers allow threads to the page.
 _ISOLATED = {
@@ -79,7 +79,7 @@ def publish_page(
         ConnectionError: The Hub cannot be reached, or failed to answer. Publishing again is safe.
     """
     info = page_info(Path(folder))
-    record = ExportedDetector.open(Path(folder) / info['file']).info.licenses
+    record = ExportedModel.open(Path(folder) / info['file']).info.licenses
     try:
         check_push(record, license_id(info['license']), allow_licenses)
     except ValueError as error:

@@ -23,7 +23,9 @@ class Tolerance(Config):
         kept_apart: Share of kept detections that the other side does not have, 0..1; None: not compared.
         best_again: Least share of the best boxes of an image that the file has too, 0..1, where AP is not measured;
             None: not compared.
-        ap: Loss of AP in 0..1, where it is measured.
+        labels_apart: Share of an image's pixels with another label, 0..1, where mIoU is not measured; None: not
+            compared.
+        ap, miou: Loss of AP, and of mIoU, in 0..1, where it is measured.
     """
 
     letterbox: int = 1
@@ -31,16 +33,18 @@ class Tolerance(Config):
     boxes: Annotated[float, Field(gt=0)] | None = None
     kept_apart: Annotated[float, Field(ge=0, le=1)] | None = None
     best_again: Annotated[float, Field(ge=0, le=1)] | None = None
+    labels_apart: Annotated[float, Field(ge=0, le=1)] | None = None
     ap: Annotated[float, Field(gt=0)] = 0.01
+    miou: Annotated[float, Field(gt=0)] = 0.01
 
 
 # Some ten times the measured differences. For int8 single boxes say little; AP does, and where it is not measured the
 # share of the best boxes that int8 still has. Measured on the packaged detectors, ONNX and OpenVINO: at least 0.92 of
 # each image after calibration on 20 or more images of the kind; at most 0.38, on average, after one on one colour.
 TOLERANCES: dict[Precision, Tolerance] = {
-    'float32': Tolerance(logits=1e-4, boxes=0.1, kept_apart=0.02, ap=0.001),
-    'float16': Tolerance(logits=5e-3, boxes=2.0, kept_apart=0.1, ap=0.005),
-    'int8': Tolerance(logits=0.25, best_again=0.7, ap=0.01),
+    'float32': Tolerance(logits=1e-4, boxes=0.1, kept_apart=0.02, labels_apart=0.002, ap=0.001, miou=0.001),
+    'float16': Tolerance(logits=5e-3, boxes=2.0, kept_apart=0.1, labels_apart=0.02, ap=0.005, miou=0.005),
+    'int8': Tolerance(logits=0.25, best_again=0.7, labels_apart=0.1, ap=0.01),
 }
 
 
@@ -64,6 +68,9 @@ class PictureParity(Config):
         kept_compared: Number of them with a match on the other side: the same label, an IoU of at least 0.9, for int8
             of 0.5.
         kept_apart: Number of detections of one side without a match on the other.
+        labels_compared: Number of pixels of the image whose labels, of a segmenter, were compared; 0 where the logits
+            are the same everywhere, so that labels say nothing.
+        labels_apart: Share of its pixels with another label, 0..1.
         kept_boxes_max, kept_scores_max: Largest differences of matched detections, in pixels and in 0..1.
     """
 
@@ -77,30 +84,51 @@ class PictureParity(Config):
     best: int = 0
     best_again: int = 0
     score_thresh: float | None = None
-    kept: int
+    kept: int = 0
     kept_compared: int = 0
-    kept_apart: int
-    kept_boxes_max: float
-    kept_scores_max: float
+    kept_apart: int = 0
+    kept_boxes_max: float = 0
+    kept_scores_max: float = 0
+    labels_compared: int = 0
+    labels_apart: float | None = None
 
 
-class ApParity(Config):
-    """AP on a labelled split before and after.
+class MeasuredOn(Config):
+    """The labelled split that figures were measured on.
 
     Attributes:
         data, split: The dataset.
         images: Number of its images.
-        ap, ap50: AP of PyTorch, 0..1.
-        ap_exported, ap50_exported: AP of the file, 0..1.
     """
 
     data: str
     split: str
     images: int
+
+
+class ApParity(MeasuredOn):
+    """AP on a labelled split before and after.
+
+    Attributes:
+        ap, ap50: AP of PyTorch, 0..1.
+        ap_exported, ap50_exported: AP of the file, 0..1.
+    """
+
     ap: float
     ap50: float
     ap_exported: float
     ap50_exported: float
+
+
+class MiouParity(MeasuredOn):
+    """mIoU on a labelled split before and after.
+
+    Attributes:
+        miou, miou_exported: mIoU of PyTorch and of the file, 0..1.
+    """
+
+    miou: float
+    miou_exported: float
 
 
 class Certificate(Config):
@@ -113,7 +141,7 @@ class Certificate(Config):
         versions: Versions of the packages that took part.
         tolerance: Largest differences that were allowed.
         pictures: Differences, image by image.
-        ap: AP before and after, where a dataset was given.
+        ap, miou: AP of a detector, mIoU of a segmenter, before and after, where a dataset was given.
         compared: Whether the file was compared; Core ML's runtime is on macOS only.
         untrained: Whether the weights are random, as those of a new detector: the file is for timing only.
         sha256: End of a file's name -> its SHA-256, for all files of the detector (`mbv3zoo.runtimes.parts`). Without
@@ -127,6 +155,7 @@ class Certificate(Config):
     tolerance: Tolerance
     pictures: tuple[PictureParity, ...]
     ap: ApParity | None = None
+    miou: MiouParity | None = None
     compared: bool = True
     untrained: bool = False
     sha256: dict[str, str] = {}
@@ -140,6 +169,7 @@ class Certificate(Config):
                 ('letterboxed pixels differ by', parity.letterbox, limit.letterbox),
                 ('logits differ, relative to their spread, by', parity.logits_relative, limit.logits),
                 ('boxes differ, in pixels, by', parity.boxes_max, limit.boxes),
+                ('labels differ in a share of', None if self.miou else parity.labels_apart, limit.labels_apart),
             ]
             # A single one may lie on the threshold; of a few detections it would be a large share.
             if limit.kept_apart is not None and parity.kept_apart > 1:
@@ -158,11 +188,17 @@ class Certificate(Config):
                 )
         if self.ap and not self.ap.ap - self.ap.ap_exported <= limit.ap:
             failed.append(f'AP falls from {self.ap.ap:.4f} to {self.ap.ap_exported:.4f}, allowed are {limit.ap:g}')
+        if self.miou and not self.miou.miou - self.miou.miou_exported <= limit.miou:
+            failed.append(
+                f'mIoU falls from {self.miou.miou:.4f} to {self.miou.miou_exported:.4f}, allowed are {limit.miou:g}'
+            )
         return failed
 
     def is_blind(self) -> bool:
-        """Whether the file was run, and not a single box of it compared: that says nothing."""
-        return self.compared and not any(parity.boxes_compared or parity.kept_compared for parity in self.pictures)
+        """Whether the file was run, and not a single box or label of it compared: that says nothing."""
+        return self.compared and not any(
+            parity.boxes_compared or parity.kept_compared or parity.labels_compared for parity in self.pictures
+        )
 
     def __str__(self) -> str:
         return self.summary()
@@ -178,6 +214,10 @@ class Certificate(Config):
             return f'{lines[0]}: not compared, as its runtime is not on this machine'
         for parity in self.pictures:
             logits = '' if parity.logits_max is None else f'logits within {parity.logits_max:.2g}, '
+            if parity.labels_apart is not None:
+                labels = f'{parity.labels_apart:.2g} of {parity.labels_compared} labels differ'
+                lines.append(f'  picture of {parity.size[0]} x {parity.size[1]}: {logits}{labels}')
+                continue
             boxes = ''
             if parity.boxes_max is not None:
                 boxes = f'{parity.boxes_compared} boxes within {parity.boxes_max:.2g} pixels, '
@@ -194,6 +234,11 @@ class Certificate(Config):
             lines.append(
                 f'  AP {self.ap.ap:.4f} -> {self.ap.ap_exported:.4f}, AP50 {self.ap.ap50:.4f} -> '
                 f'{self.ap.ap50_exported:.4f} on {self.ap.images} pictures of {self.ap.data}, {self.ap.split}'
+            )
+        if self.miou:
+            lines.append(
+                f'  mIoU {self.miou.miou:.4f} -> {self.miou.miou_exported:.4f} on {self.miou.images} pictures of '
+                f'{self.miou.data}, {self.miou.split}'
             )
         return '\n'.join(lines)
 

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import evaluate
-from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, PictureParity
+from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, MiouParity, PictureParity
 from mbv3zoo.export.parity import compare, threshold_below
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.images.read import read_image
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.exported_model import ExportedModel
 from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.runtimes.table import all_packages, format_of
 from mbv3zoo.synth import SyntheticConfig, generate_scene
@@ -36,7 +39,7 @@ _SHAPES = ((480, 480), (300, 480), (480, 340))
 
 
 def certify(
-    detector: DetectorNetwork, file: Path, info: ExportInfo, pictures: Sequence[Any], tolerance: float | None
+    detector: ModelNetwork, file: Path, info: ExportInfo, pictures: Sequence[Any], tolerance: float | None
 ) -> Certificate:
     """Compares an exported file with its detector.
 
@@ -48,7 +51,7 @@ def certify(
         tolerance: As for `mbv3zoo.export.export.export`.
 
     Returns:
-        The certificate, without AP; it also holds what exceeds the tolerance.
+        The certificate, without AP or mIoU; it also holds what exceeds the tolerance.
     """
     allowed = TOLERANCES[info.precision]
     if tolerance is not None:
@@ -56,12 +59,13 @@ def certify(
     versions = {name: found for name in ('torch', 'timm', *all_packages()) if (found := installed_version(name))}
     certificate = partial(Certificate, info=info, format=format_of(file).name, versions=versions, tolerance=allowed)
     try:
-        exported = ExportedDetector(open_session(file), info)
+        exported = ExportedModel.of(open_session(file), info)
     except NotImplementedError as error:  # its runtime is for another system
         return certificate(runtime=str(error), pictures=(), compared=False)
     thresholds = exported.thresholds if info.outputs == 'detections' else Thresholds(score_thresh=_SCORE_THRESH)
     parities = [compare(detector, exported, image, thresholds) for image in pictures]
     if info.outputs == 'detections' and not any(parity.kept_compared for parity in parities):
+        assert isinstance(detector, DetectorNetwork)
         parities += _compare_lower(detector, file, info)
     return certificate(runtime=exported.runtime, pictures=tuple(parities))
 
@@ -87,10 +91,10 @@ def _compare_lower(detector: DetectorNetwork, file: Path, info: ExportInfo) -> l
     return [compare(detector, exported, image, exported.thresholds) for image in pictures]
 
 
-def measure_ap(
-    detector: DetectorNetwork, file: Path, info: ExportInfo, labelled: DetectionSet, data: str | Path, split: str
-) -> ApParity:
-    """Measures AP of a detector and of the file exported from it.
+def measure(
+    detector: ModelNetwork, file: Path, info: ExportInfo, labelled: DetectionSet | MaskSet, data: str | Path, split: str
+) -> dict[str, ApParity | MiouParity]:
+    """Measures AP or mIoU of a model and of the file exported from it, as the certificate's field of that name.
 
     Args:
         detector, file, info: As for `certify`.
@@ -98,17 +102,17 @@ def measure_ap(
         data, split: How the certificate names it.
     """
     before = evaluate(detector, labelled, image_size=info.image_size)
-    after = evaluate(ExportedDetector(open_session(file), info), labelled)
-    return ApParity(
-        data=str(data), split=split, images=len(labelled),
-        ap=before.ap, ap50=before.ap50, ap_exported=after.ap, ap50_exported=after.ap50,
-    )  # fmt: skip
+    after = evaluate(ExportedModel.of(open_session(file), info), labelled)
+    on: dict[str, Any] = {'data': str(data), 'split': split, 'images': len(labelled)}
+    if info.task == 'segmentation':
+        return {'miou': MiouParity(**on, miou=before.miou, miou_exported=after.miou)}
+    return {'ap': ApParity(**on, ap=before.ap, ap50=before.ap50, ap_exported=after.ap, ap50_exported=after.ap50)}
 
 
 def drawn_images(in_chans: int) -> list[np.ndarray]:
     """Drawn scenes to compare on, uint8 [H, W, C]: one of each shape.
 
-    Detectors take grey and colour images themselves; for other numbers of channels the colours are repeated.
+    Models take grey and colour images themselves; for other numbers of channels the colours are repeated.
     """
     images = []
     for seed, (height, width) in enumerate(_SHAPES):

@@ -7,17 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.config.model import Task
+from mbv3zoo.config.tasks import KINDS
 from mbv3zoo.data.load import DEFAULT_SPLIT, load_split
 from mbv3zoo.evaluation.run import check_classes
-from mbv3zoo.export.certify import certify, drawn_images, given_images, measure_ap
+from mbv3zoo.export.certify import certify, drawn_images, given_images, measure
 from mbv3zoo.export.quantize import calibration_pixels, quantize
 from mbv3zoo.export.request import checked_settings, make_info
 from mbv3zoo.export.tail import add_suppression, without_suppression
 from mbv3zoo.export.write import write_graph
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.no_weights import check_has_weights, is_untrained
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.models.weights import check_finite
+from mbv3zoo.prediction.engine import check_detects
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.runtimes.parts import digests
@@ -28,10 +31,15 @@ _logger = logging.getLogger(__name__)
 
 # Images of the calibration on which an int8 file is compared with NMS inside and outside.
 _SAME_ON = 20
+_TRAINED: dict[Task, str] = {'detection': 'mbv3_yolo_small.synth', 'segmentation': 'mbv3_lraspp_small.synth'}
+_BLIND: dict[Task, str] = {
+    'detection': 'box of it could be compared with one of PyTorch: no score is above 0',
+    'segmentation': 'label of it could be compared with one of PyTorch: the logits are the same at every pixel',
+}
 
 
 def export(
-    detector: DetectorNetwork,
+    detector: ModelNetwork,
     path: str | Path,
     *,
     format: str | None = None,
@@ -50,14 +58,14 @@ def export(
     pictures: Sequence[Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a detector for another runtime, and beside it the certificate `<file>.json`.
+    """Writes a model for another runtime, and beside it the certificate `<file>.json`.
 
-    The certificate compares the file, opened in its usual runtime, with the detector in PyTorch: letterboxed pixels,
-    logits, decoded boxes and kept detections on square, wide and tall images, and AP where `data` is given. Where a
-    difference exceeds the tolerance, no file is left. The detector is not changed.
+    The certificate compares the file, opened in its usual runtime, with the model in PyTorch: letterboxed pixels,
+    logits, decoded boxes and kept detections, or a segmenter's labels, on square, wide and tall images, and AP or mIoU
+    where `data` is given. Where a difference exceeds the tolerance, no file is left. The model is not changed.
 
     Args:
-        detector: The detector.
+        detector: The detector or segmenter.
         path: The file; its suffix names the format (`mbv3zoo.runtimes.table.FORMATS`).
         format: Name of the format, checked against the suffix.
         image_size: Side, or (height, width), in pixels; by default the detector's own.
@@ -69,7 +77,7 @@ def export(
         precision: 'float32'; 'float16', which halves the file; 'int8' for ONNX and OpenVINO.
         calibration: For int8: a dataset as in `mbv3zoo.load_dataset` (its `split` is taken where there is no 'train'),
             or a folder of images. A few hundred are used.
-        data: A labelled dataset to measure AP on, of the detector and of the file.
+        data: A labelled dataset to measure AP or mIoU on, of the model and of the file.
         split: Split of `data`, and of `calibration`; 'val' by default.
         tolerance: Largest mean difference of the logits, divided by their standard deviation, in place of the
             precision's (`mbv3zoo.export.certificate.TOLERANCES`).
@@ -101,19 +109,21 @@ def export(
         tolerance=tolerance,
         overwrite=overwrite,
     )
+    check_detects(detector, ['nms'] if nms else [])
     check_finite(detector, 'the detector cannot be exported')
     info = make_info(detector, image_size, settings)
+    kind = KINDS[info.task]
     compared = drawn_images(info.in_chans) if pictures is None else given_images(pictures, info)
-    labelled = None if data is None else load_split(data, split)
+    labelled = None if data is None else load_split(data, split, task=info.task)
     split = DEFAULT_SPLIT if split is None else split
     if labelled is not None:
         check_classes(detector, labelled)
     pixels = None if calibration is None else calibration_pixels(calibration, split, info)
-    untrained = is_untrained(detector.neck)
+    untrained = is_untrained(detector.get_submodule('neck' if info.task == 'detection' else 'head'))
     if untrained:
         _logger.warning(
-            f'{path}: the weights are random, so the file is for timing only; for detections train the detector first, '
-            'or export trained weights, such as mbv3_yolo_small.synth'
+            f'{path}: the weights are random, so the file is for timing only; train the {kind} first, or export '
+            f'trained weights, such as {_TRAINED[info.task]}'
         )
     make_folder(path.parent)
     with staged(path.parent, path.name) as folder:
@@ -128,19 +138,18 @@ def export(
         _logger.info('%s: comparing it with PyTorch on %d images', path, len(compared))
         certificate = certify(detector, file, network, compared, tolerance)
         if data is not None and labelled is not None and certificate.compared:
-            _logger.info('%s: measuring AP of the detector and of the file on %d images', path, len(labelled))
-            ap = measure_ap(detector, file, network, labelled, data, split)
-            certificate = certificate.model_copy(update={'ap': ap})
+            _logger.info('%s: measuring the %s and the file on %d images', path, kind, len(labelled))
+            measured = measure(detector, file, network, labelled, data, split)
+            certificate = certificate.model_copy(update=measured)
         if failures := certificate.failures():
-            advice = '; calibrate on pictures such as it will be given, or let AP decide (data)' if pixels else ''
+            advice = '; calibrate on pictures such as it will be given, or let data decide' if pixels else ''
             raise ValueError(
                 f'{path}: not exported, as it differs from PyTorch by more than is allowed: '
                 f'{"; ".join(failures)}{advice}'
             )
         if certificate.is_blind():
             raise ValueError(
-                f'{path}: not exported, as no box of it could be compared with one of PyTorch: no score is above 0; '
-                'train the detector first, or load other weights'
+                f'{path}: not exported, as no {_BLIND[info.task]}; train the {kind} first, or load other weights'
             )
         if pixels is not None and nms:
             add_suppression(file, info, pixels[:_SAME_ON])

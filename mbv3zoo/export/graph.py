@@ -8,14 +8,17 @@ import torch
 from torch import nn
 from torch.export import Dim
 
+from mbv3zoo.export.deployed_head import DeployedLRASPP
 from mbv3zoo.export.deployed_neck import deployed_neck
 from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.export.suppression import keep
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.plain_weights import check_logits, make_plain, whole_copy
 from mbv3zoo.models.postprocess.dense import decode
+from mbv3zoo.models.segmenter_network import SegmenterNetwork
 from mbv3zoo.models.weights import check_finite
 from mbv3zoo.runtimes.export_info import ExportInfo
 
@@ -29,12 +32,12 @@ _NOT_TAKEN_OVER = (
 
 
 class DeployedNetwork(nn.Module):
-    """A detector's network, fused, on pixels in 0..255.
+    """A detector's or segmenter's network, fused, on pixels in 0..255.
 
-    The weights are a copy: the detector is not changed.
+    The weights are a copy: the model is not changed.
 
     Args:
-        detector: The detector.
+        detector: The model.
         info: What the graph takes and gives; see `ExportInfo`.
 
     Raises:
@@ -47,27 +50,26 @@ class DeployedNetwork(nn.Module):
 
     # It runs the network, to see which layer feeds which.
     @running.using()
-    def __init__(self, detector: DetectorNetwork, info: ExportInfo) -> None:
+    def __init__(self, detector: ModelNetwork, info: ExportInfo) -> None:
         super().__init__()
         self.info = info
-        if any('forward' in vars(part) for part in (detector, detector.neck, detector.head)):
+        if any('forward' in vars(part) for part in (detector, *detector.children())):
             raise ValueError(_NOT_TAKEN_OVER)
         # In float32, which numbers of float64 may be too large for.
         detector = whole_copy(detector).cpu().float().eval().requires_grad_(False)
         check_finite(detector, 'no graph can be made of the detector')
         noise = torch.rand(1, info.in_chans, *info.image_size, generator=torch.Generator().manual_seed(0))
-        expected = detector(noise)
+        expected = detector.maps(noise)
         check_logits(expected)
         make_plain(detector)
         if not detector.fused:
             detector.fuse()
         if info.dynamic:
             fix_same_padding(detector.backbone, detector.mean.new_zeros(1, info.in_chans, info.unit, info.unit))
-        self.backbone, self.convs = detector.backbone, detector.head.convs
-        self.neck = deployed_neck(detector.neck)
-        self.num_outputs = detector.head.num_outputs
+        self.backbone = detector.backbone
+        self.neck, self.convs = _behind(detector)
         # Not the buffer, which is rounded where the detector is in half precision.
-        self.register_buffer('anchors', torch.tensor(detector.config.anchors, dtype=torch.float32))
+        self.register_buffer('anchors', torch.tensor(info.anchors, dtype=torch.float32))
         # Normalises 0..255 in one step: the difference first, so that zero padding inside the network means the mean.
         self.register_buffer('mean', detector.mean * 255)
         self.register_buffer('scale', 1 / (detector.std * 255))
@@ -134,6 +136,14 @@ class DeployedNetwork(nn.Module):
         return tuple(x.float() for x in maps) if self.half_precision else maps
 
 
+def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.ModuleList]:
+    """What follows the backbone: a module from its maps to as many as there are outputs, and a layer for each."""
+    if isinstance(network, SegmenterNetwork):
+        return DeployedLRASPP(network.head), nn.ModuleList([nn.Identity()])
+    assert isinstance(network, DetectorNetwork)
+    return deployed_neck(network.neck), network.head.convs
+
+
 def map_names(info: ExportInfo) -> list[str]:
     """Names of the raw maps of a graph, finest first."""
     return [f'map{stride}' for stride in info.strides]
@@ -156,8 +166,8 @@ def keep_detections(maps: Sequence[torch.Tensor], anchors: torch.Tensor, info: E
 
 
 def _check_same(maps: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> None:
-    """Refuses maps that are not the detector's logits: what a graph takes over is its weights and layers alone."""
+    """Refuses maps that are not the model's logits: what a graph takes over is its weights and layers alone."""
     for found, level in zip(maps, expected, strict=True):
-        wanted = level.permute(0, 1, 4, 2, 3).reshape(found.shape)
+        wanted = (level.permute(0, 1, 4, 2, 3) if level.dim() == 5 else level).reshape(found.shape)
         if not (found - wanted).abs().mean() <= _TOLERANCE * wanted.std().clamp(min=1e-3):
             raise ValueError(_NOT_TAKEN_OVER)

@@ -17,7 +17,7 @@ from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.models.plain_weights import whole_copy
 from mbv3zoo.models.same_objects import SameObjects
 from mbv3zoo.models.structure import describe
-from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.exported_model import ExportedModel
 
 # Graphs kept per detector: of several image sizes, and of threads that use several runtimes.
 _MOST_KEPT = 4
@@ -62,7 +62,7 @@ class _Kept:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.moment: _Moment | None = None
-        self.built: ExportedDetector | None = None
+        self.built: ExportedModel | None = None
 
 
 # Kept outside the detectors, which can be copied and saved; runtimes cannot. By arguments, the last used at the end.
@@ -77,7 +77,7 @@ def kept_live(
     image_size: tuple[int, int],
     threads: int | None = None,
     device: str | None = None,
-) -> ExportedDetector:
+) -> ExportedModel:
     """As `open_live`, but gives what it built for this detector again while that and the arguments stay the same.
 
     Of threads that ask at once, one builds and the others wait. Graphs of the last four arguments are kept.

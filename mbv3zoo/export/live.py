@@ -6,13 +6,13 @@ import logging
 import time
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mbv3zoo.models.no_weights import check_has_weights
 from mbv3zoo.runtimes.export_info import ExportInfo
-from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.exported_model import ExportedModel
 from mbv3zoo.runtimes.graph_cache import KeptGraphs
 from mbv3zoo.runtimes.session import check_resources, open_session
 from mbv3zoo.runtimes.table import LIVE_FORMATS, LIVE_RUNTIMES, RUNTIMES, runtimes_for
@@ -23,7 +23,7 @@ from mbv3zoo.utils.text import shown
 from mbv3zoo.version import __version__
 
 if TYPE_CHECKING:
-    from mbv3zoo.models.network import DetectorNetwork
+    from mbv3zoo.models.base_network import ModelNetwork
 
 _logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _KNOWN_CODE = {'mbv3zoo', 'timm', 'torch', 'torchvision'}
 
 
 def open_live(
-    detector: DetectorNetwork,
+    detector: ModelNetwork,
     runtime: str,
     *,
     image_size: tuple[int, int] | None = None,
@@ -44,7 +44,7 @@ def open_live(
     device: str | None = None,
     tensors: bool = True,
     kept: KeptGraphs | None = None,
-) -> ExportedDetector:
+) -> Any:
     """Opens a detector in a runtime, with a copy of its present weights.
 
     Args:
@@ -72,7 +72,7 @@ def open_live(
 
 
 def live_info(
-    detector: DetectorNetwork, runtime: str, image_size: tuple[int, int] | None = None, batch_size: int = 1
+    detector: ModelNetwork, runtime: str, image_size: tuple[int, int] | None = None, batch_size: int = 1
 ) -> ExportInfo:
     """The record of a detector's graph in a runtime.
 
@@ -94,7 +94,7 @@ def live_info(
     return info
 
 
-def write_live(detector: DetectorNetwork, info: ExportInfo, runtime: str, folder: Path) -> Path:
+def write_live(detector: ModelNetwork, info: ExportInfo, runtime: str, folder: Path) -> Path:
     """Writes the file that a runtime opens for a detector; returns its path.
 
     Args:
@@ -112,22 +112,22 @@ def write_live(detector: DetectorNetwork, info: ExportInfo, runtime: str, folder
 
 def open_file(
     path: str | Path, runtime: str | None = None, *, threads: int | None = None, device: str | None = None
-) -> ExportedDetector:
-    """Opens an exported file; as `ExportedDetector.open`, but also takes the runtime 'auto'.
+) -> Any:
+    """Opens an exported file; as `ExportedModel.open`, but also takes the runtime 'auto'.
 
     Args:
-        path, threads, device: As for `ExportedDetector.open`.
+        path, threads, device: As for `ExportedModel.open`.
         runtime: As there, or 'auto': the fastest of the installed runtimes that open the file.
     """
     if runtime != 'auto':
-        return ExportedDetector.open(path, runtime, threads=threads, device=device)
+        return ExportedModel.open(path, runtime, threads=threads, device=device)
     installed = [name for name in runtimes_for(path) if RUNTIMES[name].is_installed()]
     # Where none is installed, the usual runtime says what to install.
     names: list[str | None] = [*installed] or [None]
-    return fastest([ExportedDetector.open(path, name, threads=threads, device=device) for name in names])
+    return fastest([ExportedModel.open(path, name, threads=threads, device=device) for name in names])
 
 
-def fastest(detectors: list[ExportedDetector]) -> ExportedDetector:
+def fastest(detectors: list[Any]) -> Any:
     """The detector whose graph runs fastest on this machine; timed in alternation, since machine load drifts."""
     if len(detectors) == 1:
         return detectors[0]
@@ -168,14 +168,14 @@ def _works(runtime: str) -> bool:
 
 
 def _open(
-    detector: DetectorNetwork,
+    detector: ModelNetwork,
     runtime: str,
     info: ExportInfo,
     threads: int | None,
     device: str | None,
     tensors: bool,
     kept: KeptGraphs | None,
-) -> ExportedDetector:
+) -> Any:
     if runtime not in LIVE_FORMATS:
         from mbv3zoo.export.graph import DeployedNetwork
         from mbv3zoo.runtimes.torch_graph import TorchGraphSession
@@ -183,7 +183,7 @@ def _open(
         if runtime == 'compile':
             _logger.info('runtime compile: the first image of a size takes about a minute')
         graph = DeployedNetwork(detector, info)
-        return ExportedDetector(TorchGraphSession(graph, runtime, threads, device), info, tensors)
+        return ExportedModel.of(TorchGraphSession(graph, runtime, threads, device), info, tensors)
     made_for = (runtime, info.image_size, info.batch_size)
     if kept and (opened := kept.open(*made_for, threads=threads, device=device, tensors=tensors)):
         return opened
@@ -194,10 +194,10 @@ def _open(
         session = open_session(path, runtime, threads=threads, device=device)
         if kept:
             kept.keep(*made_for, path)
-    return ExportedDetector(session, info, tensors)
+    return ExportedModel.of(session, info, tensors)
 
 
-def _is_of_known_code(detector: DetectorNetwork) -> bool:
+def _is_of_known_code(detector: ModelNetwork) -> bool:
     """Whether all of a detector's code is of libraries whose versions kept graphs are found by, not other packages."""
     from timm.models import is_model, model_entrypoint
 

@@ -12,10 +12,12 @@ from torchvision.ops import box_iou
 from mbv3zoo.export.certificate import PictureParity
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.read import read_image
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.modes import evaluating
 from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.plain_weights import check_logits
 from mbv3zoo.models.postprocess.dense import decode
+from mbv3zoo.models.postprocess.label_map import label_map
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import as_engine
 from mbv3zoo.runtimes.export_info import ExportInfo
@@ -28,13 +30,15 @@ _LIVE = 0.01
 _SAME, SAME_INT8, _CLOSE = 0.9, 0.5, 0.05
 # So many boxes of the highest scores are compared too, whatever the scores are.
 _BEST = 100
+# A map whose logits differ by less from cell to cell is the same everywhere.
+_CONSTANT = 1e-5
 
 
-def compare(detector: DetectorNetwork, exported: ExportedDetector, image: Any, thresholds: Thresholds) -> PictureParity:
+def compare(detector: Any, exported: Any, image: Any, thresholds: Thresholds) -> PictureParity:
     """Compares both on one image.
 
     Args:
-        detector: The detector, not folded.
+        detector: The detector or segmenter, not folded.
         exported: The file, open in its runtime.
         image: What `mbv3zoo.images.read.read_image` takes.
         thresholds: Those at which kept detections are compared; where NMS is inside the graph, its own.
@@ -48,17 +52,22 @@ def compare(detector: DetectorNetwork, exported: ExportedDetector, image: Any, t
     ours = letterbox.apply(torch.from_numpy(pixels).permute(2, 0, 1))
     theirs = letterbox.apply_without_torch(pixels)
     logits = _logits(detector, ours)
-    # The same pixels for both, so that each stage is compared by itself; kept detections are those of the whole way.
+    parity = PictureParity(size=pixels.shape[:2], letterbox=int(np.abs(ours.numpy().astype(int) - theirs).max()))
+    # The same pixels for both, so that each stage is compared by itself; what is found is that of the whole way.
+    if info.task == 'segmentation':
+        (own_map,) = exported.run(ours[None].numpy())
+        labels = label_map(logits[0][0].numpy(), letterbox)
+        own_labels = label_map(exported.run(theirs[None])[0][0], letterbox)
+        varies = bool((logits[0].amax((2, 3)) - logits[0].amin((2, 3)) > _CONSTANT).any())
+        found = _logits_apart(logits[0].flatten(), torch.from_numpy(own_map).flatten())
+        found |= {'labels_compared': varies * labels.size, 'labels_apart': float((labels != own_labels).mean())}
+        return parity.model_copy(update=found)
     found = {} if info.outputs == 'detections' else _compare_maps(detector, logits, exported, ours.numpy())
     (kept,) = as_engine(detector).detect(ours[None].numpy(), thresholds)
     (own,) = exported.detect(theirs[None], thresholds)
-    return PictureParity(
-        size=pixels.shape[:2],
-        letterbox=int(np.abs(ours.numpy().astype(int) - theirs).max()),
-        **found,
-        score_thresh=thresholds.score_thresh,
-        **compare_kept(kept, tuple(map(torch.from_numpy, own)), SAME_INT8 if info.precision == 'int8' else _SAME),
-    )
+    least = SAME_INT8 if info.precision == 'int8' else _SAME
+    found |= compare_kept(kept, tuple(map(torch.from_numpy, own)), least)
+    return parity.model_copy(update={'score_thresh': thresholds.score_thresh, **found})
 
 
 def threshold_below(detector: DetectorNetwork, info: ExportInfo, images: Sequence[Any]) -> float | None:
@@ -90,9 +99,10 @@ def _widest_gap(scores: torch.Tensor) -> float | None:
     return float(top[place] / ratios[place].sqrt())
 
 
-def _logits(detector: DetectorNetwork, ours: torch.Tensor) -> list[torch.Tensor]:
-    with evaluating(detector) as network, torch.inference_mode():
-        logits = [x.float().cpu() for x in network(ours[None].to(detector.mean) / 255)]
+def _logits(detector: ModelNetwork, ours: torch.Tensor) -> list[torch.Tensor]:
+    with evaluating(detector) as module, torch.inference_mode():
+        network: Any = module
+        logits = [x.float().cpu() for x in network.maps(ours[None].to(detector.mean) / 255)]
     check_logits(logits)
     return logits
 
@@ -115,7 +125,6 @@ def _compare_maps(
 ) -> dict[str, float]:
     own = to_logits(exported.run(pixels[None]), detector.anchors.shape[1])
     flat, own_flat = (torch.cat([x.flatten() for x in levels]) for levels in (logits, own))
-    difference = (flat - own_flat).abs()
     (boxes, scores), (own_boxes, own_scores) = (
         [part[0] for part in decode(levels, detector.anchors, detector.strides)] for levels in (logits, own)
     )
@@ -127,13 +136,20 @@ def _compare_maps(
     compared = live if live.any() else best.indices
     apart = (boxes - own_boxes)[compared].abs()
     return {
-        'logits_max': float(difference.max()),
-        'logits_mean': float(difference.mean()),
-        'logits_relative': float(difference.mean() / flat.std().clamp(min=1e-6)),
+        **_logits_apart(flat, own_flat),
         'boxes_max': float(apart.max()),
         'boxes_compared': len(apart),
         'best': len(again),
         'best_again': int(again.sum()),
+    }
+
+
+def _logits_apart(flat: torch.Tensor, own: torch.Tensor) -> dict[str, float]:
+    difference = (flat - own).abs()
+    return {
+        'logits_max': float(difference.max()),
+        'logits_mean': float(difference.mean()),
+        'logits_relative': float(difference.mean() / flat.std().clamp(min=1e-6)),
     }
 
 

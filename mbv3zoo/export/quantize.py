@@ -74,7 +74,7 @@ def calibration_pixels(
     Warns:
         UserWarning: Some cannot be read, and are left out.
     """
-    items = _named_files(data, split)
+    items = _named_files(data, split, info)
     chosen = sorted(random.Random(seed).sample(range(len(items)), min(count, len(items))))
     pictures = read_pictures([items[i] for i in chosen], info.in_chans, info.image_size, _AHEAD, raise_unreadable=False)
     found, errors = [], []
@@ -92,13 +92,13 @@ def calibration_pixels(
     return found
 
 
-def _named_files(data: str | Path, split: str) -> list[Path | str]:
+def _named_files(data: str | Path, split: str, info: ExportInfo) -> list[Path | str]:
     """Images of a dataset, or of a folder."""
     errors = []
     # Not those that AP may be measured on, where there are others.
     for name in dict.fromkeys(('train', split)):
         try:
-            return [record.path for record in load_dataset(data, name).records]
+            return [record.path for record in load_dataset(data, name, task=info.task).records]
         except ValueError as error:
             errors.append(error)
     try:

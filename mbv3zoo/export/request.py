@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.data.hub_dataset import check_installed
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo, ExportSettings
@@ -161,9 +161,7 @@ def check_target(path: Path, overwrite: bool) -> None:
             raise ValueError(f'{target} exists already; choose another name, or ask for overwrite')
 
 
-def make_info(
-    detector: DetectorNetwork, image_size: int | tuple[int, int] | None, settings: ExportSettings
-) -> ExportInfo:
+def make_info(detector: ModelNetwork, image_size: int | tuple[int, int] | None, settings: ExportSettings) -> ExportInfo:
     """The record of the file.
 
     Args:

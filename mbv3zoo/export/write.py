@@ -1,4 +1,4 @@
-"""Writes a detector's graph in the format that a file's name asks for."""
+"""Writes a model's graph in the format that a file's name asks for."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from importlib import import_module
 from pathlib import Path
 
 from mbv3zoo.export.graph import DeployedNetwork
-from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.table import format_of
 
 
-def write_graph(detector: DetectorNetwork, info: ExportInfo, path: Path) -> None:
-    """Writes a detector's graph, in float; what the format needs must be installed.
+def write_graph(detector: ModelNetwork, info: ExportInfo, path: Path) -> None:
+    """Writes a model's graph, in float; what the format needs must be installed.
 
     Args:
-        detector: The detector; it is copied.
+        detector: The model; it is copied.
         info: What the graph takes and gives, and the record in the file.
         path: The file.
 

@@ -8,7 +8,7 @@ from mbv3zoo.export.certificate import read_certificate
 from mbv3zoo.info.rows import classes_row, license_rows, table
 from mbv3zoo.runtimes.certificate_data import certificate_path
 from mbv3zoo.runtimes.export_info import ExportInfo
-from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.exported_model import ExportedModel
 from mbv3zoo.runtimes.parts import check_digests, parts
 from mbv3zoo.runtimes.table import format_of
 
@@ -32,11 +32,12 @@ def describe_exported(path: str | Path) -> str:
         certificate = read_certificate(path)
         info, measured = certificate.info, certificate.summary()
     else:
-        info, measured = ExportedDetector.open(path).info, f'none: there is no {certificate_path(path).name} beside it'
+        info, measured = ExportedModel.open(path).info, f'none: there is no {certificate_path(path).name} beside it'
     size = sum(_bytes(file) for file in files)
     rows = {
         'file': f'{" and ".join(file.name for file in files)}, {size / 1e6:.2f} MB',
         'format': f'{format_of(path).name}, weights in {info.precision}, written by mbv3zoo {info.library_version}',
+        'task': info.task,
         'backbone': info.backbone,
         'input': _input(info),
         'output': _output(info),
@@ -56,6 +57,8 @@ def _input(info: ExportInfo) -> str:
 
 
 def _output(info: ExportInfo) -> str:
+    if info.task == 'segmentation':
+        return f'raw logits of each class at stride {info.strides[0]}; they are upsampled outside'
     if info.outputs == 'maps':
         return f'raw logits at strides {list(info.strides)}; NMS is outside'
     return (

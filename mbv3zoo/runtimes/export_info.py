@@ -20,9 +20,9 @@ from mbv3zoo.utils.sizes import MOST_BOXES
 METADATA_KEY = 'mbv3zoo'
 
 # What the graph gives. 'maps': one tensor per level, [B, A * (5 + K), H / stride, W / stride], the raw logits tx, ty,
-# tw, th, objectness, K classes of each anchor; of a segmenter one [B, K, H / stride, W / stride].
-# 'detections': one tensor [N, 7] of what is kept: index of the image in the batch, x1, y1, x2, y2 in pixels of the
-# letterbox, score, label; sorted by score within each image.
+# tw, th, objectness, K classes of each anchor; of a segmenter one, [B, K, H / stride, W / stride]. 'detections': one
+# tensor [N, 7] of what is kept: index of the image in the batch, x1, y1, x2, y2 in pixels of the letterbox, score,
+# label; sorted by score within each image.
 Outputs = Literal['maps', 'detections']
 Precision = Literal['float32', 'float16', 'int8']
 InputType = Literal['uint8', 'float32']
@@ -63,7 +63,7 @@ class ExportInfo(Config):
     Attributes:
         version: Version of this record's format.
         library_version: Version of mbv3zoo that wrote the file.
-        task: What the model does.
+        task: What the model finds; files from before there were segmenters do not say, and are detectors'.
         backbone: The model's backbone, by its name in timm.
         class_names: Name of each class.
         in_chans: Channels of the image.
@@ -71,7 +71,7 @@ class ExportInfo(Config):
         dynamic: Whether the graph takes other sizes (multiples of the largest stride, at least 32) and any batch size.
         batch_size: Images per call where the graph is not dynamic.
         strides: Stride of each level, in input pixels per cell.
-        anchors: Per level a list of (width, height) in pixels; a segmenter has none.
+        anchors: Per level a list of (width, height) in pixels; empty for a segmenter.
         input_dtype: Type of the pixels.
         outputs: What the graph gives.
         precision: Precision of the weights.
@@ -105,6 +105,8 @@ class ExportInfo(Config):
         kept = (self.score_thresh, self.iou_thresh, self.max_detections)
         if self.outputs == 'detections' and None in kept:
             raise ValueError('a graph that gives detections needs score_thresh, iou_thresh and max_detections')
+        if self.task == 'segmentation' and (self.anchors or self.outputs != 'maps' or len(self.strides) != 1):
+            raise ValueError("a segmenter's graph gives one map, of one stride, and has no anchors")
         if self.task == 'detection' and len(self.strides) != len(self.anchors):
             raise ValueError(f'{len(self.strides)} strides need as many lists of anchors, given {len(self.anchors)}')
         return self
@@ -122,7 +124,7 @@ class ExportInfo(Config):
             **settings: Other fields.
         """
         taken = ('task', 'backbone', 'class_names', 'in_chans', 'image_size', 'anchors', 'licenses')
-        fields = {name: getattr(config, name, ()) for name in taken}
+        fields = {name: getattr(config, name) for name in taken if hasattr(config, name)}
         return cls(strides=strides, library_version=library_version, **fields, **settings)
 
     @property

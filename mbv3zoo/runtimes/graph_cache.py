@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mbv3zoo.runtimes.exported_detector import ExportedDetector
+from mbv3zoo.runtimes.exported_model import ExportedModel
 from mbv3zoo.runtimes.parts import parts
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
 from mbv3zoo.utils.packages import installed_version
@@ -53,21 +53,21 @@ class KeptGraphs:
         threads: int | None = None,
         device: str | None = None,
         tensors: bool = False,
-    ) -> ExportedDetector | None:
+    ) -> ExportedModel | None:
         """Opens a graph; None where none is kept, or it cannot be opened so: then it is to be written, which says why.
 
         Args:
             runtime: One that opens files.
             image_size: (height, width) in pixels that the graph is made for.
             batch_size: Images per call.
-            threads, device: As for `ExportedDetector.open`.
-            tensors: As for `ExportedDetector`.
+            threads, device: As for `ExportedModel.open`.
+            tensors: As for `ExportedModel`.
         """
         entry = Store('graphs').find(self._key(runtime, image_size, batch_size))
         if entry is None:
             return None
         try:
-            opened = ExportedDetector.open(entry / _file_name(runtime), runtime, threads=threads, device=device)
+            opened = ExportedModel.open(entry / _file_name(runtime), runtime, threads=threads, device=device)
         except (ValueError, OSError, ImportError, NotImplementedError):
             return None
         opened.tensors = tensors

@@ -82,7 +82,7 @@ def test_what_no_page_can_be_made_of_leaves_no_folder(given, options, told, tmp_
 def test_models_that_a_page_cannot_run(changed, told, model, tmp_path, monkeypatch):
     opened = mbv3zoo.load(model)
     opened.info = opened.info.model_copy(update=changed)
-    monkeypatch.setattr(page.ExportedDetector, 'open', lambda file: opened)
+    monkeypatch.setattr(page.ExportedModel, 'open', lambda file: opened)
     with pytest.raises(ValueError, match=told):
         write_page(model, tmp_path / 'page')
     assert list(tmp_path.iterdir()) == []

@@ -73,7 +73,7 @@ def test_a_graph_of_another_size():
     ],
 )
 def test_a_file_that_does_not_say_what_it_is(tmp_path, monkeypatch, certificate, said):
-    monkeypatch.setattr('mbv3zoo.runtimes.exported_detector.open_session', lambda *args, **kwargs: Fake())
+    monkeypatch.setattr('mbv3zoo.runtimes.exported_model.open_session', lambda *args, **kwargs: Fake())
     if certificate is not None:
         (tmp_path / 'm.onnx.json').write_text(certificate)
     with pytest.raises(ValueError, match=said):

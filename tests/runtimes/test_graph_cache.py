@@ -29,7 +29,7 @@ def test_a_kept_graph_is_the_file_that_was_written(exported, runtime, format, ca
         GRAPHS.keep(runtime, SIZE, 1, path)
     told = [record.getMessage() for record in caplog.records if record.name.startswith('mbv3zoo')]
     assert told == [f'the graph of org/name for {runtime} at 96 x 160 is kept in {cache} for the next start']
-    opened, written = GRAPHS.open(runtime, SIZE, threads=1), graph_cache.ExportedDetector.open(path, runtime, threads=1)
+    opened, written = GRAPHS.open(runtime, SIZE, threads=1), graph_cache.ExportedModel.open(path, runtime, threads=1)
     assert opened.info == written.info and opened.runtime == runtime and not opened.tensors
     assert all(map(np.array_equal, opened.run(IMAGES), written.run(IMAGES)))
     assert GRAPHS.open(runtime, SIZE, tensors=True).tensors
