@@ -1,8 +1,8 @@
 """Each public call has an example in its docstring, and the example runs.
 
 Examples may use `mbv3zoo` and what lies in their working folder: an image (a.jpg), a labelled set of the shipped
-detectors' classes (data.yaml), an exported detector (model.onnx) and segmenter (segmenter.onnx), and a finished training run (runs/train-1). A Hub of
-their own is there too.
+detectors' classes (data.yaml), an exported detector (model.onnx) and segmenter (segmenter.onnx), and a finished
+training run (runs/train-1). A Hub of their own is there too.
 """
 
 import contextlib

@@ -137,7 +137,7 @@ def test_weights_that_are_saved_anew_while_they_are_loaded_leave_no_graph(small,
         mbv3zoo.create_detector(real(saved).config).save_pretrained(folder)
         return real(saved, *licenses)
 
-    monkeypatch.setattr(mbv3zoo.Detector, 'from_saved', save_meanwhile)
+    monkeypatch.setattr('mbv3zoo.model.Model.from_saved', save_meanwhile)
     mbv3zoo.load(folder, runtime='onnxruntime')
     assert quick == ['onnxruntime'] and not (tmp_path / 'cache').exists()
 
