@@ -230,11 +230,11 @@ def test_both_image_folders_are_settings_of_a_run(coco_layout):
     assert (config.data.images, config.data.val_images) == ('a', 'b')
 
 
-def test_splits_of_other_classes_are_refused_before_the_model_is_looked_for(data, tmp_path):
+def test_splits_of_other_classes_are_refused_before_the_model_is_built(data, tmp_path, monkeypatch):
     other = write_yolo_set(tmp_path / 'other', {'val': 1})
     other.write_text(other.read_text().replace('- disc', '- ring'))
-    config = config_of(data, model='no_such_model')
-    config = config.model_copy(update={'data': DataConfig(data=str(data), val_data=str(other))})
+    monkeypatch.setattr(run, 'create_model', lambda *_, **__: pytest.fail('built'))
+    config = config_of(data).model_copy(update={'data': DataConfig(data=str(data), val_data=str(other))})
     with pytest.raises(ValueError, match=r"other/data\.yaml: the validation split .*added: 'ring', removed: 'disc'"):
         run.start(config, tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
