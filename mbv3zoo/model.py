@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -13,26 +13,21 @@ from mbv3zoo.cards.folder import renew_card
 from mbv3zoo.cards.mark import detector_mark
 from mbv3zoo.cards.render import render_card
 from mbv3zoo.config.tasks import KINDS
-from mbv3zoo.export.kept import kept_live
-from mbv3zoo.export.live import check_options
+from mbv3zoo.export.exporting import Exporting
 from mbv3zoo.hub import PullOptions, PushOptions
 from mbv3zoo.hub.publish import publish_folder
 from mbv3zoo.licenses import check_allowed, license_id, under_license
-from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.dtypes import dtype_name
-from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.models.stored import read_network
 from mbv3zoo.models.timm_repository import stock_architecture, timm_config
-from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.utils.disk import temporary_folder
-from mbv3zoo.utils.sizes import parse_image_size
 from mbv3zoo.version import __version__
 from mbv3zoo.zoo.resolve import resolve_saved
 from mbv3zoo.zoo.saved import SavedSource
 
 
-class Model(ModelNetwork):
+class Model(Exporting):
     """A network with what its users do with it; `Detector` and `Segmenter` add how they predict.
 
     `Model.from_pretrained` loads either, as the config says.
@@ -57,110 +52,6 @@ class Model(ModelNetwork):
     def _parts(self) -> list[str]:
         """What its repr says of what follows the backbone."""
         return []
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Name of each class, by its label.
-
-        Example:
-            >>> mbv3zoo.create_detector('mbv3_yolo_small', class_names=['cat', 'dog']).class_names
-            ('cat', 'dog')
-        """
-        return self.config.class_names
-
-    @property
-    def device(self) -> torch.device:
-        """Where its weights are, which images are to be on for a call; `to` moves them.
-
-        Example:
-            >>> mbv3zoo.load('mbv3_yolo_small.synth').device
-            device(type='cpu')
-        """
-        return next(self.parameters(), self.mean).device
-
-    def _engine(
-        self, runtime: str | None, image_size: int | tuple[int, int] | None, threads: int | None, device: str | None
-    ) -> Any:
-        """What runs it: itself, or its graph in a runtime."""
-        if runtime is not None:
-            size = self.config.image_size if image_size is None else parse_image_size(image_size)
-            return kept_live(self, runtime, image_size=size, threads=threads, device=device)
-        if (threads, device) != (None, None):
-            check_options(threads, device)
-        return self
-
-    def export(
-        self,
-        path: str | Path,
-        *,
-        format: str | None = None,
-        image_size: int | tuple[int, int] | None = None,
-        batch_size: int = 1,
-        dynamic: bool = False,
-        nms: bool = False,
-        score_thresh: float = PREDICTION.score_thresh,
-        iou_thresh: float = PREDICTION.iou_thresh,
-        max_detections: int = PREDICTION.max_detections,
-        precision: Precision = 'float32',
-        calibration: str | Path | None = None,
-        data: str | Path | None = None,
-        split: str | None = None,
-        tolerance: float | None = None,
-        pictures: Sequence[Any] | None = None,
-        overwrite: bool = False,
-    ) -> Path:
-        """Writes the model for another runtime, with a certificate of how far that agrees with PyTorch.
-
-        Args:
-            path: The file; its suffix names the format ('model.onnx', 'model.xml', ...).
-            format: The format, checked against the suffix.
-            image_size: Side, or (height, width), in pixels; by default the detector's.
-            batch_size: Images per call.
-            dynamic: Take any batch, and any size that is a multiple of the largest stride.
-            nms: Decode and suppress inside the graph.
-            score_thresh, iou_thresh, max_detections: The thresholds of `nms`.
-            precision: 'float32', 'float16' or 'int8', where the format has it.
-            calibration: For 'int8' a dataset or a folder of images.
-            data: A labelled dataset to measure AP on, before and after.
-            split: Split of `data` and `calibration`; 'val' by default.
-            tolerance: Largest mean difference of the logits, as a share of their standard deviation.
-            pictures: Images to compare on; by default drawn scenes.
-            overwrite: Replace a file that is there.
-
-        Returns:
-            The file, which `mbv3zoo.load` opens.
-
-        Raises:
-            ValueError: The format cannot do what is asked, an option has no effect without another, a file is there, or
-                the tolerance is exceeded.
-            ImportError: A package that the format needs is not installed; it is named.
-
-        Example:
-            >>> path = mbv3zoo.load('mbv3_yolo_small.synth').export('model.onnx', image_size=320)
-            >>> found = mbv3zoo.load(path).predict('a.jpg')
-        """
-        from mbv3zoo.export.export import export
-
-        model: Any = self
-        return export(
-            model,
-            path,
-            format=format,
-            image_size=image_size,
-            batch_size=batch_size,
-            dynamic=dynamic,
-            nms=nms,
-            score_thresh=score_thresh,
-            iou_thresh=iou_thresh,
-            max_detections=max_detections,
-            precision=precision,
-            calibration=calibration,
-            data=data,
-            split=split,
-            tolerance=tolerance,
-            pictures=pictures,
-            overwrite=overwrite,
-        )
 
     def save_pretrained(
         self,

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import nn
 
 from mbv3zoo.config.model import COARSEST_STRIDE, ModelConfig
 from mbv3zoo.config.tasks import KINDS
@@ -17,10 +16,11 @@ from mbv3zoo.models.backbone import Backbone
 from mbv3zoo.models.fuse import fuse_batch_norms
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.plain_weights import make_plain
+from mbv3zoo.models.trainable import Trainable
 from mbv3zoo.utils.text import shown
 
 
-class ModelNetwork(nn.Module):
+class ModelNetwork(Trainable):
     """Backbone and normalisation from a config; what follows them is the subclasses'.
 
     Args:
@@ -60,6 +60,26 @@ class ModelNetwork(nn.Module):
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class, by its label.
+
+        Example:
+            >>> mbv3zoo.create_detector('mbv3_yolo_small', class_names=['cat', 'dog']).class_names
+            ('cat', 'dog')
+        """
+        return self.config.class_names
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are, which images are to be on for a call; `to` moves them.
+
+        Example:
+            >>> mbv3zoo.load('mbv3_yolo_small.synth').device
+            device(type='cpu')
+        """
+        return next(self.parameters(), self.mean).device
+
     @abstractmethod
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Images -> what is computed at each of `strides`, before anything is decoded or upsampled."""
@@ -95,68 +115,6 @@ class ModelNetwork(nn.Module):
         """
         with running.changing() if mode else nullcontext():
             return super().train(mode)
-
-    def freeze_backbone(self, stages: int) -> Self:
-        """Freezes the backbone's stem and first `stages` stages: no learning, always in evaluation mode. Returns self.
-
-        Args:
-            stages: 0 for none. Stages are counted as timm's `group_matcher(coarse=True)` does; a transformer's are its
-                blocks.
-
-        Raises:
-            ValueError: The backbone has fewer.
-
-        Example:
-            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small').freeze_backbone(2)
-            >>> detector.backbone.model.conv_stem.weight.requires_grad
-            False
-        """
-        self.backbone.freeze_stages(stages)
-        return self
-
-    def freeze_norm(self) -> Self:
-        """Freezes the backbone's BatchNorms, statistics included, for small batches. Returns self.
-
-        Of transformers and others without BatchNorm it changes nothing.
-
-        Example:
-            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small').freeze_norm()
-            >>> detector.backbone.model.bn1.weight.requires_grad
-            False
-        """
-        self.backbone.freeze_norms()
-        return self
-
-    def set_grad_checkpointing(self, enable: bool = True) -> Self:
-        """Trains the backbone with less memory and more time: activations are computed anew. Returns self.
-
-        Raises:
-            ValueError: timm's model cannot.
-
-        Example:
-            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small').set_grad_checkpointing()
-        """
-        self.backbone.set_grad_checkpointing(enable)
-        return self
-
-    def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[float, ...]]:
-        """timm's protocol of layers (layer decay): parameter name -> ordinal, neck and head last.
-
-        Example:
-            >>> layer_of = mbv3zoo.create_detector('mbv3_yolo_small').group_matcher()
-            >>> layer_of('backbone.model.conv_stem.weight') < layer_of('head.convs.0.weight')
-            True
-        """
-        return self.backbone.layer_groups().matcher('backbone.model.', coarse)
-
-    def no_weight_decay(self) -> set[str]:
-        """timm's protocol: names of parameters without weight decay, besides those of one dimension.
-
-        Example:
-            >>> sorted(mbv3zoo.create_detector('vit_tiny_patch16_224', device='meta').no_weight_decay())
-            ['backbone.model.model.cls_token', 'backbone.model.model.pos_embed']
-        """
-        return {f'backbone.model.{name}' for name in self.backbone.layer_groups().no_weight_decay()}
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """Casts and moves: what the config holds is not rounded for good by `half()`, nor lost by `to_empty`."""

@@ -97,7 +97,9 @@ def test_validation_images_that_are_trained_on_are_counted(caplog, tmp_path):
     records = [record(i, [LARGE] * 3, [0, 1, 2], path=tmp_path / f'{i}.png') for i in range(3)]
     val = [record(i, [LARGE], path=tmp_path / f'link/{i}.png') for i in (1, 2, 3)]
     (told,) = checked(caplog, records, val=val)
-    assert told.startswith(f'2 of 3 validation images are training images, such as {tmp_path / "link/1.png"}; the figures ')
+    assert told.startswith(
+        f'2 of 3 validation images are training images, such as {tmp_path / "link/1.png"}; the figures '
+    )
 
 
 def test_validation_images_with_the_bytes_of_training_images_are_counted(caplog, tmp_path):
