@@ -75,6 +75,16 @@ def test_export_int8_and_benchmark(run):
     assert re.search(r'^int8.onnx +onnxruntime +320 +1 +[\d.]+ ', text, re.MULTILINE)
 
 
+@pytest.mark.slow
+def test_segmentation(run, tmp_path):
+    pytest.importorskip('onnxscript')
+    ran = run('segmentation')
+    text = text_of(ran)
+    assert float(re.search(r'^mean +([\d.]+)', text, re.MULTILINE)[1]) > 0.5 and len(pictures_of(ran)) >= 9
+    assert float(re.search(r'^([\d.]+)% of the pixels', text, re.MULTILINE)[1]) > 99
+    assert [*(tmp_path / 'work').glob('*/mask.png')]
+
+
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=NAMES)
 def test_a_notebook_is_kept_small_with_the_outputs_of_its_code(path):
     notebook = nbformat.read(path, as_version=4)
