@@ -8,6 +8,7 @@ pytest.importorskip('openvino')
 pytest.importorskip('onnxscript')
 
 
+@pytest.mark.slow
 def test_both_sides_give_a_label_map_of_the_picture(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     models = [speed.peer(tmp_path, image, 5, 1), speed.ours('mbv3_lraspp_small', tmp_path, image, 5, 1)]
