@@ -57,6 +57,7 @@ WHOLE = {
     'demo/test_interface': 'what people do on the page, in a real browser',
     'demo/test_javascript': 'the modules of the page, in Node.js',
     'test_consumers': 'examples/cpp and examples/node: exported files without mbv3zoo',
+    'test_segmenter_families': 'one timm model of each family as a segmenter, from training to an exported file',
     'test_doctests': 'the examples of all public calls',
     'test_examples': 'the notebooks of examples/',
     'test_full_disks': 'every command that writes, on a disk that is full or read-only',

@@ -27,8 +27,8 @@ class Operation(NamedTuple):
 def float_layers(operations: Sequence[Operation], graph_outputs: Iterable[str]) -> list[str]:
     """Names of the operations that stay in float.
 
-    * The last weighted ones before the outputs: their channels are boxes, objectness and classes, whose ranges differ,
-      but which would share one scale.
+    * The last weighted ones before the outputs, and what follows them, such as the upsampling of a segmenter's logits:
+      their channels are boxes, objectness and classes, whose ranges differ, but which would share one scale.
     * All from a global mean to the product with the map that it scales (squeeze-excite): these are maps of a single
       cell, so int8 saves nothing there, the conversions cost time, and an error affects a whole map.
 
@@ -36,7 +36,7 @@ def float_layers(operations: Sequence[Operation], graph_outputs: Iterable[str]) 
         operations: The graph, each operation after those whose outputs it takes.
         graph_outputs: Names of its outputs.
     """
-    return [*_last_weighted(operations, graph_outputs), *_behind_pools(operations)]
+    return [*_from_last_weighted(operations, graph_outputs), *_behind_pools(operations)]
 
 
 def first_layers(operations: Sequence[Operation]) -> list[str]:
@@ -62,15 +62,14 @@ def first_layers(operations: Sequence[Operation]) -> list[str]:
     return found
 
 
-def _last_weighted(operations: Sequence[Operation], graph_outputs: Iterable[str]) -> list[str]:
+def _from_last_weighted(operations: Sequence[Operation], graph_outputs: Iterable[str]) -> list[str]:
     found: list[str] = []
     wanted = set(graph_outputs)
     for operation in reversed(operations):
         if wanted.isdisjoint(operation.outputs):
             continue
-        if operation.weighted:
-            found.append(operation.name)
-        else:
+        found.append(operation.name)
+        if not operation.weighted:
             wanted.update(operation.inputs)
     return found
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, PictureParity, read_certificate
+from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, MiouParity, PictureParity, read_certificate
 from mbv3zoo.runtimes.export_info import ExportInfo
 
 INFO = ExportInfo(
@@ -82,6 +82,19 @@ def test_ap():
     # What cannot be computed does not pass.
     nan = ApParity.model_construct(data='d', split='val', images=0, ap=math.nan, ap50=0, ap_exported=0, ap50_exported=0)
     assert certificate().model_copy(update={'ap': nan}).failures()
+
+
+def test_labels_of_a_segmenter_and_its_miou():
+    parity = {'boxes_max': None, 'boxes_compared': 0, 'labels_compared': 1000, 'labels_apart': 0.003}
+    assert certificate('float16', **parity).failures() == [] and not certificate(**parity).is_blind()
+    (failure,) = certificate(**parity).failures()
+    assert failure == 'labels differ in a share of 0.003 on a picture of 480 x 480, allowed are 0.002'
+    assert certificate(**parity | {'labels_compared': 0}).is_blind()
+    # Where mIoU is known, it decides.
+    for after, said in ((0.495, []), (0.48, ['mIoU falls from 0.5000 to 0.4800, allowed are 0.01'])):
+        miou = MiouParity(data='d', split='val', images=5, miou=0.5, miou_exported=after)
+        measured = certificate('int8', **parity | {'labels_apart': 0.2}).model_copy(update={'miou': miou})
+        assert measured.failures() == said and f'mIoU 0.5000 -> {after:.4f} on 5 pictures' in measured.summary()
 
 
 def test_reading(tmp_path):
