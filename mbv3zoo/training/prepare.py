@@ -78,7 +78,8 @@ def _check_targets(data: DetectionSet, image_size: tuple[int, int]) -> None:
     if not targets.any():
         hint = f'; {len(data.problems)} label problems, such as {data.problems[0]}' if data.problems else ''
         if not lost:
-            raise ValueError(f'none of the {len(data)} training pictures has a label; check the label files{hint}')
+            advice = 'check the label files, or train a segmenter (mbv3_lraspp_small) where it has masks'
+            raise ValueError(f'none of the {len(data)} training pictures has a label; {advice}{hint}')
         raise ValueError(f'none of the {lost} boxes of the training set can be trained on: {why}{hint}')
     share = lost / (boxes + data.dropped)
     if share > _MOST_LOST:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any, Unpack
 
 import torch
 
-from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.config.model import ModelConfig, Task
+from mbv3zoo.config.tasks import KINDS
 from mbv3zoo.config.training import RunConfig
 from mbv3zoo.create import MODELS, create_model
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
@@ -39,6 +40,14 @@ from mbv3zoo.zoo.resolve import resolve
 
 _logger = logging.getLogger(__name__)
 
+# Settings that matter to one task only.
+_SETTINGS: dict[Task, set[str]] = {
+    'detection': {
+        'loss', 'box_gain', 'class_gain', 'objectness_gain', 'anchors', 'anchor_ratio', 'mixup',
+    },
+    'segmentation': {'dice_gain'},
+}  # fmt: skip
+
 
 def run_config(
     data: str | Path,
@@ -59,6 +68,7 @@ def run_config(
     Raises:
         ValueError: A setting is unknown or out of range; the message names it.
     """
+    _check_task(model, settings)
     places = {'data': data, 'val_data': val_data, 'images': images, 'val_images': val_images}
     texts = {key: None if place is None else str(place) for key, place in places.items()}
     return RunConfig.parse(
@@ -70,6 +80,17 @@ def run_config(
             'train': settings,
         }
     )
+
+
+def _check_task(model: str | Path | None, settings: Mapping[str, Any]) -> None:
+    """Refuses settings of the loss, anchors or augmentation that a model of another task has no use for."""
+    of_task = {task: names & settings.keys() for task, names in _SETTINGS.items()}
+    if not any(of_task.values()):
+        return
+    task = resolve(model or RunConfig.model_fields['model'].default).read_config().task
+    useless = sorted(name for other, names in of_task.items() if other != task for name in names)
+    if useless:
+        raise ValueError(f'{", ".join(useless)}: without effect on a {KINDS[task]}; leave it out')
 
 
 def start(config: RunConfig, run: str | Path) -> Metrics | None:

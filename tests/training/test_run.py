@@ -336,3 +336,17 @@ def test_the_time_that_reading_the_data_takes_counts_as_time_of_the_run(data, tm
     )
     monkeypatch.setattr(run, '_trainer', lambda *args, **options: trainer)
     assert 60 <= run.start(config, tmp_path / 'run') < 61
+
+
+@pytest.mark.parametrize(
+    ('model', 'settings', 'message'),
+    [
+        ('mbv3_yolo_small', {'dice_gain': 1}, 'dice_gain: without effect on a detector; leave it out'),
+        (None, {'dice_gain': 1}, 'without effect on a detector'),
+        ('mbv3_lraspp_small', {'mixup': 0.5, 'anchors': 'fit'}, 'anchors, mixup: without effect on a segmenter'),
+    ],
+)
+def test_a_setting_of_another_task_is_refused(model, settings, message):
+    nothing = dict.fromkeys(('pretrained', 'image_size', 'val_data', 'images', 'data_license'))
+    with pytest.raises(ValueError, match=message):
+        run.run_config('data.yaml', model=model, **nothing, **settings)
