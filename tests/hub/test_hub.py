@@ -315,3 +315,19 @@ def test_timm_publishes_and_loads_a_backbone(tmp_path):
     assert [shape[2:] for shape in report['shapes']] == [[16, 16], [8, 8], [4, 4], [2, 2]]
     assert report['same'] == [True] * 4
     assert report['logits']
+
+
+def test_a_segmenter_goes_to_the_hub_and_back(tmp_path):
+    program = """
+import json, mbv3zoo, timm, torch
+segmenter = mbv3zoo.create_segmenter('mbv3_yolo_small_050', class_names=['ground', 'cat'], image_size=64).eval()
+segmenter.push_to_hub('org/segmenter')
+again = mbv3zoo.load('org/segmenter')
+images = torch.rand(1, 3, 64, 64)
+backbone = timm.create_model('hf-hub:org/segmenter', features_only=True, pretrained=True).eval()
+same = torch.equal(backbone(segmenter._normalise(images))[-1], segmenter.backbone(segmenter._normalise(images))[-1])
+print(json.dumps([type(again).__name__, torch.equal(again(images), segmenter(images)), same]))
+"""
+    with HubServer() as server:
+        report = last_line(run_client(server, program, tmp_path))
+    assert report == ['Segmenter', True, True]
