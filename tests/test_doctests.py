@@ -34,7 +34,9 @@ def public_calls():
             calls[name] = value
         for member in dir(value) if inspect.isclass(value) else ():
             method = getattr(value, member)
-            if not member.startswith('_') and callable(method) and method.__module__.startswith('mbv3zoo.'):
+            own = not member.startswith('_') and callable(method) and method.__module__.startswith('mbv3zoo.')
+            # What two classes have from one base is tried once.
+            if own and method not in calls.values():
                 calls[f'{name}.{member}'] = method
     return calls
 

@@ -93,7 +93,7 @@ class TrainConfig(Config):
     objectness_gain: NonNegativeFloat = _PRESET
     """Weight of the objectness loss; 'yolov5' scales it by the image size too."""
 
-    dice_gain: NonNegativeFloat = 0.0
+    dice_gain: NonNegativeFloat = 1.0
     """Weight of the Dice loss beside the cross-entropy of segmenters, which use none of the other loss settings."""
 
     # Anchors

@@ -126,7 +126,14 @@ class DetectorNetwork(ModelNetwork):
         return self
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """As `forward`."""
+        """As `forward`.
+
+        Example:
+            >>> import torch
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small', num_classes=20)
+            >>> len(detector.maps(torch.rand(1, 3, 96, 96)))
+            3
+        """
         return self(images)
 
     def _check_config(self) -> None:

@@ -63,7 +63,14 @@ class SegmenterNetwork(ModelNetwork):
         return interpolate(logits, images.shape[2:], mode='bilinear', align_corners=False)
 
     def maps(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """As `forward`, before the logits are upsampled: [B, K, H / low_stride, W / low_stride]."""
+        """As `forward`, before the logits are upsampled: [B, K, H / low_stride, W / low_stride].
+
+        Example:
+            >>> import torch
+            >>> segmenter = mbv3zoo.create_segmenter('mbv3_yolo_small', num_classes=3)
+            >>> [level.shape for level in segmenter.maps(torch.rand(1, 3, 96, 128))]
+            [torch.Size([1, 3, 12, 16])]
+        """
         self._check(images)
         low, high = self.backbone(self._normalise(images))
         return [self.head({'low': low, 'high': high})]

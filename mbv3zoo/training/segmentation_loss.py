@@ -25,7 +25,7 @@ class SegmentationLoss(nn.Module):
     """Cross-entropy, and `dice_gain` times the Dice loss (Milletari et al., arXiv 1606.04797, section 3).
 
     Dice is one minus the overlap of each class, twice the common part over the sum of both, as a mean over the classes
-    that the batch has. Pixels of 255 have no part in either.
+    that the batch of a process has. Pixels of 255 have no part in either.
 
     Args:
         config: How to train.
