@@ -86,7 +86,7 @@ def demo(
     allow_license: AllowLicense = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a web page that runs a detector or a segmenter in the browser.
+    """Write a web page that runs a model in the browser.
 
     It takes pictures and a webcam; nothing leaves the page. Any static server shows it, such as
     python -m http.server.

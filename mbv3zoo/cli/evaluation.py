@@ -57,7 +57,7 @@ def val(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the average precision of a detector, or the IoU of a segmenter, on labelled images.
+    """Measure a detector (AP) or segmenter (IoU) on labelled images.
 
     Writes metrics, plots and drawn images.
     """

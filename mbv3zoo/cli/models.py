@@ -16,20 +16,20 @@ def list_(
         bool, typer.Option('--pretrained', help='Only those with weights.', rich_help_panel=MODEL)
     ] = False,
     backbones: Annotated[
-        bool, typer.Option('--backbones', help='timm backbones instead of detectors.', rich_help_panel=MODEL)
+        bool, typer.Option('--backbones', help='timm backbones instead.', rich_help_panel=MODEL)
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """List detectors, or backbones with what they cost. docs/backbones.md explains the columns."""
+    """List detectors and segmenters, or backbones with what they cost. docs/backbones.md explains the columns."""
     if backbones:
         from mbv3zoo.info.backbones import BackboneRow, backbone_rows
 
         rows = list(backbone_rows(filter, pretrained))
         lines = aligned([BackboneRow._fields, *rows]) if rows else []
     else:
-        from mbv3zoo.create import list_detectors
+        from mbv3zoo.create import list_detectors, list_segmenters
 
-        lines = list_detectors(filter, pretrained)
+        lines = [*list_detectors(filter, pretrained), *list_segmenters(filter, pretrained)]
     typer.echo('\n'.join(lines))
 
 
@@ -40,7 +40,7 @@ def info(
     ],
     quiet: Quiet = False,
 ) -> None:
-    """Show what a detector or exported file is made of, and costs."""
+    """Show what a model or exported file is made of, and costs."""
     from mbv3zoo.runtimes.table import find_format
 
     if find_format(name):

@@ -149,7 +149,7 @@ def predict(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find objects, or the class of every pixel, in images, videos and streams. Writes each drawn, and one JSON of all.
+    """Find objects, or classes of pixels, in images and videos. Writes each drawn, and one JSON of all.
 
     Of a segmenter also writes masks/IMAGE.png, whose pixels are the indices of the classes.
     """

@@ -127,7 +127,7 @@ def train(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Train a detector. Writes `best` and `last` as folders that load and push."""
+    """Train a detector or segmenter. Writes `best` and `last` as folders that load and push."""
     from mbv3zoo.training import run
     from mbv3zoo.training.devices import use_device
     from mbv3zoo.training.run_folder import new_run
