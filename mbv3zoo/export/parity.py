@@ -53,11 +53,10 @@ def compare(detector: Any, exported: Any, image: Any, thresholds: Thresholds) ->
     theirs = letterbox.apply_without_torch(pixels)
     logits = _logits(detector, ours)
     parity = PictureParity(size=pixels.shape[:2], letterbox=int(np.abs(ours.numpy().astype(int) - theirs).max()))
-    # The same pixels for both, so that each stage is compared by itself; what is found is that of the whole way.
+    # The same pixels for both, so that each stage is compared by itself; kept detections are those of the whole way.
     if info.task == 'segmentation':
         (own_map,) = exported.run(ours[None].numpy())
-        labels = label_map(logits[0][0].numpy(), letterbox)
-        own_labels = label_map(exported.run(theirs[None])[0][0], letterbox)
+        labels, own_labels = label_map(logits[0][0].numpy(), letterbox), label_map(own_map[0], letterbox)
         varies = bool((logits[0].amax((2, 3)) - logits[0].amin((2, 3)) > _CONSTANT).any())
         found = _logits_apart(logits[0].flatten(), torch.from_numpy(own_map).flatten())
         found |= {'labels_compared': varies * labels.size, 'labels_apart': float((labels != own_labels).mean())}

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch.jit import TracerWarning
+from torch.nn import functional
 
 from mbv3zoo.models.modes import running
 from mbv3zoo.utils.quiet import without_warnings
+
+_attention = functional.scaled_dot_product_attention
 
 
 @contextmanager
@@ -20,5 +25,13 @@ def tracing() -> Iterator[None]:
     deprecation. While torch makes a graph, its kernels are others in the whole process.
     """
     # In this order: who waits for the warnings lets networks run.
-    with without_warnings(TracerWarning, DeprecationWarning, FutureWarning), running.changing(), torch.no_grad():
+    quiet, flat = without_warnings(TracerWarning, DeprecationWarning, FutureWarning), _flat_attention
+    with quiet, running.changing(), torch.no_grad(), patch.object(functional, _attention.__name__, flat):
         yield
+
+
+def _flat_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Attention over windows, [B, heads, windows, tokens, channels], with one dimension less, as ONNX has it."""
+    if query.dim() != 5 or args or kwargs.get('attn_mask') is not None:
+        return _attention(query, key, value, *args, **kwargs)
+    return _attention(*(x.flatten(0, 1) for x in (query, key, value)), **kwargs).unflatten(0, query.shape[:2])
