@@ -14,12 +14,13 @@ from pathlib import Path
 
 import torch
 
-from mbv3zoo import Detector, create_detector
 from mbv3zoo.config.license_record import LicensedPart
 from mbv3zoo.config.training import RunConfig
+from mbv3zoo.create import create_model
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.evaluation.run import run_evaluation
-from mbv3zoo.plots.pictures import plot_predictions
+from mbv3zoo.model import Model
+from mbv3zoo.plots.report import write_plots
 from mbv3zoo.saving import folder as saved_folder
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.yaml import read_mapping
@@ -28,7 +29,7 @@ from mbv3zoo.utils.yaml import read_mapping
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('run', type=Path, help='folder of the training run')
-    parser.add_argument('name', help='name.tag of the detector')
+    parser.add_argument('name', help='name.tag of the detector or segmenter')
     parser.add_argument('--data', required=True, help='data set with the val split to be scored on')
     parser.add_argument('--dataset', default='mbv3zoo synth (default settings)', help='what the card calls the data')
     parser.add_argument('--data-license', default='apache-2.0', help='licence of the data')
@@ -39,14 +40,13 @@ def main() -> None:
     folder = Path(__file__).parent.parent / 'mbv3zoo' / 'weights' / args.name
     check_new_folder(folder)
     size = {'image_size': args.image_size} if args.image_size else {}
-    detector = create_detector(args.run / 'best', pretrained=True, **size)
-    data = load_dataset(args.data, 'val')
+    detector = create_model(args.run / 'best', pretrained=True, **size)
+    data = load_dataset(args.data, 'val', task=detector.config.task)
     with tempfile.TemporaryDirectory() as half:
         detector.save_pretrained(half, dtype=torch.float16)
-        evaluation = run_evaluation(Detector.from_pretrained(half).fuse(), data)
-        path = Path(half) / saved_folder.PICTURE_NAME
-        plot_predictions(data, evaluation.detections, path)
-        picture = path.read_bytes()
+        evaluation = run_evaluation(Model.from_pretrained(half).fuse(), data)
+        write_plots(evaluation, data, half)
+        picture = (Path(half) / saved_folder.PICTURE_NAME).read_bytes()
     part = LicensedPart(license=args.data_license, source=args.dataset)
     licenses = detector.config.licenses.model_copy(update={'data': (part,)})
     detector.config = detector.config.model_copy(update={'licenses': licenses})
