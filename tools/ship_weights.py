@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument('--data-license', default='apache-2.0', help='licence of the data')
     parser.add_argument('--command', default='mbv3zoo train', help='the command that made the weights')
     parser.add_argument('--image-size', type=int, help='side of the input, where it is to differ from the training')
-    parser.add_argument('--no-picture', action='store_true', help='leave the picture of predictions out, for small packages')
+    parser.add_argument(
+        '--no-picture', action='store_true', help='leave the picture of predictions out, for small packages'
+    )
     args = parser.parse_args()
 
     folder = Path(__file__).parent.parent / 'mbv3zoo' / 'weights' / args.name
@@ -53,7 +55,9 @@ def main() -> None:
     detector.config = detector.config.model_copy(update={'licenses': licenses})
     card_data = {'metrics': evaluation.metrics, 'name': args.name, 'dataset': args.dataset, 'split': 'val'}
     card_data |= {'train': RunConfig.parse(read_mapping(args.run / 'run.yaml')).train, 'command': args.command}
-    detector.save_pretrained(folder, dtype=torch.float16, card_data=card_data, picture=None if args.no_picture else picture)
+    detector.save_pretrained(
+        folder, dtype=torch.float16, card_data=card_data, picture=None if args.no_picture else picture
+    )
     print(json.dumps(evaluation.metrics.to_dict(), indent=2))
 
 
