@@ -34,4 +34,5 @@ def _flat_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
     """Attention over windows, [B, heads, windows, tokens, channels], with one dimension less, as ONNX has it."""
     if query.dim() != 5 or args or kwargs.get('attn_mask') is not None:
         return _attention(query, key, value, *args, **kwargs)
-    return _attention(*(x.flatten(0, 1) for x in (query, key, value)), **kwargs).unflatten(0, query.shape[:2])
+    flat_query, flat_key, flat_value = (x.flatten(0, 1) for x in (query, key, value))
+    return _attention(flat_query, flat_key, flat_value, **kwargs).unflatten(0, query.shape[:2])
