@@ -29,7 +29,7 @@ def list_(
     else:
         from mbv3zoo.create import list_detectors, list_segmenters
 
-        lines = [*list_detectors(filter, pretrained), *list_segmenters(filter, pretrained)]
+        lines = sorted([*list_detectors(filter, pretrained), *list_segmenters(filter, pretrained)])
     typer.echo('\n'.join(lines))
 
 
