@@ -11,8 +11,9 @@ from exported_files import needs
 
 import mbv3zoo
 
-# A transformer, a backbone whose last stage is dilated, and one whose is not, in every run.
-ALWAYS = ('vision_transformer', 'resnet', 'repvit')
+# In every run a transformer, a backbone that is dilated and one that is not, attention over windows, and limits that
+# ONNX's exporter forgets.
+ALWAYS = ('vision_transformer', 'resnet', 'repvit', 'hiera', 'gemma4_vit')
 in_sample = sample(0.02, lambda row: row.family in ALWAYS)
 FAMILIES = {row.family: row for row in smallest_of_families() if in_sample(row)}
 # The smallest of these have 171 and 416 million parameters in equal blocks, of which three show the same.

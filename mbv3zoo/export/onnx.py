@@ -53,6 +53,7 @@ def make_model(graph: DeployedNetwork | SuppressionTail) -> onnx.ModelProto:
             },
         )
     assert program is not None  # with dynamo=True
+    _keep_constants(program.model.graph)
     model = program.model_proto
     _pool_globally(model)
     model.metadata_props.append(onnx.StringStringEntryProto(key=METADATA_KEY, value=graph.info.model_dump_json()))
@@ -90,6 +91,13 @@ def _non_max_suppression(boxes: Any, scores: Any, iou_thresh: float, most: int) 
 def _stable_sort(values: Any, *, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
     """Sorting of a vector: of equal values TopK takes the one with the lower index first."""
     return opset18.TopK(values, opset18.Shape(values), axis=dim, largest=int(descending), sorted=1)
+
+
+def _keep_constants(graph: Any) -> None:
+    """Gives a graph the constants that the exporter forgets where it joins several limits of one tensor, in place."""
+    for value in (value for node in graph for value in node.inputs if value is not None):
+        if value.const_value is not None and value.producer() is None and value.name not in graph.initializers:
+            graph.register_initializer(value)
 
 
 def _pool_globally(model: onnx.ModelProto) -> None:

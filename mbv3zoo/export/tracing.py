@@ -31,8 +31,16 @@ def tracing() -> Iterator[None]:
 
 
 def _flat_attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Attention over windows, [B, heads, windows, tokens, channels], with one dimension less, as ONNX has it."""
-    if query.dim() != 5 or args or kwargs.get('attn_mask') is not None:
-        return _attention(query, key, value, *args, **kwargs)
-    flat_query, flat_key, flat_value = (x.flatten(0, 1) for x in (query, key, value))
-    return _attention(flat_query, flat_key, flat_value, **kwargs).unflatten(0, query.shape[:2])
+    """Attention in four dimensions, as ONNX has it, also of heads with windows, or one with the batch."""
+    parts = [query, key, value, *args]
+    if query.dim() == 3:
+        parts, kwargs = [_lifted(part) for part in parts], {name: _lifted(part) for name, part in kwargs.items()}
+    elif query.dim() == 5 and not args and kwargs.get('attn_mask') is None:
+        parts = [part.flatten(0, 1) for part in parts]
+    else:
+        return _attention(*parts, **kwargs)
+    return _attention(*parts, **kwargs).reshape(*query.shape[:-1], value.shape[-1])
+
+
+def _lifted(value: Any) -> Any:
+    return value[None] if isinstance(value, torch.Tensor) else value

@@ -1,5 +1,6 @@
 import warnings
 
+import pytest
 import torch
 from torch.jit import TracerWarning
 from torch.nn import functional
@@ -20,18 +21,22 @@ def test_without_gradients_and_without_the_warnings_that_are_intended():
     assert [str(warning.message) for warning in found] == ['else', 'as before']
 
 
-def test_attention_over_windows_is_the_same_with_one_dimension_less():
-    parts = torch.rand(3, 2, 3, 4, 5, 8)
-    expected, shapes = functional.scaled_dot_product_attention(*parts), []
+@pytest.mark.parametrize(('shape', 'seen'), [((2, 3, 4, 5, 8), (6, 4, 5, 8)), ((6, 5, 8), (1, 6, 5, 8))])
+def test_attention_is_the_same_in_four_dimensions(shape, seen):
+    parts = torch.rand(3, *shape)
+    mask = torch.rand(6, 5, 5) if len(shape) == 3 else None
+    attention = Attention(mask)
+    expected = attention(parts)
     with tracing():
-        torch.testing.assert_close(functional.scaled_dot_product_attention(*parts), expected)
-        traced = torch.export.export(Attention(), (parts,))
-    for node in traced.graph.nodes:
-        if 'scaled_dot_product' in str(node.target):
-            shapes.append(node.meta['val'].shape)
-    assert shapes == [(6, 4, 5, 8)]
+        torch.testing.assert_close(attention(parts), expected)
+        nodes = torch.export.export(attention, (parts,)).graph.nodes
+    assert [n.meta['val'].shape for n in nodes if 'scaled_dot_product' in str(n.target)] == [seen]
 
 
 class Attention(torch.nn.Module):
+    def __init__(self, mask):
+        super().__init__()
+        self.register_buffer('mask', mask)
+
     def forward(self, parts):
-        return functional.scaled_dot_product_attention(*parts)
+        return functional.scaled_dot_product_attention(*parts, attn_mask=self.mask)
