@@ -134,9 +134,12 @@ def _create(
     settings: Mapping[str, Any],
 ) -> Any:
     options = {key: value for key, value in settings.items() if key in PullOptions.__optional_keys__}
-    task = task or resolve(name, **options).read_config().task
+    found = None
+    if task is None:
+        found = resolve(name, **options)
+        task = found.read_config().task
     given = Given.of(settings, CONFIGS[task])
-    source = _source(name, given, pretrained)
+    source = _source(name, given, pretrained, found)
     config = _override(source, given, pretrained, task)
     check_allowed(config.licenses, allow_licenses)
     detector = _build(source, config, pretrained, given.build_args)
@@ -185,8 +188,8 @@ def _names(task: Task, filter: str, pretrained: bool) -> list[str]:
     return [name for name, config in configs.items() if config is not None and config.task == task]
 
 
-def _source(name: str | Path | ModelConfig, given: Given, pretrained: bool) -> Source:
-    """Where a detector comes from, with settings that have an effect there."""
+def _source(name: str | Path | ModelConfig, given: Given, pretrained: bool, found: Source | None) -> Source:
+    """Where a model comes from, unless that was found, with settings that have an effect there."""
     if not isinstance(pretrained, bool):
         raise ValueError(
             f'pretrained must be True or False, given {pretrained!r}; which weights is said by the name, as in '
@@ -195,7 +198,7 @@ def _source(name: str | Path | ModelConfig, given: Given, pretrained: bool) -> S
     if given.build_args.get('device') == 'meta' and (pretrained or given.build_args.get('checkpoint_path')):
         told = 'pretrained=True' if pretrained else 'checkpoint_path'
         raise ValueError(f"device='meta' holds no weights, and {told} loads some; leave one of them out")
-    source = resolve(name, **given.options)
+    source = found or resolve(name, **given.options)
     if sentence := source.without_effect(given, pretrained):
         raise ValueError(sentence)
     return source

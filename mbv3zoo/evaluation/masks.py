@@ -121,10 +121,10 @@ def count_labels(data: MaskSet, indices: Sequence[int], found: Iterable[Segmenta
         found: What was found in each.
     """
     classes = len(data.class_names)
-    confusion, shown = np.zeros((classes, classes), np.int64), {}
+    confusion, shown, chosen = np.zeros((classes, classes), np.int64), {}, spread(len(data))
     for index, own in zip(indices, found, strict=True):
         confusion += count_pixels(data.records[index].read(), own.labels, classes)
-        if index in spread(len(data)):
+        if index in chosen:
             shown[index] = own
     return confusion, shown
 
