@@ -120,7 +120,7 @@ def test_a_segmenter_overfits_a_few_pictures(masked, tmp_path):
     assert metrics.miou > 0.5
     row = results(tmp_path / 'run')[-1]
     assert float(row['miou']) == round(metrics.miou, 4) and 'ap' not in row
-    assert float(row['cross_entropy']) < 0.5 and float(row['dice']) == 0
+    assert float(row['cross_entropy']) < 0.5 and float(row['dice']) < 0.5
     assert 'mean_iou' in (tmp_path / 'run/best/README.md').read_text()
 
 
