@@ -40,9 +40,7 @@ def load_coco(annotations: str | Path, images: str | Path | None = None, max_pix
     """
     path = Path(annotations)
     problems = LabelProblems(path)
-    data = read_coco(path, problems)
-    files = find_images(path, {own_id: row['file_name'] for own_id, row in data.images.items()}, images)
-    same = _same_files(path, data, files, problems)
+    data, files, same = _read(path, images, problems)
     labels = _labels(data, same, problems)
     reader = PixelLabels(path, problems, max_pixels=max_pixels)
     for own_id, row in data.images.items():
@@ -67,9 +65,7 @@ def load_coco_masks(annotations: str | Path, images: str | Path | None = None, m
     """
     path = Path(annotations)
     problems = LabelProblems(path)
-    data = read_coco(path, problems)
-    files = find_images(path, {own_id: row['file_name'] for own_id, row in data.images.items()}, images)
-    same = _same_files(path, data, files, problems)
+    data, files, same = _read(path, images, problems)
     names, index = ['background'], dict[Any, int]()
     for own_id, name in zip(data.category_ids, data.class_names, strict=True):
         names += [name] if name.casefold() != names[0] else []
@@ -99,6 +95,15 @@ def load_coco_masks(annotations: str | Path, images: str | Path | None = None, m
         elif same[own_id] == own_id:
             problems.add(f'image {own_id}', 'left out: expected its height and width, which its masks are drawn in')
     return read_masks(path, rows, check_class_names(names, path), problems, max_pixels)
+
+
+def _read(
+    path: Path, images: str | Path | None, problems: LabelProblems
+) -> tuple[CocoFile, dict[int | str, Path], dict[int | str, int | str]]:
+    """What is in the file, each image's path, and its id or that of the first one of the same path."""
+    data = read_coco(path, problems)
+    files = find_images(path, {own_id: row['file_name'] for own_id, row in data.images.items()}, images)
+    return data, files, _same_files(path, data, files, problems)
 
 
 def _same_files(

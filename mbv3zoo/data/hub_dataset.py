@@ -60,10 +60,7 @@ def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> D
         ImportError: `datasets` is not installed.
         ConnectionError: The Hub cannot be reached, or returned an error.
     """
-    splits = _load(source)
-    key = find_split(split, splits)
-    if key is None:
-        raise ValueError(f'{source}: has no split {split!r}; it has {list(splits)}')
+    splits, key = _load_split(source, split)
     data = splits[key]
     layout = _Layout.of(data.features, source)
     names, index = _classes(splits, layout, source)
@@ -91,10 +88,7 @@ def load_hub_masks(source: str, split: str, max_pixels: int = MAX_PIXELS) -> Mas
     A row has a column of images ('image') and one of masks ('mask', 'label', 'annotation', ...). The classes are
     numbers, up to the highest value in the split.
     """
-    splits = _load(source)
-    key = find_split(split, splits)
-    if key is None:
-        raise ValueError(f'{source}: has no split {split!r}; it has {list(splits)}')
+    splits, key = _load_split(source, split)
     import datasets
 
     data = splits[key]
@@ -153,6 +147,15 @@ class _Layout:
             raise ValueError(f'{source}: expected one class an object in `{category}`, found {inner[category]}')
         names = tuple(kind.names) if isinstance(kind, datasets.ClassLabel) else None
         return cls(image, column, box, category, names)
+
+
+def _load_split(source: str, split: str) -> tuple[dict[str, Any], str]:
+    """All splits by name, and the name that the wanted one has."""
+    splits = _load(source)
+    key = find_split(split, splits)
+    if key is None:
+        raise ValueError(f'{source}: has no split {split!r}; it has {list(splits)}')
+    return splits, key
 
 
 def _load(source: str) -> dict[str, Any]:

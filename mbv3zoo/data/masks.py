@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from faster_coco_eval import mask as coco_mask
 from PIL import Image
 
 from mbv3zoo.data.coco_masks import segmentation_box
+from mbv3zoo.data.pictures import check_is_there
 from mbv3zoo.data.records import LabelProblems
 from mbv3zoo.images.masks import IGNORE_INDEX, draw_labels, read_mask
 from mbv3zoo.images.read import read_image, read_size
@@ -68,8 +70,25 @@ class MaskRecord:
     image_id: int | str
 
     def read(self) -> np.ndarray:
-        """The class of each pixel, uint8 [H, W]; 255 where there is none."""
-        return self.mask.draw() if isinstance(self.mask, Shapes) else read_mask(self.mask, math.prod(self.size))
+        """The class of each pixel, uint8 [H, W]; 255 where there is none.
+
+        A mask that was damaged or changed since the dataset was read is 255 everywhere, with a warning: one of
+        thousands should not end a long training run.
+
+        Raises:
+            FileNotFoundError: The file is gone, and perhaps the whole dataset.
+        """
+        if isinstance(self.mask, Shapes):
+            return self.mask.draw()
+        try:
+            labels = read_mask(self.mask, math.prod(self.size))
+            if labels.shape != self.size or classes_in(labels) != self.classes:
+                raise ValueError(f'{self.mask}: has changed since the data set was read')
+        except ValueError as error:
+            check_is_there(self.mask, error)
+            warnings.warn(f'{error}; its pixels are left out', stacklevel=2)
+            return np.full(self.size, IGNORE_INDEX, np.uint8)
+        return labels
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,6 +117,11 @@ class MaskSet:
         record = self.records[index]
         canvas = Image.fromarray(read_image(record.path, max_pixels=max(MAX_PIXELS, math.prod(record.size))))
         return draw_labels(canvas, record.read(), self.class_names)
+
+
+def classes_in(labels: np.ndarray) -> frozenset[int]:
+    """The classes of a label map, uint8 [H, W], without 255."""
+    return frozenset(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {IGNORE_INDEX}
 
 
 def read_masks(
@@ -131,15 +155,14 @@ def read_masks(
                     f'the mask is for a picture of {labels.shape[0]} x {labels.shape[1]} pixels (height x width), '
                     f'{path.name} has {height} x {width}; give the mask of this picture in its size'
                 )
-            values = frozenset(np.flatnonzero(np.bincount(labels.ravel())).tolist())
-            found = values - {IGNORE_INDEX}
+            found = classes_in(labels)
             if class_names and (unknown := [label for label in sorted(found) if label >= len(class_names)]):
                 raise ValueError(
                     f'the mask has the value {unknown[0]}, and the classes are 0 to {len(class_names) - 1} '
                     f'({IGNORE_INDEX} for none); correct the mask, or name more classes'
                 )
             records.append(MaskRecord(path, (height, width), mask, found, number))
-            ignored |= isinstance(mask, Path) and IGNORE_INDEX in values
+            ignored |= isinstance(mask, Path) and bool((labels == IGNORE_INDEX).any())
         except ValueError as error:
             problems.add(where, f'left out: {str(error).removeprefix(f"{mask}: ")}')
     if not records:

@@ -138,12 +138,17 @@ def read_or_none(
     try:
         return torch.from_numpy(read_image(path, channels, at_least, max_pixels)).permute(2, 0, 1)
     except ValueError as error:
-        if not os.path.exists(path):
-            raise FileNotFoundError(
-                f'{path} was there when the data set was read, and is gone; put the data set back'
-            ) from error
+        check_is_there(path, error)
         warnings.warn(f'{error}; taken as an empty picture', stacklevel=2)
         return None
+
+
+def check_is_there(path: Path, error: Exception) -> None:
+    """Raises FileNotFoundError if a file of a dataset that could not be read, for `error`, does not exist."""
+    if not os.path.exists(path):
+        raise FileNotFoundError(
+            f'{path} was there when the data set was read, and is gone; put the data set back'
+        ) from error
 
 
 def empty_picture(channels: int, size: tuple[int, int]) -> torch.Tensor:

@@ -51,3 +51,22 @@ def test_shapes_are_drawn_one_over_the_other():
     for wrong in ('x', [[1, 2]], {'counts': [1]}, {'size': [9, 9], 'counts': [81]}):
         with pytest.raises(ValueError, match='neither polygons nor run lengths'):
             Shapes((4, 4), ((wrong, 1),)).draw()
+
+
+def test_a_mask_damaged_after_loading_is_ignored_and_one_that_is_gone_ends_the_run(pair):
+    name, image, mask = pair()
+    record = read_masks('here', [(name, image, mask)], (), LabelProblems('here')).records[0]
+    whole = mask.read_bytes()
+    for damaged in (whole[:30], b'', whole.replace(b'IDAT', b'IDAX')):
+        mask.write_bytes(damaged)
+        with pytest.warns(UserWarning, match=r'a\.png.*; its pixels are left out'):
+            assert record.read().tolist() == [[255, 255], [255, 255]]
+    for values in ([[0, 1]], [[0, 1], [2, 3]]):  # of another size, with a class more
+        Image.fromarray(np.array(values, np.uint8)).save(mask)
+        with pytest.warns(
+            UserWarning, match=r'a\.png: has changed since the data set was read; its pixels are left out'
+        ):
+            assert record.read().tolist() == [[255, 255], [255, 255]]
+    mask.unlink()
+    with pytest.raises(FileNotFoundError, match=r'a\.png was there when the data set was read, and is gone'):
+        record.read()
