@@ -79,8 +79,10 @@ class Trackers:
             name: value if isinstance(value, int | float | str) else str(value) for name, value in config.items()
         }
         try:
-            # Trackio prints what it does. MLflow without its database keeps files, where it is allowed.
-            with redirect_stdout(io.StringIO()), environment(MLFLOW_ALLOW_FILE_STORE='true'):
+            # Trackio prints what it does, and wandb what it could do where language models are imported. MLflow without
+            # its database keeps files, where it is allowed.
+            allowed = environment(MLFLOW_ALLOW_FILE_STORE='true', WANDB_DISABLE_WEAVE='true')
+            with redirect_stdout(io.StringIO()), allowed:
                 if 'mlflow' in self.names:
                     _place_mlflow(self.run)
                 self.accelerator.init_trackers(project, settings, options)
