@@ -87,7 +87,7 @@ def test_a_detector_refuses_what_it_would_ignore(detector, call, message):
     [
         (['val', NAME, '--data', 'coco', '--split', 'test'], 'is one split'),
         (['val', NAME, '--data', 'yolo', '--images', 'pictures'], 'is for COCO files'),
-        (['val', NAME, '--data', 'yolo', '--threads', 2], 'threads needs a runtime'),
+        (['val', NAME, '--data', 'yolo', '--threads', 0], 'threads is 0'),
         (['predict', NAME, 'a.jpg', '--device', 'cuda:99'], "device 'cuda:99': PyTorch cannot use it here; expected"),
         (['predict', NAME, 'a.jpg', '--no-cache'], 'cache is for a detector in a named runtime'),
         (['val', 'model.onnx', '--data', 'yolo', '--no-cache'], 'cache is for a detector in a named runtime'),

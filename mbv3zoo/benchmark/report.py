@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
 from mbv3zoo.utils.atomic import staged
+from mbv3zoo.utils.cores import usable_cores
 from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.packages import installed_version
@@ -65,7 +65,7 @@ def describe_machine(threads: int | None = None, command: str = '') -> str:
     """
     facts = {
         'command': command,
-        'CPU': f'{_cpu_name()}, {_cores()} cores',
+        'CPU': f'{_cpu_name()}, {usable_cores()} cores',
         'threads': str(threads) if threads else "each runtime's own choice",
         'versions': ', '.join(
             [f'mbv3zoo {__version__}', *(f'{name} {installed_version(name) or "not installed"}' for name in _PACKAGES)]
@@ -111,8 +111,3 @@ def _cpu_name() -> str:
     if cpus.is_file() and (found := re.search(r'^model name\s*:\s*(.+)$', cpus.read_text(), re.MULTILINE)):
         return found[1]
     return platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    """Number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

@@ -38,7 +38,7 @@ _PIPELINES: dict[Task, str] = {'detection': 'object-detection', 'segmentation': 
 # Training settings that are always shown; others are if they differ from their default.
 _MAIN = ('epochs', 'batch_size', 'optimizer', 'lr', 'schedule', 'augmentation', 'loss', 'mixed_precision', 'seed')
 # They change how fast training is, not its result.
-_NOT_SHOWN = ('workers', 'cache', 'eval_every', 'tracker')
+_NOT_SHOWN = ('workers', 'threads', 'cache', 'eval_every', 'tracker')
 
 # A Jinja template, as huggingface_hub's cards are. Text from outside comes through `_text` or `_cell`.
 _TEMPLATE = """---

@@ -26,6 +26,7 @@ from mbv3zoo.cli.options import (
     Threads,
 )
 from mbv3zoo.cli.output import tell
+from mbv3zoo.utils.cores import default_workers
 from mbv3zoo.utils.folders import claimed_folder
 
 
@@ -39,7 +40,10 @@ def val(
     images: Images = None,
     image_size: ImageSize = None,
     batch_size: Annotated[int, typer.Option(help='Images at a time.', rich_help_panel=IMAGES)] = 32,
-    workers: Annotated[int, typer.Option(help='Data loader processes.', rich_help_panel=RUNTIME)] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(help='Data loader processes.', show_default='one a core, at most 8', rich_help_panel=RUNTIME),
+    ] = None,
     max_pixels: MaxPixels = None,
     runtime: Runtime = None,
     threads: Threads = None,
@@ -86,7 +90,7 @@ def val(
                 detector,
                 labelled,
                 batch_size=batch_size,
-                workers=workers,
+                workers=default_workers() if workers is None else workers,
                 image_size=image_size,
                 progress=progress.update,
             )

@@ -14,6 +14,7 @@ from mbv3zoo.cli.options import (
     FORMAT,
     IMAGES,
     OUTPUT,
+    RUNTIME,
     Calibration,
     ImageSize,
     Quiet,
@@ -62,6 +63,12 @@ def export(
         str, typer.Option(help='float32, float16 (half the size) or int8.', rich_help_panel=FORMAT)
     ] = 'float32',
     calibration: Calibration = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help='Threads of PyTorch, which checks the file.', show_default='one a core', rich_help_panel=RUNTIME
+        ),
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -84,6 +91,7 @@ def export(
 ) -> None:
     """Write a model for another runtime. Its certificate (FILE.json) says how far it agrees with PyTorch."""
     from mbv3zoo.export.request import checked_settings
+    from mbv3zoo.runtimes.session import check_resources
 
     thresholds: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh}
     options: dict[str, Any] = {
@@ -99,9 +107,11 @@ def export(
         'overwrite': overwrite,
     }
     # Before the detector is fetched and opened.
+    check_resources(threads, None)
     checked_settings(out, format=None, thresholds=thresholds, **options)
     from mbv3zoo.create import create_model
     from mbv3zoo.model import Model
+    from mbv3zoo.models.threads import torch_threads
     from mbv3zoo.zoo.resolve import resolve
     from mbv3zoo.zoo.saved import SavedSource
 
@@ -110,7 +120,8 @@ def export(
         found: Any = Model.from_saved(source)
     else:
         found = create_model(model, **given(image_size=image_size))
-    path = found.export(out, **thresholds, **options)
+    with torch_threads(threads):
+        path = found.export(out, **thresholds, **options)
     from mbv3zoo.export.certificate import read_certificate
 
     note(read_certificate(path).summary())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.utils.sizes import parse_image_size
+
 
 def open_detector(
     model: str,
@@ -22,11 +24,29 @@ def open_detector(
         cache: Whether its graph is kept in the user's cache.
     """
     from mbv3zoo.loading import load
+    from mbv3zoo.runtimes.session import check_resources
     from mbv3zoo.runtimes.table import find_format
 
-    # A graph is made for one size. A file has its own, and says so if it is given another.
-    made_for = image_size if runtime and not find_format(Path(model)) else None
-    detector = load(model, runtime=runtime, image_size=made_for, threads=threads, device=device, cache=cache)
-    if runtime is None and hasattr(detector, 'fuse'):
-        detector.fuse()
+    if runtime or find_format(Path(model)):
+        # A graph is made for one size. A file has its own, and says so if it is given another.
+        made_for = image_size if runtime and not find_format(Path(model)) else None
+        return load(model, runtime=runtime, image_size=made_for, threads=threads, device=device, cache=cache)
+    check_resources(threads, device)
+    detector: Any = load(model, device=device, cache=cache)
+    detector.fuse()
+    if next(detector.parameters()).device.type == 'cpu':
+        size = detector.config.image_size if image_size is None else parse_image_size(image_size)
+        _use_threads(threads, detector, size)
+    elif threads is not None:
+        raise ValueError(f'threads is {threads}, but device {device!r} is no CPU; leave one of them out')
     return detector
+
+
+def _use_threads(threads: int | None, detector: Any, size: tuple[int, int]) -> None:
+    import torch
+
+    from mbv3zoo.models.threads import use_fastest_threads
+
+    image = torch.zeros(1, detector.config.in_chans, *size)
+    with torch.inference_mode():
+        use_fastest_threads(threads, lambda: detector(image))

@@ -63,7 +63,7 @@ Runtime = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(help='Threads of the runtime.', show_default="the runtime's own number", rich_help_panel=RUNTIME),
+    typer.Option(help='Threads of PyTorch or of the runtime.', show_default='one a core', rich_help_panel=RUNTIME),
 ]
 NoCache = Annotated[
     bool,

@@ -94,6 +94,7 @@ def train(
     patience: int | None = None,
     cache: Annotated[str | None, typer.Option(rich_help_panel=RUNTIME)] = None,
     workers: Annotated[int | None, typer.Option(rich_help_panel=RUNTIME)] = None,
+    threads: Annotated[int | None, typer.Option(rich_help_panel=RUNTIME)] = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -112,7 +113,7 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help='Resume the run in this folder; takes --epochs, --minutes, --patience, --workers and --cache.',
+            help='Resume the run in this folder; takes --epochs, --minutes, --patience, --workers, --threads, --cache.',
             show_default='none',
             rich_help_panel=OUTPUT,
         ),
@@ -135,9 +136,8 @@ def train(
     use_device(device)
     if resume:
         _check_resumable(context)
-        if run.resume(
-            resume, epochs=epochs, minutes=minutes, patience=patience, workers=workers, cache=cache, tell=tell
-        ):
+        changes: dict[str, Any] = {'workers': workers, 'threads': threads, 'cache': cache}
+        if run.resume(resume, epochs=epochs, minutes=minutes, patience=patience, **changes, tell=tell):
             tell(f'saved in {resume}')
         return
     if not data:
@@ -153,6 +153,7 @@ def train(
         patience=patience,
         cache=cache,
         workers=workers,
+        threads=threads,
         seed=seed,
         tracker=tracker,
     )

@@ -17,6 +17,7 @@ from PIL import Image
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.opening import reason
 from mbv3zoo.images.read import read_image, read_size
+from mbv3zoo.utils.cores import usable_cores
 from mbv3zoo.utils.sizes import MAX_PIXELS
 
 # PIL decodes outside of Python's lock. More threads than this wait for the disk or for the detector.
@@ -67,7 +68,7 @@ def read_pictures(
     if len(items) == 1:
         yield _read(items[0], in_chans, image_size, raise_unreadable, max_pixels, nullcontext())
         return
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1), 'mbv3zoo-read')
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, usable_cores()), 'mbv3zoo-read')
     waiting: deque = deque()
     one_at_a_time = threading.Lock()
     try:

@@ -12,6 +12,7 @@ import numpy as np
 from mbv3zoo.runtimes.graph_input import GraphInput
 from mbv3zoo.runtimes.parts import check_digests, parts
 from mbv3zoo.runtimes.table import RUNTIMES, SUFFIXES, runtimes_for
+from mbv3zoo.utils.cores import own_cores, usable_cores
 from mbv3zoo.utils.sizes import MOST_THREADS, whole_number
 from mbv3zoo.utils.text import shown
 
@@ -62,7 +63,8 @@ def open_session(
     Args:
         path: The file (of ncnn's two the .param), or folder.
         runtime: A name in `mbv3zoo.runtimes.table.RUNTIMES`; None takes the first for this suffix that is installed.
-        threads: Threads per call; None leaves the number to the runtime.
+        threads: Threads per call; None leaves the number to the runtime, where no quota is on this process: runtimes
+            know of affinity, and not of the quotas of containers.
         device: As the runtime names it, such as 'cpu', 'cuda' (ONNX Runtime, torch), 'GPU' or 'NPU' (OpenVINO).
 
     Raises:
@@ -85,6 +87,8 @@ def open_session(
     RUNTIMES[name].require(f'{path}: the runtime {name}')
     check_digests(path)
     module = import_module(f'mbv3zoo.runtimes.{name}')
+    if threads is None and RUNTIMES[name].package != 'torch' and (device or 'cpu').lower().startswith('cpu'):
+        threads = _limit()
     try:
         # Of two files each may lie elsewhere: the runtime asks for both.
         return module.open(path if len(files) > 1 else files[0], threads, device)
@@ -92,3 +96,9 @@ def open_session(
         raise
     except Exception as error:  # each runtime raises its own
         raise ValueError(f'{path}: {name} cannot open it: {error}') from error
+
+
+def _limit() -> int | None:
+    """Number of cores that the quota on this process leaves; None where there is no lower one than its affinity."""
+    cores = usable_cores()
+    return cores if cores < own_cores() else None

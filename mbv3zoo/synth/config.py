@@ -33,8 +33,8 @@ class SyntheticConfig(Config):
     """Longest side of a scene, in pixels."""
     seed: NonNegativeInt = 0
     """Seed of all random numbers: the same one gives the same bytes."""
-    workers: int = Field(2, ge=0, le=256)
-    """Number of processes; 0 and 1 use the calling one."""
+    workers: int | None = Field(None, ge=0, le=256)
+    """Number of processes; 0 and 1 use the calling one, None one a core that may be used, at most 8."""
     objects: Path | None = None
     """Folder with a folder of cut-out PNGs per class; None draws geometric objects."""
     backgrounds: Path | None = None

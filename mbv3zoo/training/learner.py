@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.model import Model
+from mbv3zoo.models.threads import ThreadTimer
 from mbv3zoo.training.losses import create_loss
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
 from mbv3zoo.training.state_checks import difference, new_optimizer_state
@@ -36,6 +38,7 @@ class Learner:
     Attributes:
         samples: The training images as they are trained on.
         plan_early: Is called a few times in an epoch, with the share of it that is done; may call `plan`.
+        timer: Chooses the number of torch's threads, in the first steps; None leaves it.
         waited: Seconds of the last epoch that were spent waiting for images.
     """
 
@@ -59,6 +62,7 @@ class Learner:
         self.schedule = create_schedule(self.optimizer, config, self.updates_per_epoch)
         self.epochs, self.updates = config.epochs, 0
         self.plan_early: Callable[[float], object] | None = None
+        self.timer: ThreadTimer | None = None
         self.waited = 0.0
 
     @property
@@ -96,7 +100,8 @@ class Learner:
         with progress:
             for count, (images, targets) in enumerate(self._batches(), start=1):
                 self.updates += (count - 1) % self.config.accumulate == 0
-                losses = self._step(images, targets, self.updates)
+                with self.timer.step() if self.timer else nullcontext():
+                    losses = self._step(images, targets, self.updates)
                 sums += torch.stack(losses[1:])
                 progress.update()
                 # The first step is slower than the others; then after 2, 4, 8, ...

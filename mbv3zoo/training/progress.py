@@ -13,7 +13,7 @@ from mbv3zoo.training.results import METRICS_NAME
 from mbv3zoo.training.state_checks import SavedProgress
 
 # The settings that may be given anew; with others, a resumed run would be no run of its run.yaml.
-CHANGEABLE = ('epochs', 'minutes', 'patience', 'workers', 'cache')
+CHANGEABLE = ('epochs', 'minutes', 'patience', 'workers', 'threads', 'cache')
 _MOST_NAMED = 5
 
 

@@ -129,6 +129,7 @@ def resume(
     minutes: float | None = None,
     patience: int | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     cache: str | None = None,
     tell: Callable[[str], object] = _logger.info,
 ) -> Metrics | None:
@@ -136,7 +137,7 @@ def resume(
 
     Args:
         run: Folder of the run.
-        epochs, minutes, patience, workers, cache: As for `mbv3zoo.resume_training`.
+        epochs, minutes, patience, workers, threads, cache: As for `mbv3zoo.resume_training`.
         tell: Gets one line if the run is finished.
 
     Returns:
@@ -154,7 +155,8 @@ def resume(
             f'{run / CONFIG_NAME}: train.epochs is {before.train.epochs}, but {progress.epoch} are done according to '
             f'{STATE_NAME}; expected at least as many'
         )
-    changes = {'epochs': epochs, 'minutes': minutes, 'patience': patience, 'workers': workers, 'cache': cache}
+    changes: dict[str, Any] = {'epochs': epochs, 'minutes': minutes, 'patience': patience}
+    changes |= {'workers': workers, 'threads': threads, 'cache': cache}
     config = changed_config(before, changes, progress, run)
     if (reason := finished(run, config.train, progress)) and is_reported(run):
         tell(reason)

@@ -53,7 +53,8 @@ class TrainSettings(TypedDict, total=False):
     mixed_precision: Literal['no', 'bf16', 'fp16']
     sync_norm: bool
     seed: int
-    workers: int
+    workers: int | None
+    threads: int | None
     cache: Literal['no', 'memory', 'disk']
     eval_every: int
     tracker: str | None

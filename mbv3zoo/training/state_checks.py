@@ -46,6 +46,8 @@ class SavedProgress(Config):
     """Config of the detector; older states have none."""
     pace: SavedPace | None = None
     """How the time of a run with `minutes` was used."""
+    threads: Annotated[int, Field(strict=True, ge=1, le=1024)] | None = None
+    """Threads that were the fastest in the first steps; None where none were timed."""
 
     @classmethod
     def of(cls, state: Mapping[str, Any], run: Path) -> Self:

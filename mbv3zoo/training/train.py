@@ -115,6 +115,7 @@ def resume_training(
     minutes: float | None = None,
     patience: int | None = None,
     workers: int | None = None,
+    threads: int | None = None,
     cache: Literal['no', 'memory', 'disk'] | None = None,
     device: str | None = None,
 ) -> TrainResult:
@@ -127,7 +128,7 @@ def resume_training(
         epochs: Train to this epoch, which also trains a finished run further. The rest of the learning rate's schedule
             and `mosaic_off_epochs` are those of a run of so many epochs.
         minutes: Train until the run has taken so many minutes altogether, those before it was stopped included.
-        patience, workers, cache: As in `mbv3zoo.TrainConfig`. None leaves a setting as it is.
+        patience, workers, threads, cache: As in `mbv3zoo.TrainConfig`. None leaves a setting as it is.
         device: As in `train`.
 
     Returns:
@@ -146,7 +147,7 @@ def resume_training(
         epoch ...
     """
     use_device(device)
-    resume(folder, epochs=epochs, minutes=minutes, patience=patience, workers=workers, cache=cache)
+    resume(folder, epochs=epochs, minutes=minutes, patience=patience, workers=workers, threads=threads, cache=cache)
     return _result(Path(folder))
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedType, broadcast_object_list
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.model import Model
+from mbv3zoo.models.threads import ThreadTimer, is_given, torch_threads
 from mbv3zoo.saving.folder import PICTURE_NAME
 from mbv3zoo.training.best import clear_damaged, folder_fault, weights_digest
 from mbv3zoo.training.checkpoint import STATE_NAME, damaged_state, load_state, save_state
@@ -30,6 +31,7 @@ from mbv3zoo.training.results import METRICS_NAME, is_reported
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.state_checks import SavedProgress, warn_of_other_data
 from mbv3zoo.training.trackers import Trackers, tracker_names
+from mbv3zoo.utils.cores import default_workers, usable_cores
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar, write_above
 
@@ -86,6 +88,7 @@ class Trainer:
         self.epoch = self.saved_epoch = self.best_epoch = 0
         self.best_ap = -1.0
         self.best_sha256: str | None = None
+        self.threads: int | None = None
         self.trackers = Trackers(tracker_names(config.tracker), self.accelerator, self.run)
         self.log = EpochLog(self.run, config.epochs, self.trackers.log, detector.config.task)
         self.pace = Pace(config)
@@ -106,7 +109,10 @@ class Trainer:
         metrics = None
         if self._finished() and (not self.val_set or is_reported(self.run)):
             return None
-        with naming_the_checkpoint(self), self.trackers:
+        threads = self.config.threads or self.threads
+        with naming_the_checkpoint(self), self.trackers, torch_threads(threads, self.accelerator.num_processes):
+            if not threads and not is_given() and self.accelerator.distributed_type == DistributedType.NO:
+                self.learner.timer = ThreadTimer() if self.accelerator.device.type == 'cpu' else None
             if self.accelerator.is_main_process:
                 self.run.mkdir(parents=True, exist_ok=True)
                 # Where a finished run is trained further, they are no longer those of its best weights.
@@ -136,6 +142,8 @@ class Trainer:
         start, epoch = time.time(), self.epoch
         self.learner.plan_early = self._plan_early if self.config.minutes and not epoch else None
         losses = self.learner.train_epoch(epoch)
+        if self.learner.timer and self.learner.timer.done:
+            self.threads = torch.get_num_threads()
         self.learner.check_weights()
         self.epoch = epoch + 1
         if self.config.minutes:
@@ -184,14 +192,14 @@ class Trainer:
 
     def _evaluate(self, detector: Model, with_f1: bool = False) -> Any:
         assert self.val_set
-        start = time.monotonic()
+        start, processes = time.monotonic(), self.accelerator.num_processes
         with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process, 'images') as progress:
             evaluation = evaluate_together(
                 self.accelerator,
                 detector,
                 self.val_set,
                 batch_size=self.config.batch_size,
-                workers=self.config.workers,
+                workers=default_workers(processes) if self.config.workers is None else self.config.workers,
                 progress=progress.update,
                 with_f1=with_f1,
             )
@@ -255,6 +263,7 @@ class Trainer:
             'best_epoch': self.best_epoch,
             'best_sha256': self.best_sha256,
             'images': self.images,
+            'threads': self.threads,
             'detector': self.learner.kept.config.model_dump(mode='json'),
         }
         if pace := self.pace.saved(self.last_epoch):
@@ -270,6 +279,8 @@ class Trainer:
             raise damaged_state(self.run, str(error)) from error
         self.epoch, self.best_ap, self.best_epoch = saved.epoch, saved.best_ap, saved.best_epoch
         self.best_sha256 = saved.best_sha256
+        # As before, for the same sums to the bit; where there are fewer cores now, they are timed anew.
+        self.threads = saved.threads if (saved.threads or 0) <= usable_cores() else None
         self.pace = Pace(self.config, saved.pace)
         self._plan(Progress(saved.epoch, saved.best_epoch, saved.pace).last_epoch(self.config))
         warn_of_other_data(self.run, saved.images, self.images)

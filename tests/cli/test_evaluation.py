@@ -50,7 +50,7 @@ def test_val_of_exported_files_and_of_detectors_in_a_runtime(tmp_path, scenes):
     for out, model, options in (
         ('file', tmp_path / 'model.onnx', []),
         ('runtime', name, [*size, '--runtime', 'onnxruntime', '--threads', 1]),
-        ('pytorch', name, size),
+        ('pytorch', name, [*size, '--threads', 1]),
     ):
         options = ['--data', scenes, '--workers', 0, '--out', tmp_path / out, *options]
         table = run('val', model, *options).stdout

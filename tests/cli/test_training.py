@@ -103,7 +103,7 @@ def test_an_option_that_a_resumed_run_does_not_take_is_named(tmp_path, options, 
     error = run('train', '--resume', tmp_path, *options, ok=False).exception
     assert str(error) == (
         f'--resume takes no {named}: the run keeps its settings, except for --epochs, --minutes, --patience, '
-        '--workers, --cache'
+        '--workers, --threads, --cache'
     )
 
 

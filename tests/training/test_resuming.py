@@ -11,8 +11,11 @@ from tiny_sets import CLASS_NAMES, write_yolo_set
 
 import mbv3zoo
 from mbv3zoo.detector import Detector
-from mbv3zoo.training import run
+from mbv3zoo.models import threads
+from mbv3zoo.models.threads import ThreadTimer
+from mbv3zoo.training import run, trainer
 from mbv3zoo.training.checkpoint import load_state, save_state
+from mbv3zoo.training.learner import Learner
 from mbv3zoo.utils.folders import locked_folder
 
 TINY = {'image_size': 64, 'batch_size': 4, 'workers': 0, 'epochs': 1, 'anchors': 'fit'}
@@ -74,6 +77,32 @@ def test_nothing_of_a_finished_run_is_written(copied, more):
     assert run.resume(copied.run, **more, tell=told.append) is None
     assert told == [f'{copied.run} is finished (1 epoch); --epochs N trains further']
     assert files_of(copied.run) == before
+
+
+def test_threads_are_chosen_in_the_first_steps_and_kept(tmp_path, begun, monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.setattr(threads, 'usable_cores', lambda: 2)
+    monkeypatch.setattr(trainer, 'usable_cores', lambda: 2)
+    monkeypatch.setattr(ThreadTimer, '_best', lambda timer: min(timer.seconds))
+    real = Learner._step
+    monkeypatch.setattr(
+        Learner, '_step', lambda *arguments: (seen.append(torch.get_num_threads()), real(*arguments))[1]
+    )
+    torch.set_num_threads(2)
+    try:
+        settings = TINY | {'batch_size': 1}
+        mbv3zoo.train(begun / 'shapes/data.yaml', model=begun / 'model', out=tmp_path / 'run', **settings)
+        assert seen == [2, 2, 2, 1, 1, 1, 1, 1] and load_state(tmp_path / 'run')['threads'] == 1
+        assert torch.get_num_threads() == 2
+        seen.clear()
+        mbv3zoo.resume_training(tmp_path / 'run', epochs=2)
+        assert seen == [1] * 8
+        seen.clear()
+        mbv3zoo.resume_training(tmp_path / 'run', epochs=3, threads=2)
+        assert seen == [2] * 8
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize('damage', ['boxes', 'model', 'size'])
