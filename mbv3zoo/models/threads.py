@@ -80,8 +80,9 @@ class ThreadTimer:
             return
         torch.set_num_threads(best)
         self.done = True
-        times = ', '.join(f'{each} threads {own:.3g} s' for each, own in self.seconds.items())
-        _logger.info('a step takes with %s; %d used, --threads sets another number', times, best)
+        if best < max(self.seconds):
+            times = ', '.join(f'{each} threads {own:.3g} s' for each, own in self.seconds.items())
+            _logger.info('a step takes with %s; %d used, --threads sets another number', times, best)
 
     def _best(self) -> int:
         best, *fewer = self.seconds
