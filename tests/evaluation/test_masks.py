@@ -70,7 +70,8 @@ def masks(tmp_path_factory):
         Image.fromarray(np.repeat(labels[:, :, None] * 255, 3, 2)).save(folder / f'{i}.png')
         labels[: height // 4] = 255 if i % 2 else 2
         indexed_image(labels).save(folder / f'{i}_mask.png')
-        records.append(MaskRecord(folder / f'{i}.png', (height, width), folder / f'{i}_mask.png', frozenset(), i))
+        classes = frozenset({0, 1, 2} if i % 2 == 0 else {0, 1})
+        records.append(MaskRecord(folder / f'{i}.png', (height, width), folder / f'{i}_mask.png', classes, i))
     return MaskSet(records, Stripes.info.class_names)
 
 
