@@ -65,6 +65,8 @@ def run(command: str, folder: str) -> str:
         RuntimeError: It failed; the message has what it printed.
     """
     environment = os.environ | {'COLUMNS': str(COLUMNS), 'PYTHONPATH': str(TOP), 'HF_HUB_OFFLINE': '1'}
+    # With a number of threads, none is sought and told.
+    environment.setdefault('OMP_NUM_THREADS', str(os.cpu_count() or 1))
     # `mbv3zoo` is the checkout's, whatever is installed.
     script = f'set -o pipefail\nmbv3zoo() {{ "{sys.executable}" -m mbv3zoo "$@"; }}\n'
     script += f'python() {{ "{sys.executable}" "$@"; }}\n{command}'

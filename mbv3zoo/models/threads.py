@@ -81,8 +81,8 @@ class ThreadTimer:
         torch.set_num_threads(best)
         self.done = True
         if best < max(self.seconds):
-            times = ', '.join(f'{each} threads {own:.3g} s' for each, own in self.seconds.items())
-            _logger.info('a step takes with %s; %d used, --threads sets another number', times, best)
+            times = ', '.join(f'{own:.3g} s with {each}' for each, own in self.seconds.items())
+            _logger.info('threads: a step takes %s; %d used, --threads sets another number', times, best)
 
     def _best(self) -> int:
         best, *fewer = self.seconds
