@@ -26,7 +26,7 @@ from mbv3zoo.cli.options import (
     Threads,
 )
 from mbv3zoo.cli.output import tell
-from mbv3zoo.utils.cores import default_workers
+from mbv3zoo.utils.cores import workers_or_default
 from mbv3zoo.utils.folders import claimed_folder
 
 
@@ -90,7 +90,7 @@ def val(
                 detector,
                 labelled,
                 batch_size=batch_size,
-                workers=default_workers() if workers is None else workers,
+                workers=workers_or_default(workers),
                 image_size=image_size,
                 progress=progress.update,
             )

@@ -27,9 +27,10 @@ def open_detector(
     from mbv3zoo.runtimes.session import check_resources
     from mbv3zoo.runtimes.table import find_format
 
-    if runtime or find_format(Path(model)):
+    is_file = find_format(Path(model)) is not None
+    if runtime or is_file:
         # A graph is made for one size. A file has its own, and says so if it is given another.
-        made_for = image_size if runtime and not find_format(Path(model)) else None
+        made_for = None if is_file else image_size
         return load(model, runtime=runtime, image_size=made_for, threads=threads, device=device, cache=cache)
     check_resources(threads, device)
     detector: Any = load(model, device=device, cache=cache)

@@ -14,7 +14,7 @@ from torchvision.tv_tensors import Mask
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.placing import LabelledImage
 from mbv3zoo.data.samples import TrainSamples
-from mbv3zoo.utils.cores import default_workers
+from mbv3zoo.utils.cores import workers_or_default
 
 if hasattr(os, 'register_at_fork'):
     # A loader process that collected the garbage of the process that it was forked from would wait for ever where that
@@ -56,7 +56,7 @@ def train_loader(samples: TrainSamples, config: TrainConfig, processes: int = 1)
     A set that does not fill one batch per process gives one smaller batch per process.
     """
     batch_size = min(config.batch_size, max(len(samples) // processes, 1))
-    workers = default_workers(processes) if config.workers is None else config.workers
+    workers = workers_or_default(config.workers, processes)
     return DataLoader(
         samples,
         batch_size,

@@ -34,9 +34,7 @@ def torch_threads(threads: int | None = None, processes: int = 1) -> Iterator[No
         processes: Number of processes that share the cores.
     """
     before = torch.get_num_threads()
-    if threads is None:
-        threads = before if is_given() else min(before, max(usable_cores() // processes, 1))
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads or _usual(processes))
     try:
         yield
     finally:
@@ -99,11 +97,14 @@ def use_fastest_threads(threads: int | None, step: Callable[[], object]) -> None
         threads: Their number; None takes the fastest of all cores and fewer, unless the environment says a number.
         step: Something small that stands for what will be done; called a few times.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    elif not is_given():
-        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+    torch.set_num_threads(threads or _usual())
+    if threads is None and not is_given():
         timer = ThreadTimer()
         while not timer.done:
             with timer.step():
                 step()
+
+
+def _usual(processes: int = 1) -> int:
+    now = torch.get_num_threads()
+    return now if is_given() else min(now, max(usable_cores() // processes, 1))

@@ -17,7 +17,7 @@ from mbv3zoo.images.masks import indexed_image
 from mbv3zoo.synth.config import SyntheticConfig
 from mbv3zoo.synth.scene import Backgrounds, Objects, compose, open_sources
 from mbv3zoo.synth.shifted import SHIFTED_QUALITY, compose_shifted
-from mbv3zoo.utils.cores import default_workers
+from mbv3zoo.utils.cores import workers_or_default
 from mbv3zoo.utils.disk import make_folder, naming_file, naming_folder, sentence, told
 from mbv3zoo.utils.folders import locked_folder
 from mbv3zoo.version import __version__
@@ -112,9 +112,7 @@ def _write_all(
     (folder / 'annotations').mkdir()
     records: dict[str, list[_Record]] = {split: [] for split in splits}
     render = partial(_render, folder, config, objects, backgrounds)
-    for done, record in enumerate(
-        _run(render, tasks, default_workers() if config.workers is None else config.workers), 1
-    ):
+    for done, record in enumerate(_run(render, tasks, workers_or_default(config.workers)), 1):
         split, _ = tasks[done - 1]
         records[split].append(record)
         if progress is not None:

@@ -31,7 +31,7 @@ from mbv3zoo.training.results import METRICS_NAME, is_reported
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.state_checks import SavedProgress, warn_of_other_data
 from mbv3zoo.training.trackers import Trackers, tracker_names
-from mbv3zoo.utils.cores import default_workers, usable_cores
+from mbv3zoo.utils.cores import usable_cores, workers_or_default
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.progress import bar, write_above
 
@@ -192,14 +192,14 @@ class Trainer:
 
     def _evaluate(self, detector: Model, with_f1: bool = False) -> Any:
         assert self.val_set
-        start, processes = time.monotonic(), self.accelerator.num_processes
+        start = time.monotonic()
         with bar(len(self.val_set), 'evaluate', self.accelerator.is_main_process, 'images') as progress:
             evaluation = evaluate_together(
                 self.accelerator,
                 detector,
                 self.val_set,
                 batch_size=self.config.batch_size,
-                workers=default_workers(processes) if self.config.workers is None else self.config.workers,
+                workers=workers_or_default(self.config.workers, self.accelerator.num_processes),
                 progress=progress.update,
                 with_f1=with_f1,
             )

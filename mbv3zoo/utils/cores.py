@@ -28,9 +28,9 @@ def own_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
-def default_workers(processes: int = 1) -> int:
-    """Number of processes that read images for each of `processes`: one a core, at most 8."""
-    return min(max(usable_cores() // processes, 1), _MOST_WORKERS)
+def workers_or_default(workers: int | None, processes: int = 1) -> int:
+    """Number of processes that read images for each of `processes`; None is one a core, at most 8."""
+    return min(max(usable_cores() // processes, 1), _MOST_WORKERS) if workers is None else workers
 
 
 def _quotas(root: Path) -> Iterator[float]:

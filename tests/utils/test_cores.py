@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mbv3zoo.utils import cores
-from mbv3zoo.utils.cores import default_workers, own_cores, usable_cores
+from mbv3zoo.utils.cores import own_cores, usable_cores, workers_or_default
 
 
 @pytest.fixture
@@ -68,4 +68,5 @@ def test_affinity_of_this_process():
 )
 def test_workers_share_the_cores(monkeypatch, usable, processes, expected):
     monkeypatch.setattr(cores, 'usable_cores', lambda: usable)
-    assert default_workers(processes) == expected
+    assert workers_or_default(None, processes) == expected
+    assert workers_or_default(0, processes) == 0 and workers_or_default(9, processes) == 9
