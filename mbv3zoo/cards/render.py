@@ -16,7 +16,7 @@ from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.model import ModelConfig, Task
-from mbv3zoo.config.tasks import KINDS
+from mbv3zoo.config.tasks import KINDS, TRAIN_SETTINGS
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.licenses import hub_license, license_rows, weights_license
 from mbv3zoo.models.neck_table import NECKS
@@ -196,7 +196,7 @@ def render_card(
         timm_source=repr(f'hf-hub:{name if is_hub_id(name) else "organisation/name"}'),
         figures=figures,
         measured_on=measured_on,
-        train=_settings(train),
+        train=_settings(train, config.task),
         limits=_limits(config, metrics, measured_on if figures else ''),
         licenses=license_table(config.licenses),
         license=license_sentence(_text(license)),
@@ -235,14 +235,15 @@ def _neck(config: ModelConfig) -> str:
     return f'{neck}; anchors; depth {config.depth_multiple}, width {config.width_multiple}'
 
 
-def _settings(train: TrainConfig | None) -> list[tuple[str, str]]:
+def _settings(train: TrainConfig | None, task: Task) -> list[tuple[str, str]]:
     if train is None:
         return []
     # What follows from the named presets is not repeated.
     defaults = TrainConfig(optimizer=train.optimizer, loss=train.loss, augmentation=train.augmentation)
     changed = [field for field, value in train if value != getattr(defaults, field)]
+    others = set().union(*(names for other, names in TRAIN_SETTINGS.items() if other != task))
     shown = [*_MAIN, *(field for field in changed if field not in (*_MAIN, *_NOT_SHOWN))]
-    return [(field, _cell(getattr(train, field))) for field in shown]
+    return [(field, _cell(getattr(train, field))) for field in shown if field not in others]
 
 
 def _limits(config: ModelConfig, metrics: Any, measured_on: str) -> list[str]:

@@ -13,6 +13,13 @@ from mbv3zoo.config.segmenter import SegmenterConfig
 CONFIGS: dict[Task, type[ModelConfig]] = {'detection': DetectorConfig, 'segmentation': SegmenterConfig}
 # What a model of each task is called, in config.json and in messages.
 KINDS: dict[Task, str] = {'detection': 'detector', 'segmentation': 'segmenter'}
+# Settings of training that matter to one task only.
+TRAIN_SETTINGS: dict[Task, set[str]] = {
+    'detection': {
+        'loss', 'box_gain', 'class_gain', 'objectness_gain', 'anchors', 'anchor_ratio', 'mixup',
+    },
+    'segmentation': {'dice_gain'},
+}  # fmt: skip
 
 
 def parse_model_config(data: Mapping[str, Any], source: str | Path = '') -> ModelConfig:

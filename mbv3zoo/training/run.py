@@ -10,8 +10,8 @@ from typing import Any, Unpack
 
 import torch
 
-from mbv3zoo.config.model import ModelConfig, Task
-from mbv3zoo.config.tasks import KINDS
+from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.config.tasks import KINDS, TRAIN_SETTINGS
 from mbv3zoo.config.training import RunConfig
 from mbv3zoo.create import MODELS, create_model
 from mbv3zoo.data.hub_dataset import PREFIX as HUB_PREFIX
@@ -39,14 +39,6 @@ from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.zoo.resolve import resolve
 
 _logger = logging.getLogger(__name__)
-
-# Settings that matter to one task only.
-_SETTINGS: dict[Task, set[str]] = {
-    'detection': {
-        'loss', 'box_gain', 'class_gain', 'objectness_gain', 'anchors', 'anchor_ratio', 'mixup',
-    },
-    'segmentation': {'dice_gain'},
-}  # fmt: skip
 
 
 def run_config(
@@ -84,7 +76,7 @@ def run_config(
 
 def _check_task(model: str | Path | None, settings: Mapping[str, Any]) -> None:
     """Refuses settings of the loss, anchors or augmentation that a model of another task has no use for."""
-    of_task = {task: names & settings.keys() for task, names in _SETTINGS.items()}
+    of_task = {task: names & settings.keys() for task, names in TRAIN_SETTINGS.items()}
     if not any(of_task.values()):
         return
     task = resolve(model or RunConfig.model_fields['model'].default).read_config().task

@@ -11,6 +11,7 @@ from mbv3zoo.cards.merge import BEGIN, END, merge_card
 from mbv3zoo.cards.render import render_card
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.license_record import LicensedPart, LicenseRecord
+from mbv3zoo.config.segmenter import SegmenterConfig
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.evaluation.metrics import Metrics
 from mbv3zoo.licenses import fresh_record, trained_on
@@ -38,6 +39,15 @@ def test_name_data_and_command():
     text = render_card(CONFIG, 1, name='team/cats', dataset='my cats', command='mbv3zoo train')
     assert '# team/cats' in text and "from_pretrained('team/cats')" in text
     assert 'data | my cats' in text and '`mbv3zoo train`' in text
+
+
+def test_settings_of_the_other_task_are_left_out():
+    train = TrainConfig(box_gain=3, anchor_ratio=5, dice_gain=0.5, epochs=7)
+    text = render_card(SegmenterConfig(backbone='mbv3_yolo_small', num_classes=2, licenses=SCRATCH), 1, train=train)
+    assert '| epochs | 7 |' in text and '| dice_gain | 0.5 |' in text
+    assert not any(f'| {name} |' in text for name in ('loss', 'box_gain', 'anchor_ratio'))
+    text = render_card(CONFIG, 1, train=train)
+    assert '| loss | simota |' in text and '| box_gain | 3' in text and 'dice_gain' not in text
 
 
 def test_figures():
