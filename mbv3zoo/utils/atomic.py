@@ -222,10 +222,15 @@ def _locked(staging: Path) -> Iterator[None]:
     """Context manager: makes and locks a staging folder; whoever leaves it empty removes it."""
     lock = _lock(staging / _LOCK)
     while True:
-        staging.mkdir(exist_ok=True)
-        with suppress(FileNotFoundError):  # the process that held the lock has removed the folder
+        try:
+            with suppress(FileExistsError):
+                staging.mkdir()
             lock.acquire(poll_interval=0.01)
             break
+        except (FileNotFoundError, FileExistsError):
+            # Whoever held the lock has removed the folder in this moment: again, unless one cannot be made here.
+            if staging.is_file() or not staging.parent.is_dir():
+                raise
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from mbv3zoo.utils.atomic import STAGING_NAME, atomic_write, atomic_write_all, current, staged
 
@@ -194,6 +195,23 @@ def test_threads_that_write_the_same_files_never_mix_them(tmp_path):
         list(pool.map(write_often, range(6)))
     assert (tmp_path / 'a').read_bytes() == (tmp_path / 'b').read_bytes()
     assert names(tmp_path) == ['a', 'b']
+
+
+@pytest.mark.parametrize('error', [FileExistsError, FileNotFoundError])
+def test_a_staging_folder_that_another_writer_removes_in_this_moment_is_made_again(tmp_path, monkeypatch, error):
+    acquire, times = FileLock.acquire, []
+
+    def acquire_when_it_is_there(lock, *args, **kwargs):
+        times.append(Path(lock.lock_file).parent)
+        if len(times) <= 2:
+            times[0].rmdir()
+            raise error
+        return acquire(lock, *args, **kwargs)
+
+    monkeypatch.setattr(FileLock, 'acquire', acquire_when_it_is_there)
+    atomic_write(tmp_path / 'a', b'1')
+    assert times[:3] == [tmp_path / '.staging'] * 3
+    assert names(tmp_path) == ['a']
 
 
 def test_a_folder_in_the_way_of_a_file_is_told_before_anything_is_replaced(tmp_path):
