@@ -140,8 +140,10 @@ class TrainConfig(Config):
 
     # Precision, processes and reproducibility
 
-    mixed_precision: Literal['no', 'bf16', 'fp16'] = 'no'
-    """Autocast type."""
+    mixed_precision: Literal['auto', 'no', 'bf16', 'fp16'] = 'auto'
+    """Autocast type; 'auto' is bf16 on a GPU that computes in it, and else 'no'."""
+    compile: bool = False
+    """Compile the network with torch.compile: the first steps take minutes, the others less time on a GPU."""
     sync_norm: bool = True
     """Compute BatchNorm statistics over all processes."""
     seed: int = 0

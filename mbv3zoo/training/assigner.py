@@ -16,12 +16,14 @@ _STEPS = ((0, 0), (-1, 0), (0, -1), (1, 0), (0, 1))
 class Assignment(NamedTuple):
     """The M anchors of one level that have a box to predict.
 
+    On a GPU how many there are is not known without waiting for it, so that there some rows may be of no box.
+
     Attributes:
         image_index, anchor, row, column: int64 [M], their position in the level's logits [B, A, H, W, 5 + K].
         boxes: float32 [M, 4], the boxes to predict: (x, y, w, h) in cells, the centre relative to the corner of the
             anchor's cell.
         labels: int64 [M], the classes to predict.
-        box_index: int64 [M], index of the box in the batch.
+        box_index: int64 [M], index of the box in the batch; -1 where the row is of no box.
     """
 
     image_index: torch.Tensor
@@ -36,6 +38,20 @@ class Assignment(NamedTuple):
     def place(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Index of the assigned anchors in the level's logits, which gives [M, 5 + K]."""
         return self.image_index, self.anchor, self.row, self.column
+
+    @property
+    def counts(self) -> torch.Tensor:
+        """float32 [M]: 1 where the row is of a box, 0 where it is of none."""
+        return (self.box_index >= 0).float()
+
+    def keep(self, kept: torch.Tensor) -> Assignment:
+        """The rows that are chosen by a mask, bool [M].
+
+        On a CPU the others are left out. A GPU would have to be waited for, so there they stay, as rows of no box.
+        """
+        if kept.device.type == 'cpu':
+            return Assignment(*(field[kept] for field in self))
+        return self._replace(box_index=torch.where(kept, self.box_index, -1))
 
 
 def assign(
@@ -71,7 +87,8 @@ def assign(
     side = torch.stack([x2 - x1, y2 - y1], 1)
     levels = []
     for level_anchors, stride, (rows, columns) in zip(anchors, strides, grid_sizes, strict=True):
-        grid = center.new_tensor([columns, rows])
+        # Filled and not copied from a list, for which a GPU would be waited for.
+        grid = torch.stack([center.new_full((), columns), center.new_full((), rows)])
         if as_yolov5:
             image_size = grid * stride
             in_cells = center / image_size * grid, side / image_size * grid
@@ -93,33 +110,37 @@ def _assign_level(
     """As `assign`, for one level; `center`, `side` [N, 2] and `anchors` [A, 2] in cells; `grid` (columns, rows)."""
     ratio = side[:, None] / anchors[None]
     like = torch.maximum(ratio, 1 / ratio).amax(2) < anchor_ratio
-    box_index, anchor = like.nonzero(as_tuple=True)
-    center, side = center[box_index], side[box_index]
 
     from_end = grid - center
     left_up = (center % 1 < 0.5) & (center > 1)
     right_down = (from_end % 1 < 0.5) & (from_end > 1)
-    chosen = torch.cat([torch.ones_like(left_up[:, :1]), left_up, right_down], 1)
-
-    # Neighbour by neighbour, as in YOLOv5: of several boxes at one anchor of a cell, the last decides the objectness.
-    step, pair = chosen.T.nonzero(as_tuple=True)
-    center, side, box_index, anchor = center[pair], side[pair], box_index[pair], anchor[pair]
+    chosen = torch.cat([torch.ones_like(left_up[:, :1]), left_up, right_down], 1).T
     # Half a cell from the centre is the neighbour; from a centre on a cell border or the image's edge, the cell itself.
     own = _inside(center.floor(), grid)
-    cell = _inside((center + center.new_tensor(_STEPS)[step] / 2).floor(), grid)
+    steps = torch.stack([torch.stack([center.new_full((), value / 2) for value in step]) for step in _STEPS])
+    cells = _inside((center + steps[:, None]).floor(), grid)
     if not repeat:
-        fresh = (step == 0) | (cell != own).any(1)
-        center, side, box_index, anchor, cell = (part[fresh] for part in (center, side, box_index, anchor, cell))
+        fresh = (cells != own).any(2)
+        fresh[0] = True
+        chosen = chosen & fresh
+
+    # Every step of every box to every anchor. Neighbour by neighbour, as in YOLOv5: of several boxes at one anchor of a
+    # cell, the last decides the objectness.
+    shape = len(_STEPS), *like.shape
+    box_index = torch.arange(shape[1], device=like.device).view(1, -1, 1).expand(shape).flatten()
+    anchor = torch.arange(shape[2], device=like.device).expand(shape).flatten()
+    cell = cells[:, :, None].expand(*shape, 2).reshape(-1, 2)
     column, row = cell.long().unbind(1)
-    return Assignment(
+    every = Assignment(
         targets.image_index[box_index],
         anchor,
         row,
         column,
-        torch.cat([center - cell, side], 1),
+        torch.cat([center[box_index] - cell, side[box_index]], 1),
         targets.labels[box_index],
         box_index,
     )
+    return every.keep((chosen[:, :, None] & like).flatten())
 
 
 def _inside(cell: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:

@@ -19,6 +19,7 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.model import Model
 from mbv3zoo.models.threads import ThreadTimer
+from mbv3zoo.training.loss_watch import LossWatch
 from mbv3zoo.training.losses import create_loss
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
 from mbv3zoo.training.state_checks import difference, new_optimizer_state
@@ -58,6 +59,9 @@ class Learner:
         self.model, self.optimizer, self.loader = accelerator.prepare(
             detector, create_optimizer(detector, config), train_loader(self.samples, config, processes)
         )
+        if config.compile:
+            # In place: names, weights and what is saved stay as they are.
+            accelerator.unwrap_model(self.model).compile()
         self.updates_per_epoch = math.ceil(len(self.loader) / config.accumulate)
         self.schedule = create_schedule(self.optimizer, config, self.updates_per_epoch)
         self.epochs, self.updates = config.epochs, 0
@@ -91,26 +95,24 @@ class Learner:
         # accelerate's loader passes the epoch on to the dataset in some of its versions and modes only.
         self.samples.set_epoch(epoch, self.epochs)
         self.model.train()
-        sums, self.updates = (
-            torch.zeros(len(self.loss.parts), device=self.accelerator.device),
-            epoch * self.updates_per_epoch,
-        )
+        watch, self.updates = LossWatch(self.loss.parts, self.accelerator.device), epoch * self.updates_per_epoch
         name, first = f'epoch {epoch + 1}/{self.epochs}', self.accelerator.is_main_process
         progress = bar(len(self.loader), name, first, 'batches')
         with progress:
             for count, (images, targets) in enumerate(self._batches(), start=1):
                 self.updates += (count - 1) % self.config.accumulate == 0
                 with self.timer.step() if self.timer else nullcontext():
-                    losses = self._step(images, targets, self.updates)
-                sums += torch.stack(losses[1:])
+                    watch.add(self._step(images, targets, self.updates), self.updates)
                 progress.update()
                 # The first step is slower than the others; then after 2, 4, 8, ...
                 if self.plan_early and count > 1 and count & (count - 1) == 0:
                     self.plan_early(count / len(self.loader))
                 if count % 10 == 1:
-                    means = zip(self.loss.parts, (sums / count).tolist(), strict=True)
-                    progress.set_postfix_str(' '.join(f'{name} {value:.4f}' for name, value in means))
-        return self.accelerator.reduce(sums / len(self.loader), 'mean').tolist()
+                    watch.ask()
+                if means := watch.means():
+                    progress.set_postfix_str(' '.join(f'{name} {value:.4f}' for name, value in means.items()))
+        watch.check()
+        return self.accelerator.reduce(watch.sums / len(self.loader), 'mean').tolist()
 
     def check_weights(self) -> None:
         """Raises FloatingPointError if weights are not finite: no loss has seen those of an epoch's last step."""
@@ -175,14 +177,14 @@ class Learner:
             start = time.perf_counter()
 
     def _step(self, images: torch.Tensor, targets: Any, update: int) -> Any:
-        """Learns from one batch, uint8 [B, C, H, W] and its labels; `update` is the number of the optimizer step."""
+        """Learns from one batch, uint8 [B, C, H, W] and its labels; `update` is the number of the optimizer step.
+
+        Nothing in it waits for the device: no number of a tensor is read, and no shape depends on one.
+        """
         with self.accelerator.accumulate(self.model):
             with self.accelerator.autocast():
                 logits = self.model(images.to(torch.float, memory_format=torch.channels_last) / 255)
             losses = self.loss(logits, targets)
-            if not torch.isfinite(losses.total):
-                parts = ', '.join(f'{name} {value.item()}' for name, value in zip(losses._fields, losses, strict=True))
-                raise FloatingPointError(f'the loss is no longer finite at update {update} ({parts})')
             self.accelerator.backward(losses.total)
             if self.accelerator.sync_gradients and self.config.clip_grad:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
-from torchvision.ops import box_area, box_convert
 
 from mbv3zoo.models.postprocess.decoding import decode_centers, decode_sides
 from mbv3zoo.training.assigner import Assignment
 
-_MIN_SIDE = 1e-3  # cells
 # Far below what a network predicts, and squares of it are above 0.
 _NO_SIDE = 1e-18
 _EPS = 1e-7
@@ -33,10 +31,19 @@ def one_hot_like(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(scores).scatter_(1, labels.unsqueeze(1), 1)
 
 
-def paired_boxes(
-    assigned: torch.Tensor, assignment: Assignment, anchors: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The boxes that a level's assigned anchors predict, and those that they should predict.
+def at_places(like: torch.Tensor, assignment: Assignment, values: torch.Tensor) -> torch.Tensor:
+    """Values [M] at the places of an assignment and 0 elsewhere: [B, A, H, W], as `like`."""
+    _, anchors, height, width = like.shape
+    index = ((assignment.image_index * anchors + assignment.anchor) * height + assignment.row) * width
+    # Rows of no box write to one place more, which is left out.
+    index = torch.where(assignment.box_index >= 0, index + assignment.column, like.numel())
+    placed = like.new_zeros(like.numel() + 1)
+    placed[index] = values
+    return placed[:-1].view_as(like)
+
+
+def predicted_boxes(assigned: torch.Tensor, assignment: Assignment, anchors: torch.Tensor) -> torch.Tensor:
+    """The boxes that a level's assigned anchors predict, relative to the corner of each anchor's cell.
 
     Args:
         assigned: [M, 5 + K], logits of the assigned anchors.
@@ -44,16 +51,8 @@ def paired_boxes(
         anchors: [A, 2], (width, height) in cells.
 
     Returns:
-        Predicted and expected boxes, xyxy [M, 4] in cells, relative to the corner of each anchor's cell.
+        (x, y, w, h) [M, 4] in cells, with (x, y) the centre.
     """
-    center, side = predicted_boxes(assigned, assignment, anchors).split(2, 1)
-    # A side that rounds to nothing (logits under -9) would make the aspect ratio, and the gradient, nan.
-    predicted = torch.cat([center, side.clamp(min=_MIN_SIDE)], 1)
-    return box_convert(predicted, 'cxcywh', 'xyxy'), box_convert(assignment.boxes, 'cxcywh', 'xyxy')
-
-
-def predicted_boxes(assigned: torch.Tensor, assignment: Assignment, anchors: torch.Tensor) -> torch.Tensor:
-    """The boxes that a level's assigned anchors predict, (x, y, w, h) [M, 4] in cells; arguments as `paired_boxes`."""
     center = decode_centers(assigned[:, 0:2].sigmoid(), 0)
     side = decode_sides(assigned[:, 2:4].sigmoid(), anchors[assignment.anchor])
     return torch.cat([center, side], 1)
@@ -63,7 +62,7 @@ def paired_ciou(predicted: torch.Tensor, expected: torch.Tensor) -> torch.Tensor
     """Complete IoU (Zheng et al., arXiv 1911.08287, equations 8 to 11) of pairs of boxes.
 
     torchvision has it for xyxy boxes; there the width of a narrow box is the difference of nearly equal numbers, so its
-    gradient loses precision.
+    gradient loses precision, and a GPU is waited for.
 
     Args:
         predicted, expected: (x, y, w, h) [M, 4] in cells, with (x, y) the centre.
@@ -89,10 +88,11 @@ def paired_ciou(predicted: torch.Tensor, expected: torch.Tensor) -> torch.Tensor
 
 
 def paired_iou(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """IoU of pairs of boxes, xyxy [M, 4] each: [M]."""
-    low, high = torch.maximum(first[:, :2], second[:, :2]), torch.minimum(first[:, 2:], second[:, 2:])
+    """IoU of pairs of boxes, (x, y, w, h) [M, 4] each, with (x, y) the centre: [M]."""
+    low = torch.maximum(first[:, :2] - first[:, 2:] / 2, second[:, :2] - second[:, 2:] / 2)
+    high = torch.minimum(first[:, :2] + first[:, 2:] / 2, second[:, :2] + second[:, 2:] / 2)
     inter = (high - low).clamp(min=0).prod(1)
-    return inter / (box_area(first) + box_area(second) - inter)
+    return inter / (first[:, 2:].prod(1) + second[:, 2:].prod(1) - inter)
 
 
 def whole_batch(counts: torch.Tensor, processes: int) -> torch.Tensor:

@@ -22,6 +22,7 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.model import Model
 from mbv3zoo.training.anchor_fit import is_target
+from mbv3zoo.training.devices import process_state
 from mbv3zoo.training.trackers import tracker_names
 from mbv3zoo.utils.files import file_digest
 
@@ -176,9 +177,21 @@ def create_accelerator(config: TrainConfig, run: Path) -> Accelerator:
     # Before accelerate leaves out a tracker that is not installed.
     names = tracker_names(config.tracker)
     return Accelerator(
-        mixed_precision=config.mixed_precision,
+        mixed_precision=precision(config.mixed_precision, process_state().device),
         gradient_accumulation_steps=config.accumulate,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=config.seed),
+        dataloader_config=DataLoaderConfiguration(
+            use_seedable_sampler=True,
+            data_seed=config.seed,
+            # Batches are in pinned memory there, so that the next one is copied while a GPU computes.
+            non_blocking=torch.cuda.is_available(),
+        ),
         log_with=names or None,
         project_dir=run,
     )
+
+
+def precision(name: str, device: torch.device) -> str:
+    """What `TrainConfig.mixed_precision` is on a device."""
+    if name != 'auto':
+        return name
+    return 'bf16' if device.type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False) else 'no'

@@ -48,11 +48,13 @@ class SegmentationLoss(nn.Module):
         return SegmentationLosses(entropy + dice, entropy.detach(), dice.detach())
 
     def _dice(self, logits: torch.Tensor, classes: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-        shares = logits.softmax(1).movedim(1, -1)[known]
-        labels = classes[known]
-        expected = torch.bincount(labels, minlength=shares.shape[1]).float()
-        own = shares.gather(1, labels[:, None])[:, 0]
-        common = torch.zeros_like(expected).index_add(0, labels, own)
+        # Sums with zeros for what does not count: how many pixels and classes do, a GPU would have to be waited for.
+        shares = logits.softmax(1) * known.unsqueeze(1)
+        labels = torch.where(known, classes, 0)
+        own = shares.gather(1, labels.unsqueeze(1))
+        none = shares.new_zeros(shares.shape[1])
+        expected = none.index_add(0, labels.flatten(), known.flatten().float())
+        common = none.index_add(0, labels.flatten(), own.flatten())
         there = expected > 0
-        overlap = 2 * common[there] / (shares.sum(0)[there] + expected[there])
-        return (1 - overlap).sum() / there.sum().clamp(min=1)
+        overlap = 2 * common / (shares.sum((0, 2, 3)) + expected).clamp(min=torch.finfo(shares.dtype).tiny)
+        return ((1 - overlap) * there).sum() / there.sum().clamp(min=1)

@@ -50,7 +50,8 @@ class TrainSettings(TypedDict, total=False):
     gray: float
     blur: float
     noise: float
-    mixed_precision: Literal['no', 'bf16', 'fp16']
+    mixed_precision: Literal['auto', 'no', 'bf16', 'fp16']
+    compile: bool
     sync_norm: bool
     seed: int
     workers: int | None

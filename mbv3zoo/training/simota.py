@@ -36,6 +36,9 @@ def choose(
     if not sum(sizes):
         return list(candidates)
     box_index = torch.cat([level.box_index for level in candidates])
+    # Rows of no box are a box of their own, the last.
+    is_box = box_index >= 0
+    box_index = torch.where(is_box, box_index, len(box_index))
     # A network that has diverged predicts nan. The loss is to report it, so choosing must not fail.
     iou = torch.cat(list(ious)).nan_to_num(0.0)
     scores, places = _scores_and_places(candidates, logits)
@@ -45,13 +48,12 @@ def choose(
     cost = cost - _IOU_WEIGHT * (iou + 1e-8).log()
 
     in_top = _rank_within(box_index, -iou) < _TOP
-    count = iou.new_zeros(int(box_index.max()) + 1).index_add_(0, box_index, iou * in_top).int().clamp(min=1)
-    kept = _rank_within(box_index, cost) < count[box_index]
+    # There are no more boxes than candidates.
+    count = iou.new_zeros(len(iou) + 1).index_add_(0, box_index, iou * in_top).int().clamp(min=1)
+    kept = is_box & (_rank_within(box_index, cost) < count[box_index])
     # Of the kept ones, that of lowest cost at each place.
-    kept[kept.clone()] = _rank_within(places[kept], cost[kept]) == 0
-    return [
-        Assignment(*(field[mask] for field in level)) for level, mask in zip(candidates, kept.split(sizes), strict=True)
-    ]
+    kept = kept & (_rank_within(torch.where(kept, places, -1), cost) == 0)
+    return [level.keep(mask) for level, mask in zip(candidates, kept.split(sizes), strict=True)]
 
 
 def _scores_and_places(

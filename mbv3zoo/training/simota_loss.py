@@ -7,12 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torchvision.ops import complete_box_iou_loss
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import assign
-from mbv3zoo.training.loss_parts import Losses, one_hot_like, paired_boxes, paired_iou, whole_batch
+from mbv3zoo.training.loss_parts import (
+    Losses,
+    at_places,
+    one_hot_like,
+    paired_ciou,
+    paired_iou,
+    predicted_boxes,
+    whole_batch,
+)
 from mbv3zoo.training.simota import choose
 
 
@@ -61,7 +68,7 @@ class SimOTALoss(nn.Module):
         candidates = assign(targets, self.anchors, self.strides, grid_sizes, self.config.anchor_ratio)
         with torch.no_grad():
             ious = [
-                paired_iou(*paired_boxes(level[found.place], found, sides))
+                paired_iou(predicted_boxes(level[found.place], found, sides), found.boxes)
                 for level, found, sides in zip(logits, candidates, anchors, strict=True)
             ]
             chosen = choose(candidates, logits, ious)
@@ -70,21 +77,20 @@ class SimOTALoss(nn.Module):
         for values, assignment, level_anchors in zip(logits, chosen, anchors, strict=True):
             # Indexed once: each time costs the backward pass a tensor of the level's size.
             assigned = values[assignment.place]
-            one_minus_ciou = complete_box_iou_loss(*paired_boxes(assigned, assignment, level_anchors))
-            box = box + one_minus_ciou.sum()
-            expected_objectness = torch.zeros_like(values[..., 4])
-            expected_objectness[assignment.place] = (1 - one_minus_ciou).detach().clamp(min=0)
+            ciou = paired_ciou(predicted_boxes(assigned, assignment, level_anchors), assignment.boxes)
+            box = box + ((1 - ciou) * assignment.counts).sum()
+            expected_objectness = at_places(values[..., 4], assignment, ciou.detach().clamp(min=0))
             objectness = objectness + _cross_entropy(values[..., 4], expected_objectness)
             if self.num_classes > 1:
                 expected = one_hot_like(assigned[:, 5:], assignment.labels)
-                classes = classes + _cross_entropy(assigned[:, 5:], expected)
+                classes = classes + _cross_entropy(assigned[:, 5:], expected, assignment.counts.unsqueeze(1))
 
-        count = whole_batch(box.new_tensor(sum(len(level.labels) for level in chosen)), self.processes)
+        count = whole_batch(torch.cat([level.counts for level in chosen]).sum(), self.processes)
         box = self.config.box_gain * box / count
         objectness = self.config.objectness_gain * objectness / count
         classes = self.config.class_gain * classes / count
         return Losses(box + objectness + classes, box.detach(), objectness.detach(), classes.detach())
 
 
-def _cross_entropy(logits: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
-    return binary_cross_entropy_with_logits(logits, expected, reduction='sum')
+def _cross_entropy(logits: torch.Tensor, expected: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+    return binary_cross_entropy_with_logits(logits, expected, weight, reduction='sum')

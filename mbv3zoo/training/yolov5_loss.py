@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.training.assigner import Assignment, assign
-from mbv3zoo.training.loss_parts import Losses, one_hot_like, paired_ciou, predicted_boxes, whole_batch
+from mbv3zoo.training.loss_parts import Losses, at_places, one_hot_like, paired_ciou, predicted_boxes, whole_batch
 
 # Weights of the objectness loss per level, finest first: small cells are many and mostly empty.
 _THREE_LEVELS = (4.0, 1.0, 0.4)
@@ -65,7 +65,7 @@ class YOLOv5Loss(nn.Module):
         logits = [level.float() for level in logits]
         grid_sizes = [(level.shape[2], level.shape[3]) for level in logits]
         assignments = assign(targets, self.anchors, self.strides, grid_sizes, self.anchor_ratio, as_yolov5=True)
-        counts = whole_batch(self.anchors.new_tensor([len(level.labels) for level in assignments]), self.processes)
+        counts = whole_batch(torch.stack([level.counts.sum() for level in assignments]), self.processes)
         cell_anchors = [anchors / stride for anchors, stride in zip(self.anchors, self.strides, strict=True)]
         parts = [
             self._level(*level)
@@ -83,14 +83,14 @@ class YOLOv5Loss(nn.Module):
         # Indexed once: each time costs the backward pass a tensor of the level's size.
         assigned = logits[assignment.place]
         ciou = paired_ciou(predicted_boxes(assigned, assignment, anchors), assignment.boxes)
-        box = (1 - ciou).sum() / count
+        box = ((1 - ciou) * assignment.counts).sum() / count
         classes = box.new_zeros(())
         if self.num_classes > 1:
             expected = one_hot_like(assigned[:, 5:], assignment.labels)
-            classes = binary_cross_entropy_with_logits(assigned[:, 5:], expected, reduction='sum')
+            counts = assignment.counts.unsqueeze(1)
+            classes = binary_cross_entropy_with_logits(assigned[:, 5:], expected, counts, reduction='sum')
             classes = classes / (count * self.num_classes)
-        expected_objectness = torch.zeros_like(logits[..., 4])
-        expected_objectness[assignment.place] = ciou.detach().clamp(min=0)
+        expected_objectness = at_places(logits[..., 4], assignment, ciou.detach().clamp(min=0))
         objectness = binary_cross_entropy_with_logits(logits[..., 4], expected_objectness)
         return box, objectness * weight, classes
 

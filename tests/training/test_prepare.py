@@ -11,7 +11,7 @@ from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
-from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_backbone, warn_of_lr
+from mbv3zoo.training.prepare import check_data, create_accelerator, precision, prepare_backbone, warn_of_lr
 
 
 def detector_of(**options):
@@ -152,3 +152,11 @@ def test_the_accelerator_follows_the_settings(tmp_path):
             assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     finally:
         AcceleratorState._reset_state(True)
+
+
+@pytest.mark.parametrize('supported', [True, False])
+def test_a_gpu_trains_in_bf16_where_it_computes_in_it(monkeypatch, supported):
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation: supported)
+    assert precision('auto', torch.device('cuda')) == ('bf16' if supported else 'no')
+    assert precision('auto', torch.device('cpu')) == precision('auto', torch.device('mps')) == 'no'
+    assert precision('fp16', torch.device('cuda')) == 'fp16' and precision('no', torch.device('cuda')) == 'no'
