@@ -18,8 +18,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.training.muon import BatchedMuon
 from mbv3zoo.utils.quiet import without_messages
 from mbv3zoo.utils.text import nearest
+
+
+# timm's names for Muon -> whether the momentum is Nesterov's.
+_MUONS = {'muon': False, 'nmuon': True}
 
 
 def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
@@ -44,6 +49,12 @@ def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     check_optimizer(config.optimizer)
     num_betas = get_optimizer_info(config.optimizer.removeprefix('lookahead_')).num_betas
     betas: dict[str, Any] = {'betas': (config.momentum, 0.999)} if num_betas == 2 else {}
+    name = config.optimizer.lower()
+    if name in _MUONS:
+        return BatchedMuon(
+            _parameter_groups(model, config),
+            lr=config.lr, momentum=config.momentum, nesterov=_MUONS[name], **betas,
+        )  # fmt: skip
     return create_optimizer_v2(
         _parameter_groups(model, config), config.optimizer, lr=config.lr, momentum=config.momentum, **betas
     )
