@@ -22,7 +22,6 @@ from mbv3zoo.training.muon import BatchedMuon
 from mbv3zoo.utils.quiet import without_messages
 from mbv3zoo.utils.text import nearest
 
-
 # timm's names for Muon -> whether the momentum is Nesterov's.
 _MUONS = {'muon': False, 'nmuon': True}
 
