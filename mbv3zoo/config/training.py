@@ -93,6 +93,15 @@ class TrainConfig(Config):
     objectness_gain: NonNegativeFloat = _PRESET
     """Weight of the objectness loss; 'yolov5' scales it by the image size too."""
 
+    # Distillation
+
+    teacher: str | None = None
+    """Also learn what this detector finds (distillation): a saved one or an exported file; classes by their names."""
+    teacher_gain: NonNegativeFloat = 1.0
+    """Weight of the loss against the teacher."""
+
+    # Loss of segmenters
+
     dice_gain: NonNegativeFloat = 1.0
     """Weight of the Dice loss beside the cross-entropy of segmenters, which use none of the other loss settings."""
 

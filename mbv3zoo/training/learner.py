@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -19,11 +19,13 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.model import Model
 from mbv3zoo.models.threads import ThreadTimer
+from mbv3zoo.training.distillation import DistillationLoss
 from mbv3zoo.training.loss_watch import LossWatch
 from mbv3zoo.training.losses import create_loss
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
 from mbv3zoo.training.state_checks import difference, new_optimizer_state
 from mbv3zoo.training.sync_norm import synchronise_norms
+from mbv3zoo.training.teacher import Teacher
 from mbv3zoo.utils.progress import bar
 
 
@@ -35,8 +37,10 @@ class Learner:
         train_set: Labelled images.
         config: How to train.
         accelerator: Devices, processes and precision (`mbv3zoo.training.prepare.create_accelerator`).
+        teacher: A detector to learn from too (`TrainConfig.teacher`).
 
     Attributes:
+        parts: Names of the parts of the loss.
         samples: The training images as they are trained on.
         plan_early: Is called a few times in an epoch, with the share of it that is done; may call `plan`.
         timer: Chooses the number of torch's threads, in the first steps; None leaves it.
@@ -44,7 +48,12 @@ class Learner:
     """
 
     def __init__(
-        self, detector: Model, train_set: DetectionSet | MaskSet, config: TrainConfig, accelerator: Accelerator
+        self,
+        detector: Model,
+        train_set: DetectionSet | MaskSet,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        teacher: Teacher | None = None,
     ) -> None:
         self.config, self.accelerator = config, accelerator
         # channels_last takes two thirds of the time of the default layout, on CPUs as on GPUs.
@@ -56,6 +65,12 @@ class Learner:
         if processes > 1 and config.sync_norm:
             synchronise_norms(detector, accelerator.device)
         self.loss = create_loss(detector, config, processes).to(accelerator.device)
+        self.parts = (*self.loss.parts, 'teacher') if teacher else self.loss.parts
+        self.teacher = teacher
+        if teacher:
+            teacher.to(accelerator.device)
+            network: Any = detector
+            self.distillation = DistillationLoss(network.anchors, network.strides, teacher.known, config)
         self.model, self.optimizer, self.loader = accelerator.prepare(
             detector, create_optimizer(detector, config), train_loader(self.samples, config, processes)
         )
@@ -95,7 +110,7 @@ class Learner:
         # accelerate's loader passes the epoch on to the dataset in some of its versions and modes only.
         self.samples.set_epoch(epoch, self.epochs)
         self.model.train()
-        watch, self.updates = LossWatch(self.loss.parts, self.accelerator.device), epoch * self.updates_per_epoch
+        watch, self.updates = LossWatch(self.parts, self.accelerator.device), epoch * self.updates_per_epoch
         name, first = f'epoch {epoch + 1}/{self.epochs}', self.accelerator.is_main_process
         progress = bar(len(self.loader), name, first, 'batches')
         with progress:
@@ -176,16 +191,22 @@ class Learner:
             yield batch
             start = time.perf_counter()
 
-    def _step(self, images: torch.Tensor, targets: Any, update: int) -> Any:
+    def _step(self, images: torch.Tensor, targets: Any, update: int) -> Sequence[torch.Tensor]:
         """Learns from one batch, uint8 [B, C, H, W] and its labels; `update` is the number of the optimizer step.
+
+        Returns the loss and its parts.
 
         Nothing in it waits for the device: no number of a tensor is read, and no shape depends on one.
         """
         with self.accelerator.accumulate(self.model):
             with self.accelerator.autocast():
                 logits = self.model(images.to(torch.float, memory_format=torch.channels_last) / 255)
+                taught = self.teacher(images) if self.teacher else None
             losses = self.loss(logits, targets)
-            self.accelerator.backward(losses.total)
+            if taught:
+                from_teacher = self.distillation(logits, taught)
+                losses = (losses.total + from_teacher, *losses[1:], from_teacher.detach())
+            self.accelerator.backward(losses[0])
             if self.accelerator.sync_gradients and self.config.clip_grad:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)
             self.optimizer.step()

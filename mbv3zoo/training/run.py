@@ -19,7 +19,7 @@ from mbv3zoo.data.naming import dataset_name
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.metrics import Metrics
-from mbv3zoo.licenses import trained_on
+from mbv3zoo.licenses import trained_on, weights_license
 from mbv3zoo.model import Model
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
@@ -33,6 +33,7 @@ from mbv3zoo.training.run_folder import put_run_right, resumed_run
 from mbv3zoo.training.run_yaml import CONFIG_NAME, read_run_config, write_run_config
 from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.training.state_checks import saved_detector_config
+from mbv3zoo.training.teacher import Teacher
 from mbv3zoo.training.trackers import tracker_names
 from mbv3zoo.training.trainer import Trainer
 from mbv3zoo.utils.folders import check_new_folder
@@ -212,7 +213,10 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
     paths = {key: _absolute(value) for key, value in config.data if isinstance(value, str) and key != 'license'}
     place = resolve(config.model).path
     model = config.model if place is None else str(place.resolve())
-    return config.model_copy(update={'model': model, 'data': config.data.model_copy(update=paths)})
+    train = config.train
+    if train.teacher is not None and Path(train.teacher).exists():
+        train = train.model_copy(update={'teacher': str(Path(train.teacher).resolve())})
+    return config.model_copy(update={'model': model, 'data': config.data.model_copy(update=paths), 'train': train})
 
 
 def _absolute(source: str) -> str:
@@ -237,9 +241,13 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
         detector = _new_detector(config, train_set)
     name = dataset_name(config.data.data)
     licenses = trained_on(detector.config.licenses, name, config.data.license)
+    teacher = None
+    if config.train.teacher is not None:
+        teacher = Teacher(config.train.teacher, detector.config, detector.strides)
+        licenses = trained_on(licenses, f'teacher {config.train.teacher}', weights_license(teacher.licenses))
     detector.config = detector.config.model_copy(update={'licenses': licenses})
     card_data = {'dataset': name, 'split': 'val', 'train': config.train, 'command': 'mbv3zoo train'}
-    return Trainer(detector, train_set, val_set, config.train, run, resume, card_data)
+    return Trainer(detector, train_set, val_set, config.train, run, resume, card_data, teacher)
 
 
 def _new_detector(config: RunConfig, train_set: Any) -> Model:

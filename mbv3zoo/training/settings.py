@@ -31,6 +31,8 @@ class TrainSettings(TypedDict, total=False):
     box_gain: float
     class_gain: float
     objectness_gain: float
+    teacher: str | None
+    teacher_gain: float
     dice_gain: float
     anchors: Literal['auto', 'fit', 'keep']
     anchor_ratio: float

@@ -30,6 +30,7 @@ from mbv3zoo.training.progress import Progress
 from mbv3zoo.training.results import METRICS_NAME, is_reported
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.state_checks import SavedProgress, warn_of_other_data
+from mbv3zoo.training.teacher import Teacher
 from mbv3zoo.training.trackers import Trackers, tracker_names
 from mbv3zoo.utils.cores import usable_cores, workers_or_default
 from mbv3zoo.utils.folders import check_new_folder
@@ -53,6 +54,7 @@ class Trainer:
         resume: Resume the run in this folder: from its `state.pt`, or from the start if it was stopped in its first
             epoch. Otherwise the folder must not exist, or be empty.
         card_data: Further arguments of `mbv3zoo.cards.render.render_card` for what is saved.
+        teacher: A detector to learn from too, as `config.teacher` says.
 
     Raises:
         ValueError: The folder is in use, there is nothing to resume, the data does not fit the detector, its backbone
@@ -68,6 +70,7 @@ class Trainer:
         run: str | Path,
         resume: bool = False,
         card_data: dict[str, Any] | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.config, self.run, self.val_set = config, Path(run), val_set
         self.card_data = card_data or {}
@@ -84,7 +87,7 @@ class Trainer:
             keep_freed_memory()
         self.class_names = train_set.class_names
         self.images = len(train_set), len(val_set or ())
-        self.learner = Learner(detector, train_set, config, self.accelerator)
+        self.learner = Learner(detector, train_set, config, self.accelerator, teacher)
         self.epoch = self.saved_epoch = self.best_epoch = 0
         self.best_ap = -1.0
         self.best_sha256: str | None = None
@@ -168,7 +171,7 @@ class Trainer:
                 'seconds': seconds,
                 'waiting': self.learner.waited / max(seconds, 1e-9),
                 'lr': unscaled_lr(self.learner.optimizer),
-                **dict(zip(self.learner.loss.parts, losses, strict=True)),
+                **dict(zip(self.learner.parts, losses, strict=True)),
             }
             memory = most_memory(self.accelerator.device)
             self.log.write(self.epoch, values, metrics, self.pace.left(self.last_epoch - self.epoch), memory)
