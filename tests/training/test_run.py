@@ -350,3 +350,39 @@ def test_a_setting_of_another_task_is_refused(model, settings, message):
     nothing = dict.fromkeys(('pretrained', 'image_size', 'val_data', 'images', 'data_license'))
     with pytest.raises(ValueError, match=message):
         run.run_config('data.yaml', model=model, **nothing, **settings)
+
+
+@pytest.fixture(scope='module')
+def taught(data, done, tmp_path_factory):
+    """A run of two epochs with the detector of another run as its teacher."""
+    folder = tmp_path_factory.mktemp('runs') / 'taught'
+    train = {'teacher': str(done[0] / 'last'), 'epochs': 2}
+    run.start(config_of(data, train), folder)
+    return folder
+
+
+def test_a_run_with_a_teacher_tells_its_loss_and_records_it(data, done, taught):
+    header, *rows = (taught / 'results.csv').read_text().splitlines()
+    values = [float(row.split(',')[header.split(',').index('teacher')]) for row in rows]
+    assert len(values) == 2 and all(value > 0 for value in values)
+    config = Detector.from_pretrained(taught / 'last').config
+    assert config.licenses.data[-1].source == f'teacher {done[0] / "last"}'
+    assert Path(yaml.safe_load((taught / 'run.yaml').read_text())['train']['teacher']).is_absolute()
+
+
+def test_a_run_with_a_teacher_goes_on_to_the_same_bits(data, done, taught, tmp_path):
+    train = {'teacher': str(done[0] / 'last'), 'epochs': 2}
+    folder = tmp_path / 'stopped'
+    trainer = run._trainer(config_of(data, train), folder, resume=False)
+    folder.mkdir()
+    run.write_run_config(config_of(data, train), folder)
+    trainer.last_epoch = 1
+    trainer.fit()
+    run.resume(folder)
+    assert weights(folder) == weights(taught)
+
+
+def test_a_teacher_that_is_not_there_ends_the_run_before_it_begins(data, tmp_path):
+    with pytest.raises(ValueError, match='^teacher: '):
+        run.start(config_of(data, {'teacher': str(tmp_path / 'none')}), tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
