@@ -35,6 +35,7 @@ class Detector(Model, DetectorNetwork):
         max_detections: int | None = None,
         classes: str | int | Iterable[str | int] | None = None,
         agnostic_nms: bool = False,
+        nms: bool = True,
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
         max_pixels: int | None = None,
@@ -52,6 +53,7 @@ class Detector(Model, DetectorNetwork):
             max_detections: Most detections per image.
             classes: Names or indices of the classes to find, or one of them; by default all.
             agnostic_nms: Whether boxes of different classes suppress each other too, so that an object has one box.
+            nms: False takes the predictions of the one-to-one branch, which need no NMS (`without_nms`).
             batch_size: Images per call of the network, 1..65536; fewer where they would have more than 8192 x 8192
                 pixels in all, which makes no difference to what is found.
             image_size: Side, or (height, width), in pixels that images are letterboxed to, 32..8192; by default the
@@ -81,7 +83,7 @@ class Detector(Model, DetectorNetwork):
             2
         """
         return predict(
-            self._engine(runtime, image_size, threads, device),
+            (self if nms else self.without_nms())._engine(runtime, image_size, threads, device),
             source,
             score_thresh=score_thresh,
             iou_thresh=iou_thresh,

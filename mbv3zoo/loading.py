@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mbv3zoo.export.live import check_options, check_run, open_file, open_live
 from mbv3zoo.licenses import check_allowed
+from mbv3zoo.prediction.engine import check_detects
 from mbv3zoo.runtimes.graph_cache import KeptGraphs
 from mbv3zoo.runtimes.table import LIVE_FORMATS, find_format
 from mbv3zoo.utils.sizes import parse_image_size
@@ -30,6 +31,7 @@ def load(
     threads: int | None = None,
     device: str | None = None,
     cache: bool = True,
+    nms: bool = True,
     allow_licenses: Iterable[str] | None = None,
     **options: Unpack[PullOptions],
 ) -> Detector | Segmenter | ExportedDetector | ExportedSegmenter:
@@ -47,6 +49,7 @@ def load(
         device: As the runtime names it; of PyTorch 'cpu', 'cuda', 'cuda:1', 'mps', or the number of a GPU.
         cache: Whether the graph for 'onnxruntime' and 'openvino' is taken from the user's cache, and kept there for the
             next start (docs/export.md); that is found by the weights, and then neither torch nor timm is imported.
+        nms: False takes the predictions of a detector's one-to-one branch, which need no NMS (`Detector.without_nms`).
         allow_licenses: Refuse weights that were made from something under another licence than these; see
             `Detector.from_pretrained`. A file is checked by the record in it.
         **options: Of the Hub, for other sources than files: `revision`, `token`, ...; see `mbv3zoo.hub.PullOptions`.
@@ -79,6 +82,8 @@ def load(
         if options:
             raise ValueError(f'{source}: an exported file takes no {", ".join(options)}')
         opened = open_file(path, runtime, threads=threads, device=device)
+        if not nms and getattr(opened.info, 'nms', True):
+            raise ValueError(f"{source}: what is in the file needs NMS; export the detector with nms='none'")
         if allow_licenses is not None:
             check_allowed(opened.info.licenses, allow_licenses)
         return opened
@@ -88,14 +93,20 @@ def load(
 
         size = None if image_size is None else parse_image_size(image_size)
         saved = resolve_saved(source, **options)
-        return _open_saved(saved, runtime, size, threads, device, cache, allow_licenses)
+        return _open_saved(saved, runtime, size, threads, device, cache, nms, allow_licenses)
     check_options(threads, None)
     from mbv3zoo.model import Model
     from mbv3zoo.models.devices import torch_device
 
     place = None if device is None else torch_device(device)
-    detector: Any = Model.from_pretrained(source, allow_licenses=allow_licenses, **options)
+    detector: Any = _with_nms(Model.from_pretrained(source, allow_licenses=allow_licenses, **options), nms)
     return detector.to(place) if place else detector
+
+
+def _with_nms(model: Any, nms: bool) -> Any:
+    if not nms:
+        check_detects(model, ['nms'])
+    return model if nms else model.without_nms()
 
 
 def _open_saved(
@@ -105,20 +116,24 @@ def _open_saved(
     threads: int | None,
     device: str | None,
     cache: bool,
+    nms: bool,
     allow_licenses: Iterable[str] | None,
 ) -> Any:
     """A saved detector in a runtime: its graph from the cache without torch, or written from its weights."""
     kept, has_file = None, runtime in LIVE_FORMATS
     if identity := saved.identity() if cache else None:
         config, digests = identity
+        if not nms and getattr(config, 'one_to_one', False):
+            config = config.model_copy(update={'nms': False})
         kept = KeptGraphs(str(saved.name), config.model_dump(mode='json'), digests)
         check_allowed(config.licenses, allow_licenses)
         size = image_size or config.image_size
-        if has_file and (opened := kept.open(runtime, size, threads=threads, device=device)):
+        known = nms or not getattr(config, 'nms', True)
+        if has_file and known and (opened := kept.open(runtime, size, threads=threads, device=device)):
             return opened
     from mbv3zoo.model import Model
 
-    detector: Any = Model.from_saved(saved, allow_licenses)
+    detector: Any = _with_nms(Model.from_saved(saved, allow_licenses), nms)
     if kept is not None and saved.identity() != identity:
         kept = None  # others were saved meanwhile, and which of them these are is not known
     return open_live(

@@ -48,10 +48,21 @@ class Command(_WithExamples, TyperCommand):
             return super().invoke(ctx)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        args = _with_values(args, self.name)
         if not ctx.resilient_parsing:
             others = getattr(ctx.parent.command, 'commands', None) if ctx.parent else None
             check_words(self, args, self.settings(), others)
         return super().parse_args(ctx, args)
+
+
+def _with_values(args: list[str], command: str | None) -> list[str]:
+    """Arguments in which an option whose value may be left out has one: `export --nms` is `--nms inside`."""
+    if command != 'export':
+        return args
+    full = []
+    for arg, after in zip(args, [*args[1:], ''], strict=True):
+        full += [arg, 'inside'] if arg == '--nms' and after not in ('inside', 'none') else [arg]
+    return full
 
 
 class Group(_WithExamples, TyperGroup):

@@ -24,6 +24,7 @@ from mbv3zoo.cli.options import (
     Quiet,
     Runtime,
     Threads,
+    WithoutNms,
 )
 from mbv3zoo.cli.output import tell
 from mbv3zoo.utils.cores import workers_or_default
@@ -45,6 +46,7 @@ def val(
         typer.Option(help='Data loader processes.', show_default='one a core, at most 8', rich_help_panel=RUNTIME),
     ] = None,
     max_pixels: MaxPixels = None,
+    nms: WithoutNms = None,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
@@ -79,7 +81,7 @@ def val(
     check_installed(data)
     with claimed_folder(out, 'val') as folder:
         detector = open_detector(
-            model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
+            model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache, nms=nms
         )
         check_detects(detector, ['--save-json'] if save_json else [])
         if split is None and (split := validation_list(model, data)):

@@ -49,7 +49,16 @@ def export(
             '--dynamic', help='Take any batch size, and any image size in steps of 32.', rich_help_panel=IMAGES
         ),
     ] = False,
-    nms: Annotated[bool, typer.Option('--nms', help='Run NMS inside the graph.', rich_help_panel=DETECTIONS)] = False,
+    nms: Annotated[
+        str | None,
+        typer.Option(
+            '--nms',
+            metavar='[inside|none]',
+            help='Run NMS inside the graph; none: take the one-to-one branch, which needs no NMS.',
+            show_default='NMS outside',
+            rich_help_panel=DETECTIONS,
+        ),
+    ] = None,
     score_thresh: Annotated[
         float, typer.Option(help='Minimum score, with --nms.', rich_help_panel=DETECTIONS)
     ] = PREDICTION.score_thresh,
@@ -98,7 +107,7 @@ def export(
         'image_size': image_size,
         'batch_size': batch_size,
         'dynamic': dynamic,
-        'nms': nms,
+        'nms': nms or False,
         'precision': precision,
         'calibration': calibration,
         'data': data,

@@ -16,24 +16,30 @@ def open_detector(
     threads: int | None,
     device: str | None,
     cache: bool = True,
+    nms: str | None = None,
 ) -> Any:
     """Opens a detector by the options of a command; see `mbv3zoo.load`. In PyTorch it is fused.
 
     Args:
         image_size: Side, or (height, width), in pixels of what it will be given.
         cache: Whether its graph is kept in the user's cache.
+        nms: None, or 'none' for predictions without NMS.
     """
     from mbv3zoo.loading import load
     from mbv3zoo.runtimes.session import check_resources
     from mbv3zoo.runtimes.table import find_format
 
+    if nms not in (None, 'none'):
+        raise ValueError(f'--nms is {nms!r}; expected none, or leave it out')
     is_file = find_format(Path(model)) is not None
     if runtime or is_file:
         # A graph is made for one size. A file has its own, and says so if it is given another.
         made_for = None if is_file else image_size
-        return load(model, runtime=runtime, image_size=made_for, threads=threads, device=device, cache=cache)
+        return load(
+            model, runtime=runtime, image_size=made_for, threads=threads, device=device, cache=cache, nms=nms is None
+        )
     check_resources(threads, device)
-    detector: Any = load(model, device=device, cache=cache)
+    detector: Any = load(model, device=device, cache=cache, nms=nms is None)
     detector.fuse()
     if next(detector.parameters()).device.type == 'cpu':
         size = detector.config.image_size if image_size is None else parse_image_size(image_size)

@@ -65,6 +65,16 @@ Threads = Annotated[
     int | None,
     typer.Option(help='Threads of PyTorch or of the runtime.', show_default='one a core', rich_help_panel=RUNTIME),
 ]
+WithoutNms = Annotated[
+    str | None,
+    typer.Option(
+        '--nms',
+        metavar='none',
+        help='none: take the predictions of the one-to-one branch, which need no NMS.',
+        show_default='with NMS',
+        rich_help_panel=DETECTIONS,
+    ),
+]
 NoCache = Annotated[
     bool,
     typer.Option(

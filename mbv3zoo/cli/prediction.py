@@ -23,6 +23,7 @@ from mbv3zoo.cli.options import (
     Quiet,
     Runtime,
     Threads,
+    WithoutNms,
     given,
 )
 from mbv3zoo.cli.output import tell_lines
@@ -80,6 +81,7 @@ def predict(
             rich_help_panel=DETECTIONS,
         ),
     ] = False,
+    nms: WithoutNms = None,
     image_size: ImageSize = None,
     batch_size: Annotated[
         int | None,
@@ -173,7 +175,7 @@ def predict(
     options |= {'draw': draw, 'progress': sys.stderr.isatty() or video}
     with claimed_folder(out, 'predict') as folder:
         detector = open_detector(
-            model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache
+            model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache, nms=nms
         )
         asked = [*of_detectors, *of_images, *(['track'] if track else [])]
         check_detects(detector, [_options([name]) for name in asked])

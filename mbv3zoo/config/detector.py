@@ -11,6 +11,7 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     Tag,
     field_serializer,
+    model_serializer,
     model_validator,
 )
 
@@ -29,6 +30,8 @@ STRIDES = (8, 16, COARSEST_STRIDE)
 Multiple = Annotated[float, Field(gt=0, le=4, strict=True)]
 # `mbv3zoo.models.neck_table` has their classes.
 NeckName = Literal['pan', 'light']
+# Fields that earlier versions do not know, with their defaults.
+_LATER = {'one_to_one': False, 'nms': True}
 
 
 class DetectorConfig(ModelConfig):
@@ -60,14 +63,25 @@ class DetectorConfig(ModelConfig):
     """Factor on the number of channels in the neck (YOLOv5's compound scaling)."""
     activation: str = 'silu'
     """Activation function of the neck, by its name in timm.layers."""
+    one_to_one: Annotated[bool, Field(strict=True)] = False
+    """Whether there is a one-to-one branch beside the head, for predictions without NMS."""
+    nms: Annotated[bool, Field(strict=True)] = True
+    """Whether predictions need NMS; False takes those of the one-to-one branch (`Detector.without_nms`)."""
 
     @field_serializer('neck', mode='wrap', when_used='json')
     def _neck_as_before(self, neck: LayerRows | NeckName, write: SerializerFunctionWrapHandler) -> Any:
         """In files null is 'pan', as it was before necks had names."""
         return None if neck == 'pan' else write(neck)
 
+    @model_serializer(mode='wrap')
+    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files of detectors without a one-to-one branch are those of earlier versions, which would refuse the keys."""
+        return {key: value for key, value in write(self).items() if _LATER.get(key, ...) != value}
+
     @model_validator(mode='after')
     def _check(self) -> Self:
+        if not self.nms and not self.one_to_one:
+            raise ValueError('nms is false, which needs one_to_one: true')
         levels = len(self.neck.outputs) if isinstance(self.neck, LayerRows) else len(STRIDES)
         counts = [self.anchors] * levels if isinstance(self.anchors, int) else [len(level) for level in self.anchors]
         if len(counts) != levels or len(set(counts)) != 1 or not counts[0]:

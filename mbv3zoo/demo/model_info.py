@@ -90,6 +90,9 @@ def model_json(file: Path, info: ExportInfo, name: str) -> dict[str, Any]:
     if info.task == 'detection':
         thresholds = ('score_thresh', 'iou_thresh', 'max_detections')
         fields |= {'anchors': info.anchors, **{name: getattr(PREDICTION, name) for name in thresholds}}
+        if not info.nms:
+            # No IoU is above it.
+            fields['iou_thresh'] = 1.0
     return {
         'title': name,
         'name': name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from mbv3zoo.config.model import Task
 from mbv3zoo.config.tasks import KINDS
@@ -17,6 +17,7 @@ from mbv3zoo.export.request import checked_settings, make_info
 from mbv3zoo.export.tail import add_suppression, without_suppression
 from mbv3zoo.export.write import write_graph
 from mbv3zoo.models.base_network import ModelNetwork
+from mbv3zoo.models.network import DetectorNetwork
 from mbv3zoo.models.no_weights import check_has_weights, is_untrained
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.models.weights import check_finite
@@ -46,7 +47,7 @@ def export(
     image_size: int | tuple[int, int] | None = None,
     batch_size: int = 1,
     dynamic: bool = False,
-    nms: bool = False,
+    nms: bool | Literal['inside', 'none'] = False,
     score_thresh: float = PREDICTION.score_thresh,
     iou_thresh: float = PREDICTION.iou_thresh,
     max_detections: int = PREDICTION.max_detections,
@@ -71,7 +72,8 @@ def export(
         image_size: Side, or (height, width), in pixels; by default the detector's own.
         batch_size: Images per call.
         dynamic: Take any batch size, and any sides that are multiples of the largest stride, where the format can.
-        nms: Decode and run NMS inside the graph (ONNX, OpenVINO, torch.export, TorchScript).
+        nms: True or 'inside' decodes and runs NMS inside the graph (ONNX, OpenVINO, torch.export, TorchScript); 'none'
+            takes the one-to-one branch, whose maps need no NMS.
         score_thresh, iou_thresh, max_detections: The thresholds inside the graph, with `nms`; see
             `mbv3zoo.models.postprocess.thresholds.Thresholds`.
         precision: 'float32'; 'float16', which halves the file; 'int8' for ONNX and OpenVINO.
@@ -110,6 +112,10 @@ def export(
         overwrite=overwrite,
     )
     check_detects(detector, ['nms'] if nms else [])
+    if nms == 'none':
+        detector, nms = cast(DetectorNetwork, detector).without_nms(), False
+    elif nms and not getattr(detector.config, 'nms', True):
+        raise ValueError("the detector's predictions need no NMS; leave nms out")
     check_finite(detector, 'the detector cannot be exported')
     info = make_info(detector, image_size, settings)
     kind = KINDS[info.task]

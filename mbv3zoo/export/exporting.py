@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mbv3zoo.export.kept import kept_live
 from mbv3zoo.export.live import check_options
@@ -36,7 +36,7 @@ class Exporting(ModelNetwork):
         image_size: int | tuple[int, int] | None = None,
         batch_size: int = 1,
         dynamic: bool = False,
-        nms: bool = False,
+        nms: bool | Literal['inside', 'none'] = False,
         score_thresh: float = PREDICTION.score_thresh,
         iou_thresh: float = PREDICTION.iou_thresh,
         max_detections: int = PREDICTION.max_detections,
@@ -56,7 +56,8 @@ class Exporting(ModelNetwork):
             image_size: Side, or (height, width), in pixels; by default the detector's.
             batch_size: Images per call.
             dynamic: Take any batch, and any size that is a multiple of the largest stride.
-            nms: Decode and suppress inside the graph.
+            nms: True or 'inside' decodes and suppresses inside the graph; 'none' takes the one-to-one branch, whose
+                maps need no NMS (`without_nms`).
             score_thresh, iou_thresh, max_detections: The thresholds of `nms`.
             precision: 'float32', 'float16' or 'int8', where the format has it.
             calibration: For 'int8' a dataset or a folder of images.

@@ -10,6 +10,7 @@ from torch.export import Dim
 
 from mbv3zoo.export.deployed_head import DeployedLRASPP
 from mbv3zoo.export.deployed_neck import deployed_neck
+from mbv3zoo.export.deployed_one_to_one import DeployedOneToOne, one_to_one_convolutions
 from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.export.suppression import keep
 from mbv3zoo.models.base_network import ModelNetwork
@@ -141,7 +142,10 @@ def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.ModuleList]:
     if isinstance(network, SegmenterNetwork):
         return DeployedLRASPP(network.head), nn.ModuleList([nn.Identity()])
     assert isinstance(network, DetectorNetwork)
-    return deployed_neck(network.neck), network.head.convs
+    neck = deployed_neck(network.neck)
+    if network.config.nms:
+        return neck, network.head.convs
+    return DeployedOneToOne(neck, network.one_to_one), one_to_one_convolutions(network.head, network.one_to_one)
 
 
 def map_names(info: ExportInfo) -> list[str]:

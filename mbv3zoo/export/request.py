@@ -65,7 +65,10 @@ def checked_settings(
             the file is there.
         ImportError: A package that the format needs is not installed.
     """
-    for name, flag in (('dynamic', dynamic), ('nms', nms), ('overwrite', overwrite)):
+    if not isinstance(nms, bool) and nms not in ('inside', 'none'):
+        raise ValueError(f"nms is {shown(nms)}; expected True or 'inside', 'none', or False")
+    nms = nms in (True, 'inside')
+    for name, flag in (('dynamic', dynamic), ('overwrite', overwrite)):
         if not isinstance(flag, bool):
             raise ValueError(f'{name} is {shown(flag)}; expected True or False')
     for name, text in (('calibration', calibration), ('data', data), ('split', split)):

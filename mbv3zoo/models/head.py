@@ -37,8 +37,13 @@ class DetectHead(nn.Module):
         # 1708.02002 section 3.3): the first steps need not learn that most cells are empty.
         with torch.no_grad():
             bias = bias.view(self.num_anchors, self.num_outputs)
-            bias[:, 4] += math.log(8 / (640 / stride) ** 2)
+            bias[:, 4] += self.objectness_prior(stride)
             bias[:, 5:] += math.log(0.6 / (self.num_outputs - 5 - 0.99999))
+
+    @staticmethod
+    def objectness_prior(stride: int) -> float:
+        """The logit of objectness at which training starts, at a level of a stride."""
+        return math.log(8 / (640 / stride) ** 2)
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         logits = []

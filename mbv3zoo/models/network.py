@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, cast
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -16,11 +18,15 @@ from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.config_fit import check_config
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.neck_table import make_neck
+from mbv3zoo.models.one_to_one import OneToOneBranch, with_objectness
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
 
 _logger = logging.getLogger(__name__)
+
+# Detector -> the same one without NMS. Outside of them, as detectors are copied and saved.
+_without_nms: WeakKeyDictionary[DetectorNetwork, DetectorNetwork] = WeakKeyDictionary()
 
 
 class DetectorNetwork(ModelNetwork):
@@ -51,7 +57,10 @@ class DetectorNetwork(ModelNetwork):
             self.neck = make_neck(self.backbone, config)
             self.strides = tuple(self.neck.strides)
             anchors = level_anchors(config, self.strides)
-            self.head = DetectHead(self.neck.out_channels, config.num_classes, len(anchors[0]), self.strides)
+            channels, number = self.neck.out_channels, len(anchors[0])
+            self.head = DetectHead(channels, config.num_classes, number, self.strides)
+            if config.one_to_one:
+                self.one_to_one = OneToOneBranch(channels, number, self.strides, config.activation)
         self.config = self.config.model_copy(update={'anchors': anchors})
         self.register_buffer('anchors', torch.tensor(anchors), persistent=False)
 
@@ -62,7 +71,9 @@ class DetectorNetwork(ModelNetwork):
             images: float [B, C, H, W] in 0..1, not normalised; H and W multiples of the coarsest stride (32).
 
         Returns:
-            One tensor per stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes.
+            One tensor per stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes. Where
+            `config.nms` is False, the objectness is that of the one-to-one branch. In training mode a detector that has
+            one gives both, those with its objectness last.
 
         Raises:
             ValueError: The images are no tensor (`Detector.predict` takes files), have another shape or are not
@@ -76,7 +87,14 @@ class DetectorNetwork(ModelNetwork):
             [[1, 3, 40, 40, 25], [1, 3, 20, 20, 25], [1, 3, 10, 10, 25]]
         """
         self._check(images)
-        return self.head(self.neck(self.backbone(self._normalise(images))))
+        features = self.neck(self.backbone(self._normalise(images)))
+        logits = self.head(features)
+        if not self.config.one_to_one or (self.config.nms and not self.training):
+            return logits
+        # What is detached keeps the branch from changing how the rest is trained.
+        without_nms = self.one_to_one([level.detach() for level in features])
+        alone = with_objectness([level.detach() for level in logits], without_nms)
+        return [*logits, *alone] if self.training else alone
 
     def postprocess(
         self, logits: list[torch.Tensor], **thresholds: Unpack[ThresholdOptions]
@@ -98,7 +116,33 @@ class DetectorNetwork(ModelNetwork):
         """
         # The config's: the buffer is rounded where the detector is in half precision.
         anchors = torch.tensor(self.config.anchors, dtype=torch.float32, device=self.anchors.device)
+        thresholds = {**thresholds, 'nms': thresholds.get('nms', True) and self.config.nms}
         return postprocess(logits, anchors, self.strides, Thresholds(**thresholds))
+
+    def without_nms(self) -> Self:
+        """The same detector with the predictions of its one-to-one branch, which need a threshold but no NMS.
+
+        Modules and weights are shared, so that it follows the training of this one.
+
+        Raises:
+            ValueError: It has no such branch.
+
+        Example:
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small', one_to_one=True)
+            >>> detector.without_nms().config.nms
+            False
+        """
+        if not self.config.nms:
+            return self
+        if not self.config.one_to_one:
+            raise ValueError(
+                'the detector has no one-to-one branch, so its predictions need NMS; create and train it with '
+                'one_to_one=True'
+            )
+        # One for each detector, by which graphs in runtimes are kept.
+        alone = _without_nms.setdefault(self, copy.copy(self))
+        alone.config = self.config.model_copy(update={'nms': False})
+        return cast(Self, alone)
 
     def set_anchors(self, anchors: Sequence[Sequence[Sequence[float]]]) -> Self:
         """Gives the head other anchors; its weights stay, and mean other boxes from now on. Returns self.

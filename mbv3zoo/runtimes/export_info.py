@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypedDict, Unpack
+from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from mbv3zoo.config.base import Config
 from mbv3zoo.config.license_record import LicenseRecord
@@ -74,6 +74,7 @@ class ExportInfo(Config):
         anchors: Per level a list of (width, height) in pixels; empty for a segmenter.
         input_dtype: Type of the pixels.
         outputs: What the graph gives.
+        nms: Whether what it gives needs NMS; maps of a one-to-one branch do not.
         precision: Precision of the weights.
         score_thresh, iou_thresh, max_detections: The thresholds inside the graph, where it gives detections.
         letterbox: How images are fitted into the input.
@@ -93,6 +94,7 @@ class ExportInfo(Config):
     anchors: LevelAnchors = ()
     input_dtype: InputType = 'uint8'
     outputs: Outputs = 'maps'
+    nms: bool = True
     precision: Precision = 'float32'
     score_thresh: Fraction | None = None
     iou_thresh: Fraction | None = None
@@ -111,6 +113,11 @@ class ExportInfo(Config):
             raise ValueError(f'{len(self.strides)} strides need as many lists of anchors, given {len(self.anchors)}')
         return self
 
+    @model_serializer(mode='wrap')
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files that need NMS are those of earlier versions, which would refuse the key."""
+        return {key: value for key, value in write(self).items() if (key, value) != ('nms', True)}
+
     @classmethod
     def of(
         cls, config: ModelConfig, strides: tuple[int, ...], library_version: str, **settings: Unpack[ExportSettings]
@@ -123,7 +130,7 @@ class ExportInfo(Config):
             library_version: Version of mbv3zoo.
             **settings: Other fields.
         """
-        taken = ('task', 'backbone', 'class_names', 'in_chans', 'image_size', 'anchors', 'licenses')
+        taken = ('task', 'backbone', 'class_names', 'in_chans', 'image_size', 'anchors', 'nms', 'licenses')
         fields = {name: getattr(config, name) for name in taken if hasattr(config, name)}
         return cls(strides=strides, library_version=library_version, **fields, **settings)
 

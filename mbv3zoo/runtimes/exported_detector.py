@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,7 @@ class ExportedDetector(ExportedModel):
         """
         thresholds = thresholds or self.thresholds
         if self.info.outputs == 'maps':
+            thresholds = replace(thresholds, nms=thresholds.nms and self.info.nms)
             return postprocess(self.run(images), self.info.anchors, self.info.strides, thresholds)
         self._check_thresholds(thresholds)
         return _split(self.run(images)[0], len(images), thresholds)

@@ -204,8 +204,9 @@ class Learner:
                 taught = self.teacher(images) if self.teacher else None
             losses = self.loss(logits, targets)
             if taught:
-                from_teacher = self.distillation(logits, taught)
-                losses = (losses.total + from_teacher, *losses[1:], from_teacher.detach())
+                # Without the levels of a one-to-one branch, which come after the others.
+                from_teacher = self.distillation(logits[: len(self.distillation.strides)], taught)
+                losses = (losses[0] + from_teacher, *losses[1:], from_teacher.detach())
             self.accelerator.backward(losses[0])
             if self.accelerator.sync_gradients and self.config.clip_grad:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)

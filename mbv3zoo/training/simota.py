@@ -16,7 +16,10 @@ _IOU_WEIGHT = 3.0
 
 
 def choose(
-    candidates: Sequence[Assignment], logits: Sequence[torch.Tensor], ious: Sequence[torch.Tensor]
+    candidates: Sequence[Assignment],
+    logits: Sequence[torch.Tensor],
+    ious: Sequence[torch.Tensor],
+    one_each: bool = False,
 ) -> list[Assignment]:
     """Reduces an assignment to the anchors whose predictions fit best (YOLOX, section 2.2, "SimOTA").
 
@@ -28,6 +31,7 @@ def choose(
         candidates: One assignment by shape per level (`mbv3zoo.training.assigner.assign`).
         logits: Raw logits, [B, A, H, W, 5 + K] per level.
         ious: [M] per level, IoU in 0..1 of the box that each candidate predicts with the box assigned to it.
+        one_each: Whether k is 1 for every box.
 
     Returns:
         The chosen candidates, one `Assignment` per level.
@@ -47,9 +51,12 @@ def choose(
     cost = torch.nn.functional.binary_cross_entropy(scores, expected, reduction='none').sum(1)
     cost = cost - _IOU_WEIGHT * (iou + 1e-8).log()
 
-    in_top = _rank_within(box_index, -iou) < _TOP
     # There are no more boxes than candidates.
-    count = iou.new_zeros(len(iou) + 1).index_add_(0, box_index, iou * in_top).int().clamp(min=1)
+    count = iou.new_zeros(len(iou) + 1)
+    if not one_each:
+        in_top = _rank_within(box_index, -iou) < _TOP
+        count.index_add_(0, box_index, iou * in_top)
+    count = count.int().clamp(min=1)
     kept = is_box & (_rank_within(box_index, cost) < count[box_index])
     # Of the kept ones, that of lowest cost at each place.
     kept = kept & (_rank_within(torch.where(kept, places, -1), cost) == 0)

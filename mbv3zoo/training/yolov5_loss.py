@@ -52,7 +52,7 @@ class YOLOv5Loss(nn.Module):
         self.register_buffer('anchors', anchors.clone())
         self.strides = tuple(strides)
         self.num_classes = num_classes
-        self.anchor_ratio = config.anchor_ratio
+        self.config = config
         self.processes = processes
         self.level_weights = _level_weights(len(self.strides))
         levels = 3 / len(self.strides)
@@ -64,7 +64,7 @@ class YOLOv5Loss(nn.Module):
         """Args: raw logits, [B, A, H, W, 5 + K] per level; the labels of the batch."""
         logits = [level.float() for level in logits]
         grid_sizes = [(level.shape[2], level.shape[3]) for level in logits]
-        assignments = assign(targets, self.anchors, self.strides, grid_sizes, self.anchor_ratio, as_yolov5=True)
+        assignments = assign(targets, self.anchors, self.strides, grid_sizes, self.config.anchor_ratio, as_yolov5=True)
         counts = whole_batch(torch.stack([level.counts.sum() for level in assignments]), self.processes)
         cell_anchors = [anchors / stride for anchors, stride in zip(self.anchors, self.strides, strict=True)]
         parts = [

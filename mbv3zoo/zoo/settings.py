@@ -65,6 +65,8 @@ class DetectorSettings(ModelSettings, total=False):
     depth_multiple: float | None
     width_multiple: float | None
     activation: str | None
+    one_to_one: bool | None
+    nms: bool | None
 
 
 class SegmenterSettings(ModelSettings, total=False):

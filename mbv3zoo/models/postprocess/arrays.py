@@ -16,7 +16,7 @@ def postprocess(
     strides: Sequence[int],
     thresholds: Thresholds = PREDICTION,
 ) -> list[Kept[np.ndarray]]:
-    """Thresholds, decodes and suppresses (greedy NMS per class); see `mbv3zoo.models.postprocess.tensors`.
+    """Thresholds, decodes and suppresses (greedy NMS per class) where asked; see `mbv3zoo.models.postprocess.tensors`.
 
     Args:
         maps: One array per level, [B, A * (5 + K), H, W], raw logits: channel a * (5 + K) + i is output i of anchor a,
@@ -101,11 +101,13 @@ def suppress(boxes: np.ndarray, labels: np.ndarray, thresholds: Thresholds) -> n
     Args:
         boxes: [N, 4] xyxy, best first.
         labels: [N] int64.
-        thresholds: `iou_thresh`, `class_agnostic` and `max_detections`.
+        thresholds: `iou_thresh`, `class_agnostic` and `max_detections`; without `nms` the best are kept as they are.
 
     Returns:
         Indices of the boxes that stay, best first, at most `max_detections`.
     """
+    if not thresholds.nms:
+        return np.arange(min(len(boxes), thresholds.max_detections))
     if thresholds.class_agnostic:
         labels = np.zeros_like(labels)
     # The boxes of each class in a row, best first, so that what a box may suppress is one slice.

@@ -19,7 +19,7 @@ _FEW = 1000
 def postprocess(
     logits: Sequence[Tensor], anchors: Tensor, strides: Sequence[int], thresholds: Thresholds = PREDICTION
 ) -> list[Kept[Tensor]]:
-    """Thresholds, decodes and suppresses (greedy NMS per class).
+    """Thresholds, decodes and, unless `thresholds.nms` is False, suppresses (greedy NMS per class).
 
     A score is the product of two probabilities and so never above the objectness: its logit alone drops nearly all
     cells before anything is decoded.
@@ -94,6 +94,8 @@ def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, thresholds: Threshol
     on what other classes there are.
     """
     boxes = boxes.detach()
+    if not thresholds.nms:
+        return torch.arange(min(len(boxes), thresholds.max_detections), device=boxes.device)
     if len(boxes) <= _FEW:
         apart = _apart(boxes.double(), torch.zeros_like(labels) if thresholds.class_agnostic else labels)
         if apart is not None:

@@ -18,6 +18,7 @@ class ThresholdOptions(TypedDict, total=False):
     multi_label: bool
     class_agnostic: bool
     classes: tuple[int, ...] | None
+    nms: bool
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Thresholds:
             does, or under its best class only.
         class_agnostic: Whether boxes of different classes suppress each other.
         classes: Labels to keep; None keeps all. Others are dropped before NMS.
+        nms: Whether boxes suppress each other; False for the maps of a one-to-one head, of which all above
+            `score_thresh` are kept.
 
     Raises:
         ValueError: A threshold is no number in 0..1, or a maximum no whole number of at least 1.
@@ -45,6 +48,7 @@ class Thresholds:
     multi_label: bool = False
     class_agnostic: bool = False
     classes: tuple[int, ...] | None = None
+    nms: bool = True
 
     def __post_init__(self) -> None:
         for name in ('score_thresh', 'iou_thresh'):
