@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from exported_files import MODEL, SCENE
 from PIL import Image, ImageOps
 
@@ -74,6 +75,13 @@ def models(tmp_path_factory, exported, pictures):
     detector.export(folder / 'int8.onnx', image_size=320, precision='int8', calibration=pictures['scene'].parent)
     one_class = mbv3zoo.create_detector(MODEL, pretrained=True, class_names=[ODD_NAME])
     one_class.export(folder / 'one_class.onnx', image_size=320)
+    # With a one-to-one branch that is sure of no anchor: many boxes of one object, of which none is suppressed.
+    both = mbv3zoo.create_detector(detector.config.model_copy(update={'one_to_one': True}))
+    both.load_state_dict(detector.state_dict(), strict=False)
+    for layer in both.one_to_one.convs:
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.constant_(layer.bias, -1.0)
+    both.export(folder / 'alone.onnx', image_size=320, nms='none')
     files = {path.stem: path for path in folder.glob('*.onnx')}
     return files | {'wide': exported('onnx'), 'openvino': exported('openvino')}
 
@@ -119,6 +127,7 @@ CASES = [
     ('openvino', 'tall'),
     ('int8', 'scene'),
     ('one_class', 'scene'),
+    ('alone', 'scene'),
 ]
 
 

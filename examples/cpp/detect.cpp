@@ -109,12 +109,12 @@ float iou(const Box& a, const Box& b) {
     return shared / ((a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - shared);
 }
 
-// NMS of each class by itself: the best first, without those that overlap a better one.
-std::vector<Box> suppress(std::vector<Box> boxes) {
+// NMS of each class by itself: the best first, without those that overlap a better one by more than a threshold.
+std::vector<Box> suppress(std::vector<Box> boxes, float iou_thresh) {
     std::stable_sort(boxes.begin(), boxes.end(), [](const Box& a, const Box& b) { return a.score > b.score; });
     std::vector<Box> kept;
     for (const Box& box : boxes) {
-        auto rival = [&](const Box& other) { return other.label == box.label && iou(other, box) > IOU_THRESH; };
+        auto rival = [&](const Box& other) { return other.label == box.label && iou(other, box) > iou_thresh; };
         if (kept.size() < MAX_DETECTIONS && std::none_of(kept.begin(), kept.end(), rival)) kept.push_back(box);
     }
     return kept;
@@ -167,7 +167,9 @@ int main(int count, char** arguments) try {
     auto y = [&](float value) { return std::clamp((value - pad_y) / ratio_y, 0.0, double(image.height)); };
     const char* separator = "\n";
     std::cout << "[";
-    for (const Box& box : suppress(boxes)) {
+    // The maps of a one-to-one branch need no NMS: no IoU is above 1.
+    const bool needs_nms = record.find("\"nms\":") == std::string::npos || values(record, "nms")[0] != "false";
+    for (const Box& box : suppress(boxes, needs_nms ? IOU_THRESH : 1.0f)) {
         std::cout << separator << "{\"label\": " << box.label << ", \"name\": " << class_names[box.label]
                   << ", \"score\": " << box.score << ", \"box\": [" << x(box.x1) << ", " << y(box.y1) << ", "
                   << x(box.x2) << ", " << y(box.y2) << "]}";

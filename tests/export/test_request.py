@@ -51,9 +51,10 @@ def detector():
         ),
         *(('m.onnx', {'pictures': x}, '^pictures is .*expected a list of images') for x in ([], 'a.jpg', 0)),
         ('m.onnx', {'pictures': ['no.jpg']}, "image file 'no.jpg': there is no such file"),
+        *(('m.onnx', {name: 'yes'}, f"^{name} is 'yes'; expected True or False") for name in ('dynamic', 'overwrite')),
         *(
-            ('m.onnx', {name: 'yes'}, f"^{name} is 'yes'; expected True or False")
-            for name in ('nms', 'dynamic', 'overwrite')
+            ('m.onnx', {'nms': x}, f"^nms is {x!r}; expected True or 'inside', 'none', or False")
+            for x in ('yes', 1, '', None)
         ),
         *(('m.onnx', {name: ''}, f"^{name} is ''; leave it out") for name in ('data', 'calibration', 'split')),
     ],
