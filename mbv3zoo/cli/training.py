@@ -31,7 +31,7 @@ class TrainCommand(DescribedCommand):
     def settings(self) -> dict[str, Any]:
         from mbv3zoo.config.training import RunConfig, TrainConfig
 
-        places = {name: RunConfig.model_fields[name] for name in ('model', 'pretrained')}
+        places = {name: RunConfig.model_fields[name] for name in ('model', 'pretrained', 'recipe')}
         return places | TrainConfig.model_fields
 
 
@@ -84,6 +84,7 @@ def train(
     ] = None,
     image_size: ImageSize = None,
     max_pixels: MaxPixels = None,
+    recipe: str | None = None,
     epochs: int | None = None,
     minutes: float | None = None,
     batch_size: int | None = None,
@@ -170,6 +171,7 @@ def train(
         val_share=val_share,
         max_pixels=max_pixels,
         data_license=data_license,
+        recipe=recipe,
         **with_set(settings, set_),
     )
     if preview:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    model_validator,
+)
 
 from mbv3zoo.config.base import Config
 from mbv3zoo.config.license_record import LicenseId
@@ -174,6 +183,29 @@ class TrainConfig(Config):
     tracker: str | None = None
     """Also log to these, with commas between: tensorboard, wandb, mlflow, trackio, or others of accelerate."""
 
+    _given: frozenset[str] = PrivateAttr(frozenset())
+
+    @model_validator(mode='wrap')
+    @classmethod
+    def _remember_given(cls, data: Any, parse: ModelWrapValidatorHandler[Self]) -> Self:
+        """Presets fill fields too, so that pydantic's own `model_fields_set` does not say what was given."""
+        config = parse(data)
+        if isinstance(data, Mapping):
+            config._given = frozenset(_with_loss(data))
+        return config
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Self:
+        """The same with other defaults: those of its settings that were not given.
+
+        Args:
+            defaults: Field -> value.
+
+        Example:
+            >>> mbv3zoo.TrainConfig(batch_size=4).with_defaults({'batch_size': 8, 'epochs': 30}).epochs
+            30
+        """
+        return self.parse({**defaults, **{name: getattr(self, name) for name in self._given}})
+
     @model_validator(mode='before')
     @classmethod
     def _fill_presets(cls, data: Any) -> Any:
@@ -237,6 +269,8 @@ class RunConfig(Config):
     """Start from the model's weights: a saved detector's own, else the backbone's; None does so for saved ones only."""
     image_size: ImageSize | None = None
     """(height, width) in pixels; None uses the model's."""
+    recipe: str = 'auto'
+    """Defaults of the training settings: 'auto' by the number of steps, 'none', a packaged name, or a YAML file."""
     data: DataConfig
     """Where the images are."""
     train: TrainConfig = TrainConfig()

@@ -27,6 +27,7 @@ from mbv3zoo.training.failures import telling_interruptions
 from mbv3zoo.training.prepare import check_images
 from mbv3zoo.training.preview import draw_preview, preview_file
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, finished
+from mbv3zoo.training.recipes import AUTO, NONE, Recipe, choose_recipe, read_recipe
 from mbv3zoo.training.results import is_reported
 from mbv3zoo.training.run_data import load_data, write_val_list
 from mbv3zoo.training.run_folder import put_run_right, resumed_run
@@ -51,6 +52,7 @@ def run_config(
     val_data: str | Path | None,
     images: str | Path | None,
     data_license: str | None,
+    recipe: str | Path | None = None,
     val_images: str | Path | None = None,
     val_share: float | None = None,
     max_pixels: int | None = None,
@@ -64,15 +66,17 @@ def run_config(
     _check_task(model, settings)
     places = {'data': data, 'val_data': val_data, 'images': images, 'val_images': val_images}
     texts = {key: None if place is None else str(place) for key, place in places.items()}
-    return RunConfig.parse(
+    config = RunConfig.parse(
         {
             **({} if model is None else {'model': str(model)}),
             'pretrained': pretrained,
             'image_size': image_size,
+            **({} if recipe is None else {'recipe': str(recipe)}),
             'data': {**texts, 'val_share': val_share, 'max_pixels': max_pixels, 'license': data_license},
             'train': settings,
         }
     )
+    return config if config.recipe in (AUTO, NONE) else _with_recipe(config, read_recipe(config.recipe))
 
 
 def _check_task(model: str | Path | None, settings: Mapping[str, Any]) -> None:
@@ -106,6 +110,7 @@ def start(config: RunConfig, run: str | Path) -> Metrics | None:
     config = _decided(config)
     with telling_interruptions('interrupted before the training began; there is nothing to resume'):
         trainer = _trainer(config, run, resume=False)
+    config = config.model_copy(update={'train': trainer.config})
     _logger.info('training starts from %s', _first_weights(config, trainer.learner.kept.config))
     run.mkdir(parents=True, exist_ok=True)
     if config.data.val_share is not None and trainer.val_set:
@@ -198,6 +203,10 @@ def _decided(config: RunConfig) -> RunConfig:
     return config.model_copy(update={'pretrained': resolve(config.model).is_saved})
 
 
+def _with_recipe(config: RunConfig, recipe: Recipe) -> RunConfig:
+    return config.model_copy(update={'train': config.train.with_defaults(recipe.settings)})
+
+
 def _first_weights(config: RunConfig, detector: ModelConfig) -> str:
     """The weights that a training starts from, for the log."""
     saved = resolve(config.model).is_saved
@@ -230,6 +239,13 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     resumed = resume and (run / STATE_NAME).exists()
     task = (saved_detector_config(run) if resumed else resolve(config.model).read_config()).task
     train_set, val_set = load_data(config.data, config.train.seed, run if resume else None, task)
+    may_choose = config.recipe == AUTO and not resume and task == 'detection'
+    if may_choose and (chosen := choose_recipe(config.train, len(train_set))):
+        recipe, reason = chosen
+        before, config = config, _with_recipe(config, recipe)
+        if config != before:
+            told = ', '.join(f'{name} {getattr(config.train, name)}' for name in recipe.settings)
+            _logger.info('recipe %s (%s), as %s; --recipe none takes the usual settings', recipe.name, told, reason)
     torch.manual_seed(config.train.seed)  # the first weights are drawn too
     if resumed:
         # Classes and anchors belong to the weights, whatever data and model have become since.

@@ -46,6 +46,7 @@ def train(
     val_share: float | None = None,
     max_pixels: int | None = None,
     data_license: str | None = None,
+    recipe: str | Path | None = None,
     out: str | Path | None = None,
     device: str | None = None,
     **settings: Unpack[TrainSettings],
@@ -69,6 +70,8 @@ def train(
             and as `split` of `evaluate`.
         max_pixels: Most pixels (width x height) of an image, as for `mbv3zoo.load_dataset`.
         data_license: Licence of images and labels, by its id on the Hub; kept in the detector's licence record.
+        recipe: Where settings that are not given come from: a packaged recipe ('coco_100'), a YAML file of settings, or
+            'none' for the defaults of `mbv3zoo.TrainConfig`; None chooses by the number of steps, and says so.
         out: Folder of the run, new or empty; None takes the next free `runs/train-N`.
         device: 'cpu', 'cuda', 'cuda:1', 'mps', or the number of a GPU; None takes a GPU if there is one. It is not part
             of the run's settings.
@@ -100,6 +103,7 @@ def train(
         val_share=val_share,
         max_pixels=max_pixels,
         data_license=data_license,
+        recipe=recipe,
         **settings,
     )
     use_device(device)

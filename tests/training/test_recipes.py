@@ -1,0 +1,93 @@
+import logging
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_sets import write_yolo_set
+
+import mbv3zoo
+from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.training import run
+from mbv3zoo.training.recipes import choose_recipe, read_recipe, recipe_names
+
+
+@pytest.mark.parametrize('name', recipe_names())
+def test_packaged_recipes_are_settings_with_a_reason(name):
+    recipe = read_recipe(name)
+    assert recipe.settings and TrainConfig.parse(recipe.settings)
+    text = (Path(__file__).parents[2] / f'configs/train/{name}.yaml').read_text()
+    assert text.startswith('# ')
+
+
+def test_what_is_given_stays():
+    given = TrainConfig(epochs=3, mosaic=0.0)
+    config = given.with_defaults({'augmentation': 'medium', 'epochs': 50, 'batch_size': 8})
+    expected = TrainConfig(augmentation='medium', mosaic=0.0, epochs=3, batch_size=8)
+    assert config == expected and config.with_defaults({'batch_size': 4}) == expected
+    assert TrainConfig().with_defaults({}) == TrainConfig()
+    # Equal to its preset's, and given all the same.
+    assert TrainConfig(gray=0.0).with_defaults({'augmentation': 'medium'}).gray == 0
+
+
+@pytest.mark.parametrize(
+    ('settings', 'images', 'name'),
+    [
+        ({'epochs': 30}, 1000, 'few_steps'),
+        ({'epochs': 100}, 60, 'few_steps'),
+        ({'epochs': 100}, 1000, None),
+        ({'epochs': 1}, 118_000, None),
+        ({'minutes': 5}, 60, None),
+    ],
+)
+def test_half_batches_are_for_few_steps(settings, images, name):
+    chosen = choose_recipe(TrainConfig(**settings), images)
+    assert (chosen[0].name if chosen else None) == name
+    if chosen:
+        assert chosen[0].settings == {'batch_size': 8} and str(images) in chosen[1]
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_yolo_set(tmp_path_factory.mktemp('tiny'), {'train': 8, 'val': 1}, (64, 64))
+
+
+@pytest.mark.parametrize(
+    ('recipe', 'settings', 'batch'),
+    [(None, {}, 8), ('auto', {'batch_size': 2}, 2), ('none', {}, 16), ('own', {}, 4), ('own', {'batch_size': 3}, 3)],
+)
+def test_a_run_takes_its_recipe_and_says_so(data, tmp_path, caplog, recipe, settings, batch):
+    if recipe == 'own':
+        recipe = tmp_path / 'own.yaml'
+        recipe.write_text('batch_size: 4\nmosaic_off_epochs: 1\n')
+    with caplog.at_level(logging.INFO):
+        result = mbv3zoo.train(
+            data,
+            model='mbv3_yolo_small_050',
+            image_size=64,
+            epochs=1,
+            workers=0,
+            recipe=recipe,
+            out=tmp_path / 'run',
+            **settings,
+        )
+    written = yaml.safe_load((result.folder / 'run.yaml').read_text())
+    assert written['train']['batch_size'] == batch
+    assert written['recipe'] == ('auto' if recipe is None else str(recipe))
+    told = [text for text in caplog.messages if text.startswith('recipe ')]
+    why = (
+        'recipe few_steps (batch_size 8), as 8 images x 1 epochs are few steps; --recipe none takes the usual settings'
+    )
+    assert told == ([why] if recipe is None else [])
+    # Of a run that goes on the settings are those that it has.
+    run.resume(result.folder, epochs=2)
+    assert yaml.safe_load((result.folder / 'run.yaml').read_text())['train']['batch_size'] == batch
+
+
+def test_recipes_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match="recipe: there is no 'coco'; did you mean coco_"):
+        read_recipe('coco')
+    with pytest.raises(ValueError, match='own.yaml: there is no such file; packaged are coco_100'):
+        read_recipe(str(tmp_path / 'own.yaml'))
+    (tmp_path / 'own.yaml').write_text('batchsize: 4\n')
+    with pytest.raises(ValueError, match="own.yaml: unknown key 'batchsize'; did you mean 'batch_size'"):
+        read_recipe(str(tmp_path / 'own.yaml'))
