@@ -52,4 +52,4 @@ def test_every_predict_takes_the_same():
     assert keywords(iter_predict) == keywords(predict) and keywords(predict).keys() == PredictOptions.__optional_keys__
     own = keywords(Detector.predict)
     assert {name: own[name] for name in keywords(predict)} == keywords(predict)
-    assert own.keys() - keywords(predict).keys() == {'runtime', 'threads', 'device'}
+    assert own.keys() - keywords(predict).keys() == {'nms', 'runtime', 'threads', 'device'}

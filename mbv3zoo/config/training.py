@@ -12,7 +12,6 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    PrivateAttr,
     model_validator,
 )
 
@@ -183,15 +182,13 @@ class TrainConfig(Config):
     tracker: str | None = None
     """Also log to these, with commas between: tensorboard, wandb, mlflow, trackio, or others of accelerate."""
 
-    _given: frozenset[str] = PrivateAttr(frozenset())
-
     @model_validator(mode='wrap')
     @classmethod
     def _remember_given(cls, data: Any, parse: ModelWrapValidatorHandler[Self]) -> Self:
-        """Presets fill fields too, so that pydantic's own `model_fields_set` does not say what was given."""
+        """Leaves what presets filled out of `model_fields_set`."""
         config = parse(data)
         if isinstance(data, Mapping):
-            config._given = frozenset(_with_loss(data))
+            object.__setattr__(config, '__pydantic_fields_set__', set(_with_loss(data)))
         return config
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Self:
@@ -204,7 +201,7 @@ class TrainConfig(Config):
             >>> mbv3zoo.TrainConfig(batch_size=4).with_defaults({'batch_size': 8, 'epochs': 30}).epochs
             30
         """
-        return self.parse({**defaults, **{name: getattr(self, name) for name in self._given}})
+        return self.parse({**defaults, **{name: getattr(self, name) for name in self.model_fields_set}})
 
     @model_validator(mode='before')
     @classmethod

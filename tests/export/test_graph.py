@@ -1,12 +1,10 @@
 """The graph that is exported beside the detector's network."""
 
-import numpy as np
 import pytest
 import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-import mbv3zoo
 from mbv3zoo import create_detector
 from mbv3zoo.export.deployed_neck import DeployedPAN
 from mbv3zoo.export.fixed_padding import PaddedConv2d
@@ -144,22 +142,3 @@ def test_a_detector_in_half_precision_has_anchors_that_are_not_rounded():
     anchors = [[[9.001, 13.377], [16, 30], [33, 23]]] * 3
     detector = create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64, anchors=anchors).half()
     assert torch.equal(deployed(detector).anchors, torch.tensor(anchors))
-
-
-@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
-def test_a_one_to_one_branch_needs_no_nms_in_a_file(tmp_path, suffix):
-    torch.manual_seed(0)
-    detector = create_detector('mbv3_yolo_small_050', num_classes=3, image_size=64, one_to_one=True).eval()
-    for convs in (detector.head.convs, detector.one_to_one.convs):
-        for layer in convs:
-            torch.nn.init.zeros_(layer.bias)
-    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    exported = mbv3zoo.load(detector.export(tmp_path / f'alone{suffix}', nms='none'))
-    assert not exported.info.nms and exported.info.outputs == 'maps'
-    expected = detector.predict(image, nms=False, score_thresh=0.2)
-    found = exported.predict(image, score_thresh=0.2)
-    assert len(found) == len(expected) > len(detector.predict(image, score_thresh=0.2))
-    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
-    # One convolution a level, as without the branch.
-    with pytest.raises(ValueError, match='need no NMS; leave nms out'):
-        detector.without_nms().export(tmp_path / f'inside{suffix}', nms=True)
