@@ -45,6 +45,7 @@ class DetectorNetwork(ModelNetwork):
 
     stated = ('mean', 'std', 'anchors')
     class_layers, other_outputs = ('head.convs.',), 5
+    branches = ('one_to_one.',)
     config_class = DetectorConfig
     config: DetectorConfig
     anchors: torch.Tensor

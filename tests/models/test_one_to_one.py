@@ -131,6 +131,22 @@ def test_folded_it_gives_the_same(images):
                 torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
+def test_a_trained_detector_gets_a_branch_and_loses_it(detector, images, tmp_path, caplog):
+    plain = detector_of(one_to_one=False)
+    saved = plain.save_pretrained(tmp_path / 'plain')
+    both = mbv3zoo.create_detector(saved, pretrained=True, one_to_one=True).eval()
+    assert 'has no weights of one_to_one, which start anew' in caplog.text
+    again = mbv3zoo.create_detector(
+        detector.save_pretrained(tmp_path / 'both'), pretrained=True, one_to_one=False
+    ).eval()
+    with torch.inference_mode():
+        for one, other in ((both, plain), (again, detector)):
+            assert all(torch.equal(*pair) for pair in zip(one(images), other(images), strict=True))
+        assert both.without_nms()(images)[0].isfinite().all()
+    with pytest.raises(ValueError, match='has no one-to-one branch'):
+        again.without_nms()
+
+
 def test_a_detector_without_the_branch_says_so(tmp_path):
     detector = detector_of(one_to_one=False)
     for ask in (detector.without_nms, lambda: detector.predict(np.zeros((64, 64, 3), np.uint8), nms=False)):
