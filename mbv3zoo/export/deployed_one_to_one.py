@@ -13,7 +13,7 @@ from mbv3zoo.models.one_to_one import OneToOneBranch
 
 
 class DeployedOneToOne(nn.Module):
-    """A neck whose maps have what the branch's last convolutions take beside their own channels.
+    """A neck whose maps have the branch's objectness of each anchor beside their own channels.
 
     Args:
         neck: The neck.
@@ -26,22 +26,22 @@ class DeployedOneToOne(nn.Module):
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         levels = self.neck(features)
-        return [torch.cat(pair, 1) for pair in zip(levels, self.branch.compared(levels), strict=True)]
+        return [torch.cat(pair, 1) for pair in zip(levels, self.branch(levels), strict=True)]
 
 
-def one_to_one_convolutions(head: DetectHead, branch: OneToOneBranch) -> nn.ModuleList:
-    """The convolutions behind `DeployedOneToOne`: objectness from the branch's channels, all else from the neck's."""
-    merged = []
-    for usual, own in zip(head.convs, branch.convs, strict=True):
-        usual, own = cast(nn.Conv2d, usual), cast(nn.Conv2d, own)
-        assert usual.bias is not None and own.bias is not None
-        layer = nn.Conv2d(usual.in_channels + own.in_channels, usual.out_channels, 1).requires_grad_(False)
+def one_to_one_convolutions(head: DetectHead) -> nn.ModuleList:
+    """The convolutions behind `DeployedOneToOne`: objectness as it comes, all else as in the head."""
+    found = []
+    for usual in cast(list[nn.Conv2d], list(head.convs)):
+        assert usual.bias is not None
+        layer = nn.Conv2d(usual.in_channels + head.num_anchors, usual.out_channels, 1).requires_grad_(False)
         assert layer.bias is not None
-        objectness = range(4, usual.out_channels, head.num_outputs)
         layer.weight.zero_()
         layer.weight[:, : usual.in_channels] = usual.weight
         layer.bias[:] = usual.bias
-        layer.weight[objectness] = torch.cat([torch.zeros_like(usual.weight[objectness]), own.weight], 1)
-        layer.bias[objectness] = own.bias
-        merged.append(layer)
-    return nn.ModuleList(merged)
+        for anchor in range(head.num_anchors):
+            row = anchor * head.num_outputs + 4
+            layer.weight[row], layer.bias[row] = 0.0, 0.0
+            layer.weight[row, usual.in_channels + anchor] = 1.0
+        found.append(layer)
+    return nn.ModuleList(found)

@@ -145,7 +145,7 @@ def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.ModuleList]:
     neck = deployed_neck(network.neck)
     if network.config.nms:
         return neck, network.head.convs
-    return DeployedOneToOne(neck, network.one_to_one), one_to_one_convolutions(network.head, network.one_to_one)
+    return DeployedOneToOne(neck, network.one_to_one), one_to_one_convolutions(network.head)
 
 
 def map_names(info: ExportInfo) -> list[str]:

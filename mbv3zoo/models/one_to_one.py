@@ -19,13 +19,19 @@ from mbv3zoo.models.layers import conv
 from mbv3zoo.models.light_pan import SeparableConv
 
 _CHANNELS = 32
+# How much lower than its rival an anchor gets, as a multiple of what it is lower by. More makes the score of the best a
+# worse measure of its box (docs/recipe.md).
+_SHARPNESS = 4
 
 
 class OneToOneBranch(nn.Module):
     """Features of the neck -> objectness of which one anchor for each object is high.
 
     Each level is narrowed to a few channels and gets those of the next finer and the next coarser one, as the anchors
-    that see one object lie on several levels; then a depthwise 5x5 convolution compares neighbours.
+    that see one object lie on several levels; a depthwise 5x5 convolution compares neighbours. What it gives an anchor
+    is then lowered by how far it lies under the highest of its rivals: the anchors of the 3x3 cells around it, and
+    those of the same place on the next levels (as the 3D max filter of Wang et al., "End-to-End Object Detection with
+    Fully Convolutional Network", https://arxiv.org/abs/2012.03544, section 3.3, but with its own logits).
 
     Args:
         in_channels: Channels of each level.
@@ -48,18 +54,24 @@ class OneToOneBranch(nn.Module):
             nn.init.constant_(layer.bias, DetectHead.objectness_prior(stride))
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        return [layer(x) for layer, x in zip(self.convs, self.compared(features), strict=True)]
-
-    def compared(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """What the last convolutions take: one tensor per level."""
         narrow = [layer(x) for layer, x in zip(self.narrow, features, strict=True)]
+        mixed = [sum(near, x) for x, near in zip(narrow, self._of_next_levels(narrow), strict=True)]
+        logits = [last(compare(x)) for last, compare, x in zip(self.convs, self.compare, mixed, strict=True)]
+        best = [level.amax(1, keepdim=True) for level in logits]
         found = []
-        for level, x in enumerate(narrow):
-            if level:
-                x = x + max_pool2d(narrow[level - 1], self.factors[level - 1])
-            if level + 1 < len(narrow):
-                x = x + interpolate(narrow[level + 1], scale_factor=self.factors[level])
-            found.append(self.compare[level](x))
+        for level, own, near in zip(logits, best, self._of_next_levels(best), strict=True):
+            rival = max_pool2d(own, 3, stride=1, padding=1)
+            for other in near:
+                rival = torch.maximum(rival, other)
+            found.append((1 + _SHARPNESS) * level - _SHARPNESS * rival)
+        return found
+
+    def _of_next_levels(self, levels: Sequence[torch.Tensor]) -> list[list[torch.Tensor]]:
+        """For each level what the next finer and the next coarser one have at its cells, [B, C, H, W] each."""
+        found: list[list[torch.Tensor]] = [[] for _ in levels]
+        for index, factor in enumerate(self.factors):
+            found[index].append(interpolate(levels[index + 1], scale_factor=factor))
+            found[index + 1].append(max_pool2d(levels[index], factor))
         return found
 
 

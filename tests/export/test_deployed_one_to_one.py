@@ -14,7 +14,7 @@ def test_one_convolution_a_level_gives_the_maps_of_head_and_branch():
     channels, strides = [8, 16, 24], (8, 16, 32)
     head, branch = DetectHead(channels, 3, 2, strides).eval(), OneToOneBranch(channels, 2, strides, 'silu').eval()
     features = [torch.randn(2, c, 64 // s, 96 // s) for c, s in zip(channels, strides, strict=True)]
-    convs = one_to_one_convolutions(head, branch)
+    convs = one_to_one_convolutions(head)
     with torch.no_grad():
         deployed = DeployedOneToOne(torch.nn.Identity(), branch)(features)
         expected = with_objectness(head(features), branch(features))

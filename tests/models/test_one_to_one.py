@@ -36,20 +36,34 @@ def images():
     return torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
 
 
+def near_cells(levels, level, row, column):
+    """What the next finer and the next coarser level have at the place of a cell: [C] each."""
+    if level:
+        yield levels[level - 1][:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].amax((2, 3))
+    if level + 1 < len(levels):
+        yield levels[level + 1][:, :, row // 2, column // 2]
+
+
 def slow_branch(branch, features):
-    """Level after level, cell after cell of the neighbouring levels."""
+    """Level after level, cell after cell."""
     narrow = [layer(x) for layer, x in zip(branch.narrow, features, strict=True)]
-    found = []
-    for level, x in enumerate(narrow):
-        x = x.clone()
+    logits, found = [], []
+    for level, own in enumerate(narrow):
+        x = own.clone()
         for row in range(x.shape[2]):
             for column in range(x.shape[3]):
-                if level:
-                    finer = narrow[level - 1][:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
-                    x[:, :, row, column] += finer.amax((2, 3))
-                if level + 1 < len(narrow):
-                    x[:, :, row, column] += narrow[level + 1][:, :, row // 2, column // 2]
-        found.append(branch.convs[level](branch.compare[level](x)))
+                for other in near_cells(narrow, level, row, column):
+                    x[:, :, row, column] += other
+        logits.append(branch.convs[level](branch.compare[level](x)))
+    for level, x in enumerate(logits):
+        found.append(x.clone())
+        for row in range(x.shape[2]):
+            for column in range(x.shape[3]):
+                around = x[:, :, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].amax((1, 2, 3))
+                for other in near_cells(logits, level, row, column):
+                    around = torch.maximum(around, other.amax(1))
+                own = x[:, :, row, column]
+                found[level][:, :, row, column] = own - 4 * (around[:, None] - own)
     return found
 
 
@@ -92,7 +106,8 @@ def test_without_nms_it_is_the_same_detector_and_follows_its_training(images):
     assert all(one is other for one, other in zip(alone.parameters(), detector.parameters(), strict=True))
     with torch.no_grad():
         before = alone(images)
-        detector.one_to_one.convs[0].bias += 1
+        for layer in detector.one_to_one.convs:
+            layer.bias += 1
         torch.testing.assert_close(alone(images)[0][..., 4], before[0][..., 4] + 1)
     again = copy.deepcopy(detector)
     assert again.without_nms() is not alone
