@@ -24,7 +24,12 @@ class Detector(Model, DetectorNetwork):
     """
 
     def _parts(self) -> list[str]:
-        return [f'neck {self.config.neck}' if isinstance(self.config.neck, str) else 'neck of a layer list']
+        neck = f'neck {self.config.neck}' if isinstance(self.config.neck, str) else 'neck of a layer list'
+        return [
+            neck,
+            *(['one-to-one branch'] if self.config.one_to_one else []),
+            *([] if self.config.nms else ['no NMS']),
+        ]
 
     def predict(
         self,

@@ -188,3 +188,10 @@ def test_configs_without_it_are_written_as_before(detector):
     assert not {'one_to_one', 'nms'} & plain.model_dump(mode='json').keys()
     assert detector.config.model_dump(mode='json')['one_to_one'] is True
     assert type(plain).parse(plain.model_dump(mode='json')) == plain
+
+
+def test_repr_and_card_say_so(detector, tmp_path):
+    assert 'one-to-one branch' in repr(detector) and 'no NMS' not in repr(detector)
+    assert 'one-to-one branch, no NMS' in repr(detector.without_nms())
+    card = (detector.save_pretrained(tmp_path) / 'README.md').read_text()
+    assert 'one-to-one branch for predictions without NMS' in card
