@@ -78,7 +78,7 @@ def models(tmp_path_factory, exported, pictures):
     # With a one-to-one branch that is sure of no anchor: many boxes of one object, of which none is suppressed.
     both = mbv3zoo.create_detector(detector.config.model_copy(update={'one_to_one': True}))
     both.load_state_dict(detector.state_dict(), strict=False)
-    for layer in both.one_to_one.convs:
+    for layer in both.head.one_to_one.convs:
         torch.nn.init.zeros_(layer.weight)
         torch.nn.init.constant_(layer.bias, -1.0)
     both.export(folder / 'alone.onnx', image_size=320, nms='none')

@@ -60,7 +60,7 @@ def _with_values(args: list[str], command: str | None) -> list[str]:
     if command != 'export':
         return args
     full = []
-    for arg, after in zip(args, [*args[1:], ''], strict=True):
+    for arg, after in zip(args, [*args[1:], ''], strict=False):
         full += [arg, 'inside'] if arg == '--nms' and after not in ('inside', 'none') else [arg]
     return full
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.one_to_one import OneToOneHead
 from mbv3zoo.models.plain_weights import check_logits, make_plain, whole_copy
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.segmenter_network import SegmenterNetwork
@@ -145,7 +147,7 @@ def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.ModuleList]:
     neck = deployed_neck(network.neck)
     if network.config.nms:
         return neck, network.head.convs
-    return DeployedOneToOne(neck, network.one_to_one), one_to_one_convolutions(network.head)
+    return DeployedOneToOne(neck, cast(OneToOneHead, network.head).one_to_one), one_to_one_convolutions(network.head)
 
 
 def map_names(info: ExportInfo) -> list[str]:

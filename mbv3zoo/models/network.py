@@ -18,7 +18,7 @@ from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.config_fit import check_config
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.neck_table import make_neck
-from mbv3zoo.models.one_to_one import OneToOneBranch, with_objectness
+from mbv3zoo.models.one_to_one import OneToOneBranch, OneToOneHead
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
@@ -45,7 +45,7 @@ class DetectorNetwork(ModelNetwork):
 
     stated = ('mean', 'std', 'anchors')
     class_layers, other_outputs = ('head.convs.',), 5
-    branches = ('one_to_one.',)
+    branches = ('head.one_to_one.',)
     config_class = DetectorConfig
     config: DetectorConfig
     anchors: torch.Tensor
@@ -59,9 +59,12 @@ class DetectorNetwork(ModelNetwork):
             self.strides = tuple(self.neck.strides)
             anchors = level_anchors(config, self.strides)
             channels, number = self.neck.out_channels, len(anchors[0])
-            self.head = DetectHead(channels, config.num_classes, number, self.strides)
+            self.head: DetectHead
             if config.one_to_one:
-                self.one_to_one = OneToOneBranch(channels, number, self.strides, config.activation)
+                branch = OneToOneBranch(channels, number, self.strides, config.activation)
+                self.head = OneToOneHead(channels, config.num_classes, number, self.strides, branch, config.nms)
+            else:
+                self.head = DetectHead(channels, config.num_classes, number, self.strides)
         self.config = self.config.model_copy(update={'anchors': anchors})
         self.register_buffer('anchors', torch.tensor(anchors), persistent=False)
 
@@ -88,14 +91,7 @@ class DetectorNetwork(ModelNetwork):
             [[1, 3, 40, 40, 25], [1, 3, 20, 20, 25], [1, 3, 10, 10, 25]]
         """
         self._check(images)
-        features = self.neck(self.backbone(self._normalise(images)))
-        logits = self.head(features)
-        if not self.config.one_to_one or (self.config.nms and not self.training):
-            return logits
-        # What is detached keeps the branch from changing how the rest is trained.
-        without_nms = self.one_to_one([level.detach() for level in features])
-        alone = with_objectness([level.detach() for level in logits], without_nms)
-        return [*logits, *alone] if self.training else alone
+        return self.head(self.neck(self.backbone(self._normalise(images))))
 
     def postprocess(
         self, logits: list[torch.Tensor], **thresholds: Unpack[ThresholdOptions]
@@ -142,6 +138,12 @@ class DetectorNetwork(ModelNetwork):
             )
         # One for each detector, by which graphs in runtimes are kept.
         alone = _without_nms.setdefault(self, copy.copy(self))
+        own: Any = alone.head
+        head = own if own is not self.head and own.convs is self.head.convs else copy.copy(self.head)
+        head.nms = False
+        modules = {**self._modules, 'head': head}
+        if alone._modules is self._modules or alone._modules != modules:
+            alone._modules = modules
         alone.config = self.config.model_copy(update={'nms': False})
         return cast(Self, alone)
 

@@ -75,6 +75,41 @@ class OneToOneBranch(nn.Module):
         return found
 
 
+class OneToOneHead(DetectHead):
+    """A head with a one-to-one branch beside it.
+
+    Args:
+        in_channels, num_classes, num_anchors, strides: As for `DetectHead`.
+        branch: The branch.
+        nms: Whether predictions need NMS: those of the head; else those of the branch.
+
+    Returns (forward):
+        In evaluation mode as `DetectHead`. In training mode the levels of both, those with the branch's objectness after
+        the others.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        num_classes: int,
+        num_anchors: int,
+        strides: Sequence[int],
+        branch: OneToOneBranch,
+        nms: bool,
+    ) -> None:
+        super().__init__(in_channels, num_classes, num_anchors, strides)
+        self.one_to_one, self.nms = branch, nms
+
+    def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        logits = super().forward(features)
+        if self.nms and not self.training:
+            return logits
+        # What is detached keeps the branch from changing how the rest is trained.
+        objectness = self.one_to_one([level.detach() for level in features])
+        alone = with_objectness([level.detach() for level in logits], objectness)
+        return [*logits, *alone] if self.training else alone
+
+
 def with_objectness(logits: Sequence[torch.Tensor], objectness: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Logits [B, A, H, W, 5 + K] per level with another objectness, [B, A, H, W] per level."""
     return [

@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 from timm.optim import Muon
-from timm.optim.muon import _COEFFICIENTS, get_lr_scale, resolve_ns_coefficients, zeropower_via_newtonschulz
+from timm.optim.muon import get_lr_scale, resolve_ns_coefficients, zeropower_via_newtonschulz
+
+from mbv3zoo.backbones.timm_private import MUON_COEFFICIENTS
 
 # Matrices whose sides round up to the same multiples are one batch. A finer step makes more batches, a coarser one more
 # to compute.
@@ -97,7 +99,7 @@ def _orthogonal(updates: Sequence[torch.Tensor], group: dict[str, Any]) -> list[
     for index, matrix in enumerate(wide):
         rows, columns = matrix.shape
         batches[math.ceil(rows / _ROWS) * _ROWS, math.ceil(columns / _COLUMNS) * _COLUMNS].append(index)
-    coefficients = resolve_ns_coefficients(group['ns_coefficients'], _COEFFICIENTS)
+    coefficients = resolve_ns_coefficients(group['ns_coefficients'], MUON_COEFFICIENTS)
     found = list(flat)
     for shape, indices in batches.items():
         # Zeros that fill a matrix up stay zeros, and change nothing else of it.

@@ -27,7 +27,7 @@ def test_one_convolution_a_level_gives_the_maps_of_head_and_branch():
 def test_a_one_to_one_branch_needs_no_nms_in_a_file(tmp_path, suffix):
     torch.manual_seed(0)
     detector = create_detector('mbv3_yolo_small_050', num_classes=3, image_size=64, one_to_one=True).eval()
-    for convs in (detector.head.convs, detector.one_to_one.convs):
+    for convs in (detector.head.convs, detector.head.one_to_one.convs):
         for layer in convs:
             torch.nn.init.zeros_(layer.bias)
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)

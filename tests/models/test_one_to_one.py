@@ -20,7 +20,7 @@ def detector_of(**settings):
                 norm.running_mean.normal_(0, 0.1)
                 norm.running_var.uniform_(0.5, 2)
         # So that something is found.
-        for part in (detector.head, *([detector.one_to_one] if detector.config.one_to_one else [])):
+        for part in (detector.head, *([detector.head.one_to_one] if detector.config.one_to_one else [])):
             for layer in part.convs:
                 layer.bias.zero_()
     return detector
@@ -81,7 +81,7 @@ def test_only_objectness_is_another(detector, images):
     with torch.inference_mode():
         usual, alone = detector(images), detector.without_nms()(images)
         features = detector.neck(detector.backbone(detector._normalise(images)))
-        objectness = detector.one_to_one(features)
+        objectness = detector.head.one_to_one(features)
     for one, other, own in zip(usual, alone, objectness, strict=True):
         assert torch.equal(one[..., :4], other[..., :4]) and torch.equal(one[..., 5:], other[..., 5:])
         torch.testing.assert_close(other[..., 4], own)
@@ -95,8 +95,9 @@ def test_in_training_both_are_given_and_the_branch_changes_nothing_of_the_rest(i
     assert len(both) == 6
     assert all(torch.equal(one, other) for one, other in zip(both[:3], usual, strict=True))
     sum(level[..., 4].square().sum() for level in both[3:]).backward()
-    with_gradient = {name.split('.')[0] for name, p in detector.named_parameters() if p.grad is not None}
-    assert with_gradient == {'one_to_one'}
+    learning = [name for name, p in detector.named_parameters() if p.grad is not None]
+    with_gradient = {name.rpartition('.one_to_one.')[0] for name in learning}
+    assert with_gradient == {'head'}
 
 
 def test_without_nms_it_is_the_same_detector_and_follows_its_training(images):
@@ -106,7 +107,7 @@ def test_without_nms_it_is_the_same_detector_and_follows_its_training(images):
     assert all(one is other for one, other in zip(alone.parameters(), detector.parameters(), strict=True))
     with torch.no_grad():
         before = alone(images)
-        for layer in detector.one_to_one.convs:
+        for layer in detector.head.one_to_one.convs:
             layer.bias += 1
         torch.testing.assert_close(alone(images)[0][..., 4], before[0][..., 4] + 1)
     again = copy.deepcopy(detector)
@@ -150,7 +151,7 @@ def test_a_trained_detector_gets_a_branch_and_loses_it(detector, images, tmp_pat
     plain = detector_of(one_to_one=False)
     saved = plain.save_pretrained(tmp_path / 'plain')
     both = mbv3zoo.create_detector(saved, pretrained=True, one_to_one=True).eval()
-    assert 'has no weights of one_to_one, which start anew' in caplog.text
+    assert 'has no weights of head.one_to_one, which start anew' in caplog.text
     again = mbv3zoo.create_detector(
         detector.save_pretrained(tmp_path / 'both'), pretrained=True, one_to_one=False
     ).eval()
