@@ -84,8 +84,7 @@ class OneToOneHead(DetectHead):
         nms: Whether predictions need NMS: those of the head; else those of the branch.
 
     Returns (forward):
-        In evaluation mode as `DetectHead`. In training mode the levels of both, those with the branch's objectness after
-        the others.
+        In evaluation mode as `DetectHead`; in training mode the levels of both, those of the branch last.
     """
 
     def __init__(
