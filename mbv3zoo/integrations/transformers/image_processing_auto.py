@@ -85,7 +85,8 @@ class MBV3ZooImageProcessor(BaseImageProcessor):
         anchors = torch.tensor(config.anchors, dtype=torch.float32, device=levels[0].device)
         strides = [height // level.shape[2] for level in levels]
         found = []
-        kept = postprocess(levels, anchors, strides, Thresholds(threshold, iou_thresh, max_detections))
+        thresholds = Thresholds(threshold, iou_thresh, max_detections, nms=config.nms)
+        kept = postprocess(levels, anchors, strides, thresholds)
         for index, (boxes, scores, labels) in enumerate(kept):
             if target_sizes is not None:
                 original = [int(side) for side in target_sizes[index]]
