@@ -10,11 +10,9 @@ from timm.models._efficientnet_builder import (
 )
 from timm.models._features import FeatureGetterNet, feature_take_indices
 from timm.models.mobilenetv3 import _create_mnv3 as create_mobilenetv3
-from timm.optim.muon import _COEFFICIENTS as MUON_COEFFICIENTS
 
 __all__ = [
     'BN_EPS_TF_DEFAULT',
-    'MUON_COEFFICIENTS',
     'FeatureGetterNet',
     'SqueezeExcite',
     'create_mobilenetv3',

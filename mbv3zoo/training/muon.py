@@ -12,8 +12,17 @@ import torch
 from timm.optim import Muon
 from timm.optim.muon import get_lr_scale, resolve_ns_coefficients, zeropower_via_newtonschulz
 
-from mbv3zoo.backbones.timm_private import MUON_COEFFICIENTS
-
+# timm's default, by its name there: the polynomials of the five iterations (Franz Cesista,
+# https://leloykun.github.io/ponder/muon-opt-coeffs).
+_COEFFICIENTS = {
+    'quintic': [
+        (4.0848, -6.8946, 2.9270),
+        (3.9505, -6.3029, 2.6377),
+        (3.7418, -5.5913, 2.3037),
+        (2.8769, -3.1427, 1.2046),
+        (2.8366, -3.0525, 1.2012),
+    ]
+}
 # Matrices whose sides round up to the same multiples are one batch. A finer step makes more batches, a coarser one more
 # to compute.
 _ROWS, _COLUMNS = 32, 64
@@ -99,7 +108,7 @@ def _orthogonal(updates: Sequence[torch.Tensor], group: dict[str, Any]) -> list[
     for index, matrix in enumerate(wide):
         rows, columns = matrix.shape
         batches[math.ceil(rows / _ROWS) * _ROWS, math.ceil(columns / _COLUMNS) * _COLUMNS].append(index)
-    coefficients = resolve_ns_coefficients(group['ns_coefficients'], MUON_COEFFICIENTS)
+    coefficients = resolve_ns_coefficients(group['ns_coefficients'], _COEFFICIENTS)
     found = list(flat)
     for shape, indices in batches.items():
         # Zeros that fill a matrix up stay zeros, and change nothing else of it.

@@ -332,7 +332,10 @@ def test_the_time_that_reading_the_data_takes_counts_as_time_of_the_run(data, tm
     clock = iter([100.0, 160.0])
     monkeypatch.setattr(run, 'monotonic', lambda: next(clock))
     trainer = SimpleNamespace(
-        pace=Pace(config.train), fit=lambda: trainer.pace.used(), learner=SimpleNamespace(kept=detector)
+        config=config.train,
+        pace=Pace(config.train),
+        fit=lambda: trainer.pace.used(),
+        learner=SimpleNamespace(kept=detector),
     )
     monkeypatch.setattr(run, '_trainer', lambda *args, **options: trainer)
     assert 60 <= run.start(config, tmp_path / 'run') < 61
