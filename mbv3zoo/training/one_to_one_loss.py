@@ -9,9 +9,8 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mbv3zoo.data.loader import Targets
-from mbv3zoo.training.assigner import assign
-from mbv3zoo.training.loss_parts import at_places, paired_ciou, paired_iou, predicted_boxes, whole_batch
-from mbv3zoo.training.simota import choose
+from mbv3zoo.training.loss_parts import at_places, paired_ciou, predicted_boxes, whole_batch
+from mbv3zoo.training.simota import match
 from mbv3zoo.training.simota_loss import SimOTALoss
 from mbv3zoo.training.yolov5_loss import YOLOv5Loss
 
@@ -42,14 +41,8 @@ class OneToOneLoss(nn.Module):
 
     def _objectness(self, logits: Sequence[torch.Tensor], targets: Targets) -> torch.Tensor:
         loss = self.loss
-        grid_sizes = [(level.shape[2], level.shape[3]) for level in logits]
-        candidates = assign(targets, loss.anchors, loss.strides, grid_sizes, loss.config.anchor_ratio)
         anchors = [level / stride for level, stride in zip(loss.anchors, loss.strides, strict=True)]
-        with torch.no_grad():
-            levels = list(zip(logits, candidates, anchors, strict=True))
-            boxes = [predicted_boxes(level[found.place], found, sides) for level, found, sides in levels]
-            ious = [paired_iou(own, found.boxes) for own, found in zip(boxes, candidates, strict=True)]
-            chosen = choose(candidates, logits, ious, one_each=True)
+        chosen = match(logits, targets, loss.anchors, loss.strides, loss.config.anchor_ratio, one_each=True)
         total = logits[0].new_zeros(())
         for values, found, sides in zip(logits, chosen, anchors, strict=True):
             ciou = paired_ciou(predicted_boxes(values[found.place].detach(), found, sides), found.boxes)

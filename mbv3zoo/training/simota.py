@@ -6,13 +6,40 @@ from collections.abc import Sequence
 
 import torch
 
-from mbv3zoo.training.assigner import Assignment
-from mbv3zoo.training.loss_parts import one_hot_like
+from mbv3zoo.data.loader import Targets
+from mbv3zoo.training.assigner import Assignment, assign
+from mbv3zoo.training.loss_parts import one_hot_like, paired_iou, predicted_boxes
 
 # A box gets as many anchors as the sum of its `_TOP` largest IoUs; `_IOU_WEIGHT` is the weight of the IoU in the cost.
 # Both are YOLOX's.
 _TOP = 10
 _IOU_WEIGHT = 3.0
+
+
+@torch.no_grad()
+def match(
+    logits: Sequence[torch.Tensor],
+    targets: Targets,
+    anchors: torch.Tensor,
+    strides: Sequence[int],
+    anchor_ratio: float,
+    one_each: bool = False,
+) -> list[Assignment]:
+    """The anchors that are to learn the boxes of a batch: candidates by their shape, then `choose`.
+
+    Args:
+        logits: Raw logits, float32 [B, A, H, W, 5 + K] per level.
+        targets: Labels of the batch.
+        anchors, strides, anchor_ratio: As for `mbv3zoo.training.assigner.assign`.
+        one_each: As for `choose`.
+    """
+    grid_sizes = [(level.shape[2], level.shape[3]) for level in logits]
+    candidates = assign(targets, anchors, strides, grid_sizes, anchor_ratio)
+    ious = [
+        paired_iou(predicted_boxes(level[found.place], found, sides / stride), found.boxes)
+        for level, found, sides, stride in zip(logits, candidates, anchors, strides, strict=True)
+    ]
+    return choose(candidates, logits, ious, one_each)
 
 
 def choose(

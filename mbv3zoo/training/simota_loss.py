@@ -10,17 +10,15 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
-from mbv3zoo.training.assigner import assign
 from mbv3zoo.training.loss_parts import (
     Losses,
     at_places,
     one_hot_like,
     paired_ciou,
-    paired_iou,
     predicted_boxes,
     whole_batch,
 )
-from mbv3zoo.training.simota import choose
+from mbv3zoo.training.simota import match
 
 
 class SimOTALoss(nn.Module):
@@ -63,15 +61,8 @@ class SimOTALoss(nn.Module):
     def forward(self, logits: Sequence[torch.Tensor], targets: Targets) -> Losses:
         """Args: raw logits, [B, A, H, W, 5 + K] per level; the labels of the batch."""
         logits = [level.float() for level in logits]
-        grid_sizes = [(level.shape[2], level.shape[3]) for level in logits]
         anchors = [level / stride for level, stride in zip(self.anchors, self.strides, strict=True)]
-        candidates = assign(targets, self.anchors, self.strides, grid_sizes, self.config.anchor_ratio)
-        with torch.no_grad():
-            ious = [
-                paired_iou(predicted_boxes(level[found.place], found, sides), found.boxes)
-                for level, found, sides in zip(logits, candidates, anchors, strict=True)
-            ]
-            chosen = choose(candidates, logits, ious)
+        chosen = match(logits, targets, self.anchors, self.strides, self.config.anchor_ratio)
 
         box = objectness = classes = logits[0].new_zeros(())
         for values, assignment, level_anchors in zip(logits, chosen, anchors, strict=True):
