@@ -16,8 +16,8 @@ KINDS: dict[Task, str] = {'detection': 'detector', 'segmentation': 'segmenter'}
 # Settings of training that matter to one task only.
 TRAIN_SETTINGS: dict[Task, set[str]] = {
     'detection': {
-        'loss', 'box_gain', 'class_gain', 'objectness_gain', 'anchors', 'anchor_ratio', 'mixup', 'teacher',
-        'teacher_gain',
+        'loss', 'box_gain', 'class_gain', 'objectness_gain', 'auxiliary_gain', 'anchors', 'anchor_ratio', 'mixup',
+        'teacher', 'teacher_gain',
     },
     'segmentation': {'dice_gain'},
 }  # fmt: skip

@@ -100,6 +100,8 @@ class TrainConfig(Config):
     """Weight of the class loss; 'yolov5' scales it by the number of classes too."""
     objectness_gain: NonNegativeFloat = _PRESET
     """Weight of the objectness loss; 'yolov5' scales it by the image size too."""
+    auxiliary_gain: NonNegativeFloat = 0.0
+    """Weight of the loss of an auxiliary head on the backbone's feature maps, dropped after training; 0 has none."""
 
     # Distillation
 

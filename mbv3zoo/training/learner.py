@@ -19,9 +19,10 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.model import Model
 from mbv3zoo.models.threads import ThreadTimer
+from mbv3zoo.training.auxiliary import AuxiliaryHead, WithAuxiliary
 from mbv3zoo.training.distillation import DistillationLoss
 from mbv3zoo.training.loss_watch import LossWatch
-from mbv3zoo.training.losses import create_loss
+from mbv3zoo.training.losses import create_loss, detection_loss
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
 from mbv3zoo.training.state_checks import difference, new_optimizer_state
 from mbv3zoo.training.sync_norm import synchronise_norms
@@ -61,18 +62,29 @@ class Learner:
         self.samples = TrainSamples(train_set, detector.config.image_size, config, detector.config.in_chans)
         # A copy, so made before the norms are changed for training.
         self.ema = ModelEmaV3(detector, config.ema_decay, use_warmup=True) if config.ema_decay else None
+        # A detector wherever settings of one are asked for (`mbv3zoo.config.tasks`).
+        network: Any = detector
+        self.detector = detector
+        self.auxiliary = AuxiliaryHead(network).to(accelerator.device) if config.auxiliary_gain else None
+        learning = WithAuxiliary(network, self.auxiliary) if self.auxiliary else detector
         processes = accelerator.num_processes
         if processes > 1 and config.sync_norm:
-            synchronise_norms(detector, accelerator.device)
+            synchronise_norms(learning, accelerator.device)
         self.loss = create_loss(detector, config, processes).to(accelerator.device)
-        self.parts = (*self.loss.parts, 'teacher') if teacher else self.loss.parts
+        self.parts = self.loss.parts
+        if self.auxiliary:
+            self.auxiliary_loss = detection_loss(self.auxiliary, network.config, config, processes)
+            self.auxiliary_loss.to(accelerator.device)
+            self.parts = (*self.parts, 'auxiliary')
         self.teacher = teacher
         if teacher:
             teacher.to(accelerator.device)
-            network: Any = detector
+            self.parts = (*self.parts, 'teacher')
             self.distillation = DistillationLoss(network.anchors, network.strides, teacher.known, config)
         self.model, self.optimizer, self.loader = accelerator.prepare(
-            detector, create_optimizer(detector, config), train_loader(self.samples, config, processes)
+            learning,
+            create_optimizer(detector, config, self.auxiliary),
+            train_loader(self.samples, config, processes),
         )
         if config.compile:
             # In place: names, weights and what is saved stay as they are.
@@ -87,7 +99,7 @@ class Learner:
     @property
     def kept(self) -> Model:
         """The detector that is evaluated and saved: the moving average of the weights, if there is one."""
-        return self.ema.module if self.ema else self.accelerator.unwrap_model(self.model)
+        return self.ema.module if self.ema else self.detector
 
     def plan(self, epochs: int) -> None:
         """Fits the rest of the schedule to a run of so many epochs: its learning rate, and where mosaics end."""
@@ -140,7 +152,8 @@ class Learner:
         """All that goes on learning after an epoch needs: tensors and plain values."""
         scaler = self.accelerator.scaler
         return {
-            'model': self.accelerator.unwrap_model(self.model).state_dict(),
+            'model': self.detector.state_dict(),
+            'auxiliary': self.auxiliary.state_dict() if self.auxiliary else None,
             'ema': self.ema.module.state_dict() if self.ema else None,
             'optimizer': self.optimizer.state_dict(),
             'scaler': scaler.state_dict() if scaler else None,
@@ -153,7 +166,9 @@ class Learner:
             ValueError: Something is missing, or is not of this detector and these settings. Nothing was changed.
         """
         self._check(state)
-        self.accelerator.unwrap_model(self.model).load_state_dict(state['model'])
+        self.detector.load_state_dict(state['model'])
+        if self.auxiliary:
+            self.auxiliary.load_state_dict(state['auxiliary'])
         if self.ema:
             self.ema.module.load_state_dict(state['ema'])
         self.optimizer.load_state_dict(state['optimizer'])
@@ -165,14 +180,14 @@ class Learner:
     def _check(self, state: dict[str, Any]) -> None:
         own = self.state_dict()
         # A moving average or a scaler that is no longer wanted is left out.
-        expected = {name: own[name] for name in ('model', 'ema', 'scaler') if own[name] is not None}
+        expected = {name: own[name] for name in ('model', 'auxiliary', 'ema', 'scaler') if own[name] is not None}
         # One that is newly wanted begins with the next step.
         if state.get('scaler') is None:
             expected.pop('scaler', None)
         for name, value in expected.items():
             if fault := difference(state.get(name), value, name):
                 raise ValueError(fault)
-        layout = new_optimizer_state(self.accelerator.unwrap_model(self.model), self.config)
+        layout = new_optimizer_state(self.detector, self.config, self.auxiliary)
         given = state.get('optimizer')
         if isinstance(given, dict) and isinstance(given.get('state'), dict):
             # A parameter that took part in no loss so far has no entry.
@@ -201,12 +216,14 @@ class Learner:
         with self.accelerator.accumulate(self.model):
             with self.accelerator.autocast():
                 logits = self.model(images.to(torch.float, memory_format=torch.channels_last) / 255)
+                logits, auxiliary = logits if self.auxiliary else (logits, None)
                 taught = self.teacher(images) if self.teacher else None
             losses = self.loss(logits, targets)
+            if auxiliary:
+                losses = _with(losses, self.config.auxiliary_gain * self.auxiliary_loss(auxiliary, targets)[0])
             if taught:
                 # Without the levels of a one-to-one branch, which come after the others.
-                from_teacher = self.distillation(logits[: len(self.distillation.strides)], taught)
-                losses = (losses[0] + from_teacher, *losses[1:], from_teacher.detach())
+                losses = _with(losses, self.distillation(logits[: len(self.distillation.strides)], taught))
             self.accelerator.backward(losses[0])
             if self.accelerator.sync_gradients and self.config.clip_grad:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)
@@ -215,5 +232,10 @@ class Learner:
             if self.accelerator.sync_gradients:
                 self.schedule.step_update(update)
                 if self.ema:
-                    self.ema.update(self.accelerator.unwrap_model(self.model), update)
+                    self.ema.update(self.detector, update)
         return losses
+
+
+def _with(losses: Sequence[torch.Tensor], more: torch.Tensor) -> Sequence[torch.Tensor]:
+    """A total and its parts, with one part more."""
+    return (losses[0] + more, *losses[1:], more.detach())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.training.one_to_one_loss import OneToOneLoss
 from mbv3zoo.training.segmentation_loss import SegmentationLoss
@@ -25,7 +26,17 @@ def create_loss(network: Any, config: TrainConfig, processes: int = 1) -> Loss |
     settings = network.config
     if settings.task == 'segmentation':
         return SegmentationLoss(config, processes)
-    loss = LOSSES[config.loss](
-        network.anchors, network.strides, settings.num_classes, settings.image_size, config, processes
-    )
+    loss = detection_loss(network, settings, config, processes)
     return OneToOneLoss(loss) if settings.one_to_one else loss
+
+
+def detection_loss(head: Any, settings: DetectorConfig, config: TrainConfig, processes: int = 1) -> Loss:
+    """The loss that `config` names, for one head.
+
+    Args:
+        head: What has the anchors and strides, a detector or an auxiliary head.
+        settings: The detector's config.
+        config: How to train.
+        processes: Number of processes that train together.
+    """
+    return LOSSES[config.loss](head.anchors, head.strides, settings.num_classes, settings.image_size, config, processes)

@@ -26,7 +26,7 @@ from mbv3zoo.utils.text import nearest
 _MUONS = {'muon': False, 'nmuon': True}
 
 
-def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
+def create_optimizer(model: nn.Module, config: TrainConfig, beside: nn.Module | None = None) -> Optimizer:
     """Creates an optimizer of timm.optim by name.
 
     Parameters of one dimension (norms, biases) and those that the model's `no_weight_decay()` names have no weight
@@ -36,6 +36,7 @@ def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
         model: The model to train. `lr_backbone` and `layer_decay` need a detector, as they read the names of its
             backbone's parameters and its `group_matcher`.
         config: How to train.
+        beside: What is trained with it, at the rate `lr`; its parameters come last.
 
     Returns:
         The optimizer. Parameter groups with a learning rate of their own have it as `lr_scale`, a factor on that of the
@@ -48,15 +49,16 @@ def create_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     check_optimizer(config.optimizer)
     num_betas = get_optimizer_info(config.optimizer.removeprefix('lookahead_')).num_betas
     betas: dict[str, Any] = {'betas': (config.momentum, 0.999)} if num_betas == 2 else {}
+    groups = _parameter_groups(model, config)
+    if beside:
+        groups += param_groups_weight_decay(beside, config.weight_decay)
     name = config.optimizer.lower()
     if name in _MUONS:
         return BatchedMuon(
-            _parameter_groups(model, config),
+            groups,
             lr=config.lr, momentum=config.momentum, nesterov=_MUONS[name], **betas,
         )  # fmt: skip
-    return create_optimizer_v2(
-        _parameter_groups(model, config), config.optimizer, lr=config.lr, momentum=config.momentum, **betas
-    )
+    return create_optimizer_v2(groups, config.optimizer, lr=config.lr, momentum=config.momentum, **betas)
 
 
 def check_optimizer(name: str) -> None:

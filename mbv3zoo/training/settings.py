@@ -31,6 +31,7 @@ class TrainSettings(TypedDict, total=False):
     box_gain: float
     class_gain: float
     objectness_gain: float
+    auxiliary_gain: float
     teacher: str | None
     teacher_gain: float
     dice_gain: float

@@ -97,11 +97,11 @@ def warn_of_other_data(run: Path, before: tuple[int, int] | None, now: tuple[int
         )  # fmt: skip
 
 
-def new_optimizer_state(model: nn.Module, config: TrainConfig) -> dict[str, Any]:
-    """What the state of the optimizer of a model looks like: that of a new one after a step, on a copy of the model."""
-    model = copy.deepcopy(model)
-    optimizer = create_optimizer(model, config)
-    for parameter in model.parameters():
+def new_optimizer_state(model: nn.Module, config: TrainConfig, beside: nn.Module | None = None) -> dict[str, Any]:
+    """What the state of an optimizer (`create_optimizer`) looks like: that of a new one after a step, on copies."""
+    model, beside = copy.deepcopy((model, beside))
+    optimizer = create_optimizer(model, config, beside)
+    for parameter in (*model.parameters(), *(beside.parameters() if beside else ())):
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()
     return optimizer.state_dict()

@@ -1,0 +1,107 @@
+import copy
+
+import pytest
+import torch
+from tiny_sets import CLASS_NAMES, write_yolo_set
+from yolov5_yamls import P6
+
+from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.create import create_detector
+from mbv3zoo.data.load import load_dataset
+from mbv3zoo.detector import Detector
+from mbv3zoo.training.auxiliary import AuxiliaryHead, WithAuxiliary
+from mbv3zoo.training.learner import Learner
+from mbv3zoo.training.losses import LOSSES
+from mbv3zoo.training.prepare import create_accelerator
+
+
+@pytest.fixture(scope='module')
+def train_set(tmp_path_factory):
+    return load_dataset(write_yolo_set(tmp_path_factory.mktemp('set'), {'train': 6, 'val': 1}, (64, 64)), 'train')
+
+
+def learner_of(train_set, tmp_path, weights=7, **settings):
+    torch.manual_seed(weights)
+    detector = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
+    given = {'epochs': 3, 'batch_size': 2, 'workers': 0, 'auxiliary_gain': 0.5} | settings
+    config = TrainConfig(**given)
+    return Learner(detector, train_set, config, create_accelerator(config, tmp_path))
+
+
+def test_detector_and_head_see_one_image_and_the_gradient_leaves_the_neck_out():
+    detector = create_detector('mbv3_yolo_small_050', num_classes=4, image_size=64).eval()
+    images = torch.rand(2, 3, 64, 96)
+    both = WithAuxiliary(detector, AuxiliaryHead(detector).eval())
+    logits, auxiliary = both(images)
+    for one, other in zip(logits, detector(images), strict=True):
+        assert torch.equal(one, other)
+    assert [level.shape for level in auxiliary] == [level.shape for level in logits]
+    sum(level.sum() for level in auxiliary).backward()
+    assert all(parameter.grad is None for parameter in detector.neck.parameters())
+    assert detector.backbone.model.conv_stem.weight.grad.abs().max() > 0
+
+
+def test_levels_of_other_strides_are_left_out(tmp_path):
+    (tmp_path / 'p6.yaml').write_text(P6)
+    layers = create_detector(tmp_path / 'p6.yaml', image_size=64)
+    assert AuxiliaryHead(layers).strides == (8, 16, 32, 64)
+    detector = create_detector('mbv3_yolo_small_050', image_size=64, anchors=[[[10, 10]], [[40, 40]], [[90, 90]]])
+    detector.backbone.strides = (4, 8, 16)
+    head = AuxiliaryHead(detector)
+    assert head.strides == (8, 16) and head.anchors.tolist() == [[[10, 10]], [[40, 40]]]
+    detector.backbone.strides = (2, 4, 64)
+    with pytest.raises(ValueError, match=r'^auxiliary_gain: the backbone has the strides \[2, 4, 64\], and '):
+        AuxiliaryHead(detector)
+
+
+@pytest.mark.parametrize('loss', LOSSES)
+def test_the_loss_is_the_sum_of_both_heads_with_a_gain(train_set, tmp_path, loss):
+    learner = learner_of(train_set, tmp_path, loss=loss, lr=1e-9, optimizer='sgd')
+    images, targets = next(iter(learner.loader))
+    learner.model.train()
+    logits, auxiliary = learner.model(images.float() / 255)
+    own = learner.loss(logits, targets)
+    beside = LOSSES[loss](
+        learner.auxiliary.anchors, learner.auxiliary.strides, len(CLASS_NAMES), (64, 64), learner.config
+    )(auxiliary, targets)
+    total, *parts = learner._step(images, targets, 1)
+    assert learner.parts == (*own._fields[1:], 'auxiliary')
+    torch.testing.assert_close(total, own.total + 0.5 * beside.total)
+    torch.testing.assert_close(torch.stack(parts), torch.stack([*own[1:], 0.5 * beside.total]))
+
+
+@pytest.mark.parametrize('ema_decay', [0.0, 0.999])
+def test_an_epoch_goes_on_to_the_same_bits(train_set, tmp_path, ema_decay):
+    whole = learner_of(train_set, tmp_path, ema_decay=ema_decay)
+    before = {name: value.clone() for name, value in whole.auxiliary.state_dict().items()}
+    whole.train_epoch(0)
+    assert all(not torch.equal(value, before[name]) for name, value in whole.auxiliary.named_parameters())
+    again = learner_of(train_set, tmp_path, weights=99, ema_decay=ema_decay)
+    again.load_state_dict(copy.deepcopy(whole.state_dict()), 1)
+    assert whole.train_epoch(1) == again.train_epoch(1)
+    for name, value in again.model.state_dict().items():
+        assert torch.equal(value, whole.model.state_dict()[name])
+    for name, value in again.kept.state_dict().items():
+        assert torch.equal(value, whole.kept.state_dict()[name])
+
+
+def test_it_is_not_saved_with_the_detector_nor_gone_on_without(train_set, tmp_path):
+    learner = learner_of(train_set, tmp_path, ema_decay=0)
+    learner.train_epoch(0)
+    learner.kept.save_pretrained(tmp_path / 'saved')
+    plain = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
+    assert list(Detector.from_pretrained(tmp_path / 'saved').state_dict()) == list(plain.state_dict())
+    state = learner.state_dict()
+    with pytest.raises(ValueError, match='auxiliary'):
+        learner_of(train_set, tmp_path).load_state_dict(state | {'auxiliary': None}, 1)
+
+
+def test_rates_of_the_backbone_are_not_those_of_the_head(train_set, tmp_path):
+    learner = learner_of(train_set, tmp_path, lr_backbone=0.1)
+    scales = {
+        id(parameter): group.get('lr_scale', 1.0)
+        for group in learner.optimizer.param_groups
+        for parameter in group['params']
+    }
+    assert {scales[id(parameter)] for parameter in learner.auxiliary.parameters()} == {1.0}
+    assert {scales[id(parameter)] for parameter in learner.detector.backbone.parameters()} == {0.1}
