@@ -2,30 +2,23 @@ import copy
 
 import pytest
 import torch
-from tiny_sets import CLASS_NAMES, write_yolo_set
+from tiny_learner import learner_of, tiny_train_set
+from tiny_sets import CLASS_NAMES
 from yolov5_yamls import P6
 
-from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
-from mbv3zoo.data.load import load_dataset
 from mbv3zoo.detector import Detector
 from mbv3zoo.training.auxiliary import AuxiliaryHead, WithAuxiliary
-from mbv3zoo.training.learner import Learner
 from mbv3zoo.training.losses import LOSSES
-from mbv3zoo.training.prepare import create_accelerator
 
 
 @pytest.fixture(scope='module')
 def train_set(tmp_path_factory):
-    return load_dataset(write_yolo_set(tmp_path_factory.mktemp('set'), {'train': 6, 'val': 1}, (64, 64)), 'train')
+    return tiny_train_set(tmp_path_factory.mktemp('set'))
 
 
-def learner_of(train_set, tmp_path, weights=7, **settings):
-    torch.manual_seed(weights)
-    detector = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
-    given = {'epochs': 3, 'batch_size': 2, 'workers': 0, 'auxiliary_gain': 0.5} | settings
-    config = TrainConfig(**given)
-    return Learner(detector, train_set, config, create_accelerator(config, tmp_path))
+def learning(*args, **settings):
+    return learner_of(*args, auxiliary_gain=0.5, **settings)
 
 
 def test_detector_and_head_see_one_image_and_the_gradient_leaves_the_neck_out():
@@ -56,7 +49,7 @@ def test_levels_of_other_strides_are_left_out(tmp_path):
 
 @pytest.mark.parametrize('loss', LOSSES)
 def test_the_loss_is_the_sum_of_both_heads_with_a_gain(train_set, tmp_path, loss):
-    learner = learner_of(train_set, tmp_path, loss=loss, lr=1e-9, optimizer='sgd')
+    learner = learning(train_set, tmp_path, loss=loss, lr=1e-9, optimizer='sgd')
     images, targets = next(iter(learner.loader))
     learner.model.train()
     logits, auxiliary = learner.model(images.float() / 255)
@@ -72,11 +65,11 @@ def test_the_loss_is_the_sum_of_both_heads_with_a_gain(train_set, tmp_path, loss
 
 @pytest.mark.parametrize('ema_decay', [0.0, 0.999])
 def test_an_epoch_goes_on_to_the_same_bits(train_set, tmp_path, ema_decay):
-    whole = learner_of(train_set, tmp_path, ema_decay=ema_decay)
+    whole = learning(train_set, tmp_path, ema_decay=ema_decay)
     before = {name: value.clone() for name, value in whole.auxiliary.state_dict().items()}
     whole.train_epoch(0)
     assert all(not torch.equal(value, before[name]) for name, value in whole.auxiliary.named_parameters())
-    again = learner_of(train_set, tmp_path, weights=99, ema_decay=ema_decay)
+    again = learning(train_set, tmp_path, weights=99, ema_decay=ema_decay)
     again.load_state_dict(copy.deepcopy(whole.state_dict()), 1)
     assert whole.train_epoch(1) == again.train_epoch(1)
     for name, value in again.model.state_dict().items():
@@ -86,18 +79,18 @@ def test_an_epoch_goes_on_to_the_same_bits(train_set, tmp_path, ema_decay):
 
 
 def test_it_is_not_saved_with_the_detector_nor_gone_on_without(train_set, tmp_path):
-    learner = learner_of(train_set, tmp_path, ema_decay=0)
+    learner = learning(train_set, tmp_path, ema_decay=0)
     learner.train_epoch(0)
     learner.kept.save_pretrained(tmp_path / 'saved')
     plain = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
     assert list(Detector.from_pretrained(tmp_path / 'saved').state_dict()) == list(plain.state_dict())
     state = learner.state_dict()
     with pytest.raises(ValueError, match='auxiliary'):
-        learner_of(train_set, tmp_path).load_state_dict(state | {'auxiliary': None}, 1)
+        learning(train_set, tmp_path).load_state_dict(state | {'auxiliary': None}, 1)
 
 
 def test_rates_of_the_backbone_are_not_those_of_the_head(train_set, tmp_path):
-    learner = learner_of(train_set, tmp_path, lr_backbone=0.1)
+    learner = learning(train_set, tmp_path, lr_backbone=0.1)
     scales = {
         id(parameter): group.get('lr_scale', 1.0)
         for group in learner.optimizer.param_groups

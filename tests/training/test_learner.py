@@ -4,30 +4,19 @@ import time
 
 import pytest
 import torch
-from tiny_sets import CLASS_NAMES, write_yolo_set
+from tiny_learner import learner_of, tiny_train_set
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mbv3zoo.config.training import TrainConfig
-from mbv3zoo.create import create_detector
-from mbv3zoo.data.load import load_dataset
 from mbv3zoo.training.assigner import Assignment
-from mbv3zoo.training.learner import Learner
 from mbv3zoo.training.loss_watch import LossWatch
 from mbv3zoo.training.losses import LOSSES
-from mbv3zoo.training.prepare import create_accelerator
 from mbv3zoo.training.segmentation_loss import SegmentationLoss
 
 
 @pytest.fixture(scope='module')
 def train_set(tmp_path_factory):
-    return load_dataset(write_yolo_set(tmp_path_factory.mktemp('set'), {'train': 6, 'val': 1}, (64, 64)), 'train')
-
-
-def learner_of(train_set, tmp_path, weights=7, **settings):
-    torch.manual_seed(weights)
-    detector = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
-    config = TrainConfig(**({'epochs': 3, 'batch_size': 2, 'workers': 0} | settings))
-    return Learner(detector, train_set, config, create_accelerator(config, tmp_path))
+    return tiny_train_set(tmp_path_factory.mktemp('set'))
 
 
 def equal(one, two):
