@@ -27,6 +27,7 @@ class Detector(Model, DetectorNetwork):
         neck = f'neck {self.config.neck}' if isinstance(self.config.neck, str) else 'neck of a layer list'
         return [
             neck,
+            *([] if self.config.head == 'plain' else [f'{self.config.head} head']),
             *(['one-to-one branch'] if self.config.one_to_one else []),
             *([] if self.config.nms else ['no NMS']),
         ]

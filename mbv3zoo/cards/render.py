@@ -233,7 +233,8 @@ def _neck(config: ModelConfig) -> str:
         return f'LR-ASPP (Howard et al., arXiv 1905.02244, section 6.4) at {strides}'
     neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else NECKS[config.neck].in_card
     branch = '; one-to-one branch for predictions without NMS' if config.one_to_one else ''
-    return f'{neck}; anchors; depth {config.depth_multiple}, width {config.width_multiple}{branch}'
+    head = '' if config.head == 'plain' else f'{config.head} head; '
+    return f'{neck}; {head}anchors; depth {config.depth_multiple}, width {config.width_multiple}{branch}'
 
 
 def _settings(train: TrainConfig | None, task: Task) -> list[tuple[str, str]]:

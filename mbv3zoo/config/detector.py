@@ -30,8 +30,9 @@ STRIDES = (8, 16, COARSEST_STRIDE)
 Multiple = Annotated[float, Field(gt=0, le=4, strict=True)]
 # `mbv3zoo.models.neck_table` has their classes.
 NeckName = Literal['pan', 'light']
+HeadName = Literal['plain', 'decoupled']
 # Fields that earlier versions do not know, with their defaults.
-_LATER = {'one_to_one': False, 'nms': True}
+_LATER = {'head': 'plain', 'one_to_one': False, 'nms': True}
 
 
 class DetectorConfig(ModelConfig):
@@ -62,7 +63,9 @@ class DetectorConfig(ModelConfig):
     width_multiple: Multiple = 0.25
     """Factor on the number of channels in the neck (YOLOv5's compound scaling)."""
     activation: str = 'silu'
-    """Activation function of the neck, by its name in timm.layers."""
+    """Activation function of neck and head, by its name in timm.layers."""
+    head: HeadName = 'plain'
+    """YOLOv5's 'plain' head, or the 'decoupled' one with layers of their own for boxes and for classes."""
     one_to_one: Annotated[bool, Field(strict=True)] = False
     """Whether there is a one-to-one branch beside the head, for predictions without NMS."""
     nms: Annotated[bool, Field(strict=True)] = True
@@ -75,7 +78,7 @@ class DetectorConfig(ModelConfig):
 
     @model_serializer(mode='wrap')
     def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Files of detectors without a one-to-one branch are those of earlier versions, which would refuse the keys."""
+        """Files of detectors with none of them are those of earlier versions, which would refuse the keys."""
         return {key: value for key, value in write(self).items() if _LATER.get(key, ...) != value}
 
     @model_validator(mode='after')

@@ -22,6 +22,7 @@ from mbv3zoo.layer_lists.parse import KEYS, LayerList, parse_layer_list
 from mbv3zoo.layer_lists.to_config import to_config
 from mbv3zoo.licenses import NO_WEIGHTS
 from mbv3zoo.models.anchors import doubt
+from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.layer_lists.blocks import block_names
 from mbv3zoo.models.layer_lists.layer_graph import LayerGraph
 from mbv3zoo.models.layers import NORM_LAYER
@@ -162,6 +163,7 @@ def _check_modules(checkpoint: Checkpoint, layers: LayerList, detector: Detector
     else:
         backbone: Any = rows.backbone.model
         built |= {int(number): layer for number, layer in backbone.model.graph.layers.items()}
+    assert isinstance(rows.head, DetectHead)
     built[layers.first + len(layers.rows)] = rows.head.convs
     check_rows(checkpoint.modules, layers, built)
 

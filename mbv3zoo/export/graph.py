@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import nn
 from torch.export import Dim
 
+from mbv3zoo.export.deployed_detect_head import deployed_detect_head
 from mbv3zoo.export.deployed_head import DeployedLRASPP
 from mbv3zoo.export.deployed_neck import deployed_neck
-from mbv3zoo.export.deployed_one_to_one import DeployedOneToOne, one_to_one_convolutions
 from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.export.suppression import keep
 from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.one_to_one import OneToOneHead
 from mbv3zoo.models.plain_weights import check_logits, make_plain, whole_copy
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.segmenter_network import SegmenterNetwork
@@ -70,7 +68,7 @@ class DeployedNetwork(nn.Module):
         if info.dynamic:
             fix_same_padding(detector.backbone, detector.mean.new_zeros(1, info.in_chans, info.unit, info.unit))
         self.backbone = detector.backbone
-        self.neck, self.convs = _behind(detector)
+        self.neck, self.head = _behind(detector)
         # Not the buffer, which is rounded where the detector is in half precision.
         self.register_buffer('anchors', torch.tensor(info.anchors, dtype=torch.float32))
         # Normalises 0..255 in one step: the difference first, so that zero padding inside the network means the mean.
@@ -101,7 +99,7 @@ class DeployedNetwork(nn.Module):
                     f'{name} has weights up to {weight.abs().max():.3g}, and the largest number of float16 is '
                     f'{largest:g}; export in float32'
                 )
-        for part in (self.backbone, self.neck, self.convs):
+        for part in (self.backbone, self.neck, self.head):
             part.half()
         self.half_precision = True
         return self
@@ -135,19 +133,16 @@ class DeployedNetwork(nn.Module):
             x = x * self.scale
         if self.half_precision:
             x = x.half()
-        maps = tuple(conv(level) for conv, level in zip(self.convs, self.neck(self.backbone(x)), strict=True))
+        maps = tuple(self.head(self.neck(self.backbone(x))))
         return tuple(x.float() for x in maps) if self.half_precision else maps
 
 
-def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.ModuleList]:
-    """What follows the backbone: a module from its maps to as many as there are outputs, and a layer for each."""
+def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.Module]:
+    """Neck and head; of a segmenter, which has no neck, one that changes nothing."""
     if isinstance(network, SegmenterNetwork):
-        return DeployedLRASPP(network.head), nn.ModuleList([nn.Identity()])
+        return nn.Identity(), DeployedLRASPP(network.head)
     assert isinstance(network, DetectorNetwork)
-    neck = deployed_neck(network.neck)
-    if network.config.nms:
-        return neck, network.head.convs
-    return DeployedOneToOne(neck, cast(OneToOneHead, network.head).one_to_one), one_to_one_convolutions(network.head)
+    return deployed_neck(network.neck), deployed_detect_head(network.head)
 
 
 def map_names(info: ExportInfo) -> list[str]:

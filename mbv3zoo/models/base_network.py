@@ -34,15 +34,14 @@ class ModelNetwork(Trainable):
         strides: Stride of each map that `maps` gives, in input pixels per cell.
         fused: Whether `fuse` was called.
         stated: Names of the buffers that are not in the state dict, as the config holds them.
-        class_layers: Beginnings of the names of layers that have an output for each class.
-        other_outputs: Number of their outputs before those of the classes.
+        class_layers: Beginnings of the names of layers that have an output for each class, and the number of outputs
+            before those of the classes.
         branches: Beginnings of the names of layers that saved weights may have or lack.
     """
 
     fused = False
     stated: ClassVar[tuple[str, ...]] = ('mean', 'std')
-    class_layers: ClassVar[tuple[str, ...]]
-    other_outputs: ClassVar[int] = 0
+    class_layers: ClassVar[dict[str, int]]
     branches: ClassVar[tuple[str, ...]] = ()
     config_class: ClassVar[type[ModelConfig]]
     strides: tuple[int, ...]

@@ -16,9 +16,10 @@ from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.models.anchors import doubt, level_anchors
 from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.config_fit import check_config
-from mbv3zoo.models.head import DetectHead
+from mbv3zoo.models.decoupled import DecoupledHead
+from mbv3zoo.models.head import DetectHead, Head
 from mbv3zoo.models.neck_table import make_neck
-from mbv3zoo.models.one_to_one import OneToOneBranch, OneToOneHead
+from mbv3zoo.models.one_to_one import OneToOneBranch
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
@@ -44,7 +45,7 @@ class DetectorNetwork(ModelNetwork):
     """
 
     stated = ('mean', 'std', 'anchors')
-    class_layers, other_outputs = ('head.convs.',), 5
+    class_layers = {'head.convs.': 5, 'head.class_convs.': 0}
     branches = ('head.one_to_one.',)
     config_class = DetectorConfig
     config: DetectorConfig
@@ -59,12 +60,15 @@ class DetectorNetwork(ModelNetwork):
             self.strides = tuple(self.neck.strides)
             anchors = level_anchors(config, self.strides)
             channels, number = self.neck.out_channels, len(anchors[0])
-            self.head: DetectHead
+            branch = None
             if config.one_to_one:
                 branch = OneToOneBranch(channels, number, self.strides, config.activation)
-                self.head = OneToOneHead(channels, config.num_classes, number, self.strides, branch, config.nms)
+            args = channels, config.num_classes, number, self.strides
+            self.head: Head
+            if config.head == 'decoupled':
+                self.head = DecoupledHead(*args, config.activation, branch, config.nms)
             else:
-                self.head = DetectHead(channels, config.num_classes, number, self.strides)
+                self.head = DetectHead(*args, branch, config.nms)
         self.config = self.config.model_copy(update={'anchors': anchors})
         self.register_buffer('anchors', torch.tensor(anchors), persistent=False)
 
@@ -139,7 +143,7 @@ class DetectorNetwork(ModelNetwork):
         # One for each detector, by which graphs in runtimes are kept.
         alone = _without_nms.setdefault(self, copy.copy(self))
         own: Any = alone.head
-        head = own if own is not self.head and own.convs is self.head.convs else copy.copy(self.head)
+        head = own if own is not self.head and own._modules == self.head._modules else copy.copy(self.head)
         head.nms = False
         modules = {**self._modules, 'head': head}
         if alone._modules is self._modules or alone._modules != modules:

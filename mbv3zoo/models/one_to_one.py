@@ -14,9 +14,9 @@ import torch
 from torch import nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from mbv3zoo.models.head import DetectHead
 from mbv3zoo.models.layers import conv
 from mbv3zoo.models.light_pan import SeparableConv
+from mbv3zoo.models.priors import objectness_prior
 
 _CHANNELS = 32
 # How much lower than its rival an anchor gets, as a multiple of what it is lower by. More makes the score of the best a
@@ -51,7 +51,7 @@ class OneToOneBranch(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(_CHANNELS, num_anchors, 1) for _ in in_channels)
         for layer, stride in zip(self.convs, strides, strict=True):
             assert isinstance(layer, nn.Conv2d) and layer.bias is not None
-            nn.init.constant_(layer.bias, DetectHead.objectness_prior(stride))
+            nn.init.constant_(layer.bias, objectness_prior(stride))
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         narrow = [layer(x) for layer, x in zip(self.narrow, features, strict=True)]
@@ -73,40 +73,6 @@ class OneToOneBranch(nn.Module):
             found[index].append(interpolate(levels[index + 1], scale_factor=factor))
             found[index + 1].append(max_pool2d(levels[index], factor))
         return found
-
-
-class OneToOneHead(DetectHead):
-    """A head with a one-to-one branch beside it.
-
-    Args:
-        in_channels, num_classes, num_anchors, strides: As for `DetectHead`.
-        branch: The branch.
-        nms: Whether predictions need NMS: those of the head; else those of the branch.
-
-    Returns (forward):
-        In evaluation mode as `DetectHead`; in training mode the levels of both, those of the branch last.
-    """
-
-    def __init__(
-        self,
-        in_channels: Sequence[int],
-        num_classes: int,
-        num_anchors: int,
-        strides: Sequence[int],
-        branch: OneToOneBranch,
-        nms: bool,
-    ) -> None:
-        super().__init__(in_channels, num_classes, num_anchors, strides)
-        self.one_to_one, self.nms = branch, nms
-
-    def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        logits = super().forward(features)
-        if self.nms and not self.training:
-            return logits
-        # What is detached keeps the branch from changing how the rest is trained.
-        objectness = self.one_to_one([level.detach() for level in features])
-        alone = with_objectness([level.detach() for level in logits], objectness)
-        return [*logits, *alone] if self.training else alone
 
 
 def with_objectness(logits: Sequence[torch.Tensor], objectness: Sequence[torch.Tensor]) -> list[torch.Tensor]:

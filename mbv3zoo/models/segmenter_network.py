@@ -29,7 +29,7 @@ class SegmenterNetwork(ModelNetwork):
         config: The config, with the backbone's mean and std, and the stride of the high map, filled in.
     """
 
-    class_layers = ('head.low_classifier.', 'head.high_classifier.')
+    class_layers = {'head.low_classifier.': 0, 'head.high_classifier.': 0}
     config_class = SegmenterConfig
     config: SegmenterConfig
 

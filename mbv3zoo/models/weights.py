@@ -224,11 +224,12 @@ def _adapt_head(
     for name, fresh in own_weights(network).items():
         # What is of another type or number of channels is told by `load_weights`, with all others that do not fit.
         stored = state.get(name)
-        if not name.startswith(network.class_layers) or stored is None or not stored.is_floating_point():
+        others = [number for start, number in network.class_layers.items() if name.startswith(start)]
+        if not others or stored is None or not stored.is_floating_point():
             continue
         if stored.dim() == fresh.dim() and stored.shape[1:] == fresh.shape[1:]:
             try:
-                head[name] = transfer_head(stored, fresh, trained_names, names, network.other_outputs)
+                head[name] = transfer_head(stored, fresh, trained_names, names, *others)
             except ValueError as error:
                 raise ValueError(
                     f'{source}: the weights do not fit: {name} is {list(stored.shape)}; {error}'

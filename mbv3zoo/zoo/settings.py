@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 
-from mbv3zoo.config.detector import DetectorConfig, NeckName
+from mbv3zoo.config.detector import DetectorConfig, HeadName, NeckName
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.model import ModelConfig
@@ -65,6 +65,7 @@ class DetectorSettings(ModelSettings, total=False):
     depth_multiple: float | None
     width_multiple: float | None
     activation: str | None
+    head: HeadName | None
     one_to_one: bool | None
     nms: bool | None
 

@@ -4,22 +4,25 @@ import torch
 
 import mbv3zoo
 from mbv3zoo import create_detector
-from mbv3zoo.export.deployed_one_to_one import DeployedOneToOne, one_to_one_convolutions
+from mbv3zoo.export.deployed_detect_head import deployed_detect_head
+from mbv3zoo.models.decoupled import DecoupledHead
 from mbv3zoo.models.head import DetectHead
-from mbv3zoo.models.one_to_one import OneToOneBranch, with_objectness
+from mbv3zoo.models.one_to_one import OneToOneBranch
 
 
-def test_one_convolution_a_level_gives_the_maps_of_head_and_branch():
+@pytest.mark.parametrize('decoupled', [False, True])
+@pytest.mark.parametrize('nms', [True, False])
+def test_its_maps_are_the_logits_of_the_head(decoupled, nms):
     torch.manual_seed(0)
     channels, strides = [8, 16, 24], (8, 16, 32)
-    head, branch = DetectHead(channels, 3, 2, strides).eval(), OneToOneBranch(channels, 2, strides, 'silu').eval()
+    branch = OneToOneBranch(channels, 2, strides, 'silu')
+    args = channels, 3, 2, strides
+    head = DecoupledHead(*args, 'silu', branch, nms) if decoupled else DetectHead(*args, branch, nms)
+    head.eval()
     features = [torch.randn(2, c, 64 // s, 96 // s) for c, s in zip(channels, strides, strict=True)]
-    convs = one_to_one_convolutions(head)
     with torch.no_grad():
-        deployed = DeployedOneToOne(torch.nn.Identity(), branch)(features)
-        expected = with_objectness(head(features), branch(features))
-        for conv, x, level in zip(convs, deployed, expected, strict=True):
-            maps = conv(x).unflatten(1, (2, -1)).permute(0, 1, 3, 4, 2)
+        for found, level in zip(deployed_detect_head(head)(features), head(features), strict=True):
+            maps = found.unflatten(1, (2, -1)).permute(0, 1, 3, 4, 2)
             torch.testing.assert_close(maps, level, rtol=1e-4, atol=1e-5)
 
 
