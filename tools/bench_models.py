@@ -1,9 +1,12 @@
 """Our detectors' networks as functions of the image's side, for the peers' timing programs (docs/performance.md).
 
-`bench_infer.py --models yolov5n,py:tools/bench_models.py:large` calls `large(640)` and times the module that it gives:
-the network as it is exported, folded, with pixels of 0..255 coming in, the normalisation included, and raw maps going
-out.
+`bench_infer.py --models yolov5n,py:tools/bench_models.py:large` calls `large(640)`, which stands for `mbv3_yolo_large`,
+and times the module that it gives: the network as it is exported, folded, with pixels of 0..255 coming in, the
+normalisation included, and raw maps going out.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import torch
 
@@ -20,29 +23,5 @@ def _network(name: str, side: int) -> DeployedNetwork:
     return DeployedNetwork(detector, info).eval()
 
 
-def large(side: int) -> DeployedNetwork:
-    return _network('mbv3_yolo_large', side)
-
-
-def small(side: int) -> DeployedNetwork:
-    return _network('mbv3_yolo_small', side)
-
-
-def large_light(side: int) -> DeployedNetwork:
-    return _network('mbv3_yolo_large_light', side)
-
-
-def large_075(side: int) -> DeployedNetwork:
-    return _network('mbv3_yolo_large_075', side)
-
-
-def large_075_light(side: int) -> DeployedNetwork:
-    return _network('mbv3_yolo_large_075_light', side)
-
-
-def large_075_slim(side: int) -> DeployedNetwork:
-    return _network('mbv3_yolo_large_075_slim', side)
-
-
-def small_light(side: int) -> DeployedNetwork:
-    return _network('mbv3_yolo_small_light', side)
+def __getattr__(name: str) -> Callable[[int], DeployedNetwork]:
+    return partial(_network, f'mbv3_yolo_{name}')

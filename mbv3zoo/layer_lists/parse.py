@@ -58,7 +58,7 @@ class LayerList(NamedTuple):
 
 def is_layer_list(data: Mapping[str, Any]) -> bool:
     """Whether a YAML file's contents are a layer list, not a DetectorConfig."""
-    return isinstance(data.get('backbone'), list) or 'head' in data
+    return any(isinstance(data.get(key), list) for key in ('backbone', 'head'))
 
 
 def parse_layer_list(data: Mapping[str, Any], source: Any) -> LayerList:

@@ -37,10 +37,13 @@ def test_every_named_config_is_what_its_file_says_and_builds(name):
         assert config.backbone == name.replace('lraspp', 'yolo')
         assert mbv3zoo.create_segmenter(name, device='meta').config.high_stride == 16
         return
-    # A detector is called like its backbone; a light one says so, and so does one without the last expansion.
-    assert config.backbone == name.removesuffix('_light').removesuffix('_slim') and timm.is_model(config.backbone)
-    assert (config.neck == 'light') == name.endswith('_light')
-    assert (config.backbone_args.get('last_expansion') is False) == name.endswith(('_light', '_slim'))
+    assert timm.is_model(config.backbone)
+    assert (config.head == 'decoupled') == name.endswith('_v2')
+    if not name.endswith('_v2'):
+        # A detector is called like its backbone; a light one says so, and so does one without the last expansion.
+        assert config.backbone == name.removesuffix('_light').removesuffix('_slim')
+        assert (config.neck == 'light') == name.endswith('_light')
+        assert (config.backbone_args.get('last_expansion') is False) == name.endswith(('_light', '_slim'))
 
     detector = mbv3zoo.create_detector(name, device='meta')
     assert all(parameter.is_meta for parameter in detector.parameters())
