@@ -79,7 +79,7 @@ def describe(name: str | Path | ModelConfig) -> str:
         'backbone': config.backbone,
         'route': f'{backbone.route}, from channels {backbone.map_channels} at strides {backbone.reductions}',
         'channels': f'{backbone.channels} at strides {list(detector.strides)}',
-        **({'neck': _neck(detector)} if config.task == 'detection' else {'head': 'LR-ASPP'}),
+        **(_neck_and_head(detector) if config.task == 'detection' else {'head': 'LR-ASPP'}),
         'classes': classes_row(config.class_names),
         'image size': f'{config.image_size[0]} x {config.image_size[1]}',
         'mean, std': f'{[round(v, 3) for v in config.mean or ()]}, {[round(v, 3) for v in config.std or ()]}',
@@ -95,13 +95,18 @@ def describe(name: str | Path | ModelConfig) -> str:
     return shown if layers is None else f'{layer_table(layers)}\n\n{shown}'
 
 
-def _neck(detector: Detector) -> str:
+def _neck_and_head(detector: Detector) -> dict[str, str]:
     config, neck = detector.config, detector.config.neck
     if isinstance(neck, LayerRows):
         shown = f'rows {neck.first} to {neck.first + len(neck.rows) - 1} of a layer list'
     else:
         shown = NECKS[neck].shown
-    return f'{shown}, to {detector.neck.out_channels}, depth {config.depth_multiple}, width {config.width_multiple}'
+    scaling = f'depth {config.depth_multiple}, width {config.width_multiple}'
+    branch = ', one-to-one branch' if config.one_to_one else ''
+    return {
+        'neck': f'{shown}, to {detector.neck.out_channels}, {scaling}',
+        'head': f'{config.head}, {detector.head.num_anchors} anchors a cell{branch}',
+    }
 
 
 def _record(source: Source) -> LicenseRecord:

@@ -57,6 +57,7 @@ def test_describe():
     assert rows['backbone'] == 'mbv3_yolo_large' and rows['classes'] == '2: cat, dog'
     assert rows['channels'] == '[40, 112, 960] at strides [8, 16, 32]' and rows['image size'] == '64 x 96'
     assert rows['neck'] == 'PAN, to [64, 128, 256], depth 0.33, width 0.25'
+    assert rows['head'] == 'plain, 3 anchors a cell'
     assert rows['mean, std'] == '[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]'
     assert rows['parameters'] == f'{parameters / 1e6:.2f} M'
     assert rows['operations'] == f'{operations / 1e9:.2f} GFLOPs'
