@@ -95,6 +95,7 @@ class DeployedNetwork(nn.Module):
         largest = torch.finfo(torch.float16).max
         for name, weight in self.named_parameters():
             if weight.abs().max() > largest:
+                name = name.replace('head.head.', 'head.')  # as the detector calls it
                 raise ValueError(
                     f'{name} has weights up to {weight.abs().max():.3g}, and the largest number of float16 is '
                     f'{largest:g}; export in float32'

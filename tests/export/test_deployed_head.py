@@ -15,7 +15,7 @@ def test_the_same_numbers_from_fewer_multiplications(num_classes):
     graph, images = DeployedNetwork(segmenter, info), torch.randint(0, 256, (2, 3, 64, 96)).float()
     with torch.no_grad():
         (found,), (expected,) = graph(images), segmenter.maps(images / 255)
-    assert found.shape == (2, num_classes, 8, 12) and graph.neck.classify_first == (num_classes == 3)
+    assert found.shape == (2, num_classes, 8, 12) and graph.head.classify_first == (num_classes == 3)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     one = torch.zeros(1, 3, 64, 64)
     saved = count_of(segmenter, one) - count_of(graph, one)
