@@ -18,23 +18,23 @@ def deployed_detect_head(head: Head) -> nn.Module:
     Args:
         head: The head, fused. Its layers are shared, not copied.
     """
-    if head.nms or head.one_to_one is None:
-        return DeployedHead(head)
-    if isinstance(head, DetectHead):
+    if isinstance(head, DetectHead) and head.one_to_one is not None and not head.nms:
         return DeployedOneToOne(head, head.one_to_one)
-    assert isinstance(head, DecoupledHead)
-    return DeployedDecoupledOneToOne(head, head.one_to_one)
+    return DeployedHead(head)
 
 
 class DeployedHead(nn.Module):
-    """A head without a branch, or whose branch is left out."""
+    """A head as it is; where predictions need NMS its branch is left out."""
 
     def __init__(self, head: Head) -> None:
         super().__init__()
         self.head = head
 
     def forward(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        return self.head.maps(levels)
+        if self.head.nms or self.head.one_to_one is None:
+            return self.head.maps(levels)
+        assert isinstance(self.head, DecoupledHead)
+        return self.head.maps(levels, self.head.one_to_one(levels))
 
 
 class DeployedOneToOne(nn.Module):
@@ -52,17 +52,6 @@ class DeployedOneToOne(nn.Module):
     def forward(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         parts = zip(self.convs, levels, self.branch(levels), strict=True)
         return [conv(torch.cat([x, objectness], 1)) for conv, x, objectness in parts]
-
-
-class DeployedDecoupledOneToOne(nn.Module):
-    """A decoupled head with the objectness of a branch."""
-
-    def __init__(self, head: DecoupledHead, branch: OneToOneBranch) -> None:
-        super().__init__()
-        self.head, self.branch = head, branch
-
-    def forward(self, levels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        return self.head.maps(levels, self.branch(levels))
 
 
 def _with_objectness(usual: nn.Module, head: DetectHead) -> nn.Conv2d:

@@ -1,4 +1,4 @@
-"""The anchor-based head of YOLOv5: one 1x1 convolution per level, raw logits out."""
+"""What heads have in common, and the anchor-based one of YOLOv5: one 1x1 convolution per level, raw logits out."""
 
 from __future__ import annotations
 
