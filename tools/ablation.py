@@ -23,6 +23,7 @@ from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import run_evaluation
+from mbv3zoo.models.head import DetectHead
 from mbv3zoo.training.anchor_fit import box_sides, fit_anchors
 from mbv3zoo.training.trainer import Trainer
 
@@ -36,7 +37,9 @@ class Row(NamedTuple):
 
 def no_prior(detector: Detector, data: DetectionSet) -> None:
     """The head starts with 0 for all biases: as if half of all cells held an object of every class."""
-    for conv in detector.head.convs:
+    head = detector.head
+    assert isinstance(head, DetectHead)
+    for conv in head.convs:
         assert isinstance(conv, torch.nn.Conv2d) and conv.bias is not None
         torch.nn.init.zeros_(conv.bias)
 
