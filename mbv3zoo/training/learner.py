@@ -65,7 +65,9 @@ class Learner:
         # A detector wherever settings of one are asked for (`mbv3zoo.config.tasks`).
         network: Any = detector
         self.detector = detector
-        self.auxiliary = AuxiliaryHead(network).to(accelerator.device) if config.auxiliary_gain else None
+        # It teaches the backbone, so a frozen one has none.
+        wanted = config.auxiliary_gain and any(weight.requires_grad for weight in network.backbone.parameters())
+        self.auxiliary = AuxiliaryHead(network).to(accelerator.device) if wanted else None
         learning = WithAuxiliary(network, self.auxiliary) if self.auxiliary else detector
         processes = accelerator.num_processes
         if processes > 1 and config.sync_norm:

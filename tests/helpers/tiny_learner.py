@@ -7,7 +7,7 @@ from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.training.learner import Learner
-from mbv3zoo.training.prepare import create_accelerator
+from mbv3zoo.training.prepare import create_accelerator, prepare_backbone
 
 
 def tiny_train_set(folder):
@@ -18,4 +18,5 @@ def learner_of(train_set, tmp_path, weights=7, **settings):
     torch.manual_seed(weights)
     detector = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
     config = TrainConfig(**({'epochs': 3, 'batch_size': 2, 'workers': 0} | settings))
+    prepare_backbone(detector, config)
     return Learner(detector, train_set, config, create_accelerator(config, tmp_path))

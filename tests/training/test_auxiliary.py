@@ -89,6 +89,13 @@ def test_it_is_not_saved_with_the_detector_nor_gone_on_without(train_set, tmp_pa
         learning(train_set, tmp_path).load_state_dict(state | {'auxiliary': None}, 1)
 
 
+@pytest.mark.parametrize('stages', [0, 5, 6])
+def test_a_frozen_backbone_has_none_to_teach_it(train_set, tmp_path, stages):
+    learner = learning(train_set, tmp_path, freeze_backbone=stages)
+    assert (learner.auxiliary is None) == (stages == 6) == ('auxiliary' not in learner.parts)
+    learner.train_epoch(0)
+
+
 def test_rates_of_the_backbone_are_not_those_of_the_head(train_set, tmp_path):
     learner = learning(train_set, tmp_path, lr_backbone=0.1)
     scales = {

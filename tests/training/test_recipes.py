@@ -43,7 +43,7 @@ def test_half_batches_are_for_few_steps(settings, images, name):
     chosen = choose_recipe(TrainConfig(**settings), images)
     assert (chosen[0].name if chosen else None) == name
     if chosen:
-        assert chosen[0].settings == {'batch_size': 8} and str(images) in chosen[1]
+        assert chosen[0].settings == {'batch_size': 8, 'auxiliary_gain': 0.5} and str(images) in chosen[1]
 
 
 @pytest.fixture(scope='module')
@@ -72,12 +72,14 @@ def test_a_run_takes_its_recipe_and_says_so(data, tmp_path, caplog, recipe, sett
         )
     written = yaml.safe_load((result.folder / 'run.yaml').read_text())
     assert written['train']['batch_size'] == batch
+    assert written['train']['auxiliary_gain'] == (0.5 if recipe in (None, 'auto') else 0)
     assert written['recipe'] == ('auto' if recipe is None else str(recipe))
     told = [text for text in caplog.messages if text.startswith('recipe ')]
     why = (
-        'recipe few_steps (batch_size 8), as 8 images x 1 epochs are few steps; --recipe none takes the usual settings'
+        f'recipe few_steps (batch_size {batch}, auxiliary_gain 0.5), as 8 images x 1 epochs are few steps; '
+        '--recipe none takes the usual settings'
     )
-    assert told == ([why] if recipe is None else [])
+    assert told == ([why] if recipe in (None, 'auto') else [])
     # Of a run that goes on the settings are those that it has.
     run.resume(result.folder, epochs=2)
     assert yaml.safe_load((result.folder / 'run.yaml').read_text())['train']['batch_size'] == batch
