@@ -28,7 +28,6 @@ class Detector(Model, DetectorNetwork):
         return [
             neck,
             *([] if self.config.head == 'plain' else [f'{self.config.head} head']),
-            *(['one-to-one branch'] if self.config.one_to_one else []),
             *([] if self.config.nms else ['no NMS']),
         ]
 
@@ -59,7 +58,7 @@ class Detector(Model, DetectorNetwork):
             max_detections: Most detections per image.
             classes: Names or indices of the classes to find, or one of them; by default all.
             agnostic_nms: Whether boxes of different classes suppress each other too, so that an object has one box.
-            nms: False takes the predictions of the one-to-one branch, which need no NMS (`without_nms`).
+            nms: False takes predictions that need no NMS (`without_nms`).
             batch_size: Images per call of the network, 1..65536; fewer where they would have more than 8192 x 8192
                 pixels in all, which makes no difference to what is found.
             image_size: Side, or (height, width), in pixels that images are letterboxed to, 32..8192; by default the

@@ -49,7 +49,7 @@ def load(
         device: As the runtime names it; of PyTorch 'cpu', 'cuda', 'cuda:1', 'mps', or the number of a GPU.
         cache: Whether the graph for 'onnxruntime' and 'openvino' is taken from the user's cache, and kept there for the
             next start (docs/export.md); that is found by the weights, and then neither torch nor timm is imported.
-        nms: False takes the predictions of a detector's one-to-one branch, which need no NMS (`Detector.without_nms`).
+        nms: False takes a detector's predictions that need no NMS (`Detector.without_nms`).
         allow_licenses: Refuse weights that were made from something under another licence than these; see
             `Detector.from_pretrained`. A file is checked by the record in it.
         **options: Of the Hub, for other sources than files: `revision`, `token`, ...; see `mbv3zoo.hub.PullOptions`.
@@ -123,12 +123,12 @@ def _open_saved(
     kept, has_file = None, runtime in LIVE_FORMATS
     if identity := saved.identity() if cache else None:
         config, digests = identity
-        if not nms and getattr(config, 'one_to_one', False):
+        if not nms and config.task == 'detection':
             config = config.model_copy(update={'nms': False})
         kept = KeptGraphs(str(saved.name), config.model_dump(mode='json'), digests)
         check_allowed(config.licenses, allow_licenses)
         size = image_size or config.image_size
-        known = nms or not getattr(config, 'nms', True)
+        known = nms or config.task == 'detection'
         if has_file and known and (opened := kept.open(runtime, size, threads=threads, device=device)):
             return opened
     from mbv3zoo.model import Model

@@ -167,7 +167,7 @@ int main(int count, char** arguments) try {
     auto y = [&](float value) { return std::clamp((value - pad_y) / ratio_y, 0.0, double(image.height)); };
     const char* separator = "\n";
     std::cout << "[";
-    // The maps of a one-to-one branch need no NMS: no IoU is above 1.
+    // Maps that need no NMS: no IoU is above 1.
     const bool needs_nms = record.find("\"nms\":") == std::string::npos || values(record, "nms")[0] != "false";
     for (const Box& box : suppress(boxes, needs_nms ? IOU_THRESH : 1.0f)) {
         std::cout << separator << "{\"label\": " << box.label << ", \"name\": " << class_names[box.label]

@@ -67,7 +67,7 @@ async function detect(session, record, picture) {
   const outputs = await session.run({ images });
   const maps = record.strides.map((stride) => outputs[`map${stride}`]);
   const candidates = decode(maps, record, SCORE_THRESH);
-  // The maps of a one-to-one branch need no NMS: no IoU is above 1.
+  // Maps that need no NMS: no IoU is above 1.
   const iouThresh = record.nms === false ? 1 : IOU_THRESH;
   const options = { scoreThresh: SCORE_THRESH, iouThresh, classNames: record.class_names };
   return select(candidates, options).map((found) => ({ ...found, box: toOriginal(found.box, geometry) }));

@@ -232,9 +232,8 @@ def _neck(config: ModelConfig) -> str:
         strides = f'strides {getattr(config, "low_stride", 8)} and {getattr(config, "high_stride", 16)}'
         return f'LR-ASPP (Howard et al., arXiv 1905.02244, section 6.4) at {strides}'
     neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else NECKS[config.neck].in_card
-    branch = '; one-to-one branch for predictions without NMS' if config.one_to_one else ''
     head = '' if config.head == 'plain' else f'{config.head} head; '
-    return f'{neck}; {head}anchors; depth {config.depth_multiple}, width {config.width_multiple}{branch}'
+    return f'{neck}; {head}anchors; depth {config.depth_multiple}, width {config.width_multiple}'
 
 
 def _settings(train: TrainConfig | None, task: Task) -> list[tuple[str, str]]:

@@ -54,7 +54,7 @@ def export(
         typer.Option(
             '--nms',
             metavar='[inside|none]',
-            help='Run NMS inside the graph; none: take the one-to-one branch, which needs no NMS.',
+            help='Run NMS inside the graph; none: write maps that need no NMS.',
             show_default='NMS outside',
             rich_help_panel=DETECTIONS,
         ),

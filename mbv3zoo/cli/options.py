@@ -70,7 +70,7 @@ WithoutNms = Annotated[
     typer.Option(
         '--nms',
         metavar='none',
-        help='none: take the predictions of the one-to-one branch, which need no NMS.',
+        help='none: take predictions that need no NMS.',
         show_default='with NMS',
         rich_help_panel=DETECTIONS,
     ),

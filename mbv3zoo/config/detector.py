@@ -32,7 +32,7 @@ Multiple = Annotated[float, Field(gt=0, le=4, strict=True)]
 NeckName = Literal['pan', 'light']
 HeadName = Literal['plain', 'decoupled']
 # Fields that earlier versions do not know, with their defaults.
-_LATER = {'head': 'plain', 'one_to_one': False, 'nms': True}
+_LATER = {'head': 'plain', 'nms': True}
 
 
 class DetectorConfig(ModelConfig):
@@ -66,10 +66,8 @@ class DetectorConfig(ModelConfig):
     """Activation function of neck and head, by its name in timm.layers."""
     head: HeadName = 'plain'
     """YOLOv5's 'plain' head, or the 'decoupled' one with layers of their own for boxes and for classes."""
-    one_to_one: Annotated[bool, Field(strict=True)] = False
-    """Whether there is a one-to-one branch beside the head, for predictions without NMS."""
     nms: Annotated[bool, Field(strict=True)] = True
-    """Whether predictions need NMS; False takes those of the one-to-one branch (`Detector.without_nms`)."""
+    """Whether predictions need NMS; with False the head leaves the peaks of its scores (`Detector.without_nms`)."""
 
     @field_serializer('neck', mode='wrap', when_used='json')
     def _neck_as_before(self, neck: LayerRows | NeckName, write: SerializerFunctionWrapHandler) -> Any:
@@ -83,8 +81,6 @@ class DetectorConfig(ModelConfig):
 
     @model_validator(mode='after')
     def _check(self) -> Self:
-        if not self.nms and not self.one_to_one:
-            raise ValueError('nms is false, which needs one_to_one: true')
         levels = len(self.neck.outputs) if isinstance(self.neck, LayerRows) else len(STRIDES)
         counts = [self.anchors] * levels if isinstance(self.anchors, int) else [len(level) for level in self.anchors]
         if len(counts) != levels or len(set(counts)) != 1 or not counts[0]:

@@ -60,8 +60,8 @@ class PictureParity(Config):
             there is none, of the best boxes.
         boxes_compared: Number of these boxes.
         best: Number of best boxes that were compared: of the highest scores, whatever these are, before NMS.
-        best_again: Number of them that the file has too: in the same cell, with an IoU of at least 0.5 and a score of
-            half to twice as much.
+        best_again: Number of them that the file has too: in the same cell (in any, where maps need no NMS), with an IoU
+            of at least 0.5 and a score of half to twice as much.
         score_thresh: Threshold of the kept detections. Of a graph that suppresses inside and keeps nothing, a copy with
             a lower one, and without suppression, is compared.
         kept: Number of detections that PyTorch keeps.

@@ -73,7 +73,7 @@ def export(
         batch_size: Images per call.
         dynamic: Take any batch size, and any sides that are multiples of the largest stride, where the format can.
         nms: True or 'inside' decodes and runs NMS inside the graph (ONNX, OpenVINO, torch.export, TorchScript); 'none'
-            takes the one-to-one branch, whose maps need no NMS.
+            writes maps that need no NMS.
         score_thresh, iou_thresh, max_detections: The thresholds inside the graph, with `nms`; see
             `mbv3zoo.models.postprocess.thresholds.Thresholds`.
         precision: 'float32'; 'float16', which halves the file; 'int8' for ONNX and OpenVINO.

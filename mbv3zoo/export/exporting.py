@@ -56,8 +56,8 @@ class Exporting(ModelNetwork):
             image_size: Side, or (height, width), in pixels; by default the detector's.
             batch_size: Images per call.
             dynamic: Take any batch, and any size that is a multiple of the largest stride.
-            nms: True or 'inside' decodes and suppresses inside the graph; 'none' takes the one-to-one branch, whose
-                maps need no NMS (`without_nms`).
+            nms: True or 'inside' decodes and suppresses inside the graph; 'none' writes maps
+                that need no NMS (`without_nms`).
             score_thresh, iou_thresh, max_detections: The thresholds of `nms`.
             precision: 'float32', 'float16' or 'int8', where the format has it.
             calibration: For 'int8' a dataset or a folder of images.

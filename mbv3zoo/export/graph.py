@@ -8,15 +8,16 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from mbv3zoo.export.deployed_detect_head import deployed_detect_head
 from mbv3zoo.export.deployed_head import DeployedLRASPP
 from mbv3zoo.export.deployed_neck import deployed_neck
 from mbv3zoo.export.fixed_padding import fix_same_padding
 from mbv3zoo.export.suppression import keep
 from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.fuse import first_convolution
+from mbv3zoo.models.head import Head
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
+from mbv3zoo.models.peaks import only_peaks
 from mbv3zoo.models.plain_weights import check_logits, make_plain, whole_copy
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.segmenter_network import SegmenterNetwork
@@ -95,7 +96,6 @@ class DeployedNetwork(nn.Module):
         largest = torch.finfo(torch.float16).max
         for name, weight in self.named_parameters():
             if weight.abs().max() > largest:
-                name = name.replace('head.head.', 'head.')  # as the detector calls it
                 raise ValueError(
                     f'{name} has weights up to {weight.abs().max():.3g}, and the largest number of float16 is '
                     f'{largest:g}; export in float32'
@@ -134,8 +134,13 @@ class DeployedNetwork(nn.Module):
             x = x * self.scale
         if self.half_precision:
             x = x.half()
-        maps = tuple(self.head(self.neck(self.backbone(x))))
-        return tuple(x.float() for x in maps) if self.half_precision else maps
+        head = self.head
+        maps = (head.layers if isinstance(head, Head) else head)(self.neck(self.backbone(x)))
+        if self.half_precision:
+            maps = [x.float() for x in maps]
+        if isinstance(head, Head) and not head.nms:
+            maps = only_peaks(maps, head.num_anchors, head.strides, head.shared_classes)
+        return tuple(maps)
 
 
 def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.Module]:
@@ -143,7 +148,7 @@ def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.Module]:
     if isinstance(network, SegmenterNetwork):
         return nn.Identity(), DeployedLRASPP(network.head)
     assert isinstance(network, DetectorNetwork)
-    return deployed_neck(network.neck), deployed_detect_head(network.head)
+    return deployed_neck(network.neck), network.head
 
 
 def map_names(info: ExportInfo) -> list[str]:

@@ -128,9 +128,11 @@ def _compare_maps(
         [part[0] for part in decode(levels, detector.anchors, detector.strides)] for levels in (logits, own)
     )
     best = _best(scores)
-    again = _overlap(boxes[best.indices], own_boxes[best.indices]).diagonal() >= SAME_INT8
-    score = own_scores[best.indices].amax(1)
-    again &= (score >= best.values / 2) & (score <= best.values * 2)
+    score, least = own_scores.amax(1), best.values[:, None]
+    same = _overlap(boxes[best.indices], own_boxes) >= SAME_INT8
+    same &= (score >= least / 2) & (score <= least * 2)
+    # Without NMS, of two cells with nearly the same score either may be the one that is left.
+    again = same[range(len(same)), best.indices] if exported.info.nms else same.any(1)
     live = torch.cat([x[..., 4].flatten() for x in logits]).sigmoid() > _LIVE
     compared = live if live.any() else best.indices
     apart = (boxes - own_boxes)[compared].abs()

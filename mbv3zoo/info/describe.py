@@ -102,10 +102,9 @@ def _neck_and_head(detector: Detector) -> dict[str, str]:
     else:
         shown = NECKS[neck].shown
     scaling = f'depth {config.depth_multiple}, width {config.width_multiple}'
-    branch = ', one-to-one branch' if config.one_to_one else ''
     return {
         'neck': f'{shown}, to {detector.neck.out_channels}, {scaling}',
-        'head': f'{config.head}, {detector.head.num_anchors} anchors a cell{branch}',
+        'head': f'{config.head}, {detector.head.num_anchors} anchors a cell',
     }
 
 

@@ -36,13 +36,11 @@ class ModelNetwork(Trainable):
         stated: Names of the buffers that are not in the state dict, as the config holds them.
         class_layers: Beginnings of the names of layers that have an output for each class, and the number of outputs
             before those of the classes.
-        branches: Beginnings of the names of layers that saved weights may have or lack.
     """
 
     fused = False
     stated: ClassVar[tuple[str, ...]] = ('mean', 'std')
     class_layers: ClassVar[dict[str, int]]
-    branches: ClassVar[tuple[str, ...]] = ()
     config_class: ClassVar[type[ModelConfig]]
     strides: tuple[int, ...]
     mean: torch.Tensor

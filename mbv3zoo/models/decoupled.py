@@ -9,7 +9,6 @@ from torch import nn
 
 from mbv3zoo.models.head import Head
 from mbv3zoo.models.light_pan import SeparableConv
-from mbv3zoo.models.one_to_one import OneToOneBranch
 from mbv3zoo.models.priors import class_prior, objectness_prior
 
 
@@ -22,10 +21,12 @@ class DecoupledHead(Head):
 
     Args:
         in_channels: Channels of each level.
-        num_classes, num_anchors, one_to_one, nms: As for `Head`.
-        strides: Stride of each level, in input pixels per cell.
+        num_classes, num_anchors, strides: As for `Head`.
         act: Activation function, by its name in timm.layers.
+        nms: As for `Head`.
     """
+
+    shared_classes = True
 
     def __init__(
         self,
@@ -34,10 +35,9 @@ class DecoupledHead(Head):
         num_anchors: int,
         strides: Sequence[int],
         act: str,
-        one_to_one: OneToOneBranch | None = None,
         nms: bool = True,
     ) -> None:
-        super().__init__(num_classes, num_anchors, one_to_one, nms)
+        super().__init__(num_classes, num_anchors, strides, nms)
         self.box_towers = nn.ModuleList(SeparableConv(channels, act=act) for channels in in_channels)
         self.class_towers = nn.ModuleList(SeparableConv(channels, act=act) for channels in in_channels)
         self.box_convs = nn.ModuleList(nn.Conv2d(channels, num_anchors * 5, 1) for channels in in_channels)
@@ -48,21 +48,14 @@ class DecoupledHead(Head):
                 box.bias.view(num_anchors, 5)[:, 4] += objectness_prior(stride)
                 classes.bias += class_prior(num_classes)
 
-    def maps(
-        self, features: Sequence[torch.Tensor], objectness: Sequence[torch.Tensor] | None = None
-    ) -> list[torch.Tensor]:
-        """As `Head.maps`; with objectness, [B, A, H, W] per level, where it is to be another."""
+    def layers(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """As `Head.layers`."""
         found = []
         for level, x in enumerate(features):
             # Cells flat: else OpenVINO joins the parts channels last, and changes the layout of A * (5 + K) channels
             # in place of A * 5 + K, an eighth of the time of a small detector.
             boxes = self.box_convs[level](self.box_towers[level](x)).flatten(2)
             classes = self.class_convs[level](self.class_towers[level](x)).flatten(2)
-            parts = []
-            for anchor, own in enumerate(boxes.chunk(self.num_anchors, 1)):
-                if objectness is not None:
-                    own = torch.cat([own[:, :4], objectness[level][:, anchor : anchor + 1].flatten(2)], 1)
-                parts += [own, classes]
-            joined = torch.cat(parts, 1)
+            joined = torch.cat([part for own in boxes.chunk(self.num_anchors, 1) for part in (own, classes)], 1)
             found.append(joined.view(*joined.shape[:2], *x.shape[2:]))
         return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from mbv3zoo.models.one_to_one import OneToOneBranch, with_objectness
+from mbv3zoo.models.peaks import only_peaks
 from mbv3zoo.models.priors import class_prior, objectness_prior
 
 
@@ -17,26 +17,36 @@ class Head(nn.Module):
     Args:
         num_classes: Number of classes K.
         num_anchors: Anchors per cell, A.
-        one_to_one: A branch beside the head, whose objectness needs no NMS.
-        nms: Whether predictions need NMS: those of the head; else those with the branch's objectness.
+        strides: Stride of each level, in input pixels per cell.
+        nms: Whether predictions need NMS; without, only the peaks of the scores are left (`only_peaks`).
+
+    Attributes:
+        shared_classes: Whether the anchors of a cell have the same classes.
 
     Returns (forward):
         One tensor per level, [B, A, H, W, 5 + K]: tx, ty, tw, th, objectness, K classes, before the sigmoid. In
-        training mode a head with a branch gives the levels of both, those with the branch's objectness last.
+        training mode all of them, with `nms` or without.
     """
 
-    def __init__(
-        self, num_classes: int, num_anchors: int, one_to_one: OneToOneBranch | None = None, nms: bool = True
-    ) -> None:
+    shared_classes = False
+
+    def __init__(self, num_classes: int, num_anchors: int, strides: Sequence[int], nms: bool = True) -> None:
         super().__init__()
         self.num_outputs = 5 + num_classes
         self.num_anchors = num_anchors
+        self.strides = tuple(strides)
         self.nms = nms
-        self.one_to_one = one_to_one
 
-    def maps(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def layers(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Features of each level -> its outputs, [B, A * (5 + K), H, W], those of an anchor together."""
         raise NotImplementedError
+
+    def maps(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """As `layers`, with the peaks only where predictions are to need no NMS."""
+        maps = self.layers(features)
+        if self.nms or self.training:
+            return maps
+        return only_peaks(maps, self.num_anchors, self.strides, self.shared_classes)
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         logits = []
@@ -44,12 +54,7 @@ class Head(nn.Module):
             batch, _, height, width = x.shape
             x = x.view(batch, self.num_anchors, self.num_outputs, height, width)
             logits.append(x.permute(0, 1, 3, 4, 2))
-        if self.one_to_one is None or (self.nms and not self.training):
-            return logits
-        # What is detached keeps the branch from changing how the rest is trained.
-        objectness = self.one_to_one([level.detach() for level in features])
-        alone = with_objectness([level.detach() for level in logits], objectness)
-        return [*logits, *alone] if self.training else alone
+        return logits
 
 
 class DetectHead(Head):
@@ -57,8 +62,7 @@ class DetectHead(Head):
 
     Args:
         in_channels: Channels of each level.
-        num_classes, num_anchors, one_to_one, nms: As for `Head`.
-        strides: Stride of each level, in input pixels per cell.
+        num_classes, num_anchors, strides, nms: As for `Head`.
     """
 
     def __init__(
@@ -67,10 +71,9 @@ class DetectHead(Head):
         num_classes: int,
         num_anchors: int,
         strides: Sequence[int],
-        one_to_one: OneToOneBranch | None = None,
         nms: bool = True,
     ) -> None:
-        super().__init__(num_classes, num_anchors, one_to_one, nms)
+        super().__init__(num_classes, num_anchors, strides, nms)
         convs = [nn.Conv2d(c, num_anchors * self.num_outputs, 1) for c in in_channels]
         for conv, stride in zip(convs, strides, strict=True):
             assert conv.bias is not None
@@ -80,6 +83,6 @@ class DetectHead(Head):
                 bias[:, 5:] += class_prior(num_classes)
         self.convs = nn.ModuleList(convs)
 
-    def maps(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """As `Head.maps`."""
+    def layers(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """As `Head.layers`."""
         return [conv(x) for conv, x in zip(self.convs, features, strict=True)]

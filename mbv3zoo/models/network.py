@@ -19,7 +19,6 @@ from mbv3zoo.models.config_fit import check_config
 from mbv3zoo.models.decoupled import DecoupledHead
 from mbv3zoo.models.head import DetectHead, Head
 from mbv3zoo.models.neck_table import make_neck
-from mbv3zoo.models.one_to_one import OneToOneBranch
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
@@ -46,7 +45,6 @@ class DetectorNetwork(ModelNetwork):
 
     stated = ('mean', 'std', 'anchors')
     class_layers = {'head.convs.': 5, 'head.class_convs.': 0}
-    branches = ('head.one_to_one.',)
     config_class = DetectorConfig
     config: DetectorConfig
     anchors: torch.Tensor
@@ -60,15 +58,12 @@ class DetectorNetwork(ModelNetwork):
             self.strides = tuple(self.neck.strides)
             anchors = level_anchors(config, self.strides)
             channels, number = self.neck.out_channels, len(anchors[0])
-            branch = None
-            if config.one_to_one:
-                branch = OneToOneBranch(channels, number, self.strides, config.activation)
             args = channels, config.num_classes, number, self.strides
             self.head: Head
             if config.head == 'decoupled':
-                self.head = DecoupledHead(*args, config.activation, branch, config.nms)
+                self.head = DecoupledHead(*args, config.activation, config.nms)
             else:
-                self.head = DetectHead(*args, branch, config.nms)
+                self.head = DetectHead(*args, config.nms)
         self.config = self.config.model_copy(update={'anchors': anchors})
         self.register_buffer('anchors', torch.tensor(anchors), persistent=False)
 
@@ -80,8 +75,8 @@ class DetectorNetwork(ModelNetwork):
 
         Returns:
             One tensor per stride, [B, A, H / stride, W / stride, 5 + K]: tx, ty, tw, th, objectness, K classes. Where
-            `config.nms` is False, the objectness is that of the one-to-one branch. In training mode a detector that has
-            one gives both, those with its objectness last.
+            `config.nms` is False, only the peaks of the scores have the objectness that the head gives
+            (`without_nms`).
 
         Raises:
             ValueError: The images are no tensor (`Detector.predict` takes files), have another shape or are not
@@ -121,25 +116,18 @@ class DetectorNetwork(ModelNetwork):
         return postprocess(logits, anchors, self.strides, Thresholds(**thresholds))
 
     def without_nms(self) -> Self:
-        """The same detector with the predictions of its one-to-one branch, which need a threshold but no NMS.
+        """The same detector with predictions that need a threshold but no NMS, as an object has one box.
 
-        Modules and weights are shared, so that it follows the training of this one.
-
-        Raises:
-            ValueError: It has no such branch.
+        Of neighbouring anchors only the one of the highest score keeps its objectness
+        (`mbv3zoo.models.peaks.only_peaks`). Modules and weights are shared: it follows the training of this one.
 
         Example:
-            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small', one_to_one=True)
+            >>> detector = mbv3zoo.create_detector('mbv3_yolo_small')
             >>> detector.without_nms().config.nms
             False
         """
         if not self.config.nms:
             return self
-        if not self.config.one_to_one:
-            raise ValueError(
-                'the detector has no one-to-one branch, so its predictions need NMS; create and train it with '
-                'one_to_one=True'
-            )
         # One for each detector, by which graphs in runtimes are kept.
         alone = _without_nms.setdefault(self, copy.copy(self))
         own: Any = alone.head

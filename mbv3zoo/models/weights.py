@@ -45,7 +45,7 @@ def load_saved(network: ModelNetwork, saved: SavedWeights, class_names: Sequence
     """
     own = {stock: name for name, stock in stock_tensor_names(network).items()}
     state = {own.get(name, f'backbone ({name})'): tensor for name, tensor in saved.backbone.items()}
-    state |= _adapt_branches(network, saved.head, source)
+    state |= saved.head
     load_weights(network, _adapt_head(network, state, tuple(class_names), source), source)
 
 
@@ -195,21 +195,6 @@ def own_weights(network: ModelNetwork) -> dict[str, Tensor]:
     state = network.state_dict(keep_vars=True)
     first = {id(tensor): name for name, tensor in reversed(state.items())}
     return {name: tensor.detach() for name, tensor in state.items() if first[id(tensor)] == name}
-
-
-def _adapt_branches(network: ModelNetwork, head: Mapping[str, Tensor], source: Any) -> dict[str, Tensor]:
-    """Weights without those of branches that the network does not have; branches that they lack start anew."""
-    adapted = dict(head)
-    for branch in network.branches:
-        own = {name: tensor for name, tensor in own_weights(network).items() if name.startswith(branch)}
-        stored = [name for name in head if name.startswith(branch)]
-        if own and not stored:
-            _logger.warning('%s: has no weights of %s, which start anew', source, branch.rstrip('.'))
-            adapted |= own
-        elif not own:
-            for name in stored:
-                del adapted[name]
-    return adapted
 
 
 def _adapt_head(

@@ -74,7 +74,7 @@ class ExportInfo(Config):
         anchors: Per level a list of (width, height) in pixels; empty for a segmenter.
         input_dtype: Type of the pixels.
         outputs: What the graph gives.
-        nms: Whether what it gives needs NMS; maps of a one-to-one branch do not.
+        nms: Whether what it gives needs NMS; maps of a detector without NMS do not.
         precision: Precision of the weights.
         score_thresh, iou_thresh, max_detections: The thresholds inside the graph, where it gives detections.
         letterbox: How images are fitted into the input.

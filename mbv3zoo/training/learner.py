@@ -224,8 +224,7 @@ class Learner:
             if auxiliary:
                 losses = _with(losses, self.config.auxiliary_gain * self.auxiliary_loss(auxiliary, targets)[0])
             if taught:
-                # Without the levels of a one-to-one branch, which come after the others.
-                losses = _with(losses, self.distillation(logits[: len(self.distillation.strides)], taught))
+                losses = _with(losses, self.distillation(logits, taught))
             self.accelerator.backward(losses[0])
             if self.accelerator.sync_gradients and self.config.clip_grad:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)

@@ -6,7 +6,6 @@ from typing import Any
 
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.training import TrainConfig
-from mbv3zoo.training.one_to_one_loss import OneToOneLoss
 from mbv3zoo.training.segmentation_loss import SegmentationLoss
 from mbv3zoo.training.simota_loss import SimOTALoss
 from mbv3zoo.training.yolov5_loss import YOLOv5Loss
@@ -15,8 +14,8 @@ Loss = SimOTALoss | YOLOv5Loss
 LOSSES: dict[str, type[Loss]] = {'simota': SimOTALoss, 'yolov5': YOLOv5Loss}
 
 
-def create_loss(network: Any, config: TrainConfig, processes: int = 1) -> Loss | OneToOneLoss | SegmentationLoss:
-    """The loss that `config` names, for a detector's anchors, classes and branches; of a segmenter its own.
+def create_loss(network: Any, config: TrainConfig, processes: int = 1) -> Loss | SegmentationLoss:
+    """The loss that `config` names, for a detector's anchors and classes; of a segmenter its own.
 
     Args:
         network: What is trained.
@@ -26,8 +25,7 @@ def create_loss(network: Any, config: TrainConfig, processes: int = 1) -> Loss |
     settings = network.config
     if settings.task == 'segmentation':
         return SegmentationLoss(config, processes)
-    loss = detection_loss(network, settings, config, processes)
-    return OneToOneLoss(loss) if settings.one_to_one else loss
+    return detection_loss(network, settings, config, processes)
 
 
 def detection_loss(head: Any, settings: DetectorConfig, config: TrainConfig, processes: int = 1) -> Loss:

@@ -23,7 +23,6 @@ def match(
     anchors: torch.Tensor,
     strides: Sequence[int],
     anchor_ratio: float,
-    one_each: bool = False,
 ) -> list[Assignment]:
     """The anchors that are to learn the boxes of a batch: candidates by their shape, then `choose`.
 
@@ -31,7 +30,6 @@ def match(
         logits: Raw logits, float32 [B, A, H, W, 5 + K] per level.
         targets: Labels of the batch.
         anchors, strides, anchor_ratio: As for `mbv3zoo.training.assigner.assign`.
-        one_each: As for `choose`.
     """
     grid_sizes = [(level.shape[2], level.shape[3]) for level in logits]
     candidates = assign(targets, anchors, strides, grid_sizes, anchor_ratio)
@@ -39,14 +37,13 @@ def match(
         paired_iou(predicted_boxes(level[found.place], found, sides / stride), found.boxes)
         for level, found, sides, stride in zip(logits, candidates, anchors, strides, strict=True)
     ]
-    return choose(candidates, logits, ious, one_each)
+    return choose(candidates, logits, ious)
 
 
 def choose(
     candidates: Sequence[Assignment],
     logits: Sequence[torch.Tensor],
     ious: Sequence[torch.Tensor],
-    one_each: bool = False,
 ) -> list[Assignment]:
     """Reduces an assignment to the anchors whose predictions fit best (YOLOX, section 2.2, "SimOTA").
 
@@ -58,7 +55,6 @@ def choose(
         candidates: One assignment by shape per level (`mbv3zoo.training.assigner.assign`).
         logits: Raw logits, [B, A, H, W, 5 + K] per level.
         ious: [M] per level, IoU in 0..1 of the box that each candidate predicts with the box assigned to it.
-        one_each: Whether k is 1 for every box.
 
     Returns:
         The chosen candidates, one `Assignment` per level.
@@ -80,9 +76,8 @@ def choose(
 
     # There are no more boxes than candidates.
     count = iou.new_zeros(len(iou) + 1)
-    if not one_each:
-        in_top = _rank_within(box_index, -iou) < _TOP
-        count.index_add_(0, box_index, iou * in_top)
+    in_top = _rank_within(box_index, -iou) < _TOP
+    count.index_add_(0, box_index, iou * in_top)
     count = count.int().clamp(min=1)
     kept = is_box & (_rank_within(box_index, cost) < count[box_index])
     # Of the kept ones, that of lowest cost at each place.

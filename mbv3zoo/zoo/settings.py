@@ -66,7 +66,6 @@ class DetectorSettings(ModelSettings, total=False):
     width_multiple: float | None
     activation: str | None
     head: HeadName | None
-    one_to_one: bool | None
     nms: bool | None
 
 

@@ -57,10 +57,9 @@ def test_training_starts_from_the_priors_of_the_plain_head():
         assert (classes.bias.detach() - math.log(0.6 / 79.00001)).abs().max() <= most
 
 
-@pytest.mark.parametrize('one_to_one', [False, True])
-def test_a_decoupled_detector_is_saved_copied_folded_and_given_other_classes(tmp_path, one_to_one):
+def test_a_decoupled_detector_is_saved_copied_folded_and_given_other_classes(tmp_path):
     torch.manual_seed(0)
-    options = {'class_names': ['a', 'b', 'c'], 'image_size': 64, 'head': 'decoupled', 'one_to_one': one_to_one}
+    options = {'class_names': ['a', 'b', 'c'], 'image_size': 64, 'head': 'decoupled'}
     detector = create_detector('mbv3_yolo_small_050', **options).eval()
     images = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
@@ -72,11 +71,6 @@ def test_a_decoupled_detector_is_saved_copied_folded_and_given_other_classes(tmp
         other = create_detector(folder, pretrained=True, class_names=['c', 'z']).eval()
         for own, known in zip(other(images), expected, strict=True):
             torch.testing.assert_close(own[..., :6], known[..., [0, 1, 2, 3, 4, 7]])
-        if one_to_one:
-            alone = detector.without_nms()(images)
-            for with_nms, without in zip(expected, alone, strict=True):
-                assert torch.equal(with_nms[..., 5:], without[..., 5:])
-                assert not torch.equal(with_nms[..., 4], without[..., 4])
         assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(expected, detector.fuse()(images), strict=True))
 
 
@@ -87,19 +81,15 @@ def test_the_plain_head_is_not_named_in_files(tmp_path):
         create_detector('mbv3_yolo_small_050', head='deep')
 
 
-@pytest.mark.parametrize('nms', [False, 'none'])
 @pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
-def test_an_exported_one_gives_the_same_logits(tmp_path, nms, suffix):
+def test_an_exported_one_gives_the_same_logits(tmp_path, suffix):
     torch.manual_seed(0)
-    detector = create_detector(
-        'mbv3_yolo_small_050', num_classes=3, image_size=64, head='decoupled', one_to_one=nms == 'none'
-    ).eval()
+    detector = create_detector('mbv3_yolo_small_050', num_classes=3, image_size=64, head='decoupled').eval()
     # Parity with the detector is checked in each export: it fails where they differ.
-    exported = mbv3zoo.load(detector.export(tmp_path / f'file{suffix}', nms=nms))
+    exported = mbv3zoo.load(detector.export(tmp_path / f'file{suffix}'))
     images = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
-    network = detector.without_nms() if nms == 'none' else detector
     with torch.no_grad():
-        expected = network(images.float() / 255)
+        expected = detector(images.float() / 255)
     for found, level in zip(exported.run(images.numpy()), expected, strict=True):
         own = torch.from_numpy(found).unflatten(1, (3, -1)).permute(0, 1, 3, 4, 2)
         torch.testing.assert_close(own, level, rtol=1e-4, atol=1e-4)

@@ -34,8 +34,8 @@ class Thresholds:
             does, or under its best class only.
         class_agnostic: Whether boxes of different classes suppress each other.
         classes: Labels to keep; None keeps all. Others are dropped before NMS.
-        nms: Whether boxes suppress each other; False for the maps of a one-to-one head, of which all above
-            `score_thresh` are kept.
+        nms: Whether boxes suppress each other; False for maps that need no NMS, of which all above `score_thresh` are
+            kept.
 
     Raises:
         ValueError: A threshold is no number in 0..1, or a maximum no whole number of at least 1.
