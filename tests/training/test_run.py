@@ -27,7 +27,7 @@ def data(tmp_path_factory):
 
 
 def config_of(data, train=(), **settings):
-    defaults = {'epochs': 1, 'batch_size': 6, 'workers': 0}
+    defaults = {'epochs': 1, 'batch_size': 6, 'auxiliary_gain': 0, 'workers': 0}
     return RunConfig(
         data=DataConfig(data=str(data)),
         train=TrainConfig(**(defaults | dict(train))),
