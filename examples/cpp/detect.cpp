@@ -53,7 +53,7 @@ std::vector<std::string> values(const std::string& record, const std::string& ke
                 while (std::isalnum(record.at(i)) || record[i] == '.') i++;
             found.push_back(record.substr(start, i - start));
         }
-    } while (depth);
+    } while (depth || record[i - 1] == ' ');
     return found;
 }
 
