@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from exported_files import SCENE
+from yolov5_yamls import P6
 
 import mbv3zoo
 from mbv3zoo.models.peaks import only_peaks
@@ -152,12 +153,25 @@ def test_it_is_saved_and_loaded_either_way(detector, images, tmp_path):
     assert mbv3zoo.load(tmp_path / 'both', nms=False).config.nms is False
 
 
-def test_other_classes_anchors_and_layer_lists_have_peaks_too(images):
+def test_other_classes_and_anchors_have_peaks_too(images):
     for settings in ({'anchors': 1}, {'num_classes': 1, 'class_names': None}, {'head': 'decoupled', 'anchors': 2}):
         detector = detector_of(**settings)
         with torch.inference_mode():
             usual, alone = detector(images), detector.without_nms()(images)
         assert all((one - other).abs().amax() > 19 for one, other in zip(usual[:2], alone[:2], strict=True))
+
+
+def test_the_four_levels_of_a_layer_list_have_peaks_too(tmp_path):
+    (tmp_path / 'p6.yaml').write_text(P6)
+    detector = mbv3zoo.create_detector(tmp_path / 'p6.yaml', image_size=128).eval()
+    images = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    anchors, strides = detector.head.num_anchors, detector.strides
+    with torch.inference_mode():
+        maps = [level.permute(0, 1, 4, 2, 3).flatten(1, 2) for level in detector(images)]
+        for level, expected in zip(
+            detector.without_nms()(images), only_peaks(maps, anchors, strides, False), strict=True
+        ):
+            assert torch.equal(level.permute(0, 1, 4, 2, 3).flatten(1, 2), expected)
 
 
 @pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
