@@ -17,7 +17,6 @@ from mbv3zoo.models.fuse import first_convolution
 from mbv3zoo.models.head import Head
 from mbv3zoo.models.modes import running
 from mbv3zoo.models.network import DetectorNetwork
-from mbv3zoo.models.peaks import only_peaks
 from mbv3zoo.models.plain_weights import check_logits, make_plain, whole_copy
 from mbv3zoo.models.postprocess.dense import decode
 from mbv3zoo.models.segmenter_network import SegmenterNetwork
@@ -138,9 +137,7 @@ class DeployedNetwork(nn.Module):
         maps = (head.layers if isinstance(head, Head) else head)(self.neck(self.backbone(x)))
         if self.half_precision:
             maps = [x.float() for x in maps]
-        if isinstance(head, Head) and not head.nms:
-            maps = only_peaks(maps, head.num_anchors, head.strides, head.shared_classes)
-        return tuple(maps)
+        return tuple(head.peaks(maps) if isinstance(head, Head) else maps)
 
 
 def _behind(network: ModelNetwork) -> tuple[nn.Module, nn.Module]:

@@ -128,11 +128,12 @@ def _compare_maps(
         [part[0] for part in decode(levels, detector.anchors, detector.strides)] for levels in (logits, own)
     )
     best = _best(scores)
-    score, least = own_scores.amax(1), best.values[:, None]
-    same = _overlap(boxes[best.indices], own_boxes) >= SAME_INT8
-    same &= (score >= least / 2) & (score <= least * 2)
     # Without NMS, of two cells with nearly the same score either may be the one that is left.
-    again = same[range(len(same)), best.indices] if exported.info.nms else same.any(1)
+    places = best.indices if exported.info.nms else slice(None)
+    score, least = own_scores[places].amax(1), best.values[:, None]
+    same = _overlap(boxes[best.indices], own_boxes[places]) >= SAME_INT8
+    same &= (score >= least / 2) & (score <= least * 2)
+    again = same.diagonal() if exported.info.nms else same.any(1)
     live = torch.cat([x[..., 4].flatten() for x in logits]).sigmoid() > _LIVE
     compared = live if live.any() else best.indices
     apart = (boxes - own_boxes)[compared].abs()

@@ -41,16 +41,15 @@ class Head(nn.Module):
         """Features of each level -> its outputs, [B, A * (5 + K), H, W], those of an anchor together."""
         raise NotImplementedError
 
-    def maps(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """As `layers`, with the peaks only where predictions are to need no NMS."""
-        maps = self.layers(features)
+    def peaks(self, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """What `layers` gave, with the peaks only where predictions are to need no NMS."""
         if self.nms or self.training:
-            return maps
+            return list(maps)
         return only_peaks(maps, self.num_anchors, self.strides, self.shared_classes)
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         logits = []
-        for x in self.maps(features):
+        for x in self.peaks(self.layers(features)):
             batch, _, height, width = x.shape
             x = x.view(batch, self.num_anchors, self.num_outputs, height, width)
             logits.append(x.permute(0, 1, 3, 4, 2))

@@ -28,7 +28,7 @@ def only_peaks(
     https://arxiv.org/abs/2012.03544, section 3.3, compare levels. Nothing is learned. docs/recipe.md has its AP.
 
     Args:
-        maps: [B, A * (5 + K), H, W] per level, finest first, those of an anchor together (`Head.maps`).
+        maps: [B, A * (5 + K), H, W] per level, finest first, those of an anchor together (`Head.layers`).
         num_anchors: Anchors per cell, A.
         strides: Stride of each level, in input pixels per cell; each is a multiple of the one before.
         shared_classes: Whether the anchors of a cell have the same classes, which is then made use of.
