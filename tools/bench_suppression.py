@@ -5,7 +5,8 @@ Needs that package, which is AGPL and no part of this project; run this in an en
     PYTHONPATH=CHECKOUT python CHECKOUT/tools/bench_suppression.py
 
 An image of 640 x 640 has 25,200 candidates of 80 classes. The peer decodes all before NMS; ours drops what cannot
-pass the threshold and decodes the rest before NMS. Both get the same logits, and what they keep is compared.
+pass the threshold and decodes the rest before NMS. Both get the same logits, and what they keep is compared. The last
+column is of files that were exported with `nms='none'`, in NumPy: of these logits only the peaks are left.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
 from mbv3zoo.benchmark.measure import figures, interleave
 from mbv3zoo.config.detector import DEFAULT_ANCHORS, STRIDES
+from mbv3zoo.models.peaks import only_peaks
+from mbv3zoo.models.postprocess import arrays
 from mbv3zoo.models.postprocess.dense import cell_grid
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import Thresholds
@@ -98,6 +102,10 @@ def ours(logits: list[torch.Tensor], case: Case) -> torch.Tensor:
     return torch.cat([kept.boxes, kept.scores.unsqueeze(1), kept.labels.unsqueeze(1)], 1)
 
 
+def without_nms(maps: list[np.ndarray], case: Case) -> None:
+    arrays.postprocess(maps, DEFAULT_ANCHORS, STRIDES, Thresholds(case.score_thresh, nms=False))
+
+
 def yolov5() -> Callable[[list[torch.Tensor], Case], torch.Tensor]:
     """The peer's detection layer, without its convolutions, and its NMS."""
     from yolov5.models.yolo import Detect
@@ -139,19 +147,22 @@ def main() -> None:
     warnings.filterwarnings('ignore')
     torch.set_num_threads(options.threads)
     peer = yolov5()
-    print('| case | candidates | kept | same boxes | yolov5, ms | mbv3zoo, ms | ratio |', '|---' * 7 + '|', sep='\n')
+    columns = 'case', 'candidates', 'kept', 'same boxes', 'yolov5, ms', 'mbv3zoo, ms', 'ratio', 'without NMS, ms'
+    print(f'| {" | ".join(columns)} |', '|---' * len(columns) + '|', sep='\n')
     with torch.inference_mode():
         for case in CASES:
             maps = make_logits(case)
             # The memory layout that a network gives: channels first.
             logits = [x.permute(0, 1, 4, 2, 3).contiguous().permute(0, 1, 3, 4, 2) for x in maps]
             found, expected = ours(logits, case), peer(logits, case)
-            calls = [partial(function, logits, case) for function in (peer, ours)]
-            first, second = interleave(calls, options.rounds, options.seconds)
-            theirs, own = figures(first, first, batch=1), figures(second, first, batch=1)
+            peaks = only_peaks([x.permute(0, 1, 4, 2, 3).flatten(1, 2) for x in maps], 3, STRIDES, shared_classes=False)
+            calls: list[Callable[[], object]] = [partial(function, logits, case) for function in (peer, ours)]
+            calls.append(partial(without_nms, [level.numpy() for level in peaks], case))
+            first, *others = interleave(calls, options.rounds, options.seconds)
+            theirs, own, none = (figures(blocks, first, batch=1) for blocks in (first, *others))
             print(
                 f'| {case.name} | {case.live} | {len(expected)} | {"yes" if same_boxes(found, expected) else "NO"} '
-                f'| {theirs["ms"]:.2f} | {own["ms"]:.2f} | {own["relative"]:.2f} |',
+                f'| {theirs["ms"]:.2f} | {own["ms"]:.2f} | {own["relative"]:.2f} | {none["ms"]:.2f} |',
                 flush=True,
             )
 

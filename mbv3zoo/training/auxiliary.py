@@ -73,6 +73,5 @@ class WithAuxiliary(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Images, as for the detector -> its raw logits, and those of the auxiliary head."""
-        detector = self.detector
-        features = detector.backbone(detector._normalise(images))
-        return detector.head(detector.neck(features)), self.auxiliary(features)
+        features = self.detector._features(images)
+        return self.detector.head(self.detector.neck(features)), self.auxiliary(features)

@@ -53,8 +53,8 @@ class Teacher:
         licenses: What its weights were made from.
 
     Raises:
-        ValueError: There is no detector there, it has NMS inside, none of the student's classes or strides or other
-            channels, or does not take images of the student's size.
+        ValueError: There is no detector there, it has NMS or peaks inside, none of the student's classes or strides
+            or other channels, or does not take images of the student's size.
     """
 
     def __init__(self, name: str, student: ModelConfig, strides: Sequence[int]) -> None:
@@ -65,8 +65,16 @@ class Teacher:
         if task_of(self.model) != 'detection':
             raise ValueError(f'teacher: {name} is a segmenter; expected a detector')
         info = getattr(self.model, 'info', None)
-        if info is not None and info.outputs != 'maps':
+        if info is None:
+            # What it knows of an object's other anchors is taught too.
+            self.model.head.nms = True
+        elif info.outputs != 'maps':
             raise ValueError(f'teacher: {name} has NMS inside; export it without nms, or give the detector itself')
+        elif not info.nms:
+            raise ValueError(
+                f"teacher: {name} gives one anchor for each object; export it without nms='none', or give the detector "
+                'itself'
+            )
         stated = self.model.config if info is None else info
         self._in_torch = info is None
         self.strides: tuple[int, ...] = tuple(self.model.strides if info is None else info.strides)

@@ -89,6 +89,12 @@ def test_an_exported_file_teaches_what_its_detector_does(detector, images, tmp_p
         teacher_of(detector, path, image_size=(64, 64))
 
 
+def test_one_that_was_saved_without_nms_teaches_all_of_its_anchors(detector, images, tmp_path):
+    detector.without_nms().save_pretrained(tmp_path / 'peaks')
+    for one, other in zip(teacher_of(detector)(images), teacher_of(detector, tmp_path / 'peaks')(images), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_what_cannot_teach_is_refused(detector, tmp_path):
     with pytest.raises(ValueError, match='teacher: mbv3_lraspp_small.synth is a segmenter; expected a detector'):
         teacher_of(detector, 'mbv3_lraspp_small.synth')
@@ -102,6 +108,9 @@ def test_what_cannot_teach_is_refused(detector, tmp_path):
         teacher_of(detector, tmp_path / 'none')
     path = detector.export(tmp_path / 'inside.onnx', image_size=SIZE, nms=True)
     with pytest.raises(ValueError, match='has NMS inside; export it without nms'):
+        teacher_of(detector, path)
+    path = detector.export(tmp_path / 'peaks.onnx', image_size=SIZE, nms='none')
+    with pytest.raises(ValueError, match=r"peaks\.onnx gives one anchor for each object; export it without nms='none'"):
         teacher_of(detector, path)
 
 
