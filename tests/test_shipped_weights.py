@@ -14,7 +14,14 @@ from mbv3zoo.synth import CLASS_NAMES, SyntheticConfig, synthesize
 from mbv3zoo.utils.files import file_digest
 from mbv3zoo.zoo.configs import named_weights
 
-NAMES = ['mbv3_yolo_large.synth', 'mbv3_yolo_small.synth']
+# AP that each has at least on scenes it has not seen.
+LEAST = {
+    'mbv3_yolo_medium_v2.synth': 0.5,
+    'mbv3_yolo_nano_v2.synth': 0.4,
+    'mbv3_yolo_small.synth': 0.45,
+    'mbv3_yolo_small_v2.synth': 0.45,
+}
+NAMES = list(LEAST)
 ROOT = Path(__file__).parent.parent
 
 
@@ -42,7 +49,7 @@ def test_it_is_found_and_loaded_by_name_without_a_network(no_network, name):
     new = mbv3zoo.create_detector(name)
     assert new.config.model_copy(update={'licenses': same.config.licenses}) == same.config
     assert new.config.licenses.data == () and same.config.licenses.data
-    assert not torch.equal(new.head.convs[0].weight, same.head.convs[0].weight)
+    assert not torch.equal(next(new.head.parameters()), next(same.head.parameters()))
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -78,4 +85,4 @@ def test_it_finds_what_is_in_the_shipped_scene(no_network, name):
 def test_it_is_good_on_scenes_it_has_not_seen(tmp_path, name):
     synthesize(tmp_path / 'new', SyntheticConfig(train=0, val=100, seed=7, workers=1))
     metrics = evaluate(mbv3zoo.Detector.from_pretrained(name).fuse(), load_dataset(tmp_path / 'new', 'val')).metrics
-    assert metrics.ap > 0.45 and metrics.ap50 > 0.65
+    assert metrics.ap > LEAST[name] and metrics.ap50 > LEAST[name] + 0.2

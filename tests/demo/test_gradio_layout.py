@@ -156,7 +156,7 @@ def test_a_video_without_pyav_says_what_to_install(client, tmp_path, monkeypatch
 
 
 def test_visitors_at_once_get_their_own_results(server):
-    models = [MODEL, 'mbv3_yolo_large.synth']
+    models = [MODEL, 'mbv3_yolo_nano_v2.synth']
     # The scene has an object of score 0.25, which other numbers of threads round to either side of it.
     expected = [mbv3zoo.load(model).predict(SCENE, score_thresh=0.35).names for model in models]
 
