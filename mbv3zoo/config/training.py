@@ -109,6 +109,8 @@ class TrainConfig(Config):
     """Also learn what this detector finds (distillation): a saved one or an exported file; classes by their names."""
     teacher_gain: NonNegativeFloat = 1.0
     """Weight of the loss against the teacher."""
+    imitation_gain: NonNegativeFloat = 3.0
+    """Weight of the loss against the feature maps of the teacher's neck, of which exported files give none."""
 
     # Loss of segmenters
 

@@ -57,21 +57,3 @@ class AuxiliaryHead(nn.Module):
         """Feature maps of the backbone -> raw logits, [B, A, H, W, 5 + K] per level."""
         chosen = [features[index] for index in self.levels]
         return self.head([narrow(x) for narrow, x in zip(self.narrow, chosen, strict=True)])
-
-
-class WithAuxiliary(nn.Module):
-    """A detector and its auxiliary head, which see the same feature maps.
-
-    Args:
-        detector: The detector; shared, not copied.
-        auxiliary: The head.
-    """
-
-    def __init__(self, detector: DetectorNetwork, auxiliary: AuxiliaryHead) -> None:
-        super().__init__()
-        self.detector, self.auxiliary = detector, auxiliary
-
-    def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Images, as for the detector -> its raw logits, and those of the auxiliary head."""
-        features = self.detector._features(images)
-        return self.detector.head(self.detector.neck(features)), self.auxiliary(features)

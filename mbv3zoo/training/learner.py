@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from timm.utils import ModelEmaV3
+from torch import nn
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import train_loader
@@ -19,8 +20,10 @@ from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.model import Model
 from mbv3zoo.models.threads import ThreadTimer
-from mbv3zoo.training.auxiliary import AuxiliaryHead, WithAuxiliary
+from mbv3zoo.training.auxiliary import AuxiliaryHead
+from mbv3zoo.training.beside import WithBeside
 from mbv3zoo.training.distillation import DistillationLoss
+from mbv3zoo.training.imitation import Imitation, imitation_loss
 from mbv3zoo.training.loss_watch import LossWatch
 from mbv3zoo.training.losses import create_loss, detection_loss
 from mbv3zoo.training.optimizer import create_optimizer, create_schedule
@@ -28,6 +31,9 @@ from mbv3zoo.training.state_checks import difference, new_optimizer_state
 from mbv3zoo.training.sync_norm import synchronise_norms
 from mbv3zoo.training.teacher import Teacher
 from mbv3zoo.utils.progress import bar
+
+# What may be trained beside a detector, by its name in states.
+_BESIDE = ('auxiliary', 'imitation')
 
 
 class Learner:
@@ -65,17 +71,22 @@ class Learner:
         # A detector wherever settings of one are asked for (`mbv3zoo.config.tasks`).
         network: Any = detector
         self.detector = detector
+        self.beside = nn.ModuleDict()
         # It teaches the backbone, so a frozen one has none.
-        wanted = config.auxiliary_gain and any(weight.requires_grad for weight in network.backbone.parameters())
-        self.auxiliary = AuxiliaryHead(network).to(accelerator.device) if wanted else None
-        learning = WithAuxiliary(network, self.auxiliary) if self.auxiliary else detector
+        if config.auxiliary_gain and any(weight.requires_grad for weight in network.backbone.parameters()):
+            self.beside['auxiliary'] = AuxiliaryHead(network)
+        if teacher and config.imitation_gain and set(network.strides) & teacher.channels.keys():
+            self.imitation = Imitation(network.neck.out_channels, network.strides, teacher.channels)
+            self.beside['imitation'] = self.imitation
+        self.beside.to(accelerator.device)
+        learning = WithBeside(network, self.beside) if self.beside else detector
         processes = accelerator.num_processes
         if processes > 1 and config.sync_norm:
             synchronise_norms(learning, accelerator.device)
         self.loss = create_loss(detector, config, processes).to(accelerator.device)
         self.parts = self.loss.parts
-        if self.auxiliary:
-            self.auxiliary_loss = detection_loss(self.auxiliary, network.config, config, processes)
+        if 'auxiliary' in self.beside:
+            self.auxiliary_loss = detection_loss(self.beside['auxiliary'], network.config, config, processes)
             self.auxiliary_loss.to(accelerator.device)
             self.parts = (*self.parts, 'auxiliary')
         self.teacher = teacher
@@ -85,7 +96,7 @@ class Learner:
             self.distillation = DistillationLoss(network.anchors, network.strides, teacher.known, config)
         self.model, self.optimizer, self.loader = accelerator.prepare(
             learning,
-            create_optimizer(detector, config, self.auxiliary),
+            create_optimizer(detector, config, self.beside),
             train_loader(self.samples, config, processes),
         )
         if config.compile:
@@ -155,7 +166,7 @@ class Learner:
         scaler = self.accelerator.scaler
         return {
             'model': self.detector.state_dict(),
-            'auxiliary': self.auxiliary.state_dict() if self.auxiliary else None,
+            **{name: self.beside[name].state_dict() if name in self.beside else None for name in _BESIDE},
             'ema': self.ema.module.state_dict() if self.ema else None,
             'optimizer': self.optimizer.state_dict(),
             'scaler': scaler.state_dict() if scaler else None,
@@ -169,8 +180,8 @@ class Learner:
         """
         self._check(state)
         self.detector.load_state_dict(state['model'])
-        if self.auxiliary:
-            self.auxiliary.load_state_dict(state['auxiliary'])
+        for name, module in self.beside.items():
+            module.load_state_dict(state[name])
         if self.ema:
             self.ema.module.load_state_dict(state['ema'])
         self.optimizer.load_state_dict(state['optimizer'])
@@ -182,14 +193,14 @@ class Learner:
     def _check(self, state: dict[str, Any]) -> None:
         own = self.state_dict()
         # A moving average or a scaler that is no longer wanted is left out.
-        expected = {name: own[name] for name in ('model', 'auxiliary', 'ema', 'scaler') if own[name] is not None}
+        expected = {name: own[name] for name in ('model', *_BESIDE, 'ema', 'scaler') if own[name] is not None}
         # One that is newly wanted begins with the next step.
         if state.get('scaler') is None:
             expected.pop('scaler', None)
         for name, value in expected.items():
             if fault := difference(state.get(name), value, name):
                 raise ValueError(fault)
-        layout = new_optimizer_state(self.detector, self.config, self.auxiliary)
+        layout = new_optimizer_state(self.detector, self.config, self.beside)
         given = state.get('optimizer')
         if isinstance(given, dict) and isinstance(given.get('state'), dict):
             # A parameter that took part in no loss so far has no entry.
@@ -218,13 +229,19 @@ class Learner:
         with self.accelerator.accumulate(self.model):
             with self.accelerator.autocast():
                 logits = self.model(images.to(torch.float, memory_format=torch.channels_last) / 255)
-                logits, auxiliary = logits if self.auxiliary else (logits, None)
-                taught = self.teacher(images) if self.teacher else None
+                logits, beside = logits if self.beside else (logits, {})
+                taught, maps = self.teacher.look(images) if self.teacher else (None, {})
             losses = self.loss(logits, targets)
-            if auxiliary:
-                losses = _with(losses, self.config.auxiliary_gain * self.auxiliary_loss(auxiliary, targets)[0])
+            if 'auxiliary' in beside:
+                losses = _with(
+                    losses, self.config.auxiliary_gain * self.auxiliary_loss(beside['auxiliary'], targets)[0]
+                )
             if taught:
-                losses = _with(losses, self.distillation(logits, taught))
+                loss = self.distillation(logits, taught)
+                if 'imitation' in beside:
+                    its = [maps[stride] for stride in self.imitation.strides]
+                    loss = loss + self.config.imitation_gain * imitation_loss(beside['imitation'], its)
+                losses = _with(losses, loss)
             self.accelerator.backward(losses[0])
             if self.accelerator.sync_gradients and self.config.clip_grad:
                 self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_grad)

@@ -50,7 +50,7 @@ def create_optimizer(model: nn.Module, config: TrainConfig, beside: nn.Module | 
     num_betas = get_optimizer_info(config.optimizer.removeprefix('lookahead_')).num_betas
     betas: dict[str, Any] = {'betas': (config.momentum, 0.999)} if num_betas == 2 else {}
     groups = _parameter_groups(model, config)
-    if beside:
+    if beside and any(True for _ in beside.parameters()):
         groups += param_groups_weight_decay(beside, config.weight_decay)
     name = config.optimizer.lower()
     if name in _MUONS:

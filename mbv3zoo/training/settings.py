@@ -34,6 +34,7 @@ class TrainSettings(TypedDict, total=False):
     auxiliary_gain: float
     teacher: str | None
     teacher_gain: float
+    imitation_gain: float
     dice_gain: float
     anchors: Literal['auto', 'fit', 'keep']
     anchor_ratio: float

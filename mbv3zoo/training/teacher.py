@@ -50,6 +50,7 @@ class Teacher:
 
     Attributes:
         known: bool [K], which of the student's classes it knows.
+        channels: Stride of each level of its neck -> the channels there; none of an exported file.
         licenses: What its weights were made from.
 
     Raises:
@@ -85,6 +86,8 @@ class Teacher:
         indices = torch.tensor([own.get(class_name, -1) for class_name in student.class_names])
         self.known, self._indices = indices >= 0, indices.clamp(min=0)
         self._single = len(own) == 1
+        channels = self.model.neck.out_channels if self._in_torch else ()
+        self.channels = dict(zip(self.strides, channels, strict=False))
         self._levels = [strides.index(stride) if stride in strides else None for stride in self.strides]
 
     def to(self, device: torch.device) -> None:
@@ -95,27 +98,34 @@ class Teacher:
             tensor.to(device) for tensor in (self.anchors, self.known, self._indices)
         )
 
-    @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Taught:
-        """Looks at uint8 images [B, C, H, W], on its device."""
+        """What it finds in uint8 images [B, C, H, W], on its device."""
+        return self.look(images)[0]
+
+    @torch.no_grad()
+    def look(self, images: torch.Tensor) -> tuple[Taught, dict[int, torch.Tensor]]:
+        """What it finds, and the feature maps of its neck, [B, C, H, W] by stride; none of an exported file."""
+        every_logits, maps = self._run(images)
         found = [
             self._level(logits.float(), anchors, stride, level)
             for logits, anchors, stride, level in zip(
-                self._logits(images), self.anchors, self.strides, self._levels, strict=True
+                every_logits, self.anchors, self.strides, self._levels, strict=True
             )
             if level is not None
         ]
         every = Taught(*(torch.cat(parts, 1) for parts in zip(*found, strict=True)))
         best = every.certainty.topk(min(_MOST, every.certainty.shape[1]), 1).indices
-        return Taught(*(part.gather(1, _like(best, part)) for part in every))
+        return Taught(*(part.gather(1, _like(best, part)) for part in every)), maps
 
-    def _logits(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """[B, A, H, W, 5 + K] for each of its levels."""
+    def _run(self, images: torch.Tensor) -> tuple[list[torch.Tensor], dict[int, torch.Tensor]]:
+        """Logits [B, A, H, W, 5 + K] for each of its levels, and its feature maps."""
         if self._in_torch:
             with evaluating(self.model) as network:
-                return network(images.to(torch.float, memory_format=torch.channels_last) / 255)
-        maps = [torch.from_numpy(one).to(images.device) for one in self.model.run(images.cpu().numpy())]
-        return [one.unflatten(1, (self.anchors.shape[1], -1)).permute(0, 1, 3, 4, 2) for one in maps]
+                seen: Any = network
+                maps = seen.neck(seen._features(images.to(torch.float, memory_format=torch.channels_last) / 255))
+                return seen.head(maps), dict(zip(self.strides, maps, strict=True))
+        outputs = [torch.from_numpy(one).to(images.device) for one in self.model.run(images.cpu().numpy())]
+        return [one.unflatten(1, (self.anchors.shape[1], -1)).permute(0, 1, 3, 4, 2) for one in outputs], {}
 
     def _level(self, logits: torch.Tensor, anchors: torch.Tensor, stride: int, level: int) -> Taught:
         height, width = logits.shape[2:4]

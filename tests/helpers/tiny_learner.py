@@ -8,6 +8,7 @@ from mbv3zoo.create import create_detector
 from mbv3zoo.data.load import load_dataset
 from mbv3zoo.training.learner import Learner
 from mbv3zoo.training.prepare import create_accelerator, prepare_backbone
+from mbv3zoo.training.teacher import Teacher
 
 
 def tiny_train_set(folder):
@@ -19,4 +20,5 @@ def learner_of(train_set, tmp_path, weights=7, **settings):
     detector = create_detector('mbv3_yolo_small_050', class_names=CLASS_NAMES, image_size=64)
     config = TrainConfig(**({'epochs': 3, 'batch_size': 2, 'workers': 0} | settings))
     prepare_backbone(detector, config)
-    return Learner(detector, train_set, config, create_accelerator(config, tmp_path))
+    teacher = config.teacher and Teacher(config.teacher, detector.config, detector.strides)
+    return Learner(detector, train_set, config, create_accelerator(config, tmp_path), teacher)

@@ -8,7 +8,8 @@ from yolov5_yamls import P6
 
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
-from mbv3zoo.training.auxiliary import AuxiliaryHead, WithAuxiliary
+from mbv3zoo.training.auxiliary import AuxiliaryHead
+from mbv3zoo.training.beside import WithBeside
 from mbv3zoo.training.losses import LOSSES
 
 
@@ -24,8 +25,9 @@ def learning(*args, **settings):
 def test_detector_and_head_see_one_image_and_the_gradient_leaves_the_neck_out():
     detector = create_detector('mbv3_yolo_small_050', num_classes=4, image_size=64).eval()
     images = torch.rand(2, 3, 64, 96)
-    both = WithAuxiliary(detector, AuxiliaryHead(detector).eval())
-    logits, auxiliary = both(images)
+    both = WithBeside(detector, torch.nn.ModuleDict({'auxiliary': AuxiliaryHead(detector).eval()}))
+    logits, beside = both(images)
+    auxiliary = beside['auxiliary']
     for one, other in zip(logits, detector(images), strict=True):
         assert torch.equal(one, other)
     assert [level.shape for level in auxiliary] == [level.shape for level in logits]
@@ -52,11 +54,15 @@ def test_the_loss_is_the_sum_of_both_heads_with_a_gain(train_set, tmp_path, loss
     learner = learning(train_set, tmp_path, loss=loss, lr=1e-9, optimizer='sgd')
     images, targets = next(iter(learner.loader))
     learner.model.train()
-    logits, auxiliary = learner.model(images.float() / 255)
+    logits, beside_logits = learner.model(images.float() / 255)
     own = learner.loss(logits, targets)
     beside = LOSSES[loss](
-        learner.auxiliary.anchors, learner.auxiliary.strides, len(CLASS_NAMES), (64, 64), learner.config
-    )(auxiliary, targets)
+        learner.beside['auxiliary'].anchors,
+        learner.beside['auxiliary'].strides,
+        len(CLASS_NAMES),
+        (64, 64),
+        learner.config,
+    )(beside_logits['auxiliary'], targets)
     total, *parts = learner._step(images, targets, 1)
     assert learner.parts == (*own._fields[1:], 'auxiliary')
     torch.testing.assert_close(total, own.total + 0.5 * beside.total)
@@ -66,9 +72,9 @@ def test_the_loss_is_the_sum_of_both_heads_with_a_gain(train_set, tmp_path, loss
 @pytest.mark.parametrize('ema_decay', [0.0, 0.999])
 def test_an_epoch_goes_on_to_the_same_bits(train_set, tmp_path, ema_decay):
     whole = learning(train_set, tmp_path, ema_decay=ema_decay)
-    before = {name: value.clone() for name, value in whole.auxiliary.state_dict().items()}
+    before = {name: value.clone() for name, value in whole.beside['auxiliary'].state_dict().items()}
     whole.train_epoch(0)
-    assert all(not torch.equal(value, before[name]) for name, value in whole.auxiliary.named_parameters())
+    assert all(not torch.equal(value, before[name]) for name, value in whole.beside['auxiliary'].named_parameters())
     again = learning(train_set, tmp_path, weights=99, ema_decay=ema_decay)
     again.load_state_dict(copy.deepcopy(whole.state_dict()), 1)
     assert whole.train_epoch(1) == again.train_epoch(1)
@@ -92,7 +98,7 @@ def test_it_is_not_saved_with_the_detector_nor_gone_on_without(train_set, tmp_pa
 @pytest.mark.parametrize('stages', [0, 5, 6])
 def test_a_frozen_backbone_has_none_to_teach_it(train_set, tmp_path, stages):
     learner = learning(train_set, tmp_path, freeze_backbone=stages)
-    assert (learner.auxiliary is None) == (stages == 6) == ('auxiliary' not in learner.parts)
+    assert ('auxiliary' not in learner.beside) == (stages == 6) == ('auxiliary' not in learner.parts)
     learner.train_epoch(0)
 
 
@@ -103,5 +109,5 @@ def test_rates_of_the_backbone_are_not_those_of_the_head(train_set, tmp_path):
         for group in learner.optimizer.param_groups
         for parameter in group['params']
     }
-    assert {scales[id(parameter)] for parameter in learner.auxiliary.parameters()} == {1.0}
+    assert {scales[id(parameter)] for parameter in learner.beside['auxiliary'].parameters()} == {1.0}
     assert {scales[id(parameter)] for parameter in learner.detector.backbone.parameters()} == {0.1}
