@@ -167,7 +167,7 @@ def list_detectors(filter: str = '', pretrained: bool = False) -> list[str]:
 
     Example:
         >>> mbv3zoo.list_detectors('mbv3_yolo_small*', pretrained=True)
-        ['mbv3_yolo_small.synth']
+        ['mbv3_yolo_small.synth', 'mbv3_yolo_small_v2.synth']
     """
     return _names('detection', filter, pretrained)
 

@@ -141,9 +141,8 @@ class ModelNetwork(Trainable):
     def _check_config(self) -> None:
         """Raises ValueError where `config` was replaced by that of another network."""
 
-    def _features(self, images: torch.Tensor) -> list[torch.Tensor]:
-        self._check(images)
-        return self.backbone((images - self.mean) / self.std)
+    def _normalise(self, images: torch.Tensor) -> torch.Tensor:
+        return (images - self.mean) / self.std
 
     def _check(self, images: torch.Tensor) -> None:
         if not isinstance(images, torch.Tensor):

@@ -89,7 +89,8 @@ class DetectorNetwork(ModelNetwork):
             >>> [list(level.shape) for level in detector(torch.rand(1, 3, 320, 320))]
             [[1, 3, 40, 40, 25], [1, 3, 20, 20, 25], [1, 3, 10, 10, 25]]
         """
-        return self.head(self.neck(self._features(images)))
+        self._check(images)
+        return self.head(self.neck(self.backbone(self._normalise(images))))
 
     def postprocess(
         self, logits: list[torch.Tensor], **thresholds: Unpack[ThresholdOptions]

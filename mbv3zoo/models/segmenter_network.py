@@ -71,7 +71,8 @@ class SegmenterNetwork(ModelNetwork):
             >>> [level.shape for level in segmenter.maps(torch.rand(1, 3, 96, 128))]
             [torch.Size([1, 3, 12, 16])]
         """
-        low, high = self._features(images)
+        self._check(images)
+        low, high = self.backbone(self._normalise(images))
         return [self.head({'low': low, 'high': high})]
 
     def _check_config(self) -> None:

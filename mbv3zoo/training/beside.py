@@ -22,7 +22,7 @@ class WithBeside(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, list[torch.Tensor]]]:
         """Images, as for the detector -> its raw logits, and what each of the modules gives."""
-        features = self.detector._features(images)
+        features = self.detector.backbone(self.detector._normalise(images))
         maps = self.detector.neck(features)
         seen = {'auxiliary': features, 'imitation': maps}
         return self.detector.head(maps), {name: module(seen[name]) for name, module in self.beside.items()}

@@ -122,7 +122,8 @@ class Teacher:
         if self._in_torch:
             with evaluating(self.model) as network:
                 seen: Any = network
-                maps = seen.neck(seen._features(images.to(torch.float, memory_format=torch.channels_last) / 255))
+                pixels = images.to(torch.float, memory_format=torch.channels_last) / 255
+                maps = seen.neck(seen.backbone(seen._normalise(pixels)))
                 return seen.head(maps), dict(zip(self.strides, maps, strict=True))
         outputs = [torch.from_numpy(one).to(images.device) for one in self.model.run(images.cpu().numpy())]
         return [one.unflatten(1, (self.anchors.shape[1], -1)).permute(0, 1, 3, 4, 2) for one in outputs], {}

@@ -92,7 +92,7 @@ def test_the_same_again_changes_nothing_and_another_is_refused(saved):
             register(**change)
     assert zoo.known_weights() == known and zoo.find_config('acme_small') == CONFIG
     # Ours, as it is.
-    ours = {name.split('.')[1]: folder for name, folder in named_weights().items() if 'small' in name}
+    ours = {name.split('.')[1]: folder for name, folder in named_weights().items() if 'yolo_small.' in name}
     register_detector('mbv3_yolo_small', config=named_configs()['mbv3_yolo_small'], weights=ours)
     assert zoo.known_weights() == known
 
