@@ -9,7 +9,6 @@ from yolov5_yamls import P6
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
 from mbv3zoo.training.auxiliary import AuxiliaryHead
-from mbv3zoo.training.beside import WithBeside
 from mbv3zoo.training.losses import LOSSES
 
 
@@ -20,20 +19,6 @@ def train_set(tmp_path_factory):
 
 def learning(*args, **settings):
     return learner_of(*args, auxiliary_gain=0.5, **settings)
-
-
-def test_detector_and_head_see_one_image_and_the_gradient_leaves_the_neck_out():
-    detector = create_detector('mbv3_yolo_small_050', num_classes=4, image_size=64).eval()
-    images = torch.rand(2, 3, 64, 96)
-    both = WithBeside(detector, torch.nn.ModuleDict({'auxiliary': AuxiliaryHead(detector).eval()}))
-    logits, beside = both(images)
-    auxiliary = beside['auxiliary']
-    for one, other in zip(logits, detector(images), strict=True):
-        assert torch.equal(one, other)
-    assert [level.shape for level in auxiliary] == [level.shape for level in logits]
-    sum(level.sum() for level in auxiliary).backward()
-    assert all(parameter.grad is None for parameter in detector.neck.parameters())
-    assert detector.backbone.model.conv_stem.weight.grad.abs().max() > 0
 
 
 def test_levels_of_other_strides_are_left_out(tmp_path):
