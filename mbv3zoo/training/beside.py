@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -20,7 +22,7 @@ class WithBeside(nn.Module):
         super().__init__()
         self.detector, self.beside = detector, beside
 
-    def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, list[torch.Tensor]]]:
+    def forward(self, images: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, Any]]:
         """Images, as for the detector -> its raw logits, and what each of the modules gives."""
         features = self.detector.backbone(self.detector._normalise(images))
         maps = self.detector.neck(features)

@@ -14,46 +14,41 @@ class Imitation(nn.Module):
     Args:
         channels, strides: Of each level of the neck.
         taught: Stride of each level of the teacher's neck -> its channels.
-
-    Attributes:
-        strides: Of the levels that both have.
     """
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int], taught: Mapping[int, int]) -> None:
         super().__init__()
-        self.levels = [level for level, stride in enumerate(strides) if stride in taught]
-        self.strides = tuple(strides[level] for level in self.levels)
+        self.levels = {stride: level for level, stride in enumerate(strides) if stride in taught}
         # Learned with the detector, and only where the numbers differ.
         self.adapt = nn.ModuleList(
             nn.Identity() if channels[level] == taught[stride] else nn.Conv2d(channels[level], taught[stride], 1)
-            for level, stride in zip(self.levels, self.strides, strict=True)
+            for stride, level in self.levels.items()
         )
 
-    def forward(self, maps: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """[B, C, H, W] for each level of the neck -> those of the levels that both have, with the teacher's C."""
-        return [adapt(maps[level]) for adapt, level in zip(self.adapt, self.levels, strict=True)]
+    def forward(self, maps: Sequence[torch.Tensor]) -> dict[int, torch.Tensor]:
+        """[B, C, H, W] for each level of the neck -> those of the strides that both have, with the teacher's C."""
+        return {stride: adapt(maps[self.levels[stride]]) for stride, adapt in zip(self.levels, self.adapt, strict=True)}
 
 
-def imitation_loss(own: Sequence[torch.Tensor], taught: Sequence[torch.Tensor]) -> torch.Tensor:
+def imitation_loss(own: Mapping[int, torch.Tensor], taught: Mapping[int, torch.Tensor]) -> torch.Tensor:
     """Half the squared difference of feature maps whose channels have mean 0 and variance 1, the mean of all levels.
 
     It is 1 less their correlation, so that neither magnitudes nor offsets of channels are imitated: Cao et al., "PKD",
     https://arxiv.org/abs/2207.02039, section 3.2.
 
     Args:
-        own, taught: float [B, C, H, W] per level, of the same shapes.
+        own, taught: float [B, C, H, W] by stride, of the same shapes; `taught` may have more.
 
     Returns:
         A scalar in 0..2.
 
     Example:
-        >>> maps = [torch.rand(2, 8, 4, 4)]
-        >>> imitation_loss(maps, [3 * maps[0] + 1]) < 1e-4
+        >>> maps = torch.rand(2, 8, 4, 4)
+        >>> imitation_loss({16: maps}, {16: 3 * maps + 1}) < 1e-4
         tensor(True)
     """
-    pairs = zip(own, taught, strict=True)
-    levels = [(_standard(x.float()) - _standard(y.float())).square().mean() / 2 for x, y in pairs]
-    return torch.stack(levels).mean()
+    apart = [_standard(x.float()) - _standard(taught[stride].float()) for stride, x in own.items()]
+    return torch.stack([level.square().mean() / 2 for level in apart]).mean()
 
 
 def _standard(x: torch.Tensor) -> torch.Tensor:

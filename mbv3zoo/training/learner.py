@@ -76,8 +76,7 @@ class Learner:
         if config.auxiliary_gain and any(weight.requires_grad for weight in network.backbone.parameters()):
             self.beside['auxiliary'] = AuxiliaryHead(network)
         if teacher and config.imitation_gain and set(network.strides) & teacher.channels.keys():
-            self.imitation = Imitation(network.neck.out_channels, network.strides, teacher.channels)
-            self.beside['imitation'] = self.imitation
+            self.beside['imitation'] = Imitation(network.neck.out_channels, network.strides, teacher.channels)
         self.beside.to(accelerator.device)
         learning = WithBeside(network, self.beside) if self.beside else detector
         processes = accelerator.num_processes
@@ -230,7 +229,7 @@ class Learner:
             with self.accelerator.autocast():
                 logits = self.model(images.to(torch.float, memory_format=torch.channels_last) / 255)
                 logits, beside = logits if self.beside else (logits, {})
-                taught, maps = self.teacher.look(images) if self.teacher else (None, {})
+                taught, maps = self.teacher(images) if self.teacher else (None, {})
             losses = self.loss(logits, targets)
             if 'auxiliary' in beside:
                 losses = _with(
@@ -239,8 +238,7 @@ class Learner:
             if taught:
                 loss = self.distillation(logits, taught)
                 if 'imitation' in beside:
-                    its = [maps[stride] for stride in self.imitation.strides]
-                    loss = loss + self.config.imitation_gain * imitation_loss(beside['imitation'], its)
+                    loss = loss + self.config.imitation_gain * imitation_loss(beside['imitation'], maps)
                 losses = _with(losses, loss)
             self.accelerator.backward(losses[0])
             if self.accelerator.sync_gradients and self.config.clip_grad:

@@ -98,13 +98,12 @@ class Teacher:
             tensor.to(device) for tensor in (self.anchors, self.known, self._indices)
         )
 
-    def __call__(self, images: torch.Tensor) -> Taught:
-        """What it finds in uint8 images [B, C, H, W], on its device."""
-        return self.look(images)[0]
-
     @torch.no_grad()
-    def look(self, images: torch.Tensor) -> tuple[Taught, dict[int, torch.Tensor]]:
-        """What it finds, and the feature maps of its neck, [B, C, H, W] by stride; none of an exported file."""
+    def __call__(self, images: torch.Tensor) -> tuple[Taught, dict[int, torch.Tensor]]:
+        """Looks at uint8 images [B, C, H, W], on its device.
+
+        Returns what it finds, and the feature maps of its neck, [B, C, H, W] by stride; none of an exported file.
+        """
         every_logits, maps = self._run(images)
         found = [
             self._level(logits.float(), anchors, stride, level)

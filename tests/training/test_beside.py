@@ -18,7 +18,7 @@ def test_they_see_one_image_and_the_auxiliary_gradient_leaves_the_neck_out():
         assert torch.equal(one, other)
     assert [level.shape for level in beside['auxiliary']] == [level.shape for level in logits]
     maps = detector.neck(detector.backbone((images - detector.mean) / detector.std))
-    for one, other in zip(beside['imitation'], (maps[0], maps[2]), strict=True):
+    for one, other in zip(beside['imitation'].values(), (maps[0], maps[2]), strict=True):
         assert torch.equal(one, other)
     sum(level.sum() for level in beside['auxiliary']).backward()
     assert all(parameter.grad is None for parameter in detector.neck.parameters())
@@ -29,4 +29,4 @@ def test_only_what_is_there_is_run():
     detector = create_detector('mbv3_yolo_small_050', num_classes=4, image_size=64).eval()
     imitation = torch.nn.ModuleDict({'imitation': Imitation(detector.neck.out_channels, detector.strides, {16: 7})})
     _, beside = WithBeside(detector, imitation)(torch.rand(1, 3, 64, 64))
-    assert list(beside) == ['imitation'] and [level.shape[1] for level in beside['imitation']] == [7]
+    assert list(beside) == ['imitation'] and [level.shape[1] for level in beside['imitation'].values()] == [7]

@@ -1,5 +1,7 @@
 """A detector imitates the feature maps of its teacher's neck."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -39,24 +41,26 @@ def test_the_loss_is_one_less_the_correlation_of_the_channels():
     for one, other in zip(own, its, strict=True):
         pairs = zip(one.transpose(0, 1).flatten(1).numpy(), other.transpose(0, 1).flatten(1).numpy(), strict=True)
         expected.append(np.mean([1 - np.corrcoef(x, y)[0, 1] for x, y in pairs]))
+    own, its = (dict(enumerate(maps)) for maps in (own, its))
     assert imitation_loss(own, its).item() == pytest.approx(np.mean(expected), abs=1e-5)
-    assert imitation_loss(own, [3 * x - 7 for x in own]).item() == pytest.approx(0, abs=1e-5)
-    assert imitation_loss(own, [-x for x in own]).item() == pytest.approx(2, abs=1e-5)
+    assert imitation_loss(own, {level: 3 * x - 7 for level, x in own.items()}).item() == pytest.approx(0, abs=1e-5)
+    assert imitation_loss(own, {level: -x for level, x in own.items()}).item() == pytest.approx(2, abs=1e-5)
 
 
 def test_maps_without_contrast_give_finite_numbers():
     for own in (torch.zeros(2, 3, 4, 4), torch.full((1, 3, 1, 1), 1e4), torch.rand(2, 3, 4, 4).half() * 6e4):
         own.requires_grad_()
-        loss = imitation_loss([own], [torch.zeros_like(own)])
+        loss = imitation_loss({8: own}, {8: torch.zeros_like(own)})
         loss.backward()
         assert torch.isfinite(loss) and torch.isfinite(own.grad).all()
 
 
 def test_other_numbers_of_channels_are_adapted_and_other_strides_left_out():
     module = Imitation((8, 16, 32), (8, 16, 32), {16: 16, 32: 24, 64: 7})
-    assert module.strides == (16, 32)
     maps = [torch.rand(2, channels, 4, 4) for channels in (8, 16, 32)]
-    same, adapted = module(maps)
+    found = module(maps)
+    assert list(found) == [16, 32]
+    same, adapted = found.values()
     assert torch.equal(same, maps[1]) and adapted.shape == (2, 24, 4, 4)
 
 
@@ -72,7 +76,7 @@ def test_it_is_a_part_of_the_loss_against_the_teacher(train_set, teachers, tmp_p
     with torch.no_grad():
         network = Detector.from_pretrained(teachers / str(width))
         its = network.neck(network.backbone((images.float() / 255 - network.mean) / network.std))
-    expected = 2.5 * imitation_loss(beside['imitation'], its)
+    expected = 2.5 * imitation_loss(beside['imitation'], dict(zip(network.strides, its, strict=True)))
     more, less = (one._step(images, targets, 1)[-1].item() for one in (learner, without))
     assert expected > 0.5 and more - less == pytest.approx(expected.item(), rel=1e-3)
 
@@ -87,7 +91,7 @@ def test_an_epoch_goes_on_to_the_same_bits_and_nothing_of_it_is_saved(train_set,
     state = whole.state_dict()
     assert all(not torch.equal(value, before[name]) for name, value in whole.beside['imitation'].named_parameters())
     resumed = learning(train_set, tmp_path, weights=8, **settings)
-    resumed.load_state_dict(torch.load(_saved(state, tmp_path)), 1)
+    resumed.load_state_dict(copy.deepcopy(state), 1)
     for learner in (whole, resumed):
         learner.train_epoch(1)
     for one, other in zip(whole.detector.state_dict().values(), resumed.detector.state_dict().values(), strict=True):
@@ -105,8 +109,3 @@ def test_an_exported_teacher_has_no_maps(train_set, teachers, tmp_path):
     assert not learner.beside
     learner.train_epoch(0)
     assert Teacher(str(path), learner.detector.config, (8, 16, 32)).channels == {}
-
-
-def _saved(state, folder):
-    torch.save(state, folder / 'state.pt')
-    return folder / 'state.pt'

@@ -29,7 +29,7 @@ def teacher_of(detector, name='mbv3_yolo_small.synth', strides=(8, 16, 32), **ch
 
 
 def test_what_is_taught_are_the_most_certain_anchors(detector, images):
-    taught = teacher_of(detector)(images)
+    taught = teacher_of(detector)(images)[0]
     with torch.inference_mode():
         logits = detector(images.float() / 255)
     boxes, scores = decode(logits, detector.anchors, detector.strides)
@@ -56,12 +56,12 @@ def test_what_is_taught_are_the_most_certain_anchors(detector, images):
 
 
 def test_classes_are_matched_by_their_names(detector, images):
-    whole = teacher_of(detector)(images)
+    whole = teacher_of(detector)(images)[0]
     names = detector.class_names
     student = (names[3], 'a new one', names[0])
     teacher = teacher_of(detector, class_names=student, num_classes=3)
     assert teacher.known.tolist() == [True, False, True]
-    taught = teacher(images)
+    taught = teacher(images)[0]
     assert taught.classes.shape == (2, 100, 3) and not taught.classes[..., 1].any()
     # An object of a class that the student does not have is not certain.
     torch.testing.assert_close(taught.certainty, taught.objectness * taught.classes.amax(2))
@@ -75,14 +75,14 @@ def test_classes_are_matched_by_their_names(detector, images):
 
 
 def test_levels_of_other_strides_are_left_out(detector, images):
-    taught = teacher_of(detector, strides=(16, 32, 64))(images)
+    taught = teacher_of(detector, strides=(16, 32, 64))(images)[0]
     assert set(taught.level.unique().tolist()) <= {0, 1}
     assert taught.row.max() < 6
 
 
 def test_an_exported_file_teaches_what_its_detector_does(detector, images, tmp_path):
     path = detector.export(tmp_path / 'teacher.onnx', image_size=SIZE)
-    ours, its = teacher_of(detector)(images), teacher_of(detector, path)(images)
+    ours, its = teacher_of(detector)(images)[0], teacher_of(detector, path)(images)[0]
     for one, other in zip(ours[:4], its[:4], strict=True):
         torch.testing.assert_close(one.sort(1).values, other.sort(1).values, rtol=1e-3, atol=1e-3)
     with pytest.raises(ValueError, match=r'teacher\.onnx: .*128.*'):
@@ -91,7 +91,9 @@ def test_an_exported_file_teaches_what_its_detector_does(detector, images, tmp_p
 
 def test_one_that_was_saved_without_nms_teaches_all_of_its_anchors(detector, images, tmp_path):
     detector.without_nms().save_pretrained(tmp_path / 'peaks')
-    for one, other in zip(teacher_of(detector)(images), teacher_of(detector, tmp_path / 'peaks')(images), strict=True):
+    for one, other in zip(
+        teacher_of(detector)(images)[0], teacher_of(detector, tmp_path / 'peaks')(images)[0], strict=True
+    ):
         assert torch.equal(one, other)
 
 
@@ -118,7 +120,7 @@ def test_the_teacher_is_not_trained(detector, images):
     teacher = teacher_of(detector)
     teacher.to(torch.device('cpu'))
     before = {name: tensor.clone() for name, tensor in teacher.model.state_dict().items()}
-    taught = teacher(images)
+    taught = teacher(images)[0]
     assert not any(part.requires_grad for part in taught)
     assert not any(parameter.requires_grad for parameter in teacher.model.parameters())
     assert all(torch.equal(before[name], tensor) for name, tensor in teacher.model.state_dict().items())
