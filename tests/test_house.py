@@ -16,6 +16,7 @@ FLOORS = [
     ['utils', 'version'],
     ['images'],
     ['config'],
+    ['widths'],
     ['backbones', 'saving', 'synth'],
     ['data', 'detections', 'layer_lists', 'licenses'],
     ['models'],
