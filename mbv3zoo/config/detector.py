@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -11,7 +11,6 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     Tag,
     field_serializer,
-    model_serializer,
     model_validator,
 )
 
@@ -31,8 +30,6 @@ Multiple = Annotated[float, Field(gt=0, le=4, strict=True)]
 # `mbv3zoo.models.neck_table` has their classes.
 NeckName = Literal['pan', 'light']
 HeadName = Literal['plain', 'decoupled']
-# Fields that earlier versions do not know, with their defaults.
-_LATER = {'head': 'plain', 'nms': True}
 
 
 class DetectorConfig(ModelConfig):
@@ -44,6 +41,8 @@ class DetectorConfig(ModelConfig):
         (2, (320, 320))
         >>> detector = mbv3zoo.create_detector(config)
     """
+
+    later: ClassVar[dict[str, Any]] = ModelConfig.later | {'head': 'plain', 'nms': True}
 
     task: Literal['detection'] = Field('detection', exclude=True)
     """What the model finds: objects and their boxes."""
@@ -73,11 +72,6 @@ class DetectorConfig(ModelConfig):
     def _neck_as_before(self, neck: LayerRows | NeckName, write: SerializerFunctionWrapHandler) -> Any:
         """In files null is 'pan', as it was before necks had names."""
         return None if neck == 'pan' else write(neck)
-
-    @model_serializer(mode='wrap')
-    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Files of detectors with none of them are those of earlier versions, which would refuse the keys."""
-        return {key: value for key, value in write(self).items() if _LATER.get(key, ...) != value}
 
     @model_validator(mode='after')
     def _check(self) -> Self:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from mbv3zoo.config.backbone_args import plain_args
 from mbv3zoo.config.base import Config
@@ -21,6 +28,9 @@ Task = Literal['detection', 'segmentation']
 
 class ModelConfig(Config):
     """The settings that detectors and segmenters have in common."""
+
+    # Fields that earlier versions do not know, with their defaults.
+    later: ClassVar[dict[str, Any]] = {'widths': {}}
 
     # Upper bounds, here and below, are far beyond any use: a config may come from anywhere, and is built before its
     # weights are looked at.
@@ -45,8 +55,15 @@ class ModelConfig(Config):
     """Mean per channel, for images in 0..1; None uses the backbone's."""
     std: tuple[PositiveFloat, ...] | None = None
     """Standard deviation per channel, for images in 0..1; None uses the backbone's."""
+    widths: dict[str, Annotated[int, Field(ge=1, strict=True)]] = {}
+    """Channels of layers behind the backbone, by a layer's name, where they are not the usual ones."""
     licenses: LicenseRecord = LicenseRecord()
     """What the weights were made from, and under which licences."""
+
+    @model_serializer(mode='wrap')
+    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Files of models with none of them are those of earlier versions, which would refuse the keys."""
+        return {key: value for key, value in write(self).items() if self.later.get(key, ...) != value}
 
     @model_validator(mode='before')
     @classmethod

@@ -8,6 +8,7 @@ same map and become one. docs/performance.md has what this saves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,6 +27,10 @@ def deployed_neck(neck: nn.Module) -> nn.Module:
     return neck
 
 
+def _width(layer: Any) -> int:
+    return layer.conv.out_channels
+
+
 class DeployedPAN(nn.Module):
     """A fused path aggregation neck; C3, C4, C5 -> P3, P4, P5.
 
@@ -37,8 +42,8 @@ class DeployedPAN(nn.Module):
         super().__init__()
         self.sppf, self.lateral5, self.lateral4 = neck.sppf, neck.lateral5, neck.lateral4
         self.down3, self.down4 = neck.down3, neck.down4
-        self.top_down4 = _UpsampledC3(_c3(neck.top_down4), neck.out_channels[1])
-        self.top_down3 = _UpsampledC3(_c3(neck.top_down3), neck.out_channels[0])
+        self.top_down4 = _UpsampledC3(_c3(neck.top_down4), _width(neck.lateral5))
+        self.top_down3 = _UpsampledC3(_c3(neck.top_down3), _width(neck.lateral4))
         self.bottom_up4, self.bottom_up5 = _MergedC3(_c3(neck.bottom_up4)), _MergedC3(_c3(neck.bottom_up5))
 
     def forward(self, features: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -88,9 +93,10 @@ class _Rest(nn.Module):
         # What is left of a fused layer besides its convolution: the activation.
         self.act = nn.Sequential(*(m for name, m in block.conv1.named_children() if name != 'conv'))
         self.blocks, self.conv3 = block.blocks, block.conv3
+        self.channels = [block.conv1.conv.out_channels, block.conv2.conv.out_channels]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first, second = self.act(x).chunk(2, 1)
+        first, second = self.act(x).split(self.channels, 1)
         return self.conv3(torch.cat([self.blocks(first), second], 1))
 
 

@@ -18,10 +18,12 @@ from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.config_fit import check_config
 from mbv3zoo.models.decoupled import DecoupledHead
 from mbv3zoo.models.head import DetectHead, Head
+from mbv3zoo.models.narrowing import narrow_behind
 from mbv3zoo.models.neck_table import make_neck
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.models.postprocess.tensors import postprocess
 from mbv3zoo.models.postprocess.thresholds import ThresholdOptions, Thresholds
+from mbv3zoo.widths.rebuilt import wide_config
 
 _logger = logging.getLogger(__name__)
 
@@ -52,9 +54,11 @@ class DetectorNetwork(ModelNetwork):
     def __init__(self, config: DetectorConfig, pretrained: bool = False, **backbone_args: Any) -> None:
         strides = config.neck.strides if isinstance(config.neck, LayerRows) else STRIDES
         super().__init__(config, strides, pretrained, **backbone_args)
+        without_widths = wide_config(config)
+        wide = None if without_widths is None else DetectorNetwork(without_widths, device='meta')
         # Build neck and head on meta too when device='meta'.
         with torch.device('meta') if str(backbone_args.get('device')) == 'meta' else nullcontext():
-            self.neck = make_neck(self.backbone, config)
+            self.neck = make_neck((wide or self).backbone, config)
             self.strides = tuple(self.neck.strides)
             anchors = level_anchors(config, self.strides)
             channels, number = self.neck.out_channels, len(anchors[0])
@@ -66,6 +70,8 @@ class DetectorNetwork(ModelNetwork):
                 self.head = DetectHead(*args, config.nms)
         self.config = self.config.model_copy(update={'anchors': anchors})
         self.register_buffer('anchors', torch.tensor(anchors), persistent=False)
+        if wide:
+            narrow_behind(self, wide)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """Images to raw logits.

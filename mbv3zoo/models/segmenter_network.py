@@ -16,7 +16,9 @@ from torchvision.models.segmentation.lraspp import LRASPPHead
 from mbv3zoo.config.segmenter import SegmenterConfig
 from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.models.config_fit import check_config
+from mbv3zoo.models.narrowing import narrow_behind
 from mbv3zoo.models.timm_model import make_plan
+from mbv3zoo.widths.rebuilt import wide_config
 
 
 class SegmenterNetwork(ModelNetwork):
@@ -38,8 +40,12 @@ class SegmenterNetwork(ModelNetwork):
         assert config.high_stride is not None
         super().__init__(config, (config.low_stride, config.high_stride), pretrained, **backbone_args)
         self.strides = (config.low_stride,)
+        without_widths = wide_config(config)
+        wide = None if without_widths is None else SegmenterNetwork(without_widths, device='meta')
         with torch.device('meta') if str(backbone_args.get('device')) == 'meta' else nullcontext():
-            self.head = LRASPPHead(*self.backbone.channels, config.num_classes, config.head_channels)
+            self.head = LRASPPHead(*(wide or self).backbone.channels, config.num_classes, config.head_channels)
+        if wide:
+            narrow_behind(self, wide)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images to logits.

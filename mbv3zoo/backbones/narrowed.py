@@ -1,0 +1,67 @@
+"""Any convolutional timm model with other numbers of channels, as a timm model: `narrowed`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+import torch
+from timm.models import generate_default_cfgs, is_model, register_model
+from torch import nn
+
+from mbv3zoo.widths.named import groups_of, set_widths
+from mbv3zoo.widths.rebuilt import DEFAULT_BASE
+
+_SIZE = (64, 64)
+
+# Must stand above the entrypoint: register_model reads it when it decorates it.
+default_cfgs = generate_default_cfgs({'narrowed.untrained': {'input_size': (3, 224, 224)}})
+
+
+@register_model
+def narrowed(
+    pretrained: bool = False, base: str = DEFAULT_BASE, widths: Mapping[str, int] | None = None, **kwargs: Any
+) -> nn.Module:
+    """A timm model some of whose layers have fewer channels.
+
+    Args:
+        pretrained: Not to be had: weights of narrowed layers are of no hub, but saved with what they are a part of.
+        base: Name of the timm model.
+        widths: Name of a layer -> its number of channels. Layers that depend on it follow.
+        **kwargs: Arguments of `timm.create_model` for the base.
+
+    Raises:
+        ValueError: Weights are asked for, or there is no such base, layer or width.
+
+    Example:
+        >>> widths = {'blocks.2.0.conv_pwl': 32, 'blocks.3.0.conv_pw': 160}
+        >>> model = timm.create_model('narrowed', base='mbv3_yolo_large', widths=widths, features_only=True)
+        >>> model.feature_info.channels()
+        [24, 32, 112, 960]
+    """
+    if pretrained:
+        raise ValueError(f'a narrowed {base} has no weights to load; expected pretrained=False')
+    # Not 'hf-hub:...': a config, which may be anybody's, names the base, and timm would ask the network for that.
+    if not is_model(base):
+        raise ValueError(f'unknown base {base!r}: timm has no such model; timm.list_models() names all')
+    # timm's for the name `narrowed`; the base has its own.
+    kwargs = {name: value for name, value in kwargs.items() if not name.startswith('pretrained_cfg')}
+    model: Any = timm.create_model(base, **kwargs)
+    in_chans = kwargs.get('in_chans', 3)
+    if not kwargs.get('features_only'):
+        set_widths(model, groups_of(model, in_chans), widths or {})
+        return model
+    # Of all maps, as other models know what they have also of maps that are not taken.
+    args = kwargs | {'out_indices': tuple(range(len(model.feature_info.info)))}
+    with torch.device('meta'):
+        whole = timm.create_model(base, **args).eval()
+    built_from = json.dumps([base, {**args, 'device': None}], sort_keys=True, default=repr)
+    groups = groups_of(whole, in_chans, outputs_stay=False, architecture=built_from)
+    for narrower in (model, whole):
+        set_widths(narrower, groups, widths or {})
+    maps = whole(torch.empty(1, in_chans, *_SIZE, device='meta'))
+    for info, found in zip(model.feature_info.info, maps, strict=True):
+        info['num_chs'] = found.shape[1]
+    return model
