@@ -23,6 +23,7 @@ _HOMES = {
     'DetectorConfig': 'config.detector',
     'ExportedDetector': 'runtimes.exported_detector',
     'ExportedSegmenter': 'runtimes.exported_segmenter',
+    'FitResult': 'fitting.stages',
     'Segmentation': 'detections.segmentation',
     'Segmenter': 'segmenter',
     'SegmenterConfig': 'config.segmenter',
@@ -34,6 +35,7 @@ _HOMES = {
     'create_segmenter': 'create',
     'describe': 'info.describe',
     'evaluate': 'evaluation.run',
+    'fit': 'fitting.fit',
     'list_detectors': 'create',
     'list_segmenters': 'create',
     'load': 'loading',
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
     from mbv3zoo.detector import Detector as Detector
     from mbv3zoo.evaluation.run import evaluate as evaluate
     from mbv3zoo.export.certificate import read_certificate as read_certificate
+    from mbv3zoo.fitting.fit import fit as fit
+    from mbv3zoo.fitting.stages import FitResult as FitResult
     from mbv3zoo.info.describe import cost as cost
     from mbv3zoo.info.describe import describe as describe
     from mbv3zoo.loading import load as load

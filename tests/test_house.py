@@ -28,6 +28,7 @@ FLOORS = [
     ['convert', 'create', 'loading'],
     ['demo', 'info', 'integrations', 'training'],
     ['benchmark'],
+    ['fitting'],
     ['cli'],
     ['__main__'],
 ]

@@ -13,6 +13,7 @@ from mbv3zoo.cards.mark import mark_line
 from mbv3zoo.cards.merge import BEGIN, CLASSES, END
 from mbv3zoo.cards.sources import HEADING, base_models, datasets, is_hub_id, is_repo_name
 from mbv3zoo.config.detector import DetectorConfig
+from mbv3zoo.config.fit_record import FitRecord
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.model import ModelConfig, Task
@@ -61,6 +62,9 @@ _TEMPLATE = """---
 | input | {{ config.image_size[0] }} x {{ config.image_size[1] }} pixels, letterboxed, in 0..1; normalised inside |
 | parameters | {{ '%.2f' % (parameters / 1e6) }} M |
 | data | {{ data }} |
+{%- if fit %}
+| fitted to | {{ fit }} |
+{%- endif %}
 
 ## Use
 ```python
@@ -191,6 +195,7 @@ def render_card(
         picture=PICTURE_NAME if picture else '',
         parameters=parameters,
         data=_cell(dataset) or 'not recorded',
+        fit=_cell(_fit(config.fit)) if config.fit else '',
         source=repr(name if is_repo_name(name) else 'organisation/name'),
         stock=stock,
         timm_source=repr(f'hf-hub:{name if is_hub_id(name) else "organisation/name"}'),
@@ -234,6 +239,24 @@ def _neck(config: ModelConfig) -> str:
     neck = 'rows of a YOLOv5 layer list' if isinstance(config.neck, LayerRows) else NECKS[config.neck].in_card
     head = '' if config.head == 'plain' else f'{config.head} head; '
     return f'{neck}; {head}anchors; depth {config.depth_multiple}, width {config.width_multiple}'
+
+
+def _fit(record: FitRecord) -> str:
+    threads = '' if record.threads is None else f', {record.threads} threads'
+    qualities = [
+        f'{value:.3f} {when}'
+        for value, when in (
+            (record.quality_before, 'before'),
+            (record.quality_narrowed, 'when it was made narrower'),
+            (record.quality_after, 'trained'),
+        )
+        if value is not None
+    ]
+    return (
+        f'{record.budget_ms:.3g} ms in {record.runtime}, {record.precision}{threads}, on {record.machine}: measured '
+        f'{record.measured_ms:.2f} ms, before it was fitted {record.before_ms:.2f} ms; {record.measure} '
+        f'{", ".join(qualities)}'
+    )
 
 
 def _settings(train: TrainConfig | None, task: Task) -> list[tuple[str, str]]:

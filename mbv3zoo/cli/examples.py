@@ -35,6 +35,10 @@ mbv3zoo demo runs/mine/best space --gradio""",
     'benchmark': """\
 mbv3zoo benchmark mbv3_yolo_small resnet18 --size 320 --size 640
 mbv3zoo benchmark runs/mine/best --runtime eager --runtime onnxruntime""",
+    'fit': """\
+mbv3zoo fit runs/mine/best --ms 12 --data data.yaml --out fitted
+mbv3zoo fit runs/mine/best --speedup 1.5 --speedup 2 --data data.yaml
+mbv3zoo fit runs/mine/best --ms 8 --precision int8 --data data.yaml""",
     'convert': """\
 mbv3zoo convert yolov5s.pt yolov5s --license agpl-3.0""",
     'push': """\

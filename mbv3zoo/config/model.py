@@ -17,6 +17,7 @@ from pydantic import (
 
 from mbv3zoo.config.backbone_args import plain_args
 from mbv3zoo.config.base import Config
+from mbv3zoo.config.fit_record import FitRecord
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.types import ClassNames, ImageSize
 
@@ -30,7 +31,7 @@ class ModelConfig(Config):
     """The settings that detectors and segmenters have in common."""
 
     # Fields that earlier versions do not know, with their defaults.
-    later: ClassVar[dict[str, Any]] = {'widths': {}}
+    later: ClassVar[dict[str, Any]] = {'widths': {}, 'fit': None}
 
     # Upper bounds, here and below, are far beyond any use: a config may come from anywhere, and is built before its
     # weights are looked at.
@@ -57,6 +58,8 @@ class ModelConfig(Config):
     """Standard deviation per channel, for images in 0..1; None uses the backbone's."""
     widths: dict[str, Annotated[int, Field(ge=1, strict=True)]] = {}
     """Channels of layers behind the backbone, by a layer's name, where they are not the usual ones."""
+    fit: FitRecord | None = None
+    """What the model was fitted to, where it was (`mbv3zoo.fit`)."""
     licenses: LicenseRecord = LicenseRecord()
     """What the weights were made from, and under which licences."""
 

@@ -15,7 +15,7 @@ from mbv3zoo.cli.main import app
 PROGRAM = typer.main.get_command(app)
 GROUPS = {value for name, value in vars(options).items() if name.isupper() and isinstance(value, str)}
 # Groups of one command.
-GROUPS |= {'Arguments', 'Scenes', 'Timing'}
+GROUPS |= {'Arguments', 'Budget', 'Scenes', 'Timing'}
 
 
 @pytest.mark.parametrize('name', PROGRAM.commands)

@@ -1,0 +1,147 @@
+"""`mbv3zoo fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mbv3zoo.cli.options import (
+    DATA,
+    FORMAT,
+    OUTPUT,
+    RUNTIME,
+    TRAINING,
+    Data,
+    ImageSize,
+    MaxPixels,
+    Model,
+    Quiet,
+    with_set,
+)
+from mbv3zoo.cli.output import tell
+
+BUDGET = 'Budget'
+
+
+def fit(
+    model: Model,
+    data: Data,
+    ms: Annotated[
+        list[float] | None,
+        typer.Option(
+            help='Most milliseconds of a call with one image; may be repeated.',
+            show_default='none',
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
+    speedup: Annotated[
+        list[float] | None,
+        typer.Option(
+            help='In place of --ms: how many times faster, such as 1.5; may be repeated.',
+            show_default='none',
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
+    runtime: Annotated[str, typer.Option(help='onnxruntime or openvino.', rich_help_panel=RUNTIME)] = 'onnxruntime',
+    image_size: ImageSize = None,
+    precision: Annotated[Any, typer.Option(help='float32 or int8.', rich_help_panel=FORMAT)] = 'float32',
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            help='Threads of the runtime, and of the training.', show_default='one a core', rich_help_panel=RUNTIME
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(help='Epochs of training afterwards; 0: none.', rich_help_panel=TRAINING)] = 30,
+    val_data: Annotated[
+        str | None,
+        typer.Option(
+            help='The validation split, if it is not in --data.', show_default='of --data', rich_help_panel=DATA
+        ),
+    ] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            help='Image folder of --data where that is a COCO file.',
+            show_default='the usual places',
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    val_images: Annotated[
+        str | None,
+        typer.Option(
+            help='Image folder of the validation split, likewise.',
+            show_default='the usual places',
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    val_share: Annotated[
+        float | None,
+        typer.Option(
+            help='Fraction of the images to validate on, such as 0.2, where --data is one split.',
+            show_default='none',
+            rich_help_panel=DATA,
+        ),
+    ] = None,
+    max_pixels: MaxPixels = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            '--set',
+            help='A setting of the training, as name=value, as for `mbv3zoo train`; may be repeated.',
+            show_default='none',
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help='Device of the training: cpu, cuda, cuda:1, mps, or the number of a GPU.',
+            show_default='a GPU if there is one',
+            rich_help_panel=RUNTIME,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help='Folder of the fitted model, or of a fit that goes on.',
+            show_default='the next runs/fit-N',
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a trained model as fast as you need it on this machine."""
+    from mbv3zoo.fitting.fit import fit
+
+    results = fit(
+        model,
+        data,
+        ms=_one_or_more(ms),
+        speedup=_one_or_more(speedup),
+        runtime=runtime,
+        image_size=image_size,
+        precision=precision,
+        epochs=epochs,
+        val_data=val_data,
+        images=images,
+        val_images=val_images,
+        val_share=val_share,
+        max_pixels=max_pixels,
+        out=out,
+        device=device,
+        **with_set({} if threads is None else {'threads': threads}, set_),
+    )
+    for result in results if isinstance(results, list) else [results]:
+        record = result.record
+        tell(
+            f'{record.measured_ms:.2f} ms, before {record.before_ms:.2f} ms; {record.measure} '
+            f'{record.quality_after or record.quality_narrowed:.3f}, before {record.quality_before:.3f}; '
+            f'saved in {result.folder}'
+        )
+
+
+def _one_or_more(values: list[float] | None) -> float | list[float] | None:
+    """One value is a fit of its own, several are a family."""
+    return values[0] if values and len(values) == 1 else values or None

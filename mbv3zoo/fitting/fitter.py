@@ -1,0 +1,147 @@
+"""Fits one model to budgets: what is prepared once for all of them, and the way from a budget to a fitted model."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import nn
+
+from mbv3zoo.config.fit_record import FitRecord
+from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.create import MODELS
+from mbv3zoo.data.loader import train_loader
+from mbv3zoo.data.samples import TrainSamples
+from mbv3zoo.evaluation.run import evaluate
+from mbv3zoo.fitting.graph_timer import GraphTimer, Timing
+from mbv3zoo.fitting.importance import Batch
+from mbv3zoo.fitting.kept_times import KeptTimes, processor
+from mbv3zoo.fitting.latency_table import LatencyTable
+from mbv3zoo.fitting.shrink import Shrinker, Shrunk
+from mbv3zoo.model import Model
+from mbv3zoo.training.losses import create_loss
+from mbv3zoo.utils.packages import installed_version
+from mbv3zoo.widths.rebuilt import narrowed_config
+
+_logger = logging.getLogger(__name__)
+
+# Images that importance and norms are found by.
+_IMAGES, _BATCH = 128, 16
+# Timings that differ by more are told.
+_NOISE = 0.15
+
+
+class Target(NamedTuple):
+    """Where a model is to run.
+
+    Attributes:
+        runtime: 'onnxruntime' or 'openvino'.
+        threads: Threads per call; None leaves the number to the runtime.
+        precision: 'float32' or 'int8'.
+        pixels: For int8 the images to calibrate on, as for `mbv3zoo.export.quantize.quantize`.
+    """
+
+    runtime: str
+    threads: int | None
+    precision: str
+    pixels: Sequence[np.ndarray] | None
+
+
+class Fitter:
+    """Makes narrower models of one.
+
+    Args:
+        model: The model, at the size that it will be run at; not changed.
+        train_set, val_set: Labelled images of its classes.
+        target: Where it is to run.
+
+    Raises:
+        ValueError: Nothing of it can be made narrower.
+
+    Attributes:
+        quality: AP or mIoU of the model.
+        ms: Milliseconds that it takes.
+    """
+
+    def __init__(self, model: Model, train_set: Any, val_set: Any, target: Target) -> None:
+        self.model, self.val_set, self.target = model.eval(), val_set, target
+        _logger.info('timing the model in %s', target.runtime)
+        self.timer = GraphTimer(model, target.runtime, target.threads, model.config.image_size, target.pixels)
+        self.ms = self.timer.ms
+        table = LatencyTable(
+            target.runtime,
+            target.threads,
+            target.precision == 'int8',
+            KeptTimes(target.runtime, target.threads, target.precision),
+        )
+        config = TrainConfig(batch_size=_BATCH, workers=0, mosaic=0.0, mixup=0.0)
+        self._shrinker = Shrinker(model, table, self.timer, _loss(config), _batches(model, train_set, config))
+        self.quality = self._measure(model)
+
+    @property
+    def smallest_ms(self) -> float:
+        """About the least milliseconds that can be reached."""
+        return self._shrinker.smallest * self.ms
+
+    def narrow(self, milliseconds: float) -> Model:
+        """A narrower model that takes at most so many milliseconds, not trained yet; its `config.fit` says more.
+
+        Raises:
+            ValueError: None was found.
+        """
+        found = self._shrinker.shrink(milliseconds / self.ms)
+        model = self._rebuild(found)
+        timing = found.timing
+        record = FitRecord(
+            budget_ms=milliseconds,
+            predicted_ms=found.predicted * timing.first_ms,
+            **_times(timing),
+            runtime=f'{self.target.runtime} {installed_version(self.target.runtime)}',
+            machine=processor(),
+            threads=self.target.threads,
+            precision=self.target.precision,
+            measure='AP' if model.config.task == 'detection' else 'mIoU',
+            quality_before=self.quality,
+            quality_narrowed=self._measure(model),
+            quality_after=None,
+        )
+        model.config = model.config.model_copy(update={'fit': record})
+        return model
+
+    def finish(self, model: Model, record: FitRecord, quality: float) -> FitRecord:
+        """The record of a model that was trained, timed anew."""
+        timing = self.timer.time(model)
+        if timing.spread > _NOISE:
+            _logger.warning(
+                'the turns of the timing differ by %.0f %% on this machine: the budget holds only that well',
+                100 * timing.spread,
+            )
+        return record.model_copy(update={**_times(timing), 'quality_after': quality})
+
+    def _measure(self, model: Model) -> float:
+        return evaluate(model, self.val_set).score
+
+    def _rebuild(self, found: Shrunk) -> Model:
+        """The narrower network as a model that its config builds."""
+        config = narrowed_config(self.model.config, self._shrinker.found.groups, found.units)
+        kind: Any = MODELS[config.task]
+        model = kind(config)
+        model.load_state_dict(found.network.state_dict())
+        return model.eval()
+
+
+def _times(timing: Timing) -> dict[str, float]:
+    return {'measured_ms': timing.ms, 'before_ms': timing.first_ms, 'spread': timing.spread}
+
+
+def _loss(config: TrainConfig) -> Callable[[Any], nn.Module]:
+    return lambda network: create_loss(network, config)
+
+
+def _batches(model: Model, train_set: Any, config: TrainConfig) -> list[Batch]:
+    samples = TrainSamples(train_set, model.config.image_size, config, model.config.in_chans)
+    loader = iter(train_loader(samples, config))
+    return list(itertools.islice(loader, _IMAGES // config.batch_size))

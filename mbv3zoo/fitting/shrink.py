@@ -1,0 +1,176 @@
+"""Makes a network narrower in a few steps, until it is measured to be as fast as it should be."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from mbv3zoo.fitting.graph_timer import GraphTimer, Timing
+from mbv3zoo.fitting.importance import Batch, taylor_importance
+from mbv3zoo.fitting.latency_table import LatencyTable
+from mbv3zoo.fitting.recalibrate import recalibrate
+from mbv3zoo.fitting.solve import solve
+from mbv3zoo.fitting.time_model import TimeModel
+from mbv3zoo.models.base_network import ModelNetwork
+from mbv3zoo.utils.progress import bar
+from mbv3zoo.widths.channel_groups import find_groups
+from mbv3zoo.widths.narrow import narrow
+from mbv3zoo.widths.records import ChannelGroup, Groups
+
+_logger = logging.getLogger(__name__)
+
+# Share of a layer's units that stays at least.
+_LEAST = 0.1
+# A step is aimed at a little less than the time, as timings scatter, and the result may be this much faster.
+_AIM, _SLACK = 0.985, 0.94
+_CORRECTIONS = 4
+
+
+class Shrunk(NamedTuple):
+    """A network that was made narrower.
+
+    Attributes:
+        network: The network.
+        units: Units that are left of each group.
+        predicted: What its time was predicted to be, as a share of the first's, before it was measured.
+        timing: What it was measured to be.
+    """
+
+    network: ModelNetwork
+    units: dict[str, int]
+    predicted: float
+    timing: Timing
+
+
+class Shrinker:
+    """Makes a network narrower.
+
+    Args:
+        network: The network, in evaluation mode; it is not changed.
+        table: What units cost.
+        timer: Times whole networks against this one.
+        make_loss: Gives the loss of training of a network.
+        batches: Images, uint8 [B, C, H, W], and their targets, to find importance and norms by.
+    """
+
+    def __init__(
+        self,
+        network: ModelNetwork,
+        table: LatencyTable,
+        timer: GraphTimer,
+        make_loss: Callable[[ModelNetwork], nn.Module],
+        batches: Sequence[Batch],
+    ) -> None:
+        self.network, self.timer, self.make_loss, self.batches = network, timer, make_loss, batches
+        self.found = trace(network, timer.image_size)
+        _check_known(network, self.found)
+        self.model = TimeModel(self.found, table)
+        # Points of (the table's time, the measured one), as shares of the first network's: they correct the table.
+        self._points: list[tuple[float, float]] = []
+        units = self.model.measured_units()
+        with bar(len(units), 'timing layers', True, 'layers') as progress:
+            table.fill(units, progress.update)
+        self.whole = self.model.total(self.model.full)
+
+    @property
+    def smallest(self) -> float:
+        """The least time that can be reached, as the table has it, as a share of the first network's."""
+        nothing = {group.name: np.zeros(group.units) for group in self.found.groups}
+        units = solve(self.model, self._groups(), nothing, 0.0, self._least(), self.model.full)
+        return self.model.total(units) / self.whole
+
+    def shrink(self, share: float, stages: int = 3) -> Shrunk:
+        """A narrower network whose measured time is at most a share of the first's.
+
+        Args:
+            share: The time to come to, as a share of the first network's.
+            stages: Steps to come there in; after each, norms and importance are found anew.
+
+        Raises:
+            ValueError: It is not reached; the message says what is.
+        """
+        present: Shrunk | None = None
+        before: Shrunk | None = None
+        for stage in range(1, stages + 1):
+            before = present
+            present = self._step(present, share ** (stage / stages) * (_AIM if stage == stages else 1))
+        assert present is not None
+        for _ in range(_CORRECTIONS):
+            if present.timing.relative > share:
+                present = self._step(present, share * _AIM)
+            elif present.timing.relative < share * _SLACK:
+                present = self._step(before, share * _AIM)
+            else:
+                break
+        if present.timing.relative > share:
+            raise ValueError(
+                f'the narrowest network that was found takes {present.timing.ms:.2f} ms, '
+                f'{present.timing.relative:.2f} of the time before; expected at most {share:.2f} of it'
+            )
+        return present
+
+    def _step(self, before: Shrunk | None, share: float) -> Shrunk:
+        """Goes on from a network to one that is predicted to take a share of the first's time."""
+        network = copy.deepcopy(before.network if before else self.network)
+        start = before.units if before else self.model.full
+        groups = trace(network, self.timer.image_size).groups
+        importance = taylor_importance(network, groups, self.make_loss(network), self.batches)
+        milliseconds = self._from_measured(share) * self.whole
+        units = solve(self.model, self._groups(), importance, milliseconds, self._least(), start)
+        kept = {group.name: _best(importance[group.name], units[group.name]) for group in groups}
+        narrow(network, groups, kept)
+        recalibrate(network, (images for images, _ in self.batches))
+        of_table = self.model.total(units) / self.whole
+        predicted = self._to_measured(of_table)
+        timing = self.timer.time(network)
+        self._points.append((of_table, timing.relative))
+        _logger.info(
+            '%.2f ms of %.2f, %.2f of the time (predicted %.2f)',
+            timing.ms, timing.first_ms, timing.relative, predicted,
+        )  # fmt: skip
+        return Shrunk(network, units, predicted, timing)
+
+    def _slope(self) -> float:
+        """How much of the table's time that is saved is saved of the measured one: by the last measured network."""
+        for of_table, measured in reversed(self._points):
+            if of_table < 0.97:
+                return min(max((1 - measured) / (1 - of_table), 0.3), 3.0)
+        return 1.0
+
+    def _to_measured(self, of_table: float) -> float:
+        return 1 - self._slope() * (1 - of_table)
+
+    def _from_measured(self, measured: float) -> float:
+        return 1 - (1 - measured) / self._slope()
+
+    def _groups(self) -> Mapping[str, ChannelGroup]:
+        return {group.name: group for group in self.found.groups}
+
+    def _least(self) -> dict[str, int]:
+        return {group.name: max(math.ceil(_LEAST * group.units), 2) for group in self.found.groups}
+
+
+def trace(network: ModelNetwork, image_size: tuple[int, int]) -> Groups:
+    """The channel groups and operations of a network."""
+    return find_groups(network.eval(), torch.zeros(1, network.config.in_chans, *image_size))
+
+
+def _check_known(network: ModelNetwork, found: Groups) -> None:
+    if found.unknown:
+        names = ', '.join(name.strip('_') for name, _ in found.unknown.most_common(3))
+        raise ValueError(
+            f'the backbone {network.config.backbone} cannot be fitted: it computes {names}, of which neither the time '
+            'nor the channels are known; expected a backbone of convolutions, such as resnet18'
+        )
+
+
+def _best(importance: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the units that are worth most, in their order."""
+    return np.sort(np.argsort(-importance, kind='stable')[:count])

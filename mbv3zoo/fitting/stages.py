@@ -1,0 +1,119 @@
+"""From a budget to a fitted model: made narrower, saved, trained, timed anew. After each a stopped fit can go on."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mbv3zoo.config.fit_record import FitRecord
+from mbv3zoo.data.naming import dataset_name
+from mbv3zoo.fitting.fitter import Fitter
+from mbv3zoo.model import Model
+from mbv3zoo.saving.folder import PICTURE_NAME
+from mbv3zoo.training.run_yaml import CONFIG_NAME
+from mbv3zoo.training.train import TrainResult, resume_training, train
+from mbv3zoo.utils.atomic import atomic_write
+
+_logger = logging.getLogger(__name__)
+
+_COMMAND = 'mbv3zoo fit'
+# In the folder of a fitted model: the narrower model before training, the run that trains it, the model that was
+# fitted, where it came as an object, and an empty file when all is done.
+NARROWED, _RUN, _UNFITTED, _DONE = 'fit/narrowed', 'fit/train', 'fit/unfitted', 'fit/done'
+
+
+class FitResult(NamedTuple):
+    """A fitted model.
+
+    Attributes:
+        model: The model; a `Detector` or a `Segmenter`.
+        folder: Where it is saved.
+        record: What it was fitted to, what it takes, and its AP or mIoU before and after: its `config.fit`.
+
+    Example:
+        >>> result = mbv3zoo.fit('mbv3_yolo_small.synth', 'data.yaml', speedup=1.2, image_size=96, epochs=0)
+        >>> result.model.config.backbone, result.record.measure
+        ('narrowed', 'AP')
+    """
+
+    model: Any
+    folder: Path
+    record: FitRecord
+
+
+class Job(NamedTuple):
+    """What the fits of a family have in common.
+
+    Attributes:
+        data: Where the data is: arguments of `mbv3zoo.train`.
+        training: How to train: further arguments of it.
+        teacher: Name or path of the model that is fitted; None where it came as an object.
+    """
+
+    data: dict[str, Any]
+    training: dict[str, Any]
+    teacher: str | None
+
+
+def fit_to(milliseconds: float, fitter: Fitter, folder: Path, job: Job) -> FitResult:
+    """Fits to one budget, or goes on where a fit was stopped.
+
+    Args:
+        milliseconds: Most milliseconds of a call.
+        fitter: Has the model.
+        folder: Folder of the fitted model.
+        job: Data, training and teacher.
+
+    Raises:
+        ValueError: The budget is not reached.
+    """
+    if (folder / _DONE).exists():
+        _logger.info('%s is fitted already', folder)
+        return _result(folder)
+    narrowed = folder / NARROWED
+    if not narrowed.exists():
+        fitter.narrow(milliseconds).save_pretrained(narrowed, card_data={'command': _COMMAND})
+    model = Model.from_pretrained(narrowed)
+    record = model.config.fit
+    assert record is not None
+    _logger.info(
+        'narrower: %.2f ms, before %.2f ms; %s %.3f, before %.3f',
+        record.measured_ms, record.before_ms, record.measure, record.quality_narrowed, record.quality_before,
+    )  # fmt: skip
+    card_data: dict[str, Any] = {'command': _COMMAND}
+    picture = None
+    if job.training['epochs']:
+        result = _train(narrowed, folder / _RUN, job, _teacher(fitter.model, folder, job))
+        model = result.detector
+        record = fitter.finish(model, record, result.metrics.score)
+        card_data |= {'metrics': result.metrics, 'dataset': dataset_name(job.data['data']), 'split': 'val'}
+        picture = (result.folder / 'best' / PICTURE_NAME).read_bytes()
+    model.config = model.config.model_copy(update={'fit': record})
+    model.save_pretrained(folder, card_data=card_data, picture=picture)
+    atomic_write(folder / _DONE, b'')
+    return _result(folder)
+
+
+def _result(folder: Path) -> FitResult:
+    model: Any = Model.from_pretrained(folder)
+    return FitResult(model, folder, model.config.fit)
+
+
+def _train(narrowed: Path, run: Path, job: Job, teacher: str | None) -> TrainResult:
+    if (run / CONFIG_NAME).exists():
+        return resume_training(run, device=job.training['device'])
+    return train(
+        **job.data, model=narrowed, pretrained=True, out=run, **{'anchors': 'keep', 'teacher': teacher, **job.training}
+    )
+
+
+def _teacher(model: Model, folder: Path, job: Job) -> str | None:
+    """What the narrower model learns from; a segmenter has no teacher."""
+    if model.config.task != 'detection' or 'teacher' in job.training:
+        return job.training.get('teacher')
+    if job.teacher is not None:
+        return job.teacher
+    if not (folder / _UNFITTED).exists():
+        model.save_pretrained(folder / _UNFITTED)
+    return str(folder / _UNFITTED)

@@ -1,0 +1,83 @@
+"""Narrower networks, until they are measured to be fast enough."""
+
+import pytest
+import torch
+from fake_times import network_time, use_fake_times
+
+import mbv3zoo
+from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.data.loader import Targets
+from mbv3zoo.fitting import graph_timer
+from mbv3zoo.fitting.graph_timer import GraphTimer
+from mbv3zoo.fitting.kept_times import KeptTimes
+from mbv3zoo.fitting.latency_table import LatencyTable
+from mbv3zoo.fitting.shrink import Shrinker
+from mbv3zoo.training.losses import create_loss
+
+pytest.importorskip('onnx')
+SIDE = 96
+
+
+@pytest.fixture(scope='module')
+def detector():
+    return mbv3zoo.load('mbv3_yolo_small.synth').eval()
+
+
+@pytest.fixture
+def shrinker(detector, monkeypatch, tmp_path):
+    use_fake_times(monkeypatch)
+    monkeypatch.setenv('MBV3ZOO_CACHE', str(tmp_path))
+    return make(detector)
+
+
+def make(detector):
+    timer = GraphTimer(detector, 'onnxruntime', 1, (SIDE, SIDE))
+    table = LatencyTable('onnxruntime', 1, False, KeptTimes('onnxruntime', 1, 'float32'))
+    config = TrainConfig()
+    torch.manual_seed(0)
+    boxes = torch.tensor([[10.0, 10, 60, 60], [30, 20, 80, 90]])
+    targets = Targets(torch.tensor([0, 1]), torch.tensor([1, 2]), boxes)
+    batch = torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8), targets
+    return Shrinker(detector, table, timer, lambda network: create_loss(network, config), [batch])
+
+
+@pytest.mark.parametrize('share', [0.8, 0.5])
+def test_the_time_is_reached_and_not_by_much_too_little(shrinker, detector, share):
+    found = shrinker.shrink(share)
+    whole = network_time(detector, (SIDE, SIDE))
+    assert 0.9 * share < network_time(found.network, (SIDE, SIDE)) / whole <= share
+    assert found.timing.relative == pytest.approx(network_time(found.network, (SIDE, SIDE)) / whole)
+    assert found.predicted == pytest.approx(found.timing.relative, rel=0.05)
+    assert all(found.units[name] <= units for name, units in shrinker.model.full.items())
+
+
+def test_the_network_that_is_fitted_stays(shrinker, detector):
+    before = {name: value.clone() for name, value in detector.state_dict().items()}
+    shrinker.shrink(0.7)
+    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+
+
+def test_a_table_that_is_wrong_is_corrected_by_whole_graphs(detector, monkeypatch, tmp_path):
+    """Where all layers save half of what the table says, the time is reached nevertheless."""
+    use_fake_times(monkeypatch)
+    monkeypatch.setenv('MBV3ZOO_CACHE', str(tmp_path))
+    own = graph_timer.GraphTimer._open
+    whole = network_time(detector, (SIDE, SIDE))
+    monkeypatch.setattr(graph_timer.GraphTimer, '_open', lambda self, network: whole + (own(self, network) - whole) / 2)
+    found = make(detector).shrink(0.75)
+    assert 0.69 < found.timing.relative <= 0.75
+    assert found.predicted == pytest.approx(found.timing.relative, rel=0.05)
+
+
+def test_what_is_not_reached_is_told(detector, monkeypatch, tmp_path):
+    """Whole graphs that get no faster, whatever the table says."""
+    use_fake_times(monkeypatch)
+    monkeypatch.setenv('MBV3ZOO_CACHE', str(tmp_path))
+    monkeypatch.setattr(graph_timer.GraphTimer, '_open', lambda self, network: 10.0)
+    with pytest.raises(ValueError, match=r'takes 10\.00 ms, 1\.00 of the time before; expected at most 0\.80'):
+        make(detector).shrink(0.8)
+
+
+def test_the_smallest_network_is_below_all_others(shrinker):
+    assert 0 < shrinker.smallest < 0.5
+    assert shrinker.shrink(0.6).timing.relative > shrinker.smallest
