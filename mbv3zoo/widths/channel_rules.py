@@ -26,6 +26,8 @@ _SPATIAL = {
 }  # fmt: skip
 _VIEWS = {'view', '_unsafe_view', 'reshape', 'unsqueeze', 'squeeze', 'flatten', 'expand'}
 _REDUCTIONS = {'mean', 'sum', 'amax', 'max'}
+# What takes maps apart, by numbers that stand in the code: their channels stay.
+_CUTS = {'split', 'split_with_sizes', 'chunk', 'slice', 'select', 'unbind', 'index_select', 'channel_shuffle'}
 # Tensors without numbers in them, or of which only the shape is used.
 _NEW = {'empty', 'zeros', 'ones', 'full', 'rand', 'randn', 'arange', 'scalar_tensor', 'lift_fresh', 'zeros_like'}
 
@@ -76,7 +78,8 @@ class ChannelRules:
         elif name in _REDUCTIONS and isinstance(result, Tensor):
             found = [self._reduced(given[0], result, *args[1:])]
         else:
-            self.unknown[name] += 1
+            if name not in _CUTS:
+                self.unknown[name] += 1
             self.freeze(given)
             found = []
         for tensor, ids in zip(tensors_in(result), found, strict=False):
