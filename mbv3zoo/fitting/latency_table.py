@@ -124,8 +124,9 @@ class LatencyTable:
         if key not in self.kept.times:
             more = {8: 0.0, 16: 0.0}
             for unit, width in itertools.product(_PROBES, _WIDTHS):
-                for step in more:
-                    more[step] += self._measured(unit, width, width + step) / self._measured(unit, width, width)
+                if (least := self._measured(unit, width, width)) > 0:
+                    for step in more:
+                        more[step] += self._measured(unit, width, width + step) / least
             self.kept.times[key] = 16 if more[8] > _AS_MUCH * more[16] else 8
         return int(self.kept.times[key])
 

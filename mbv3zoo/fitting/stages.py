@@ -84,7 +84,7 @@ def fit_to(milliseconds: float, fitter: Fitter, folder: Path, job: Job) -> FitRe
     card_data: dict[str, Any] = {'command': _COMMAND}
     picture = None
     if job.training['epochs']:
-        result = _train(narrowed, folder / _RUN, job, _teacher(fitter.model, folder, job))
+        result = _train(narrowed, folder / _RUN, job, _usual(fitter.model, folder, job))
         model = result.detector
         record = fitter.finish(model, record, result.metrics.score)
         card_data |= {'metrics': result.metrics, 'dataset': dataset_name(job.data['data']), 'split': 'val'}
@@ -100,20 +100,19 @@ def _result(folder: Path) -> FitResult:
     return FitResult(model, folder, model.config.fit)
 
 
-def _train(narrowed: Path, run: Path, job: Job, teacher: str | None) -> TrainResult:
+def _train(narrowed: Path, run: Path, job: Job, usual: dict[str, Any]) -> TrainResult:
     if (run / CONFIG_NAME).exists():
         return resume_training(run, device=job.training['device'])
-    return train(
-        **job.data, model=narrowed, pretrained=True, out=run, **{'anchors': 'keep', 'teacher': teacher, **job.training}
-    )
+    return train(**job.data, model=narrowed, pretrained=True, out=run, **{**usual, **job.training})
 
 
-def _teacher(model: Model, folder: Path, job: Job) -> str | None:
-    """What the narrower model learns from; a segmenter has no teacher."""
-    if model.config.task != 'detection' or 'teacher' in job.training:
-        return job.training.get('teacher')
-    if job.teacher is not None:
-        return job.teacher
-    if not (folder / _UNFITTED).exists():
-        model.save_pretrained(folder / _UNFITTED)
-    return str(folder / _UNFITTED)
+def _usual(model: Model, folder: Path, job: Job) -> dict[str, Any]:
+    """Settings of the training that a fit has by default: a detector learns from the one that it was made from."""
+    if model.config.task != 'detection':
+        return {}
+    teacher = job.teacher
+    if teacher is None and 'teacher' not in job.training:
+        if not (folder / _UNFITTED).exists():
+            model.save_pretrained(folder / _UNFITTED)
+        teacher = str(folder / _UNFITTED)
+    return {'anchors': 'keep', 'teacher': teacher}

@@ -148,3 +148,20 @@ def test_data_of_other_classes_is_refused(data, tmp_path):
     other = mbv3zoo.create_detector('mbv3_yolo_small', class_names=['cat', 'dog'], image_size=SIDE)
     with pytest.raises(ValueError, match='class'):
         fit(data, tmp_path / 'out', other, speedup=1.5)
+
+
+@pytest.mark.slow
+def test_a_segmenter_is_fitted_by_the_same_call(tmp_path):
+    folder = tmp_path / 'scenes'
+    synthesize(folder, SyntheticConfig(train=16, val=4, image_size=SIDE, workers=0, masks=True))
+    found = fit(folder / 'data.yaml', tmp_path / 'out', 'mbv3_lraspp_small.synth', speedup=1.3, epochs=1)
+    assert found.record.measure == 'mIoU' and found.record.quality_after is not None
+    assert found.record.measured_ms < found.record.before_ms / 1.29
+    assert mbv3zoo.load(found.folder).config == found.model.config
+
+
+@pytest.mark.slow
+def test_a_budget_of_int8_milliseconds(data, tmp_path, monkeypatch):
+    pytest.importorskip('onnxscript')
+    found = fit(data, tmp_path / 'out', speedup=1.3, epochs=0, precision='int8')
+    assert found.record.precision == 'int8' and found.record.measured_ms < found.record.before_ms

@@ -2,27 +2,30 @@
 
 from types import SimpleNamespace
 
-import pytest
-
 import mbv3zoo
-from mbv3zoo.fitting.stages import Job, _teacher
+from mbv3zoo.fitting.stages import Job, _usual
 
 
-@pytest.mark.parametrize(
-    ('task', 'training', 'given', 'expected'),
-    [
-        ('detection', {}, 'runs/mine/best', 'runs/mine/best'),
-        ('detection', {'teacher': 'larger'}, 'runs/mine/best', 'larger'),
-        ('detection', {'teacher': None}, 'runs/mine/best', None),
-        ('segmentation', {}, 'runs/mine/best', None),
-    ],
-)
-def test_who_teaches(task, training, given, expected, tmp_path):
-    model = SimpleNamespace(config=SimpleNamespace(task=task))
-    assert _teacher(model, tmp_path, Job({}, training, given)) == expected
+def model_of(task):
+    return SimpleNamespace(config=SimpleNamespace(task=task))
+
+
+def test_a_detector_learns_from_the_one_that_it_was_made_from(tmp_path):
+    usual = _usual(model_of('detection'), tmp_path, Job({}, {}, 'runs/mine/best'))
+    assert usual == {'anchors': 'keep', 'teacher': 'runs/mine/best'}
+
+
+def test_a_segmenter_has_neither_teacher_nor_anchors(tmp_path):
+    assert _usual(model_of('segmentation'), tmp_path, Job({}, {}, 'runs/mine/best')) == {}
 
 
 def test_a_model_that_has_no_folder_is_saved_to_teach(tmp_path):
     model = mbv3zoo.create_detector('mbv3_yolo_small', num_classes=2, image_size=64)
-    folder = _teacher(model, tmp_path, Job({}, {}, None))
-    assert mbv3zoo.load(folder).config == model.config
+    assert mbv3zoo.load(_usual(model, tmp_path, Job({}, {}, None))['teacher']).config == model.config
+
+
+def test_it_is_not_saved_where_another_teaches_or_none(tmp_path):
+    model = mbv3zoo.create_detector('mbv3_yolo_small', num_classes=2, image_size=64)
+    for teacher in ('larger', None):
+        _usual(model, tmp_path, Job({}, {'teacher': teacher}, None))
+    assert not any(tmp_path.iterdir())

@@ -33,6 +33,10 @@ def graph_time(model):
     """Milliseconds of a graph of convolutions: the operations of each, at the size of its input."""
     height, width = (axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim[2:])
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    # Weights in 8 bits come through a node.
+    for node in model.graph.node:
+        if node.op_type == 'DequantizeLinear' and node.input[0] in constants:
+            constants[node.output[0]] = constants[node.input[0]]
     operations = 0
     for node in model.graph.node:
         if node.op_type == 'Conv' and node.input[1] in constants:
