@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 
@@ -17,13 +17,13 @@ from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.export.live import live_info
 from mbv3zoo.export.quantize import calibration_pixels
 from mbv3zoo.fitting.budget import Numbers, read_budgets
-from mbv3zoo.fitting.fitter import Fitter, Target
 from mbv3zoo.fitting.stages import NARROWED, FitResult, Job, fit_to
 from mbv3zoo.loading import load
 from mbv3zoo.model import Model
 from mbv3zoo.models.no_weights import check_has_weights
+from mbv3zoo.runtimes.export_info import Precision
 from mbv3zoo.runtimes.session import check_resources
-from mbv3zoo.runtimes.table import RUNTIMES
+from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
 from mbv3zoo.training.run_data import load_data
 from mbv3zoo.training.settings import TrainSettings
 from mbv3zoo.utils.atomic import atomic_write
@@ -32,6 +32,9 @@ from mbv3zoo.utils.folders import claimed_folder, locked_folder
 from mbv3zoo.utils.json import parse_settings
 from mbv3zoo.utils.sizes import parse_image_size, whole_number
 from mbv3zoo.utils.text import read_text, shown
+
+if TYPE_CHECKING:
+    from mbv3zoo.fitting.fitter import Fitter
 
 _logger = logging.getLogger(__name__)
 
@@ -104,6 +107,8 @@ def fit(
     _check_target(runtime, precision, threads)
     whole_number(epochs, 'epochs', 0, _MOST_EPOCHS)
     TrainConfig.parse(dict(settings))
+    from mbv3zoo.fitting.fitter import Fitter, Target  # after it is known that ONNX is there
+
     opened = _open(model, image_size)
     places = {'data': data, 'val_data': val_data, 'images': images, 'val_images': val_images}
     texts = {name: None if place is None else str(place) for name, place in places.items()}
@@ -133,13 +138,14 @@ def fit(
     return results if several else results[0]
 
 
-def _check_target(runtime: str, precision: str, threads: int | None) -> None:
+def _check_target(runtime: str, precision: Precision, threads: int | None) -> None:
     if runtime not in RUNTIMES_THAT_FIT:
         raise ValueError(f'runtime is {shown(runtime)}; models are fitted to {" or ".join(RUNTIMES_THAT_FIT)}')
     if precision not in ('float32', 'int8'):
         raise ValueError(f"precision is {shown(precision)}; expected 'float32' or 'int8'")
     check_resources(threads, None)
     RUNTIMES[runtime].require(f'fitting to {runtime}')
+    LIVE_FORMATS[runtime].check_installed(precision)
 
 
 def _open(model: str | Path | Model, image_size: int | tuple[int, int] | None) -> Model:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mbv3zoo.config.fit_record import FitRecord
 from mbv3zoo.data.naming import dataset_name
-from mbv3zoo.fitting.fitter import Fitter
 from mbv3zoo.model import Model
 from mbv3zoo.saving.folder import PICTURE_NAME
 from mbv3zoo.training.run_yaml import CONFIG_NAME
 from mbv3zoo.training.train import TrainResult, resume_training, train
 from mbv3zoo.utils.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from mbv3zoo.fitting.fitter import Fitter
 
 _logger = logging.getLogger(__name__)
 

@@ -44,6 +44,8 @@ def commands():
         yield ['predict', 'org/no_such_model', 'picture.png', '--runtime', name], row.packages
         yield ['val', 'org/no_such_model', '--data', 'no_such_data', '--runtime', name], row.packages
         yield ['benchmark', SOURCE, '--runtime', name], [row.runtimes[0].package]
+        fit = ['fit', 'org/no_such_model', '--data', 'no_such_data', '--ms', '5']
+        yield [*fit, '--runtime', name], [row.runtimes[0].package]
     for source in ('clip.mp4', '0', 'rtsp://nowhere/stream'):
         yield ['predict', 'org/no_such_model', source], ['av']
     hub = 'hub:org/data'
