@@ -38,8 +38,23 @@ def test_a_narrower_model_is_one_that_its_config_builds(fitter, tmp_path):
 
 def test_a_noisy_machine_is_told(fitter, monkeypatch, caplog):
     model = fitter.narrow(0.8 * fitter.ms)
-    monkeypatch.setattr(fitter.timer, 'time', lambda _: Timing(5.0, 9.0, 0.55, 0.4))
+    monkeypatch.setattr(fitter.timer, 'time', lambda _: Timing(0.5, 0.9, 0.55, 0.4))
     with caplog.at_level(logging.WARNING):
         record = fitter.finish(model, model.config.fit, 0.5)
     assert 'differ by 40 %' in caplog.text
-    assert (record.measured_ms, record.before_ms, record.spread, record.quality_after) == (5.0, 9.0, 0.4, 0.5)
+    assert (record.measured_ms, record.before_ms, record.spread, record.quality_after) == (0.5, 0.9, 0.4, 0.5)
+
+
+def test_a_slow_phase_of_the_machine_is_waited_for_and_told_where_it_stays(fitter, monkeypatch, caplog):
+    model = fitter.narrow(0.8 * fitter.ms)
+    budget = model.config.fit.budget_ms
+    slow, fast = (Timing(ms, 1.25 * ms, 0.8, 0.01) for ms in (1.5 * budget, 0.99 * budget))
+    phases = [slow, fast, slow]
+    monkeypatch.setattr(fitter.timer, 'time', lambda _: phases.pop(0))
+    with caplog.at_level(logging.WARNING):
+        assert fitter.finish(model, model.config.fit, 0.5).measured_ms == fast.ms and len(phases) == 1
+    assert not caplog.records
+    phases[:] = [slow] * 3
+    with caplog.at_level(logging.WARNING):
+        assert fitter.finish(model, model.config.fit, 0.5).measured_ms == slow.ms and not phases
+    assert 'this machine is slower than it was' in caplog.text
