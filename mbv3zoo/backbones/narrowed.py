@@ -11,8 +11,7 @@ import torch
 from timm.models import generate_default_cfgs, is_model, register_model
 from torch import nn
 
-from mbv3zoo.widths.named import groups_of, set_widths
-from mbv3zoo.widths.rebuilt import DEFAULT_BASE
+from mbv3zoo.widths import DEFAULT_BASE
 
 _SIZE = (64, 64)
 
@@ -41,6 +40,9 @@ def narrowed(
         >>> model.feature_info.channels()
         [24, 32, 112, 960]
     """
+    # Here, as importing the backbones is to load little.
+    from mbv3zoo.widths.named import groups_of, set_widths
+
     if pretrained:
         raise ValueError(f'a narrowed {base} has no weights to load; expected pretrained=False')
     # Not 'hf-hub:...': a config, which may be anybody's, names the base, and timm would ask the network for that.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,8 @@ _COMMAND = 'mbv3zoo fit'
 NARROWED, _RUN, _UNFITTED, _DONE = 'fit/narrowed', 'fit/train', 'fit/unfitted', 'fit/done'
 
 
-class FitResult(NamedTuple):
+@dataclass(frozen=True)
+class FitResult:
     """A fitted model.
 
     Attributes:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from mbv3zoo.config.model import ModelConfig
+from mbv3zoo.widths import DEFAULT_BASE, NARROWED
 from mbv3zoo.widths.records import ChannelGroup
 
-# timm's name of models that are made narrower, and which it makes narrower by default.
-NARROWED, DEFAULT_BASE = 'narrowed', 'mbv3_yolo_large'
 _Config = TypeVar('_Config', bound=ModelConfig)
 _BACKBONE, _TIMM = 'backbone.', 'backbone.model.'
 

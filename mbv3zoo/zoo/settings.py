@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 import torch
 
 from mbv3zoo.config.detector import DetectorConfig, HeadName, NeckName
+from mbv3zoo.config.fit_record import FitRecord
 from mbv3zoo.config.layer_rows import LayerRows
 from mbv3zoo.config.license_record import LicenseRecord
 from mbv3zoo.config.model import ModelConfig
@@ -35,6 +36,8 @@ class ModelSettings(PullOptions, total=False):
     image_size: int | tuple[int, int] | None
     mean: Sequence[float] | None
     std: Sequence[float] | None
+    widths: Mapping[str, int] | None
+    fit: FitRecord | Mapping[str, Any] | None
     licenses: LicenseRecord | Mapping[str, Any] | None
 
     img_size: int | tuple[int, int]

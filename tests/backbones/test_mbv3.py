@@ -429,7 +429,7 @@ def test_wrong_tag() -> None:
         timm.create_model('mbv3_yolo.lamb_in1k')
 
 
-def test_import_adds_two_modules_to_timm_and_loads_nothing_else() -> None:
+def test_import_adds_three_modules_to_timm_and_loads_nothing_else() -> None:
     # A package of the same name without the root __init__, so that only the backbones are imported.
     code = f"""
 import json, sys, types, warnings
@@ -448,6 +448,7 @@ after = registry()
 print(json.dumps({{
     'ours': after.pop('mbv3'),
     'yolov5': after.pop('cspdarknet'),
+    'narrowed': after.pop('narrowed'),
     'timm_unchanged': after == before,
     'pretrained_lost': sorted(set(pretrained) - set(timm.list_pretrained())),
     'loaded': sorted(set(sys.modules) - loaded),
@@ -458,7 +459,9 @@ print(json.dumps({{
     assert report['timm_unchanged']
     assert report['pretrained_lost'] == []
     assert sorted(report['yolov5']) == [f'cspdarknet_v6_{size}.untrained' for size in 'lmnsx']
-    ours = ['backbones', 'backbones.cspdarknet', 'backbones.mbv3', 'backbones.timm_private', 'config', 'config.scaling']
+    assert report['narrowed'] == ['narrowed.untrained']
+    rooms = ['', '.cspdarknet', '.mbv3', '.narrowed', '.timm_private']
+    ours = [*(f'backbones{name}' for name in rooms), 'config', 'config.scaling', 'widths']
     assert report['loaded'] == [f'mbv3zoo.{name}' for name in ours]
 
 

@@ -38,4 +38,4 @@ def test_a_segmenter():
 
 def test_a_layer_that_does_not_exist_is_told():
     with pytest.raises(ValueError, match=r"widths: 'neck.top_down9' has no width of its own"):
-        mbv3zoo.create_detector(DetectorConfig(num_classes=4, image_size=64, widths={'neck.top_down9': 8}))
+        mbv3zoo.create_detector(DetectorConfig(num_classes=4, widths={'neck.top_down9': 8}, **BACKBONE))
