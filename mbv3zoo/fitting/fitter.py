@@ -61,7 +61,7 @@ class Fitter:
         target: Where it is to run.
 
     Raises:
-        ValueError: Nothing of it can be made narrower.
+        ValueError: It computes something whose time is not known, as transformers do.
 
     Attributes:
         quality: AP or mIoU of the model.
