@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -21,6 +21,7 @@ from mbv3zoo.cli.options import (
     with_set,
 )
 from mbv3zoo.cli.output import tell
+from mbv3zoo.fitting.budget import EPOCHS, RUNTIMES_THAT_FIT
 
 BUDGET = 'Budget'
 
@@ -44,16 +45,20 @@ def fit(
             rich_help_panel=BUDGET,
         ),
     ] = None,
-    runtime: Annotated[str, typer.Option(help='onnxruntime or openvino.', rich_help_panel=RUNTIME)] = 'onnxruntime',
+    runtime: Annotated[
+        str, typer.Option(help=f'{" or ".join(RUNTIMES_THAT_FIT)}.', rich_help_panel=RUNTIME)
+    ] = RUNTIMES_THAT_FIT[0],
     image_size: ImageSize = None,
-    precision: Annotated[Any, typer.Option(help='float32 or int8.', rich_help_panel=FORMAT)] = 'float32',
+    precision: Annotated[str, typer.Option(help='float32 or int8.', rich_help_panel=FORMAT)] = 'float32',
     threads: Annotated[
         int | None,
         typer.Option(
             help='Threads of the runtime, and of the training.', show_default='one a core', rich_help_panel=RUNTIME
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(help='Epochs of training afterwards; 0: none.', rich_help_panel=TRAINING)] = 30,
+    epochs: Annotated[
+        int, typer.Option(help='Epochs of training afterwards; 0: none.', rich_help_panel=TRAINING)
+    ] = EPOCHS,
     val_data: Annotated[
         str | None,
         typer.Option(
@@ -122,7 +127,7 @@ def fit(
         speedup=_one_or_more(speedup),
         runtime=runtime,
         image_size=image_size,
-        precision=precision,
+        precision=cast(Any, precision),
         epochs=epochs,
         val_data=val_data,
         images=images,

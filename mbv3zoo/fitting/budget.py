@@ -10,6 +10,10 @@ from mbv3zoo.utils.text import shown
 
 Numbers = float | Sequence[float]
 
+# Where a model may be fitted to, the usual one first, and the epochs that it is trained for afterwards.
+RUNTIMES_THAT_FIT = ('onnxruntime', 'openvino')
+EPOCHS = 30
+
 
 def read_budgets(ms: Any, speedup: Any) -> tuple[list[float], bool]:
     """The budgets that were given, largest time first, and whether they are milliseconds.

@@ -16,7 +16,7 @@ from mbv3zoo.config.training import DataConfig, TrainConfig
 from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.export.live import live_info
 from mbv3zoo.export.quantize import calibration_pixels
-from mbv3zoo.fitting.budget import Numbers, read_budgets
+from mbv3zoo.fitting.budget import EPOCHS, RUNTIMES_THAT_FIT, Numbers, read_budgets
 from mbv3zoo.fitting.stages import NARROWED, FitResult, Job, fit_to
 from mbv3zoo.loading import load
 from mbv3zoo.model import Model
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-RUNTIMES_THAT_FIT = ('onnxruntime', 'openvino')
-EPOCHS, _MOST_EPOCHS = 30, 100_000
+_MOST_EPOCHS = 100_000
 # In the folder of a fit: what was asked for.
 _ASKED = 'fit/asked.json'
 # Images that int8 files which are only timed are calibrated on.
@@ -52,7 +51,7 @@ def fit(
     *,
     ms: Numbers | None = None,
     speedup: Numbers | None = None,
-    runtime: str = 'onnxruntime',
+    runtime: str = RUNTIMES_THAT_FIT[0],
     image_size: int | tuple[int, int] | None = None,
     precision: Literal['float32', 'int8'] = 'float32',
     val_data: str | Path | None = None,
