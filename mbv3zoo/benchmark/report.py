@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mbv3zoo.benchmark.rows import RESULTS_NAME, Row, shown_size, write_rows
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
 from mbv3zoo.utils.atomic import staged
-from mbv3zoo.utils.cores import usable_cores
+from mbv3zoo.utils.cores import cpu_name, usable_cores
 from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.folders import check_new_folder
 from mbv3zoo.utils.packages import installed_version
@@ -65,7 +64,7 @@ def describe_machine(threads: int | None = None, command: str = '') -> str:
     """
     facts = {
         'command': command,
-        'CPU': f'{_cpu_name()}, {usable_cores()} cores',
+        'CPU': f'{cpu_name()}, {usable_cores()} cores',
         'threads': str(threads) if threads else "each runtime's own choice",
         'versions': ', '.join(
             [f'mbv3zoo {__version__}', *(f'{name} {installed_version(name) or "not installed"}' for name in _PACKAGES)]
@@ -104,10 +103,3 @@ def write_report(rows: Sequence[Row], folder: str | Path, *, threads: int | None
 
 def _number(value: float | None, digits: int) -> str:
     return '' if value is None else f'{value:.{digits}f}'
-
-
-def _cpu_name() -> str:
-    cpus = Path('/proc/cpuinfo')
-    if cpus.is_file() and (found := re.search(r'^model name\s*:\s*(.+)$', cpus.read_text(), re.MULTILINE)):
-        return found[1]
-    return platform.processor() or platform.machine()

@@ -8,7 +8,6 @@ from typing import Annotated, Any, cast
 import typer
 
 from mbv3zoo.cli.options import (
-    DATA,
     FORMAT,
     OUTPUT,
     RUNTIME,
@@ -18,6 +17,10 @@ from mbv3zoo.cli.options import (
     MaxPixels,
     Model,
     Quiet,
+    TrainImages,
+    ValData,
+    ValImages,
+    ValShare,
     with_set,
 )
 from mbv3zoo.cli.output import tell
@@ -59,36 +62,10 @@ def fit(
     epochs: Annotated[
         int, typer.Option(help='Epochs of training afterwards; 0: none.', rich_help_panel=TRAINING)
     ] = EPOCHS,
-    val_data: Annotated[
-        str | None,
-        typer.Option(
-            help='The validation split, if it is not in --data.', show_default='of --data', rich_help_panel=DATA
-        ),
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(
-            help='Image folder of --data where that is a COCO file.',
-            show_default='the usual places',
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    val_images: Annotated[
-        str | None,
-        typer.Option(
-            help='Image folder of the validation split, likewise.',
-            show_default='the usual places',
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    val_share: Annotated[
-        float | None,
-        typer.Option(
-            help='Fraction of the images to validate on, such as 0.2, where --data is one split.',
-            show_default='none',
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    val_data: ValData = None,
+    images: TrainImages = None,
+    val_images: ValImages = None,
+    val_share: ValShare = None,
     max_pixels: MaxPixels = None,
     set_: Annotated[
         list[str] | None,

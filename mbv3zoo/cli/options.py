@@ -36,6 +36,30 @@ Model = Annotated[str, typer.Argument(help=f'{_SAVED}.')]
 AnyModel = Annotated[str, typer.Argument(help=f'{_SAVED}, or an exported file such as model.onnx.')]
 DATA_HELP = 'YOLO data.yaml, COCO .json, a folder (YOLO, Pascal VOC, COCO), or hub:org/name.'
 Data = Annotated[str, typer.Option(help=DATA_HELP, rich_help_panel=DATA)]
+ValData = Annotated[
+    str | None,
+    typer.Option(help='The validation split, if it is not in --data.', show_default='of --data', rich_help_panel=DATA),
+]
+TrainImages = Annotated[
+    str | None,
+    typer.Option(
+        help='Image folder of --data where that is a COCO file.', show_default='the usual places', rich_help_panel=DATA
+    ),
+]
+ValImages = Annotated[
+    str | None,
+    typer.Option(
+        help='Image folder of the validation split, likewise.', show_default='the usual places', rich_help_panel=DATA
+    ),
+]
+ValShare = Annotated[
+    float | None,
+    typer.Option(
+        help='Fraction of the images to validate on, such as 0.2, where --data is one split.',
+        show_default='none',
+        rich_help_panel=DATA,
+    ),
+]
 SIZE_HELP = f'Input size in pixels: a side, or HEIGHTxWIDTH such as 320x640; {LEAST_SIDE} to {MOST_SIDE}.'
 ImageSize = Annotated[
     Any,

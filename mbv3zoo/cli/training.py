@@ -19,6 +19,10 @@ from mbv3zoo.cli.options import (
     MaxPixels,
     Quiet,
     Settings,
+    TrainImages,
+    ValData,
+    ValImages,
+    ValShare,
     given,
     with_set,
 )
@@ -41,36 +45,10 @@ def train(
         str | None,
         typer.Option(help=DATA_HELP + ' Needed, unless a run is resumed.', show_default=False, rich_help_panel=DATA),
     ] = None,
-    val_data: Annotated[
-        str | None,
-        typer.Option(
-            help='The validation split, if it is not in --data.', show_default='of --data', rich_help_panel=DATA
-        ),
-    ] = None,
-    images: Annotated[
-        str | None,
-        typer.Option(
-            help='Image folder of --data where that is a COCO file.',
-            show_default='the usual places',
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    val_images: Annotated[
-        str | None,
-        typer.Option(
-            help='Image folder of the validation split, likewise.',
-            show_default='the usual places',
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    val_share: Annotated[
-        float | None,
-        typer.Option(
-            help='Fraction of the images to validate on, such as 0.2, where --data is one split.',
-            show_default='none',
-            rich_help_panel=DATA,
-        ),
-    ] = None,
+    val_data: ValData = None,
+    images: TrainImages = None,
+    val_images: ValImages = None,
+    val_share: ValShare = None,
     data_license: Annotated[
         str | None,
         typer.Option(

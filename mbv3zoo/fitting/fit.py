@@ -161,10 +161,10 @@ def _open(model: str | Path | Model, image_size: int | tuple[int, int] | None) -
 
 
 def _check_reachable(fitter: Fitter, milliseconds: float) -> None:
-    if milliseconds < fitter.smallest_ms:
+    if milliseconds < (smallest := fitter.smallest_ms):
         raise ValueError(
             f'{milliseconds:.3g} ms cannot be reached: the model takes {fitter.ms:.3g} ms here, and as narrow as it '
-            f'can be about {fitter.smallest_ms:.2g} ms; expected more, or a smaller image_size'
+            f'can be about {smallest:.2g} ms; expected more, or a smaller image_size'
         )
 
 

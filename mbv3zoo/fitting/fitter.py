@@ -18,11 +18,12 @@ from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.fitting.graph_timer import GraphTimer, Timing
 from mbv3zoo.fitting.importance import Batch
-from mbv3zoo.fitting.kept_times import KeptTimes, processor
+from mbv3zoo.fitting.kept_times import KeptTimes
 from mbv3zoo.fitting.latency_table import LatencyTable
 from mbv3zoo.fitting.shrink import Shrinker, Shrunk
 from mbv3zoo.model import Model
 from mbv3zoo.training.losses import create_loss
+from mbv3zoo.utils.cores import cpu_name
 from mbv3zoo.utils.packages import installed_version
 from mbv3zoo.widths.rebuilt import narrowed_config
 
@@ -102,7 +103,7 @@ class Fitter:
             predicted_ms=found.predicted * timing.first_ms,
             **_times(timing),
             runtime=f'{self.target.runtime} {installed_version(self.target.runtime)}',
-            machine=processor(),
+            machine=cpu_name(),
             threads=self.target.threads,
             precision=self.target.precision,
             measure='AP' if model.config.task == 'detection' else 'mIoU',

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from mbv3zoo.utils.cores import cpu_name
 from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.packages import installed_version
 from mbv3zoo.utils.store import Store
@@ -39,7 +38,7 @@ class KeptTimes:
         self.about: dict[str, Any] = {
             'runtime': runtime,
             'version': installed_version(runtime),
-            'processor': processor(),
+            'processor': cpu_name(),
             'threads': threads,
             'precision': precision,
             'measured_as': _VERSION,
@@ -62,12 +61,3 @@ class KeptTimes:
             return {} if entry is None else _Times.validate_json(read_text(entry / _FILE), strict=True)
         except ValueError:  # it is measured again
             return {}
-
-
-def processor() -> str:
-    """The name of this machine's processor."""
-    name = ''
-    with suppress(OSError):  # there is none, but on Linux
-        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
-        name = next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), '')
-    return name or platform.processor() or platform.machine()

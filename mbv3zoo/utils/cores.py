@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,3 +66,11 @@ def _quota(group: Path) -> float | None:
         return float(quota) / float(period) if float(quota) > 0 else None
     except (OSError, ValueError, ZeroDivisionError):
         return None
+
+
+def cpu_name() -> str:
+    """The name of this machine's processor."""
+    cpus = Path('/proc/cpuinfo')
+    if cpus.is_file() and (found := re.search(r'^model name\s*:\s*(.+)$', cpus.read_text(), re.MULTILINE)):
+        return found[1]
+    return platform.processor() or platform.machine()

@@ -3,7 +3,7 @@
 import pytest
 
 from mbv3zoo.fitting import kept_times
-from mbv3zoo.fitting.kept_times import KeptTimes, processor
+from mbv3zoo.fitting.kept_times import KeptTimes
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def test_times_of_another_runtime_thread_number_or_precision_are_others(other):
     assert KeptTimes(*other).times == {}
 
 
-@pytest.mark.parametrize('changed', ['processor', 'installed_version'])
+@pytest.mark.parametrize('changed', ['cpu_name', 'installed_version'])
 def test_times_of_another_processor_or_version_are_not_taken(changed, monkeypatch):
     keep({'a': 1.5}, 'openvino', 2, 'float32')
     monkeypatch.setattr(kept_times, changed, lambda *args: 'another')
@@ -45,7 +45,3 @@ def test_a_damaged_file_is_measured_again(text, tmp_path):
     kept.times['b'] = 2.0
     kept.write()
     assert KeptTimes('openvino', 2, 'float32').times == {'b': 2.0}
-
-
-def test_a_processor_has_a_name():
-    assert processor().strip()

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from mbv3zoo.utils import cores
-from mbv3zoo.utils.cores import own_cores, usable_cores, workers_or_default
+from mbv3zoo.utils.cores import cpu_name, own_cores, usable_cores, workers_or_default
 
 
 @pytest.fixture
@@ -70,3 +70,7 @@ def test_workers_share_the_cores(monkeypatch, usable, processes, expected):
     monkeypatch.setattr(cores, 'usable_cores', lambda: usable)
     assert workers_or_default(None, processes) == expected
     assert workers_or_default(0, processes) == 0 and workers_or_default(9, processes) == 9
+
+
+def test_a_processor_has_a_name():
+    assert cpu_name().strip()
