@@ -8,12 +8,19 @@ from typing import Any
 
 import timm
 import torch
-from timm.models import generate_default_cfgs, is_model, register_model
+from timm.models import (
+    generate_default_cfgs,
+    is_model,
+    load_pretrained,
+    register_model,
+    resolve_pretrained_cfg,
+)
 from torch import nn
 
 from mbv3zoo.widths import DEFAULT_BASE
 
 _SIZE = (64, 64)
+_OVERLAY = 'pretrained_cfg_overlay'
 
 # Must stand above the entrypoint: register_model reads it when it decorates it.
 default_cfgs = generate_default_cfgs({'narrowed.untrained': {'input_size': (3, 224, 224)}})
@@ -26,13 +33,14 @@ def narrowed(
     """A timm model some of whose layers have fewer channels.
 
     Args:
-        pretrained: Not to be had: weights of narrowed layers are of no hub, but saved with what they are a part of.
+        pretrained: Load the weights that `pretrained_cfg` names, which is what
+            `timm.create_model('local-dir:FOLDER', pretrained=True)` does for a saved detector. There are no others.
         base: Name of the timm model.
         widths: Name of a layer -> its number of channels. Layers that depend on it follow.
         **kwargs: Arguments of `timm.create_model` for the base.
 
     Raises:
-        ValueError: Weights are asked for, or there is no such base, layer or width.
+        ValueError: There is no such base, layer or width, or no weights are named.
 
     Example:
         >>> widths = {'blocks.2.0.conv_pwl': 32, 'blocks.3.0.conv_pw': 160}
@@ -40,20 +48,34 @@ def narrowed(
         >>> model.feature_info.channels()
         [24, 32, 112, 960]
     """
-    # Here, as importing the backbones is to load little.
-    from mbv3zoo.widths.named import groups_of, set_widths
-
-    if pretrained:
+    record = resolve_pretrained_cfg('narrowed', kwargs.pop('pretrained_cfg', None), kwargs.pop(_OVERLAY, None))
+    if pretrained and not record.has_weights:
         raise ValueError(f'a narrowed {base} has no weights to load; expected pretrained=False')
     # Not 'hf-hub:...': a config, which may be anybody's, names the base, and timm would ask the network for that.
     if not is_model(base):
         raise ValueError(f'unknown base {base!r}: timm has no such model; timm.list_models() names all')
-    # timm's for the name `narrowed`; the base has its own.
-    kwargs = {name: value for name, value in kwargs.items() if not name.startswith('pretrained_cfg')}
+    model = _narrow(base, widths or {}, kwargs)
+    if record.has_weights:
+        model.pretrained_cfg = model.default_cfg = record.to_dict()
+    if pretrained:
+        load_pretrained(
+            model,
+            record.to_dict(),
+            num_classes=getattr(model, 'num_classes', 0),
+            in_chans=kwargs.get('in_chans', 3),
+            filter_fn=_with_names_of,
+        )
+    return model
+
+
+def _narrow(base: str, widths: Mapping[str, int], kwargs: dict[str, Any]) -> Any:
+    # Here, as importing the backbones is to load little.
+    from mbv3zoo.widths.named import groups_of, set_widths
+
     model: Any = timm.create_model(base, **kwargs)
     in_chans = kwargs.get('in_chans', 3)
     if not kwargs.get('features_only'):
-        set_widths(model, groups_of(model, in_chans), widths or {})
+        set_widths(model, groups_of(model, in_chans), widths)
         return model
     # Of all maps, as other models know what they have also of maps that are not taken.
     args = kwargs | {'out_indices': tuple(range(len(model.feature_info.info)))}
@@ -62,8 +84,16 @@ def narrowed(
     built_from = json.dumps([base, {**args, 'device': None}], sort_keys=True, default=repr)
     groups = groups_of(whole, in_chans, outputs_stay=False, architecture=built_from)
     for narrower in (model, whole):
-        set_widths(narrower, groups, widths or {})
+        set_widths(narrower, groups, widths)
     maps = whole(torch.empty(1, in_chans, *_SIZE, device='meta'))
     for info, found in zip(model.feature_info.info, maps, strict=True):
         info['num_chs'] = found.shape[1]
     return model
+
+
+def _with_names_of(weights: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a whole model, by the names that a feature extractor's tensors have."""
+    from mbv3zoo.utils.tensors import match_names
+
+    names = match_names(model.state_dict(), weights)
+    return {name: weights[stock] for name, stock in names.items() if stock is not None}

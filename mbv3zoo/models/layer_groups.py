@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from timm.models import group_parameters
 from torch import nn
 
 from mbv3zoo.models.timm_model import create_on_meta
+from mbv3zoo.utils.tensors import match_names
 
 # Arguments that only the feature extractor is built with.
 _FEATURE_ARGS = ('feature_cls', 'checkpoint_path', 'cache_dir', 'output_stride')
@@ -77,10 +77,3 @@ def whole_model(name: str, build_args: dict[str, Any]) -> nn.Module:
         build_args: Arguments of `timm.create_model` that the feature extractor was built with.
     """
     return create_on_meta(name, **{key: value for key, value in build_args.items() if key not in _FEATURE_ARGS})
-
-
-def match_names(wrapped: Iterable[str], whole: Iterable[str]) -> dict[str, str | None]:
-    """Names of a feature extractor's tensors -> their names in the whole model, or None."""
-    # Wrappers put the model under 'model.' or 'body.', or flatten names: 'stages.0' becomes 'stages_0'.
-    own = {name.replace('.', '_'): name for name in whole}
-    return {name: own.get(re.sub(r'^(model|body)\.', '', name).replace('.', '_')) for name in wrapped}

@@ -13,9 +13,10 @@ from timm.layers import to_2tuple
 
 from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.licenses import weights_license
-from mbv3zoo.models.layer_groups import match_names, whole_model
+from mbv3zoo.models.layer_groups import whole_model
 from mbv3zoo.models.pyramid import PyramidBackbone
 from mbv3zoo.models.timm_model import check_name
+from mbv3zoo.utils.tensors import match_names
 
 # Our names for networks that timm has as well. The exact_se variants have no equal in timm.
 _STOCK = {

@@ -2,7 +2,7 @@ import pytest
 import timm
 import torch
 
-import mbv3zoo.backbones  # noqa: F401  registers the models
+import mbv3zoo.backbones
 from mbv3zoo.widths.named import groups_of
 
 # Of each map but the first, of a layer between them, and of one in the last stage.
@@ -76,6 +76,33 @@ def test_a_base_may_have_arguments():
     model = narrowed(widths={'blocks.1.0.conv_pwl': 16}, features_only=True, output_stride=16)
     maps = model(torch.rand(1, 3, 64, 64))
     assert [64 // x.shape[2] for x in maps] == model.feature_info.reduction() == [4, 8, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ('base', 'layer'),
+    [('mbv3_yolo_small', 'blocks.1.0.conv_pwl'), ('resnet18', 'layer2.0.conv1'), ('regnety_002', 's1.b1.conv1.conv')],
+)
+def test_timm_loads_it_from_a_saved_detector(base, layer, tmp_path):
+    args = {'base': base, 'widths': {layer: 16}}
+    config = mbv3zoo.DetectorConfig(
+        backbone='narrowed', backbone_args=args, num_classes=2, image_size=64, mean=(0.1, 0.2, 0.3)
+    )
+    detector = mbv3zoo.create_detector(config).eval()
+    source = f'local-dir:{detector.save_pretrained(tmp_path)}'
+    indices = detector.backbone.model.feature_info.out_indices
+    features = timm.create_model(source, pretrained=True, features_only=True, out_indices=indices).eval()
+    images = torch.rand(1, 3, 64, 64)
+    for found, expected in zip(features(images), detector.backbone.model(images), strict=True):
+        assert torch.equal(found, expected)
+    assert features.pretrained_cfg['mean'] == [0.1, 0.2, 0.3]
+    # As for other models: in a classifier the same, with a new last layer; grey images by timm's conversion.
+    classifier = timm.create_model(source, pretrained=True, num_classes=5)
+    assert set(classifier.state_dict()) > set(features.state_dict()) and classifier.num_classes == 5
+    for name, tensor in features.state_dict().items():
+        assert torch.equal(classifier.state_dict()[name], tensor)
+    stem = timm.create_model(source, pretrained=True, features_only=True, in_chans=1).state_dict()
+    first = next(iter(stem))
+    torch.testing.assert_close(stem[first], features.state_dict()[first].sum(1, keepdim=True))
 
 
 def test_there_are_no_weights_to_load():
