@@ -12,6 +12,8 @@ import torch
 from timm.optim import Muon
 from timm.optim.muon import get_lr_scale, resolve_ns_coefficients, zeropower_via_newtonschulz
 
+from mbv3zoo.models.dtypes import computes_bfloat16
+
 # timm's default, by its name there: the polynomials of the five iterations (Franz Cesista,
 # https://leloykun.github.io/ponder/muon-opt-coeffs).
 _COEFFICIENTS = {
@@ -33,7 +35,8 @@ class BatchedMuon(Muon):
 
     timm turns one matrix after the other into the nearest orthogonal one, by fifteen small products each. A detector
     has about seventy, and most of the time goes into the calls. Here matrices of about one size are a batch. Results
-    are timm's up to the rounding of bfloat16, in which they are computed, and so is the state.
+    are timm's up to the rounding of bfloat16, and so is the state. They are computed in it, or in float32 on a device
+    that is slow in it.
 
     Args:
         params: Parameters or groups of them, as for `timm.optim.Muon`.
@@ -101,7 +104,7 @@ def _hidden_gradients(parameters: Sequence[torch.Tensor]) -> Iterator[None]:
 
 
 def _orthogonal(updates: Sequence[torch.Tensor], group: dict[str, Any]) -> list[torch.Tensor]:
-    """For each update [out, in, ...] the nearest orthogonal matrix [out, in * ...], in bfloat16."""
+    """For each update [out, in, ...] the nearest orthogonal matrix [out, in * ...], in bfloat16 or float32."""
     flat = [update.flatten(1) for update in updates]
     wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in flat]
     batches: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -109,6 +112,7 @@ def _orthogonal(updates: Sequence[torch.Tensor], group: dict[str, Any]) -> list[
         rows, columns = matrix.shape
         batches[math.ceil(rows / _ROWS) * _ROWS, math.ceil(columns / _COLUMNS) * _COLUMNS].append(index)
     coefficients = resolve_ns_coefficients(group['ns_coefficients'], _COEFFICIENTS)
+    dtype = torch.bfloat16 if computes_bfloat16(flat[0].device) else torch.float32
     found = list(flat)
     for shape, indices in batches.items():
         # Zeros that fill a matrix up stay zeros, and change nothing else of it.
@@ -116,7 +120,12 @@ def _orthogonal(updates: Sequence[torch.Tensor], group: dict[str, Any]) -> list[
         for place, index in zip(batch, indices, strict=True):
             place[: wide[index].shape[0], : wide[index].shape[1]] = wide[index]
         rotations = zeropower_via_newtonschulz(
-            batch, group['ns_steps'], coefficients, eps=group['eps'], safety_factor=group['safety_factor']
+            batch,
+            group['ns_steps'],
+            coefficients,
+            eps=group['eps'],
+            safety_factor=group['safety_factor'],
+            dtype=dtype,
         )
         for rotation, index in zip(rotations, indices, strict=True):
             rows, columns = wide[index].shape

@@ -21,6 +21,7 @@ from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.model import Model
+from mbv3zoo.models.dtypes import computes_bfloat16
 from mbv3zoo.training.anchor_fit import is_target
 from mbv3zoo.training.devices import process_state
 from mbv3zoo.training.trackers import tracker_names
@@ -194,4 +195,4 @@ def precision(name: str, device: torch.device) -> str:
     """What `TrainConfig.mixed_precision` is on a device."""
     if name != 'auto':
         return name
-    return 'bf16' if device.type == 'cuda' and torch.cuda.is_bf16_supported(including_emulation=False) else 'no'
+    return 'bf16' if device.type == 'cuda' and computes_bfloat16(device) else 'no'

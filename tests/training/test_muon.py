@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from timm.optim import Muon
+from timm.optim.muon import zeropower_via_newtonschulz
 from torch import nn
 
 from mbv3zoo.training.muon import BatchedMuon
@@ -34,8 +35,18 @@ def groups(model):
     return [{'params': decayed, 'weight_decay': 0.1}, {'params': others, 'weight_decay': 0.0, 'lr': 0.005}]
 
 
+@pytest.mark.parametrize(('processor', 'dtype'), [('AVX2', torch.float32), ('AVX512', torch.bfloat16)])
 @pytest.mark.parametrize('nesterov', [True, False])
-def test_steps_are_those_of_timm(nesterov):
+def test_steps_are_those_of_timm(nesterov, processor, dtype, monkeypatch):
+    # Products of bfloat16 matrices take many times as long as float32 ones on a processor without AVX-512.
+    monkeypatch.setattr('torch.backends.cpu.get_cpu_capability', lambda: processor)
+    types = set()
+
+    def noted(*args, **kwargs):
+        types.add(kwargs['dtype'])
+        return zeropower_via_newtonschulz(*args, **kwargs)
+
+    monkeypatch.setattr('mbv3zoo.training.muon.zeropower_via_newtonschulz', noted)
     models = network(), network()
     settings = {'lr': 0.02, 'momentum': 0.9, 'nesterov': nesterov, 'betas': (0.9, 0.999)}
     ours, timms = BatchedMuon(groups(models[0]), **settings), Muon(groups(models[1]), **settings)
@@ -46,6 +57,7 @@ def test_steps_are_those_of_timm(nesterov):
         # bfloat16 has three digits: sums in another order differ in the last.
         moved, expected = one.detach() - old, other.detach() - old
         assert (moved - expected).norm() <= 0.01 * expected.norm()
+    assert types == {dtype}
     assert torch.equal(models[0]['unused'].weight, network()['unused'].weight)
 
 
