@@ -36,7 +36,8 @@ def narrowed(
         pretrained: Load the weights that `pretrained_cfg` names, which is what
             `timm.create_model('local-dir:FOLDER', pretrained=True)` does for a saved detector. There are no others.
         base: Name of the timm model.
-        widths: Name of a layer -> its number of channels. Layers that depend on it follow.
+        widths: Name of a layer -> its number of channels. Layers that depend on it follow. 0 of a layer in a residual
+            block leaves the block out.
         **kwargs: Arguments of `timm.create_model` for the base.
 
     Raises:

@@ -56,7 +56,7 @@ class ModelConfig(Config):
     """Mean per channel, for images in 0..1; None uses the backbone's."""
     std: tuple[PositiveFloat, ...] | None = None
     """Standard deviation per channel, for images in 0..1; None uses the backbone's."""
-    widths: dict[str, Annotated[int, Field(ge=1, strict=True)]] = {}
+    widths: dict[str, Annotated[int, Field(ge=0, strict=True)]] = {}
     """Channels of layers behind the backbone, by a layer's name, where they are not the usual ones."""
     fit: FitRecord | None = None
     """What the model was fitted to, where it was (`mbv3zoo.fit`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -16,10 +17,10 @@ _JUMPS = 4
 
 
 class _Move(NamedTuple):
-    """A group that gets narrower: what is lost for a millisecond, its units then, and the milliseconds it saves."""
+    """Groups that get narrower: what is lost for a millisecond, their units then, and the milliseconds it saves."""
 
     price: float
-    units: int
+    units: dict[str, int]
     saved: float
 
 
@@ -34,7 +35,8 @@ def solve(
     """Units that each group keeps, so that the model's time is at most so many milliseconds; or as near as it gets.
 
     A greedy solution of the knapsack: again and again the group gets narrower that loses the least importance for the
-    time it saves, with the times of its neighbours as wide as they are then.
+    time it saves, with the times of its neighbours as wide as they are then. Or a residual block is left out, which
+    loses the importance of all groups in it: they have no units then.
 
     Args:
         model: The time by widths.
@@ -47,30 +49,35 @@ def solve(
     widths = dict(start)
     # What the first n units are worth that go, in their order.
     lost = {name: np.concatenate([[0.0], np.cumsum(np.sort(values))]) for name, values in importance.items()}
+    blocks: dict[str, list[str]] = defaultdict(list)
+    for name in lost:
+        blocks[groups[name].block].append(name)
+
+    def move(units: dict[str, int]) -> _Move | None:
+        saved = model.part(units, widths) - model.part(units, {**widths, **units})
+        if saved <= 0:
+            return None
+        worth = [lost[name][-1 - fewer] - lost[name][-1 - widths[name]] for name, fewer in units.items()]
+        return _Move(float(sum(worth)) / saved, units, saved)
 
     def best(name: str) -> _Move | None:
-        if name not in lost:
+        if name not in lost or not widths[name]:
             return None
-        whole, now, size = len(lost[name]) - 1, widths[name], groups[name].size
-        before, found = model.part(name, widths), None
-        fitting = (u for u in range(now - 1, least[name] - 1, -1) if u * size % model.table.step == 0)
-        for units in islice(fitting, _JUMPS):
-            saved = before - model.part(name, {**widths, name: units})
-            if saved > 0:
-                price = (lost[name][whole - units] - lost[name][whole - now]) / saved
-                if found is None or price < found.price:
-                    found = _Move(float(price), units, saved)
-        return found
+        size, block = groups[name].size, groups[name].block
+        fitting = (u for u in range(widths[name] - 1, least[name] - 1, -1) if u * size % model.table.step == 0)
+        found = [move({name: units}) for units in islice(fitting, _JUMPS)]
+        if block:  # the whole of it
+            found.append(move(dict.fromkeys(blocks[block], 0)))
+        return min(filter(None, found), key=lambda each: each.price, default=None)
 
     moves = {name: best(name) for name in widths}
     time = model.total(widths)
     while time > milliseconds:
-        possible = {name: move for name, move in moves.items() if move}
-        if not possible:
+        cheapest = min(filter(None, moves.values()), key=lambda each: each.price, default=None)
+        if cheapest is None:
             break
-        name = min(possible, key=lambda name: possible[name].price)
-        widths[name] = possible[name].units
-        time -= possible[name].saved
-        for other in model.neighbours[name]:
+        widths |= cheapest.units
+        time -= cheapest.saved
+        for other in set().union(*(model.neighbours[name] for name in cheapest.units)):
             moves[other] = best(other)
     return widths

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mbv3zoo.fitting.latency_table import LatencyTable
 from mbv3zoo.fitting.units import Unit, find_units
@@ -46,13 +46,16 @@ class TimeModel:
         """Milliseconds of all units."""
         return sum(self._time(index, widths) for index in range(len(self.units)))
 
-    def part(self, name: str, widths: Widths) -> float:
-        """Milliseconds of the units that depend on a group's width."""
-        return sum(self._time(index, widths) for index in self._of[name])
+    def part(self, names: Iterable[str], widths: Widths) -> float:
+        """Milliseconds of the units that depend on the width of any of some groups."""
+        indices = {index for name in names for index in self._of[name]}
+        return sum(self._time(index, widths) for index in sorted(indices))
 
     def _time(self, index: int, widths: Widths) -> float:
         unit = self.units[index]
         inputs, outputs = unit.widths(widths)
+        if not inputs or not outputs:  # of a block that is left out
+            return 0.0
         key = index, inputs, outputs
         if key not in self._known:
             self._known[key] = self.table.time(unit, (inputs, outputs), self._widths[index])

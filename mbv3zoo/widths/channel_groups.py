@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mbv3zoo.widths.blocks import find_blocks, watched
 from mbv3zoo.widths.channel_rules import ChannelRules, tensors_in
 from mbv3zoo.widths.records import ChannelGroup, Channels, Groups, Operation
 
@@ -29,12 +30,13 @@ def find_groups(network: nn.Module, images: Tensor, *, outputs_stay: bool = True
         outputs_stay: Whether its outputs keep their channels.
     """
     trace = _Trace(network, images)
-    with torch.no_grad(), trace:
+    with torch.no_grad(), watched(network, lambda: len(trace.recorded), trace.source) as visits, trace:
         result = network(images)
     if outputs_stay:
         trace.rules.freeze(tensors_in(result))
     groups = trace.groups()
-    return Groups(groups, trace.operations(groups), trace.rules.unknown)
+    operations = trace.operations(groups)
+    return Groups(find_blocks(visits, operations, groups, trace.channels), operations, trace.rules.unknown)
 
 
 class _Trace(TorchDispatchMode):
@@ -43,7 +45,7 @@ class _Trace(TorchDispatchMode):
     def __init__(self, network: nn.Module, images: Tensor) -> None:
         super().__init__()
         self.rules = ChannelRules()
-        self._recorded: list[tuple[str, list[Tensor], list[Tensor], tuple[int, ...], tuple[int, ...]]] = []
+        self.recorded: list[tuple[str, list[Tensor], list[Tensor], tuple[int, ...], tuple[int, ...]]] = []
         # Image or feature map -> the operation that gave it.
         self._sources: dict[int, int] = {id(images): -1}
         self._layers = {name for name, tensor in network.named_parameters() if tensor.dim() > 1}
@@ -60,6 +62,15 @@ class _Trace(TorchDispatchMode):
         self._seen |= {id(tensor) for tensor in tensors_in(args)}
         self._record(name, list(tensors_in(args)), list(tensors_in(result)), args)
         return result
+
+    def source(self, tensor: Tensor) -> int:
+        """Index of the operation that gave a map; -1 for the image."""
+        return self._sources.get(id(tensor), -1)
+
+    def channels(self, tensor: Tensor) -> np.ndarray | None:
+        """Numbers of a map's channels, alike for those that belong together."""
+        ids = self.rules.of(tensor)[1]
+        return None if ids is None else np.array(self.rules.parents.roots(ids))
 
     def operations(self, groups: Iterable[ChannelGroup]) -> tuple[Operation, ...]:
         """What was computed on feature maps, with channels by the groups."""
@@ -87,7 +98,7 @@ class _Trace(TorchDispatchMode):
                 sources,
                 settings,
             )
-            for name, given, results, sources, settings in self._recorded
+            for name, given, results, sources, settings in self.recorded
         )
 
     def _record(self, name: str, given: Sequence[Tensor], results: list[Tensor], args: Sequence[Any]) -> None:
@@ -98,8 +109,8 @@ class _Trace(TorchDispatchMode):
         if name == 'convolution':
             settings = (*args[1].shape[2:], *args[3], *args[4], args[8])
         sources = tuple(self._sources[id(x)] for x in maps)
-        self._sources |= {id(x): len(self._recorded) for x in results}
-        self._recorded.append((name.strip('_'), maps, results, sources, settings))
+        self._sources |= {id(x): len(self.recorded) for x in results}
+        self.recorded.append((name.strip('_'), maps, results, sources, settings))
 
     def groups(self) -> tuple[ChannelGroup, ...]:
         coordinates: dict[int, list[tuple[str, int, int]]] = defaultdict(list)

@@ -52,7 +52,7 @@ def set_widths(network: nn.Module, groups: list[ChannelGroup], widths: Mapping[s
     Args:
         network: What is narrowed in place.
         groups: Its groups.
-        widths: Name of a group -> channels of its first layer.
+        widths: Name of a group -> channels of its first layer; 0 leaves its block out.
 
     Raises:
         ValueError: As `kept_units`.
@@ -75,9 +75,12 @@ def kept_units(groups: list[ChannelGroup], widths: Mapping[str, int]) -> dict[st
         # A single group of a grouped convolution would be an ordinary one, whose channels no longer belong together.
         least = 1 if group.size == 1 else 2
         units, rest = divmod(width, group.size) if type(width) is int else (0, 0)
-        if rest or not least <= units <= group.units:
+        goes = bool(group.block) and type(width) is int and width == 0
+        if rest or not goes and not least <= units <= group.units:
+            without = f', or 0 to leave out {group.block}' if group.block else ''
             step = f', a multiple of {group.size}' if group.size > 1 else ''
             most = group.units * group.size
-            raise ValueError(f'widths: {name!r} is {width!r}; expected {least * group.size} to {most} channels{step}')
+            expected = f'{least * group.size} to {most} channels{step}{without}'
+            raise ValueError(f'widths: {name!r} is {width!r}; expected {expected}')
         kept[name] = np.arange(units)
     return kept

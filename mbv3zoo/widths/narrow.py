@@ -16,6 +16,8 @@ from mbv3zoo.widths.records import ChannelGroup
 def narrow(network: nn.Module, groups: Iterable[ChannelGroup], kept: Mapping[str, np.ndarray]) -> None:
     """Keeps some units of groups, and with them their weights; what is left computes as if the others gave zeros.
 
+    Where none stays, the group's block is replaced by an `nn.Identity`.
+
     Args:
         network: What `find_groups` was given.
         groups: What it has found.
@@ -23,14 +25,16 @@ def narrow(network: nn.Module, groups: Iterable[ChannelGroup], kept: Mapping[str
     """
     dropped: dict[tuple[str, int], list[np.ndarray]] = defaultdict(list)
     for group in groups:
-        if group.name in kept:
+        if group.name in kept and group.block and not len(kept[group.name]):
+            network.set_submodule(group.block, nn.Identity())
+        elif group.name in kept:
             gone = np.setdiff1d(np.arange(group.units), kept[group.name])
             for name, dimension, indices in group.places:
                 dropped[name, dimension].append(indices[gone].ravel())
     tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     changed: dict[str, torch.Tensor] = {}
     for (name, dimension), parts in dropped.items():
-        if name not in tensors:  # of a feature extractor that ends before
+        if name not in tensors:  # of a feature extractor that ends before, or of a block that is left out
             continue
         tensor = changed.get(name, tensors[name])
         stays = np.setdiff1d(np.arange(tensor.shape[dimension]), np.concatenate(parts))

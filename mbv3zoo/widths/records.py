@@ -16,11 +16,14 @@ class ChannelGroup(NamedTuple):
         name: The first layer, in the order of their names, whose outputs they are.
         size: Channels of that layer in each unit: 1, or those of a group of a grouped convolution.
         places: (name of a parameter or buffer, dimension, int64 [U, n] indices there of each unit).
+        block: Name of the residual block that is left out where no unit stays, as nothing is added to what it takes
+            then; '' where at least one unit has to stay.
     """
 
     name: str
     size: int
     places: tuple[tuple[str, int, np.ndarray], ...]
+    block: str = ''
 
     @property
     def units(self) -> int:

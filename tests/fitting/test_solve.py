@@ -5,45 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fitting_cases import BLOCK, GROUPS, LEAST, MODEL, STEP, FakeTimeModel, draw
 
 from mbv3zoo.fitting.solve import solve
-
-STEP = 4
-
-
-class Model:
-    """A chain of layers a, b, c: the time of each is its inputs times its outputs, in whole steps."""
-
-    full = {'a': 16, 'b': 32, 'c': 16}
-    table = SimpleNamespace(step=STEP)
-    layers = (('', 'a'), ('a', 'b'), ('b', 'c'), ('c', ''))
-
-    def __init__(self, size=1):
-        self.size = size
-        self.neighbours = {name: {n for layer in self._of(name) for n in layer if n} for name in self.full}
-
-    def _of(self, name):
-        return [layer for layer in self.layers if name in layer]
-
-    def _time(self, layer, widths):
-        first, second = (-(-widths.get(name, 4) * self.size // STEP) for name in layer)
-        return first * second
-
-    def total(self, widths):
-        return sum(self._time(layer, widths) for layer in self.layers)
-
-    def part(self, name, widths):
-        return sum(self._time(layer, widths) for layer in self._of(name))
-
-
-MODEL = Model()
-GROUPS = {name: SimpleNamespace(name=name, size=1, units=units) for name, units in Model.full.items()}
-LEAST = dict.fromkeys(Model.full, 2)
-
-
-def draw(seed, scale=None):
-    numbers = np.random.default_rng(seed)
-    return {name: numbers.exponential((scale or {}).get(name, 1), units) for name, units in Model.full.items()}
 
 
 def lost(importance, widths):
@@ -98,6 +62,37 @@ def test_groups_without_importance_stay():
 
 
 def test_units_of_several_channels_are_counted_in_channels():
-    groups = {name: SimpleNamespace(name=name, size=2, units=units) for name, units in Model.full.items()}
-    found = solve(Model(size=2), groups, draw(0), 0.0, dict.fromkeys(Model.full, 1), Model.full)
+    groups = {name: SimpleNamespace(name=name, size=2, units=units, block='') for name, units in MODEL.full.items()}
+    found = solve(FakeTimeModel(size=2), groups, draw(0), 0.0, dict.fromkeys(MODEL.full, 1), MODEL.full)
     assert found == {'a': 2, 'b': 2, 'c': 2}  # four channels, one step
+
+
+def test_a_block_goes_that_is_worth_nothing():
+    found = solve(MODEL, BLOCK, draw(0, {'b': 1e-6, 'c': 1e-6}), 0.06 * MODEL.total(MODEL.full), LEAST, MODEL.full)
+    assert found == {'a': 16, 'b': 0, 'c': 0}
+
+
+def test_a_block_stays_that_is_worth_more_than_others():
+    found = solve(MODEL, BLOCK, draw(0, {'c': 1e6}), 0.5 * MODEL.total(MODEL.full), LEAST, MODEL.full)
+    assert found['b'] and found['c']
+
+
+@pytest.mark.parametrize('share', [0.9, 0.6, 0.3, 0.1])
+@pytest.mark.parametrize('seed', range(5))
+def test_with_blocks_it_is_near_the_best_of_all_widths(seed, share):
+    importance, budget = draw(seed), share * MODEL.total(MODEL.full)
+    found = solve(MODEL, BLOCK, importance, budget, LEAST, MODEL.full)
+    assert MODEL.total(found) <= budget and (found['b'] == 0) == (found['c'] == 0)
+    widths = [
+        dict(zip('abc', each, strict=True))
+        for each in itertools.product(*(range(STEP, MODEL.full[name] + 1, STEP) for name in 'abc'))
+    ]
+    widths += [{'a': a, 'b': 0, 'c': 0} for a in range(STEP, 17, STEP)]
+    best = min(lost(importance, each) for each in widths if MODEL.total(each) <= budget)
+    assert lost(importance, found) <= best + 0.12 * lost(importance, dict.fromkeys(MODEL.full, 0))
+
+
+def test_a_block_that_has_gone_stays_away():
+    start = {'a': 16, 'b': 0, 'c': 0}
+    found = solve(MODEL, BLOCK, {'a': draw(0)['a']}, 0.0, LEAST, start)
+    assert found == {'a': 4, 'b': 0, 'c': 0}

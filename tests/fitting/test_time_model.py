@@ -32,5 +32,13 @@ def test_the_total_is_the_sum_of_its_layers(model):
 
 def test_a_group_costs_what_its_layers_do(model):
     assert model.neighbours['b'] == {'a', 'b', 'c'}
-    saved = model.part('b', model.full) - model.part('b', model.full | {'b': 32})
+    saved = model.part(['b'], model.full) - model.part(['b'], model.full | {'b': 32})
     assert saved == pytest.approx(model.total(model.full) - model.total(model.full | {'b': 32}))
+
+
+def test_layers_without_channels_take_no_time(model):
+    without = model.full | {'b': 0}
+    operations = {'a': 3 * 64, 'b': 64 * 96, 'c': 96 * 32, 'd': 32 * 4}
+    left = (operations['a'] + operations['d']) / sum(operations.values())
+    assert model.part(['b'], without) == 0.0 and model.part(['a', 'b'], without) == model.part(['a'], without)
+    assert model.total(without) / model.total(model.full) == pytest.approx(left, rel=0.05)
