@@ -17,6 +17,7 @@ from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.export.live import live_info
 from mbv3zoo.export.quantize import calibration_pixels
 from mbv3zoo.fitting.budget import EPOCHS, RUNTIMES_THAT_FIT, Numbers, read_budgets
+from mbv3zoo.fitting.family import picture_family
 from mbv3zoo.fitting.stages import NARROWED, FitResult, Job, fit_to
 from mbv3zoo.loading import load
 from mbv3zoo.model import Model
@@ -82,8 +83,9 @@ def fit(
         image_size: Side, or (height, width), in pixels; by default the model's own.
         precision: What the graph computes in: 'float32' or 'int8'.
         val_data, images, val_images, val_share, max_pixels, data_license, recipe, device: As for `mbv3zoo.train`.
-        out: Folder of the fitted model, new, or of a fit that goes on; of a family one folder is made in it for each.
-            None takes the next free `runs/fit-N`.
+        out: Folder of the fitted model, new, or of a fit that goes on; of a family one folder is made in it for each,
+            and `family.png` shows them beside one width multiplier for all layers. None takes the next free
+            `runs/fit-N`.
         **settings: Settings of the training, as for `mbv3zoo.train`. `epochs` are 30 by default, and 0 leaves the
             training out; the teacher is the model itself by default; `threads` are also those of a call in the
             runtime, which chooses the number by default.
@@ -134,6 +136,8 @@ def fit(
             fit_to(milliseconds, fitter, folder / name if several else folder, job)
             for milliseconds, name in zip(times, names, strict=True)
         ]
+        if several:
+            picture_family(results, fitter, folder)
     return results if several else results[0]
 
 

@@ -20,7 +20,8 @@ from mbv3zoo.fitting.graph_timer import GraphTimer, Timing
 from mbv3zoo.fitting.importance import Batch
 from mbv3zoo.fitting.kept_times import KeptTimes
 from mbv3zoo.fitting.latency_table import LatencyTable
-from mbv3zoo.fitting.shrink import Shrinker, Shrunk
+from mbv3zoo.fitting.shrink import STAGES, Shrinker, Shrunk, Solver
+from mbv3zoo.fitting.solve import solve
 from mbv3zoo.model import Model
 from mbv3zoo.training.losses import create_loss
 from mbv3zoo.utils.cores import cpu_name
@@ -89,13 +90,17 @@ class Fitter:
         """About the least milliseconds that can be reached."""
         return self._shrinker.smallest * self.ms
 
-    def narrow(self, milliseconds: float) -> Model:
+    def narrow(self, milliseconds: float, stages: int = STAGES, choose: Solver = solve) -> Model:
         """A narrower model that takes at most so many milliseconds, not trained yet; its `config.fit` says more.
+
+        Args:
+            milliseconds: The most that it may take.
+            stages, choose: As for `mbv3zoo.fitting.shrink.Shrinker.shrink`.
 
         Raises:
             ValueError: None was found.
         """
-        found = self._shrinker.shrink(milliseconds / self.ms)
+        found = self._shrinker.shrink(milliseconds / self.ms, stages, choose)
         model = self._rebuild(found)
         timing = found.timing if found.timing.ms <= milliseconds else self._time(model, milliseconds)
         record = FitRecord(

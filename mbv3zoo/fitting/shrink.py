@@ -31,6 +31,10 @@ _LEAST = 0.1
 # A step is aimed at a little less than the time, as timings scatter, and the result may be this much faster.
 _AIM, _SLACK = 0.985, 0.94
 _CORRECTIONS = 4
+# Steps in which a network comes to its time; after each, norms and importance are found anew.
+STAGES = 3
+
+Solver = Callable[..., dict[str, int]]
 
 
 class Shrunk(NamedTuple):
@@ -86,12 +90,13 @@ class Shrinker:
         units = solve(self.model, self._groups(), nothing, 0.0, self._least(), self.model.full)
         return self.model.total(units) / self.whole
 
-    def shrink(self, share: float, stages: int = 3) -> Shrunk:
+    def shrink(self, share: float, stages: int = STAGES, choose: Solver = solve) -> Shrunk:
         """A narrower network whose measured time is at most a share of the first's.
 
         Args:
             share: The time to come to, as a share of the first network's.
-            stages: Steps to come there in; after each, norms and importance are found anew.
+            stages: Steps to come there in.
+            choose: Which units go: `solve`, or another function with its arguments.
 
         Raises:
             ValueError: It is not reached; the message says what is.
@@ -100,13 +105,13 @@ class Shrinker:
         before: Shrunk | None = None
         for stage in range(1, stages + 1):
             before = present
-            present = self._step(present, share ** (stage / stages) * (_AIM if stage == stages else 1))
+            present = self._step(present, share ** (stage / stages) * (_AIM if stage == stages else 1), choose)
         assert present is not None
         for _ in range(_CORRECTIONS):
             if present.timing.relative > share:
-                present = self._step(present, share * _AIM)
+                present = self._step(present, share * _AIM, choose)
             elif present.timing.relative < share * _SLACK:
-                present = self._step(before, share * _AIM)
+                present = self._step(before, share * _AIM, choose)
             else:
                 break
         if present.timing.relative > share:
@@ -116,14 +121,14 @@ class Shrinker:
             )
         return present
 
-    def _step(self, before: Shrunk | None, share: float) -> Shrunk:
+    def _step(self, before: Shrunk | None, share: float, choose: Solver) -> Shrunk:
         """Goes on from a network to one that is predicted to take a share of the first's time."""
         network = copy.deepcopy(before.network if before else self.network)
         start = before.units if before else self.model.full
         groups = trace(network, self.timer.image_size).groups
         importance = taylor_importance(network, groups, self.make_loss(network), self.batches)
         milliseconds = self._from_measured(share) * self.whole
-        units = solve(self.model, self._groups(), importance, milliseconds, self._least(), start)
+        units = choose(self.model, self._groups(), importance, milliseconds, self._least(), start)
         kept = {group.name: _best(importance[group.name], units[group.name]) for group in groups}
         narrow(network, groups, kept)
         recalibrate(network, (images for images, _ in self.batches))

@@ -110,6 +110,7 @@ def test_several_budgets_give_a_family(data, tmp_path):
     assert [slow.folder.name, fast.folder.name] == ['1.2x', '2x']
     assert fast.record.measured_ms < slow.record.measured_ms < slow.record.before_ms
     assert slow.record.quality_after is None
+    assert {path.name for path in (tmp_path / 'out').iterdir()} == {'1.2x', '2x', 'fit', 'family.png', 'family.json'}
 
 
 def test_a_budget_below_what_can_be_reached_is_refused(data, tmp_path):
