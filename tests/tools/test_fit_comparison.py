@@ -1,0 +1,31 @@
+"""The comparison of fits with what else takes as long."""
+
+import argparse
+
+import fit_comparison
+import pytest
+from fake_times import use_fake_times
+
+from mbv3zoo.fitting import fitter
+from mbv3zoo.synth import SyntheticConfig, synthesize
+
+pytest.importorskip('onnx')
+
+
+def test_a_table_of_all_ways(tmp_path, monkeypatch):
+    use_fake_times(monkeypatch)
+    monkeypatch.setenv('MBV3ZOO_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(fitter, '_IMAGES', 16)
+    synthesize(tmp_path / 'scenes', SyntheticConfig(train=16, val=4, image_size=96, workers=0))
+    args = argparse.Namespace(
+        model='mbv3_yolo_small.synth', data=str(tmp_path / 'scenes'), speedup=[1.5], runtime='onnxruntime',
+        image_size=(96, 96), threads=1, epochs=0, out=tmp_path / 'out',
+    )  # fmt: skip
+    head, *lines = fit_comparison.rows(args)
+    cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
+    assert [made[:2] for made in cells] == [['1.5', 'fit'], ['1.5', 'uniform'], ['1.5', 'smaller input']]
+    assert all(len(made) >= head.splitlines()[0].count('|') - 1 for made in cells)
+    assert all(float(made[3]) <= 0.67 for made in cells) and cells[2][6] == '64 x 64'
+    assert all(made[4] == made[5] for made in cells)
+    widths = [fit_comparison.mbv3zoo.load(tmp_path / 'out' / '1.5x' / name).config for name in ('fit', 'uniform')]
+    assert widths[0].backbone_args['widths'] != widths[1].backbone_args['widths']

@@ -1,0 +1,102 @@
+"""Fits a detector to times, and compares with what else takes as long, trained alike; makes the table of docs/fit.md.
+
+    python tools/fit_comparison.py MODEL --data scenes/data.yaml --speedup 1.33 --speedup 1.67 --epochs 10 --out figures
+
+`fit` is `mbv3zoo fit`. `uniform` has all layers narrower by one factor. `smaller input` is MODEL itself, at the largest
+multiple of 32 pixels that holds the time. All start from MODEL, which is their teacher, and train for as many epochs.
+A command that was stopped goes on when it is given again. Columns: milliseconds, their share of MODEL's, AP before
+training and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from functools import partialmethod
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import mbv3zoo
+from mbv3zoo.fitting.fitter import Fitter
+from mbv3zoo.fitting.graph_timer import GraphTimer
+from mbv3zoo.fitting.input_sizes import smaller_sizes
+from mbv3zoo.fitting.uniform import solve_uniformly
+from mbv3zoo.utils.sizes import LEAST_SIDE, parse_size
+
+HEAD = '| speedup | made by | ms | of before | AP, not trained | AP |\n|---|---|---|---|---|---|'
+
+
+def fitted(args: argparse.Namespace, speedup: float, out: Path) -> str:
+    """A row of a detector that was fitted; `out` is its folder."""
+    result: Any = mbv3zoo.fit(
+        args.model, args.data, speedup=speedup, runtime=args.runtime, image_size=args.image_size, threads=args.threads,
+        epochs=args.epochs, out=out,
+    )  # fmt: skip
+    record = result.record
+    trained = record.quality_narrowed if record.quality_after is None else record.quality_after
+    return row(record.measured_ms, record.measured_ms / record.before_ms, record.quality_narrowed, trained)
+
+
+def uniform(args: argparse.Namespace, speedup: float, out: Path) -> str:
+    """The same with one factor for all layers."""
+    with patch.object(Fitter, 'narrow', partialmethod(Fitter.narrow, stages=1, choose=solve_uniformly)):
+        return fitted(args, speedup, out)
+
+
+def smaller_input(args: argparse.Namespace, speedup: float, out: Path) -> str:
+    """The detector itself at a smaller input."""
+    model: Any = mbv3zoo.load(args.model)
+    model.config = model.config.model_copy(update={'image_size': args.image_size})
+    timer = GraphTimer(model, args.runtime, args.threads)
+    for size in smaller_sizes(args.image_size, LEAST_SIDE):
+        model.config = model.config.model_copy(update={'image_size': size})
+        timing = timer.time(model)
+        if timing.relative <= 1 / speedup:
+            break
+    before = mbv3zoo.evaluate(model, args.data).score
+    after = before
+    if args.epochs and (out / 'run.yaml').exists():
+        after = mbv3zoo.resume_training(out).metrics.score
+    elif args.epochs:
+        after = mbv3zoo.train(
+            args.data, model=args.model, pretrained=True, image_size=size, teacher=args.model, anchors='keep',
+            threads=args.threads, epochs=args.epochs, out=out,
+        ).metrics.score  # fmt: skip
+    return f'{row(timing.ms, timing.relative, before, after)} {size[0]} x {size[1]} |'
+
+
+def row(ms: float, relative: float, before: float, after: float) -> str:
+    """The cells of a row."""
+    return f'{ms:.2f} | {relative:.2f} | {before:.3f} | {after:.3f} |'
+
+
+WAYS = {'fit': fitted, 'uniform': uniform, 'smaller input': smaller_input}
+
+
+def rows(args: argparse.Namespace) -> Iterator[str]:
+    """The rows of the table."""
+    yield HEAD
+    for speedup in args.speedup:
+        for name, way in WAYS.items():
+            out = args.out / f'{speedup:g}x' / name.replace(' ', '_')
+            yield f'| {speedup:g} | {name} | {way(args, speedup, out)}'
+
+
+def main() -> None:
+    """Prints the table row by row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('model')
+    parser.add_argument('--data', required=True)
+    parser.add_argument('--speedup', type=float, action='append', required=True)
+    parser.add_argument('--runtime', default='openvino')
+    parser.add_argument('--image-size', type=parse_size, default=(320, 320))
+    parser.add_argument('--threads', type=int)
+    parser.add_argument('--epochs', type=int, default=30)
+    parser.add_argument('--out', type=Path, required=True)
+    for line in rows(parser.parse_args()):
+        print(line, flush=True)
+
+
+if __name__ == '__main__':
+    main()
