@@ -52,6 +52,14 @@ def fit(
         str, typer.Option(help=f'{" or ".join(RUNTIMES_THAT_FIT)}.', rich_help_panel=RUNTIME)
     ] = RUNTIMES_THAT_FIT[0],
     image_size: ImageSize = None,
+    min_image_size: Annotated[
+        int | None,
+        typer.Option(
+            help='The input may become smaller too, down to this side in pixels.',
+            show_default='stays',
+            rich_help_panel=BUDGET,
+        ),
+    ] = None,
     precision: Annotated[str, typer.Option(help='float32 or int8.', rich_help_panel=FORMAT)] = 'float32',
     threads: Annotated[
         int | None,
@@ -104,6 +112,7 @@ def fit(
         speedup=_one_or_more(speedup),
         runtime=runtime,
         image_size=image_size,
+        min_image_size=min_image_size,
         precision=cast(Any, precision),
         epochs=epochs,
         val_data=val_data,

@@ -23,6 +23,7 @@ from mbv3zoo.fitting.latency_table import LatencyTable
 from mbv3zoo.fitting.shrink import STAGES, Shrinker, Shrunk, Solver
 from mbv3zoo.fitting.solve import solve
 from mbv3zoo.model import Model
+from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.training.losses import create_loss
 from mbv3zoo.utils.cores import cpu_name
 from mbv3zoo.utils.packages import installed_version
@@ -45,13 +46,13 @@ class Target(NamedTuple):
         runtime: 'onnxruntime' or 'openvino'.
         threads: Threads per call; None leaves the number to the runtime.
         precision: 'float32' or 'int8'.
-        pixels: For int8 the images to calibrate on, as for `mbv3zoo.export.quantize.quantize`.
+        pixels: For int8 gives the images to calibrate on, as for `mbv3zoo.fitting.graph_timer.GraphTimer`.
     """
 
     runtime: str
     threads: int | None
     precision: str
-    pixels: Sequence[np.ndarray] | None
+    pixels: Callable[[ExportInfo], Sequence[np.ndarray]] | None
 
 
 class Fitter:
@@ -61,19 +62,23 @@ class Fitter:
         model: The model, at the size that it will be run at; not changed.
         train_set, val_set: Labelled images of its classes.
         target: Where it is to run.
+        whole: For the model at a smaller input, that of the same model at its own.
 
     Raises:
         ValueError: It computes something whose time is not known, as transformers do.
 
     Attributes:
-        quality: AP or mIoU of the model.
-        ms: Milliseconds that it takes.
+        quality: AP or mIoU of the model, at its own input size.
+        ms: Milliseconds that it takes, likewise.
     """
 
-    def __init__(self, model: Model, train_set: Any, val_set: Any, target: Target) -> None:
+    timer: GraphTimer
+    quality: float
+
+    def __init__(self, model: Model, train_set: Any, val_set: Any, target: Target, whole: Fitter | None = None) -> None:
         self.model, self.val_set, self.target = model.eval(), val_set, target
-        _logger.info('timing the model in %s', target.runtime)
-        self.timer = GraphTimer(model, target.runtime, target.threads, model.config.image_size, target.pixels)
+        _logger.info('timing the model in %s, %d x %d', target.runtime, *model.config.image_size)
+        self.timer = whole.timer if whole else GraphTimer(model, target.runtime, target.threads, target.pixels)
         self.ms = self.timer.ms
         table = LatencyTable(
             target.runtime,
@@ -83,7 +88,7 @@ class Fitter:
         )
         config = TrainConfig(batch_size=_BATCH, workers=0, mosaic=0.0, mixup=0.0)
         self._shrinker = Shrinker(model, table, self.timer, _loss(config), _batches(model, train_set, config))
-        self.quality = self._measure(model)
+        self.quality = whole.quality if whole else self._measure(model)
 
     @property
     def smallest_ms(self) -> float:

@@ -1,4 +1,4 @@
-"""Times whole networks in a runtime, each in turns with the one that is fitted."""
+"""Times whole networks in a runtime, each at its own input size and in turns with the one that is fitted."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mbv3zoo.benchmark.waiting import find_clock
 from mbv3zoo.export.live import live_info, write_live
 from mbv3zoo.export.quantize import quantize
 from mbv3zoo.models.base_network import ModelNetwork
+from mbv3zoo.runtimes.export_info import ExportInfo
 from mbv3zoo.runtimes.session import open_session
 from mbv3zoo.utils.disk import temporary_folder
 
@@ -42,10 +43,11 @@ class GraphTimer:
     Args:
         first: The network that others are compared with.
         runtime, threads: As for `mbv3zoo.runtimes.session.open_session`.
-        image_size: (height, width) in pixels.
-        pixels: For int8 the images to calibrate on, as for `mbv3zoo.export.quantize.quantize`; None for float32.
+        pixels: For int8 gives the images to calibrate an exported network on, as for
+            `mbv3zoo.export.quantize.quantize`; None for float32.
 
     Attributes:
+        first: The network that others are compared with.
         ms: Milliseconds of the first network, median of a few timings.
     """
 
@@ -54,11 +56,10 @@ class GraphTimer:
         first: ModelNetwork,
         runtime: str,
         threads: int | None,
-        image_size: tuple[int, int],
-        pixels: Sequence[np.ndarray] | None = None,
+        pixels: Callable[[ExportInfo], Sequence[np.ndarray]] | None = None,
     ) -> None:
-        self.runtime, self.threads, self.image_size, self.pixels = runtime, threads, image_size, pixels
-        self._first = self._open(first)
+        self.runtime, self.threads, self.pixels = runtime, threads, pixels
+        self.first, self._first = first, self._open(first)
         self.ms = median(self._time([self._first])[0]['ms'] for _ in range(_FIRST_TIMINGS))
 
     def time(self, network: ModelNetwork) -> Timing:
@@ -74,11 +75,11 @@ class GraphTimer:
         return [figures(own, blocks[0], 1) for own in blocks]
 
     def _open(self, network: ModelNetwork) -> Callable[[], Any]:
-        info = live_info(network, self.runtime, self.image_size)
+        info = live_info(network, self.runtime, network.config.image_size)
         with temporary_folder() as folder:
             path = write_live(network, info, self.runtime, Path(folder))
             if self.pixels is not None:
-                quantize(path, info, self.pixels)
+                quantize(path, info, self.pixels(info))
             session = open_session(path, self.runtime, threads=self.threads)
         images = np.random.default_rng(0).integers(0, 256, (1, info.in_chans, *info.image_size))
         images = images.astype(info.input_dtype)

@@ -43,7 +43,7 @@ class Shrunk(NamedTuple):
     Attributes:
         network: The network.
         units: Units that are left of each group.
-        predicted: What its time was predicted to be, as a share of the first's, before it was measured.
+        predicted: What its time was predicted to be, as a share of that which is compared with, before it was measured.
         timing: What it was measured to be.
     """
 
@@ -62,6 +62,9 @@ class Shrinker:
         timer: Times whole networks against this one.
         make_loss: Gives the loss of training of a network.
         batches: Images, uint8 [B, C, H, W], and their targets, to find importance and norms by.
+
+    Attributes:
+        start: The network's time, as a share of that which the timer compares with: less than 1 at a smaller input.
     """
 
     def __init__(
@@ -73,10 +76,11 @@ class Shrinker:
         batches: Sequence[Batch],
     ) -> None:
         self.network, self.timer, self.make_loss, self.batches = network, timer, make_loss, batches
-        self.found = trace(network, timer.image_size)
+        self.found = trace(network)
         _check_known(network, self.found)
         self.model = TimeModel(self.found, table)
-        # Points of (the table's time, the measured one), as shares of the first network's: they correct the table.
+        self.start = 1.0 if timer.first is network else timer.time(network).relative
+        # Points of (the table's time, the measured one), as shares of this network's: they correct the table.
         self._points: list[tuple[float, float]] = []
         units = self.model.measured_units()
         with bar(len(units), 'timing layers', True, 'layers') as progress:
@@ -85,27 +89,30 @@ class Shrinker:
 
     @property
     def smallest(self) -> float:
-        """The least time that can be reached, as the table has it, as a share of the first network's."""
+        """The least time that can be reached, as the table has it, as a share of that which the timer compares with."""
         nothing = {group.name: np.zeros(group.units) for group in self.found.groups}
         units = solve(self.model, self._groups(), nothing, 0.0, self._least(), self.model.full)
-        return self.model.total(units) / self.whole
+        return self.start * self.model.total(units) / self.whole
 
     def shrink(self, share: float, stages: int = STAGES, choose: Solver = solve) -> Shrunk:
-        """A narrower network whose measured time is at most a share of the first's.
+        """A narrower network whose measured time is at most a share of that which the timer compares with.
 
         Args:
-            share: The time to come to, as a share of the first network's.
+            share: The time to come to; the network stays as it is where it is as fast already.
             stages: Steps to come there in.
             choose: Which units go: `solve`, or another function with its arguments.
 
         Raises:
             ValueError: It is not reached; the message says what is.
         """
+        if self.start <= share:
+            return Shrunk(self.network, dict(self.model.full), self.start, self.timer.time(self.network))
         present: Shrunk | None = None
         before: Shrunk | None = None
         for stage in range(1, stages + 1):
             before = present
-            present = self._step(present, share ** (stage / stages) * (_AIM if stage == stages else 1), choose)
+            part = self.start * (share / self.start) ** (stage / stages)
+            present = self._step(present, part * (_AIM if stage == stages else 1), choose)
         assert present is not None
         for _ in range(_CORRECTIONS):
             if present.timing.relative > share:
@@ -122,20 +129,20 @@ class Shrinker:
         return present
 
     def _step(self, before: Shrunk | None, share: float, choose: Solver) -> Shrunk:
-        """Goes on from a network to one that is predicted to take a share of the first's time."""
+        """Goes on from a network to one that is predicted to take a share of the time that is compared with."""
         network = copy.deepcopy(before.network if before else self.network)
         start = before.units if before else self.model.full
-        groups = trace(network, self.timer.image_size).groups
+        groups = trace(network).groups
         importance = taylor_importance(network, groups, self.make_loss(network), self.batches)
-        milliseconds = self._from_measured(share) * self.whole
+        milliseconds = self._from_measured(share / self.start) * self.whole
         units = choose(self.model, self._groups(), importance, milliseconds, self._least(), start)
         kept = {group.name: _best(importance[group.name], units[group.name]) for group in groups}
         narrow(network, groups, kept)
         recalibrate(network, (images for images, _ in self.batches))
         of_table = self.model.total(units) / self.whole
-        predicted = self._to_measured(of_table)
+        predicted = self._to_measured(of_table) * self.start
         timing = self.timer.time(network)
-        self._points.append((of_table, timing.relative))
+        self._points.append((of_table, timing.relative / self.start))
         _logger.info(
             '%.2f ms of %.2f, %.2f of the time (predicted %.2f)',
             timing.ms, timing.first_ms, timing.relative, predicted,
@@ -162,9 +169,9 @@ class Shrinker:
         return {group.name: max(math.ceil(_LEAST * group.units), 2) for group in self.found.groups}
 
 
-def trace(network: ModelNetwork, image_size: tuple[int, int]) -> Groups:
+def trace(network: ModelNetwork) -> Groups:
     """The channel groups and operations of a network."""
-    return find_groups(network.eval(), torch.zeros(1, network.config.in_chans, *image_size))
+    return find_groups(network.eval(), torch.zeros(1, network.config.in_chans, *network.config.image_size))
 
 
 def _check_known(network: ModelNetwork, found: Groups) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +26,8 @@ _COMMAND = 'mbv3zoo fit'
 # In the folder of a fitted model: the narrower model before training, the run that trains it, the model that was
 # fitted, where it came as an object, and an empty file when all is done.
 NARROWED, _RUN, _UNFITTED, _DONE = 'fit/narrowed', 'fit/train', 'fit/unfitted', 'fit/done'
+# Where input sizes are tried, and for which share of the epochs.
+_SIZES, _TRIED = 'fit/sizes', 0.1
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,12 @@ class Job(NamedTuple):
     teacher: str | None
 
 
-def fit_to(milliseconds: float, fitter: Fitter, folder: Path, job: Job) -> FitResult:
+def fit_to(milliseconds: float, fitters: Sequence[Fitter], folder: Path, job: Job) -> FitResult:
     """Fits to one budget, or goes on where a fit was stopped.
 
     Args:
         milliseconds: Most milliseconds of a call.
-        fitter: Has the model.
+        fitters: Have the model, each at another input size, its own first.
         folder: Folder of the fitted model.
         job: Data, training and teacher.
 
@@ -77,7 +81,7 @@ def fit_to(milliseconds: float, fitter: Fitter, folder: Path, job: Job) -> FitRe
         return _result(folder)
     narrowed = folder / NARROWED
     if not narrowed.exists():
-        fitter.narrow(milliseconds).save_pretrained(narrowed, card_data={'command': _COMMAND})
+        _narrow(milliseconds, fitters, folder, job).save_pretrained(narrowed, card_data={'command': _COMMAND})
     model = Model.from_pretrained(narrowed)
     record = model.config.fit
     assert record is not None
@@ -88,15 +92,37 @@ def fit_to(milliseconds: float, fitter: Fitter, folder: Path, job: Job) -> FitRe
     card_data: dict[str, Any] = {'command': _COMMAND}
     picture = None
     if job.training['epochs']:
-        result = _train(narrowed, folder / _RUN, job, _usual(fitter.model, folder, job))
+        result = _train(narrowed, folder / _RUN, job, _usual(fitters[0].model, folder, job))
         model = result.detector
-        record = fitter.finish(model, record, result.metrics.score)
+        record = fitters[0].finish(model, record, result.metrics.score)
         card_data |= {'metrics': result.metrics, 'dataset': dataset_name(job.data['data']), 'split': 'val'}
         picture = (result.folder / 'best' / PICTURE_NAME).read_bytes()
     model.config = model.config.model_copy(update={'fit': record})
     model.save_pretrained(folder, card_data=card_data, picture=picture)
     atomic_write(folder / _DONE, b'')
     return _result(folder)
+
+
+def _narrow(milliseconds: float, fitters: Sequence[Fitter], folder: Path, job: Job) -> Model:
+    """The narrower model; of several input sizes, that which is best after a short training."""
+    able = [fitter for fitter in fitters if fitter.smallest_ms <= milliseconds]
+    if len(able) == 1:
+        return able[0].narrow(milliseconds)
+    epochs, found = job.training['epochs'], []
+    for fitter in able:
+        place = folder / _SIZES / 'x'.join(map(str, fitter.model.config.image_size))
+        if not (place / 'narrowed').exists():
+            fitter.narrow(milliseconds).save_pretrained(place / 'narrowed', card_data={'command': _COMMAND})
+        model = Model.from_pretrained(place / 'narrowed')
+        assert model.config.fit is not None
+        quality = model.config.fit.quality_narrowed or 0.0
+        if epochs:
+            short = job._replace(training={**job.training, 'epochs': math.ceil(epochs * _TRIED)})
+            usual = _usual(fitters[0].model, folder, short)
+            quality = _train(place / 'narrowed', place / 'train', short, usual).metrics.score
+        _logger.info('input %s: %s %.3f', place.name, model.config.fit.measure, quality)
+        found.append((quality, model))
+    return max(found, key=lambda each: each[0])[1]
 
 
 def _result(folder: Path) -> FitResult:

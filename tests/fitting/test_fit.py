@@ -1,5 +1,7 @@
 """`mbv3zoo.fit`, from a trained model to a fitted one; times follow from the size of graphs."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from fake_times import network_time, use_fake_times
@@ -42,7 +44,8 @@ def fitted(data, tmp_path_factory):
 
 def test_the_fitted_model_is_as_fast_as_was_asked_for(fitted):
     before, record = mbv3zoo.load(START), fitted.record
-    ratio = network_time(before, (SIDE, SIDE)) / network_time(fitted.model, (SIDE, SIDE))
+    before.config = before.config.model_copy(update={'image_size': (SIDE, SIDE)})
+    ratio = network_time(before) / network_time(fitted.model)
     assert 1.5 <= ratio < 1.65
     assert record.before_ms / record.measured_ms == pytest.approx(ratio, rel=0.01)
     assert record.measured_ms <= record.budget_ms == pytest.approx(record.before_ms / 1.5)
@@ -111,6 +114,33 @@ def test_several_budgets_give_a_family(data, tmp_path):
     assert fast.record.measured_ms < slow.record.measured_ms < slow.record.before_ms
     assert slow.record.quality_after is None
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {'1.2x', '2x', 'fit', 'family.png', 'family.json'}
+
+
+@pytest.mark.parametrize('epochs', [0, 1])
+def test_a_smaller_input_is_taken_where_it_is_better(epochs, data, tmp_path, monkeypatch, caplog):
+    # Of the sizes that are tried, the last is said to be the best.
+    score = {SIDE: 0.2, SIDE - 32: 0.3}
+    monkeypatch.setattr(fitter_module.Fitter, '_measure', lambda _, model: score[model.config.image_size[0]])
+    monkeypatch.setattr(
+        stages, '_train', lambda narrowed, run, job, usual: short_training(narrowed, run, job, usual, score)
+    )
+    with caplog.at_level('INFO'):
+        found = fit(data, tmp_path / 'out', speedup=1.5, epochs=epochs, min_image_size=SIDE - 32)
+    assert found.model.config.image_size == (SIDE - 32, SIDE - 32)
+    assert 'input 96x96: AP 0.200' in caplog.text and 'input 64x64: AP 0.300' in caplog.text
+    record = found.record
+    # The whole model at this size is fast enough; times and quality before are those of its own size.
+    assert record.measured_ms <= record.budget_ms and record.quality_before == 0.2
+    assert record.before_ms / record.measured_ms >= 1.5 and not found.model.config.widths
+
+
+def short_training(narrowed, run, job, usual, score):
+    assert usual['anchors'] == 'keep' and job.training['epochs'] == 1
+    model = mbv3zoo.load(narrowed)
+    model.save_pretrained(run / 'best')
+    (run / 'best' / stages.PICTURE_NAME).write_bytes(b'')
+    metrics = SimpleNamespace(score=score[model.config.image_size[0]])
+    return SimpleNamespace(detector=model, folder=run, metrics=metrics)
 
 
 def test_a_budget_below_what_can_be_reached_is_refused(data, tmp_path):

@@ -25,7 +25,7 @@ def short(monkeypatch):
 @pytest.mark.parametrize('runtime', ['onnxruntime', 'openvino'])
 def test_a_network_is_timed_in_turns_with_the_first(detector, runtime):
     pytest.importorskip(runtime)
-    timer = GraphTimer(detector, runtime, 1, (64, 64))
+    timer = GraphTimer(detector, runtime, 1)
     timing = timer.time(detector)
     assert timing.ms > 0 and timer.ms > 0 and timing.spread >= 0
     # The same network twice; a machine that others use too is given much room.
@@ -38,5 +38,5 @@ def test_an_int8_graph_is_quantized_before_it_is_timed(detector, monkeypatch):
     own = graph_timer.quantize
     monkeypatch.setattr(graph_timer, 'quantize', lambda path, info, pixels: seen.append(own(path, info, pixels)))
     pixels = [torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8).numpy() for _ in range(4)]
-    timer = GraphTimer(detector, 'onnxruntime', 1, (64, 64), pixels)
+    timer = GraphTimer(detector, 'onnxruntime', 1, lambda _: pixels)
     assert timer.time(detector).ms > 0 and len(seen) == 2

@@ -1,5 +1,7 @@
 """Narrower networks, until they are measured to be fast enough."""
 
+import copy
+
 import pytest
 import torch
 from fake_times import network_time, use_fake_times
@@ -20,7 +22,9 @@ SIDE = 96
 
 @pytest.fixture(scope='module')
 def detector():
-    return mbv3zoo.load('mbv3_yolo_small.synth').eval()
+    model = mbv3zoo.load('mbv3_yolo_small.synth').eval()
+    model.config = model.config.model_copy(update={'image_size': (SIDE, SIDE)})
+    return model
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def shrinker(detector, monkeypatch, tmp_path):
 
 
 def make(detector):
-    timer = GraphTimer(detector, 'onnxruntime', 1, (SIDE, SIDE))
+    timer = GraphTimer(detector, 'onnxruntime', 1)
     table = LatencyTable('onnxruntime', 1, False, KeptTimes('onnxruntime', 1, 'float32'))
     config = TrainConfig()
     torch.manual_seed(0)
@@ -44,9 +48,9 @@ def make(detector):
 @pytest.mark.parametrize('share', [0.8, 0.5])
 def test_the_time_is_reached_and_not_by_much_too_little(shrinker, detector, share):
     found = shrinker.shrink(share)
-    whole = network_time(detector, (SIDE, SIDE))
-    assert 0.9 * share < network_time(found.network, (SIDE, SIDE)) / whole <= share
-    assert found.timing.relative == pytest.approx(network_time(found.network, (SIDE, SIDE)) / whole)
+    whole = network_time(detector)
+    assert 0.9 * share < network_time(found.network) / whole <= share
+    assert found.timing.relative == pytest.approx(network_time(found.network) / whole)
     assert found.predicted == pytest.approx(found.timing.relative, rel=0.05)
     assert all(found.units[name] <= units for name, units in shrinker.model.full.items())
 
@@ -62,7 +66,7 @@ def test_a_table_that_is_wrong_is_corrected_by_whole_graphs(detector, monkeypatc
     use_fake_times(monkeypatch)
     monkeypatch.setenv('MBV3ZOO_CACHE', str(tmp_path))
     own = graph_timer.GraphTimer._open
-    whole = network_time(detector, (SIDE, SIDE))
+    whole = network_time(detector)
     monkeypatch.setattr(graph_timer.GraphTimer, '_open', lambda self, network: whole + (own(self, network) - whole) / 2)
     found = make(detector).shrink(0.75)
     assert 0.69 < found.timing.relative <= 0.75
@@ -81,3 +85,18 @@ def test_what_is_not_reached_is_told(detector, monkeypatch, tmp_path):
 def test_the_smallest_network_is_below_all_others(shrinker):
     assert 0 < shrinker.smallest < 0.5
     assert shrinker.shrink(0.6).timing.relative > shrinker.smallest
+
+
+def test_a_smaller_input_counts_against_the_first(detector, shrinker):
+    """Times are shares of the first network's, also where the one that gets narrower has a smaller input."""
+    small = copy.deepcopy(detector)
+    small.config = small.config.model_copy(update={'image_size': (SIDE - 32, SIDE - 32)})
+    own = network_time(small) / network_time(detector)
+    other = Shrinker(small, shrinker.model.table, shrinker.timer, shrinker.make_loss, shrinker.batches)
+    assert other.start == pytest.approx(own) and own < 0.6 and other.smallest < own * shrinker.smallest + 0.05
+    found = other.shrink(0.75 * own)
+    assert 0.9 * 0.75 * own < found.timing.relative <= 0.75 * own
+    assert found.predicted == pytest.approx(found.timing.relative, rel=0.05)
+    # It is fast enough as it is.
+    same = other.shrink(1.1 * own)
+    assert same.units == other.model.full and same.predicted == other.start

@@ -16,14 +16,14 @@ def use_fake_times(monkeypatch):
     """Layers and whole networks take a time that grows with their operations; no runtime is opened."""
     monkeypatch.setattr(latency_table, '_seconds', lambda calls: [call() for call in calls])
     monkeypatch.setattr(latency_table.LatencyTable, '_open', lambda self, model: lambda: graph_time(model))
-    monkeypatch.setattr(graph_timer.GraphTimer, '_open', lambda self, network: network_time(network, self.image_size))
+    monkeypatch.setattr(graph_timer.GraphTimer, '_open', lambda self, network: network_time(network))
     monkeypatch.setattr(graph_timer.GraphTimer, '_time', lambda self, times: [_figures(ms, times[0]) for ms in times])
 
 
-def network_time(network, size):
-    """Milliseconds of a network with one image."""
+def network_time(network):
+    """Milliseconds of a network with one image of its own size."""
     on_meta = copy.deepcopy(network).to('meta').eval()
-    images = torch.empty(1, network.config.in_chans, *size, device='meta')
+    images = torch.empty(1, network.config.in_chans, *network.config.image_size, device='meta')
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         on_meta(images)
     return 1 + counter.get_total_flops() / OPERATIONS
