@@ -242,6 +242,7 @@ def _neck(config: ModelConfig) -> str:
 
 
 def _fit(record: FitRecord) -> str:
+    height, width = record.image_size
     threads = '' if record.threads is None else f', {record.threads} threads'
     qualities = [
         f'{value:.3f} {when}'
@@ -253,9 +254,9 @@ def _fit(record: FitRecord) -> str:
         if value is not None
     ]
     return (
-        f'{record.budget_ms:.3g} ms in {record.runtime}, {record.precision}{threads}, on {record.machine}: measured '
-        f'{record.measured_ms:.2f} ms, before it was fitted {record.before_ms:.2f} ms; {record.measure} '
-        f'{", ".join(qualities)}'
+        f'{record.budget_ms:.3g} ms at {height} x {width} in {record.runtime}, {record.precision}{threads}, on '
+        f'{record.machine}: measured {record.measured_ms:.2f} ms, before it was fitted {record.before_ms:.2f} ms; '
+        f'{record.measure} {", ".join(qualities)}'
     )
 
 

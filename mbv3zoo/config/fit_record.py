@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from mbv3zoo.config.base import Config
-from mbv3zoo.config.types import one_line
+from mbv3zoo.config.types import ImageSize, one_line
 
 _Text = Annotated[str, Field(max_length=200), AfterValidator(one_line)]
 _Milliseconds = Annotated[float, Field(gt=0)]
@@ -17,6 +17,8 @@ _Quality = Annotated[float, Field(ge=0, le=1)] | None
 class FitRecord(Config):
     """How `mbv3zoo.fit` made a model narrower. Times are medians, measured in turns with the model before."""
 
+    image_size: ImageSize
+    """Input size (height, width) in pixels that was timed."""
     budget_ms: _Milliseconds
     """Most milliseconds of a call that were asked for."""
     measured_ms: _Milliseconds
@@ -24,7 +26,7 @@ class FitRecord(Config):
     predicted_ms: _Milliseconds
     """Milliseconds that were predicted before the graph was timed."""
     before_ms: _Milliseconds
-    """Milliseconds of the model before, in the same turns as `measured_ms`."""
+    """Milliseconds of the model before, at its own input size, in the same turns as `measured_ms`."""
     spread: Annotated[float, Field(ge=0)]
     """How much the turns differ: the 90th less the 10th percentile of `measured_ms`, divided by it."""
     runtime: _Text

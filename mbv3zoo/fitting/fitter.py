@@ -109,6 +109,7 @@ class Fitter:
         model = self._rebuild(found)
         timing = found.timing if found.timing.ms <= milliseconds else self._time(model, milliseconds)
         record = FitRecord(
+            image_size=model.config.image_size,
             budget_ms=milliseconds,
             predicted_ms=found.predicted * timing.first_ms,
             **_times(timing),

@@ -6,9 +6,9 @@ from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.config.fit_record import FitRecord
 
 RECORD = {
-    'budget_ms': 12.0, 'measured_ms': 11.5, 'predicted_ms': 11.7, 'before_ms': 20.0, 'spread': 0.05,
-    'runtime': 'openvino 2026.4', 'machine': 'A processor', 'threads': 2, 'precision': 'float32', 'measure': 'AP',
-    'quality_before': 0.55, 'quality_narrowed': 0.45, 'quality_after': 0.54,
+    'image_size': [320, 320], 'budget_ms': 12.0, 'measured_ms': 11.5, 'predicted_ms': 11.7, 'before_ms': 20.0,
+    'spread': 0.05, 'runtime': 'openvino 2026.4', 'machine': 'A processor', 'threads': 2, 'precision': 'float32',
+    'measure': 'AP', 'quality_before': 0.55, 'quality_narrowed': 0.45, 'quality_after': 0.54,
 }  # fmt: skip
 
 
@@ -24,7 +24,14 @@ def test_a_config_without_one_is_as_earlier_versions_wrote_it():
 
 @pytest.mark.parametrize(
     ('key', 'value'),
-    [('budget_ms', 0), ('measured_ms', -1), ('precision', 'float64'), ('quality_after', 1.5), ('machine', 'a\nb')],
+    [
+        ('budget_ms', 0),
+        ('measured_ms', -1),
+        ('precision', 'float64'),
+        ('quality_after', 1.5),
+        ('machine', 'a\nb'),
+        ('image_size', 8),
+    ],
 )
 def test_what_cannot_be_is_refused(key, value):
     with pytest.raises(ValueError, match=key):

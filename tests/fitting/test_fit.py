@@ -1,10 +1,12 @@
 """`mbv3zoo.fit`, from a trained model to a fitted one; times follow from the size of graphs."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 import torch
 from fake_times import network_time, use_fake_times
+from hub_server import HubServer, run_client
 
 import mbv3zoo
 from mbv3zoo.fitting import fitter as fitter_module
@@ -63,11 +65,45 @@ def test_the_folder_loads_like_any_other(fitted):
 
 
 @pytest.mark.slow
-def test_a_fitted_model_trains_on_and_exports_like_any_other(fitted, data, tmp_path):
+def test_a_fitted_model_trains_on_and_resumes_like_any_other(fitted, data, tmp_path):
     trained = mbv3zoo.train(data, model=fitted.folder, epochs=1, workers=0, batch_size=8, out=tmp_path / 'run')
     assert trained.detector.config.backbone_args == fitted.model.config.backbone_args
-    pytest.importorskip('onnxruntime')
-    assert fitted.model.export(tmp_path / 'fitted.onnx').exists()
+    further = mbv3zoo.resume_training(tmp_path / 'run', epochs=2)
+    assert further.detector.config.widths == fitted.model.config.widths
+    assert len((tmp_path / 'run' / 'results.csv').read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('name', 'package'), [('m.onnx', 'onnxruntime'), ('m.xml', 'openvino'), ('m.ncnn.param', 'ncnn')]
+)
+def test_a_fitted_detector_is_exported_with_a_certificate(name, package, fitted, tmp_path):
+    pytest.importorskip(package)
+    path = fitted.model.export(tmp_path / name)
+    certificate = mbv3zoo.read_certificate(path)
+    assert certificate.compared and certificate.pictures and not certificate.failures()
+    assert certificate.info.image_size == (SIDE, SIDE)
+
+
+@pytest.mark.slow
+def test_a_fitted_detector_comes_back_from_the_hub(fitted, tmp_path):
+    code = f"""
+        import json
+        import timm, torch
+        import mbv3zoo
+        detector, images = mbv3zoo.load({str(fitted.folder)!r}).eval(), torch.rand(1, 3, {SIDE}, {SIDE})
+        detector.push_to_hub('org/fitted')
+        again = mbv3zoo.load('org/fitted').eval()
+        indices = again.backbone.model.feature_info.out_indices
+        stock = timm.create_model('hf-hub:org/fitted', features_only=True, pretrained=True, out_indices=indices)
+        pairs = [*zip(again(images), detector(images)), *zip(stock.eval()(images), detector.backbone.model(images))]
+        print(json.dumps([again.config == detector.config, all(torch.equal(*pair) for pair in pairs)]))
+    """
+    with HubServer() as server:
+        report = run_client(server, code, tmp_path)
+        card = server.repos['org/fitted'].files()['README.md'].decode()
+    assert json.loads(report.stdout.splitlines()[-1]) == [True, True]
+    assert f'measured {fitted.record.measured_ms:.2f} ms' in card
 
 
 def test_the_card_says_what_it_was_fitted_to(fitted):

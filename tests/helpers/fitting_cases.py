@@ -68,7 +68,7 @@ BLOCK = {**GROUPS, **{name: SimpleNamespace(**vars(GROUPS[name]) | {'block': 'bl
 
 def fit_record(ms, after, narrowed=0.3, before=0.6):
     return FitRecord(
-        budget_ms=ms, measured_ms=ms, predicted_ms=ms, before_ms=20.0, spread=0.01, runtime='openvino 2026.1',
-        machine='a processor', threads=2, precision='float32', measure='AP', quality_before=before,
-        quality_narrowed=narrowed, quality_after=after,
+        image_size=320, budget_ms=ms, measured_ms=ms, predicted_ms=ms, before_ms=20.0, spread=0.01,
+        runtime='openvino 2026.1', machine='a processor', threads=2, precision='float32', measure='AP',
+        quality_before=before, quality_narrowed=narrowed, quality_after=after,
     )  # fmt: skip
