@@ -36,7 +36,7 @@ Made by `python tools/backbone_checks.py`: the smallest of each family, with ran
 - **fuse**: after `fuse()` no BatchNorm is left and the logits are the same.
 - **save**: `save_pretrained` and `from_pretrained` give the same logits, bit for bit.
 - **timm**: timm alone loads the backbone from what `save_pretrained` wrote, and gives the same maps, bit for bit.
-  (The families cspdarknet and layer_backbone need `import mbv3zoo`, which registers them.)
+  (The families cspdarknet, layer_backbone and narrowed need `import mbv3zoo`, which registers them.)
 - **export**: `torch.export.export` gives a program with the same logits.
 
 """
