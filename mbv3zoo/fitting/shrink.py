@@ -15,7 +15,7 @@ from torch import nn
 from mbv3zoo.fitting.graph_timer import GraphTimer, Timing
 from mbv3zoo.fitting.importance import Batch, taylor_importance
 from mbv3zoo.fitting.latency_table import LatencyTable
-from mbv3zoo.fitting.recalibrate import recalibrate
+from mbv3zoo.fitting.recalibrate import recalibrate, with_norms_of
 from mbv3zoo.fitting.solve import solve
 from mbv3zoo.fitting.time_model import TimeModel
 from mbv3zoo.models.base_network import ModelNetwork
@@ -137,8 +137,11 @@ class Shrinker:
         milliseconds = self._from_measured(share / self.start) * self.whole
         units = choose(self.model, self._groups(), importance, milliseconds, self._least(), start)
         kept = {group.name: _best(importance[group.name], units[group.name]) for group in groups}
-        narrow(network, groups, kept)
-        recalibrate(network, (images for images, _ in self.batches))
+        images = [images for images, _ in self.batches]
+        norms = with_norms_of(network, images)
+        for narrower in (norms, network):
+            narrow(narrower, groups, kept)
+        recalibrate(network, norms, images)
         of_table = self.model.total(units) / self.whole
         predicted = self._to_measured(of_table) * self.start
         timing = self.timer.time(network)
