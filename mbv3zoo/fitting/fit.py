@@ -17,7 +17,7 @@ from mbv3zoo.export.quantize import calibration_pixels
 from mbv3zoo.fitting.budget import EPOCHS, RUNTIMES_THAT_FIT, Numbers, read_budgets
 from mbv3zoo.fitting.family import picture_family
 from mbv3zoo.fitting.input_sizes import smaller_sizes
-from mbv3zoo.fitting.stages import NARROWED, FitResult, Job, fit_to
+from mbv3zoo.fitting.stages import NARROWED, SIZES, FitResult, Job, fit_to
 from mbv3zoo.loading import load
 from mbv3zoo.model import Model
 from mbv3zoo.models.no_weights import check_has_weights
@@ -216,7 +216,8 @@ def _recorded(folder: Path, asked: dict[str, Any]) -> Iterator[None]:
 
 def _has_begun(folder: Path) -> bool:
     """Whether a model was made narrower in a folder; before that nothing is lost with it."""
-    return any(folder.glob(NARROWED)) or any(folder.glob(f'*/{NARROWED}'))
+    begun = (NARROWED, f'{SIZES}/*/narrowed')
+    return any(any(folder.glob(f'{place}{name}')) for place in ('', '*/') for name in begun)
 
 
 def _check_same(folder: Path, asked: dict[str, Any]) -> None:

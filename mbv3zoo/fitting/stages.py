@@ -27,7 +27,7 @@ _COMMAND = 'mbv3zoo fit'
 # fitted, where it came as an object, and an empty file when all is done.
 NARROWED, _RUN, _UNFITTED, _DONE = 'fit/narrowed', 'fit/train', 'fit/unfitted', 'fit/done'
 # Where input sizes are tried, and for which share of the epochs.
-_SIZES, _TRIED = 'fit/sizes', 0.1
+SIZES, _TRIED = 'fit/sizes', 0.1
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _narrow(milliseconds: float, fitters: Sequence[Fitter], folder: Path, job: J
         return able[0].narrow(milliseconds)
     epochs, found = job.training['epochs'], []
     for fitter in able:
-        place = folder / _SIZES / 'x'.join(map(str, fitter.model.config.image_size))
+        place = folder / SIZES / 'x'.join(map(str, fitter.model.config.image_size))
         if not (place / 'narrowed').exists():
             fitter.narrow(milliseconds).save_pretrained(place / 'narrowed', card_data={'command': _COMMAND})
         model = Model.from_pretrained(place / 'narrowed')
