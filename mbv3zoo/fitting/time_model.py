@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from mbv3zoo.fitting.latency_table import LatencyTable
 from mbv3zoo.fitting.units import Unit, find_units
 from mbv3zoo.widths.records import Groups
+
+if TYPE_CHECKING:
+    # It needs ONNX, and a model of the time can be imported without.
+    from mbv3zoo.fitting.latency_table import LatencyTable
 
 Widths = Mapping[str, int]
 
