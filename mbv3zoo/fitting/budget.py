@@ -15,6 +15,10 @@ RUNTIMES_THAT_FIT = ('onnxruntime', 'openvino')
 EPOCHS = 30
 
 
+class NotReached(ValueError):
+    """A model cannot be made as fast as it should be; the message says how fast it can be."""
+
+
 def read_budgets(ms: Any, speedup: Any) -> tuple[list[float], bool]:
     """The budgets that were given, largest time first, and whether they are milliseconds.
 

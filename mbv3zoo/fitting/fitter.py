@@ -103,7 +103,7 @@ class Fitter:
             stages, choose: As for `mbv3zoo.fitting.shrink.Shrinker.shrink`.
 
         Raises:
-            ValueError: None was found.
+            NotReached: None was found.
         """
         found = self._shrinker.shrink(milliseconds / self.ms, stages, choose)
         model = self._rebuild(found)

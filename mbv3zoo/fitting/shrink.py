@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from mbv3zoo.fitting.budget import NotReached
 from mbv3zoo.fitting.graph_timer import GraphTimer, Timing
 from mbv3zoo.fitting.importance import Batch, taylor_importance
 from mbv3zoo.fitting.latency_table import LatencyTable
@@ -103,7 +104,7 @@ class Shrinker:
             choose: Which units go: `solve`, or another function with its arguments.
 
         Raises:
-            ValueError: It is not reached; the message says what is.
+            NotReached: No network that was found is so fast.
         """
         if self.start <= share:
             return Shrunk(self.network, dict(self.model.full), self.start, self.timer.time(self.network))
@@ -122,7 +123,7 @@ class Shrinker:
             else:
                 break
         if present.timing.relative > share:
-            raise ValueError(
+            raise NotReached(
                 f'the narrowest network that was found takes {present.timing.ms:.2f} ms, '
                 f'{present.timing.relative:.2f} of the time before; expected at most {share:.2f} of it'
             )

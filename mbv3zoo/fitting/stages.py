@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mbv3zoo.config.fit_record import FitRecord
 from mbv3zoo.data.naming import dataset_name
+from mbv3zoo.fitting.budget import NotReached
 from mbv3zoo.model import Model
 from mbv3zoo.saving.folder import PICTURE_NAME
 from mbv3zoo.training.run_yaml import CONFIG_NAME
@@ -74,7 +75,7 @@ def fit_to(milliseconds: float, fitters: Sequence[Fitter], folder: Path, job: Jo
         job: Data, training and teacher.
 
     Raises:
-        ValueError: The budget is not reached.
+        NotReached: The budget is not reached.
     """
     if (folder / _DONE).exists():
         _logger.info('%s is fitted already', folder)
@@ -108,11 +109,17 @@ def _narrow(milliseconds: float, fitters: Sequence[Fitter], folder: Path, job: J
     able = [fitter for fitter in fitters if fitter.smallest_ms <= milliseconds]
     if len(able) == 1:
         return able[0].narrow(milliseconds)
-    epochs, found = job.training['epochs'], []
+    epochs, found, missed = job.training['epochs'], [], None
     for fitter in able:
         place = folder / SIZES / 'x'.join(map(str, fitter.model.config.image_size))
         if not (place / 'narrowed').exists():
-            fitter.narrow(milliseconds).save_pretrained(place / 'narrowed', card_data={'command': _COMMAND})
+            try:
+                narrowed = fitter.narrow(milliseconds)
+            except NotReached as error:
+                _logger.info('input %s: %s', place.name, error)
+                missed = error
+                continue
+            narrowed.save_pretrained(place / 'narrowed', card_data={'command': _COMMAND})
         model = Model.from_pretrained(place / 'narrowed')
         assert model.config.fit is not None
         quality = model.config.fit.quality_narrowed or 0.0
@@ -122,6 +129,8 @@ def _narrow(milliseconds: float, fitters: Sequence[Fitter], folder: Path, job: J
             quality = _train(place / 'narrowed', place / 'train', short, usual).metrics.score
         _logger.info('input %s: %s %.3f', place.name, model.config.fit.measure, quality)
         found.append((quality, model))
+    if missed and not found:
+        raise missed
     return max(found, key=lambda each: each[0])[1]
 
 

@@ -11,6 +11,7 @@ from hub_server import HubServer, run_client
 import mbv3zoo
 from mbv3zoo.fitting import fitter as fitter_module
 from mbv3zoo.fitting import stages
+from mbv3zoo.fitting.fit import _recorded
 from mbv3zoo.synth import SyntheticConfig, synthesize
 
 pytest.importorskip('onnx')
@@ -142,6 +143,17 @@ def test_a_fit_that_was_stopped_goes_on_in_its_training(data, tmp_path, monkeypa
     found = fit(data, tmp_path / 'out', own, speedup=1.3, epochs=1)
     assert found.record.quality_after is not None
     assert (tmp_path / 'out' / 'fit' / 'narrowed' / 'model.safetensors').read_bytes() == before
+
+
+@pytest.mark.parametrize('model', ['fit/narrowed', 'fit/sizes/96x96/narrowed', '2x/fit/sizes/96x96/narrowed'])
+def test_what_was_asked_for_stays_where_a_model_was_made_narrower(model, tmp_path):
+    """So that the fit can go on: of one budget, of input sizes that are tried, of a family."""
+    for made in (False, True):
+        (tmp_path / 'fit').mkdir(exist_ok=True)
+        with _recorded(tmp_path, {'speedup': 2}):
+            if made:
+                (tmp_path / model).mkdir(parents=True)
+        assert (tmp_path / 'fit' / 'asked.json').exists() == made
 
 
 def test_several_budgets_give_a_family(data, tmp_path):
