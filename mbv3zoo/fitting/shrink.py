@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,39 @@ class Shrunk(NamedTuple):
     timing: Timing
 
 
+class _Start:
+    """A network that narrower ones are made of, and what is found of it once for all of them.
+
+    Args:
+        shrinker: Has the loss and the images.
+        network: The network.
+        units: Units of each of its groups.
+    """
+
+    def __init__(self, shrinker: Shrinker, network: ModelNetwork, units: Mapping[str, int]) -> None:
+        self.shrinker, self.network, self.units = shrinker, network, units
+        self.groups = trace(network).groups
+
+    @cached_property
+    def importance(self) -> dict[str, np.ndarray]:
+        shrinker = self.shrinker
+        return taylor_importance(self.network, self.groups, shrinker.make_loss(self.network), shrinker.batches)
+
+    @cached_property
+    def norms(self) -> ModelNetwork:
+        """The network with the mean and variance that its norms have on the images."""
+        return with_norms_of(self.network, self.shrinker.images)
+
+    def narrowed(self, units: Mapping[str, int]) -> ModelNetwork:
+        """A copy with so many units, those that are worth most."""
+        kept = {group.name: _best(self.importance[group.name], units[group.name]) for group in self.groups}
+        network, norms = copy.deepcopy(self.network), copy.deepcopy(self.norms)
+        for narrower in (norms, network):
+            narrow(narrower, self.groups, kept)
+        recalibrate(network, norms, self.shrinker.images)
+        return network
+
+
 class Shrinker:
     """Makes a network narrower.
 
@@ -77,6 +111,7 @@ class Shrinker:
         batches: Sequence[Batch],
     ) -> None:
         self.network, self.timer, self.make_loss, self.batches = network, timer, make_loss, batches
+        self.images = [images for images, _ in batches]
         self.found = trace(network)
         _check_known(network, self.found)
         self.model = TimeModel(self.found, table)
@@ -87,6 +122,7 @@ class Shrinker:
         with bar(len(units), 'timing layers', True, 'layers') as progress:
             table.fill(units, progress.update)
         self.whole = self.model.total(self.model.full)
+        self._unchanged = _Start(self, network, self.model.full)
 
     @property
     def smallest(self) -> float:
@@ -108,41 +144,30 @@ class Shrinker:
         """
         if self.start <= share:
             return Shrunk(self.network, dict(self.model.full), self.start, self.timer.time(self.network))
-        present: Shrunk | None = None
-        before: Shrunk | None = None
+        start = before = self._unchanged
         for stage in range(1, stages + 1):
-            before = present
             part = self.start * (share / self.start) ** (stage / stages)
-            present = self._step(present, part * (_AIM if stage == stages else 1), choose)
-        assert present is not None
+            found = self._step(start, part * (_AIM if stage == stages else 1), choose)
+            before, start = start, _Start(self, found.network, found.units)
         for _ in range(_CORRECTIONS):
-            if present.timing.relative > share:
-                present = self._step(present, share * _AIM, choose)
-            elif present.timing.relative < share * _SLACK:
-                present = self._step(before, share * _AIM, choose)
+            if found.timing.relative > share:
+                found = self._step(_Start(self, found.network, found.units), share * _AIM, choose)
+            elif found.timing.relative < share * _SLACK:
+                found = self._step(before, share * _AIM, choose)
             else:
                 break
-        if present.timing.relative > share:
+        if found.timing.relative > share:
             raise NotReached(
-                f'the narrowest network that was found takes {present.timing.ms:.2f} ms, '
-                f'{present.timing.relative:.2f} of the time before; expected at most {share:.2f} of it'
+                f'the narrowest network that was found takes {found.timing.ms:.2f} ms, '
+                f'{found.timing.relative:.2f} of the time before; expected at most {share:.2f} of it'
             )
-        return present
+        return found
 
-    def _step(self, before: Shrunk | None, share: float, choose: Solver) -> Shrunk:
+    def _step(self, start: _Start, share: float, choose: Solver) -> Shrunk:
         """Goes on from a network to one that is predicted to take a share of the time that is compared with."""
-        network = copy.deepcopy(before.network if before else self.network)
-        start = before.units if before else self.model.full
-        groups = trace(network).groups
-        importance = taylor_importance(network, groups, self.make_loss(network), self.batches)
         milliseconds = self._from_measured(share / self.start) * self.whole
-        units = choose(self.model, self._groups(), importance, milliseconds, self._least(), start)
-        kept = {group.name: _best(importance[group.name], units[group.name]) for group in groups}
-        images = [images for images, _ in self.batches]
-        norms = with_norms_of(network, images)
-        for narrower in (norms, network):
-            narrow(narrower, groups, kept)
-        recalibrate(network, norms, images)
+        units = choose(self.model, self._groups(), start.importance, milliseconds, self._least(), start.units)
+        network = start.narrowed(units)
         of_table = self.model.total(units) / self.whole
         predicted = self._to_measured(of_table) * self.start
         timing = self.timer.time(network)

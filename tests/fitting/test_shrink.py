@@ -10,6 +10,7 @@ import mbv3zoo
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.fitting import graph_timer
+from mbv3zoo.fitting import shrink as shrink_module
 from mbv3zoo.fitting.graph_timer import GraphTimer
 from mbv3zoo.fitting.kept_times import KeptTimes
 from mbv3zoo.fitting.latency_table import LatencyTable
@@ -59,6 +60,17 @@ def test_the_network_that_is_fitted_stays(shrinker, detector):
     before = {name: value.clone() for name, value in detector.state_dict().items()}
     shrinker.shrink(0.7)
     assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+
+
+def test_what_the_unchanged_network_is_worth_is_found_once_for_all_budgets(shrinker, monkeypatch):
+    asked = []
+    own = shrink_module.taylor_importance
+    monkeypatch.setattr(
+        shrink_module, 'taylor_importance', lambda network, *_: asked.append(network) or own(network, *_)
+    )
+    shares = [shrinker.shrink(share, stages=1).timing.relative for share in (0.8, 0.6)]
+    assert shares[1] <= 0.6 < shares[0] <= 0.8
+    assert sum(network is shrinker.network for network in asked) == 1
 
 
 def test_a_table_that_is_wrong_is_corrected_by_whole_graphs(detector, monkeypatch, tmp_path):
