@@ -26,7 +26,7 @@ def with_norms_of(network: _Network, images: Iterable[Tensor]) -> _Network:
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, before: nn.Module, images: Iterable[Tensor]) -> None:
+def recalibrate(network: _Network, before: nn.Module, images: Iterable[Tensor]) -> _Network:
     """Changes means and variances of norms as those of their inputs have changed, in place.
 
     They are not replaced by what a few images give, as these are not what the norms had learned from: with
@@ -36,11 +36,15 @@ def recalibrate(network: nn.Module, before: nn.Module, images: Iterable[Tensor])
         network: The narrower network, with the norms that it had.
         before: What `with_norms_of` gave for the wider one, made narrower in the same way.
         images: What it was given.
+
+    Returns:
+        What `with_norms_of` gives for the narrower one.
     """
-    after = dict(with_norms_of(network, images).named_modules())
-    earlier = dict(before.named_modules())
+    with_norms = with_norms_of(network, images)
+    after, earlier = dict(with_norms.named_modules()), dict(before.named_modules())
     for name, norm in network.named_modules():
         if isinstance(norm, nn.BatchNorm2d):
             new, old = after[name], earlier[name]
             norm.running_mean += new.running_mean - old.running_mean
             norm.running_var *= (new.running_var + norm.eps) / (old.running_var + norm.eps)
+    return with_norms

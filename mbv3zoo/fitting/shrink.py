@@ -62,30 +62,30 @@ class _Start:
         shrinker: Has the loss and the images.
         network: The network.
         units: Units of each of its groups.
+        norms: The network with the mean and variance that its norms have on the images.
     """
 
-    def __init__(self, shrinker: Shrinker, network: ModelNetwork, units: Mapping[str, int]) -> None:
-        self.shrinker, self.network, self.units = shrinker, network, units
-        self.groups = trace(network).groups
+    def __init__(
+        self, shrinker: Shrinker, network: ModelNetwork, units: Mapping[str, int], norms: ModelNetwork
+    ) -> None:
+        self.shrinker, self.network, self.units, self.norms = shrinker, network, units, norms
+
+    @cached_property
+    def groups(self) -> Sequence[ChannelGroup]:
+        return trace(self.network).groups
 
     @cached_property
     def importance(self) -> dict[str, np.ndarray]:
-        shrinker = self.shrinker
-        return taylor_importance(self.network, self.groups, shrinker.make_loss(self.network), shrinker.batches)
+        loss = self.shrinker.make_loss(self.network)
+        return taylor_importance(self.network, self.groups, loss, self.shrinker.batches)
 
-    @cached_property
-    def norms(self) -> ModelNetwork:
-        """The network with the mean and variance that its norms have on the images."""
-        return with_norms_of(self.network, self.shrinker.images)
-
-    def narrowed(self, units: Mapping[str, int]) -> ModelNetwork:
-        """A copy with so many units, those that are worth most."""
+    def narrowed(self, units: Mapping[str, int]) -> _Start:
+        """One with so many units, those that are worth most."""
         kept = {group.name: _best(self.importance[group.name], units[group.name]) for group in self.groups}
         network, norms = copy.deepcopy(self.network), copy.deepcopy(self.norms)
         for narrower in (norms, network):
             narrow(narrower, self.groups, kept)
-        recalibrate(network, norms, self.shrinker.images)
-        return network
+        return _Start(self.shrinker, network, units, recalibrate(network, norms, self.shrinker.images))
 
 
 class Shrinker:
@@ -122,7 +122,10 @@ class Shrinker:
         with bar(len(units), 'timing layers', True, 'layers') as progress:
             table.fill(units, progress.update)
         self.whole = self.model.total(self.model.full)
-        self._unchanged = _Start(self, network, self.model.full)
+
+    @cached_property
+    def _unchanged(self) -> _Start:
+        return _Start(self, self.network, self.model.full, with_norms_of(self.network, self.images))
 
     @property
     def smallest(self) -> float:
@@ -144,39 +147,34 @@ class Shrinker:
         """
         if self.start <= share:
             return Shrunk(self.network, dict(self.model.full), self.start, self.timer.time(self.network))
-        start = before = self._unchanged
-        for stage in range(1, stages + 1):
-            part = self.start * (share / self.start) ** (stage / stages)
-            found = self._step(start, part * (_AIM if stage == stages else 1), choose)
-            before, start = start, _Start(self, found.network, found.units)
-        for _ in range(_CORRECTIONS):
-            if found.timing.relative > share:
-                found = self._step(_Start(self, found.network, found.units), share * _AIM, choose)
-            elif found.timing.relative < share * _SLACK:
-                found = self._step(before, share * _AIM, choose)
-            else:
+        start = self._unchanged
+        for stage in range(1, stages):
+            start, *_ = self._step(start, self.start * (share / self.start) ** (stage / stages), choose)
+        for _ in range(1 + _CORRECTIONS):
+            found, predicted, timing = self._step(start, share * _AIM, choose)
+            if _SLACK * share <= timing.relative <= share:
                 break
-        if found.timing.relative > share:
+        if timing.relative > share:
             raise NotReached(
-                f'the narrowest network that was found takes {found.timing.ms:.2f} ms, '
-                f'{found.timing.relative:.2f} of the time before; expected at most {share:.2f} of it'
+                f'the narrowest network that was found takes {timing.ms:.2f} ms, '
+                f'{timing.relative:.2f} of the time before; expected at most {share:.2f} of it'
             )
-        return found
+        return Shrunk(found.network, dict(found.units), predicted, timing)
 
-    def _step(self, start: _Start, share: float, choose: Solver) -> Shrunk:
+    def _step(self, start: _Start, share: float, choose: Solver) -> tuple[_Start, float, Timing]:
         """Goes on from a network to one that is predicted to take a share of the time that is compared with."""
         milliseconds = self._from_measured(share / self.start) * self.whole
         units = choose(self.model, self._groups(), start.importance, milliseconds, self._least(), start.units)
-        network = start.narrowed(units)
+        found = start.narrowed(units)
         of_table = self.model.total(units) / self.whole
         predicted = self._to_measured(of_table) * self.start
-        timing = self.timer.time(network)
+        timing = self.timer.time(found.network)
         self._points.append((of_table, timing.relative / self.start))
         _logger.info(
             '%.2f ms of %.2f, %.2f of the time (predicted %.2f)',
             timing.ms, timing.first_ms, timing.relative, predicted,
         )  # fmt: skip
-        return Shrunk(network, units, predicted, timing)
+        return found, predicted, timing
 
     def _slope(self) -> float:
         """How much of the table's time that is saved is saved of the measured one: by the last measured network."""

@@ -60,7 +60,10 @@ def test_norms_change_as_their_inputs_do(chain):
     norms = with_norms_of(chain, images)
     for network in (narrower, norms):
         narrow(network, groups, kept)
-    recalibrate(narrower, norms, images)
+    after = recalibrate(narrower, norms, images)
+    for norm, again in zip(after.norms, with_norms_of(narrower, images).norms, strict=True):
+        torch.testing.assert_close(norm.running_mean, again.running_mean)
+        torch.testing.assert_close(norm.running_var, again.running_var)
 
     # What comes into the second norm is the convolution of the first one's output, normalised by the batch.
     def second_inputs(network):
