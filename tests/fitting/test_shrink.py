@@ -85,6 +85,20 @@ def test_a_table_that_is_wrong_is_corrected_by_whole_graphs(detector, monkeypatc
     assert found.predicted == pytest.approx(found.timing.relative, rel=0.05)
 
 
+@pytest.mark.parametrize('factors', [(1, 1, 1.05, 1.03, 1.02, 1.01, 1), (1, 1, 0.8, 1.1, 1.1, 1.1, 1.1)])
+def test_timings_that_are_disturbed(factors, shrinker, monkeypatch):
+    """Tries aim lower and lower; where only an early one was fast enough, that one is taken."""
+    own, left = shrinker.timer.time, [*factors]
+
+    def disturbed(network):
+        timing = own(network)
+        return timing._replace(relative=timing.relative * left.pop(0))
+
+    monkeypatch.setattr(shrinker.timer, 'time', disturbed)
+    found = shrinker.shrink(0.7)
+    assert found.timing.relative <= 0.7 < found.timing.relative * 1.3
+
+
 def test_what_is_not_reached_is_told(detector, monkeypatch, tmp_path):
     """Whole graphs that get no faster, whatever the table says."""
     use_fake_times(monkeypatch)
