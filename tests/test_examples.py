@@ -85,6 +85,16 @@ def test_segmentation(run, tmp_path):
     assert [*(tmp_path / 'work').glob('*/mask.png')]
 
 
+@pytest.mark.slow
+def test_fit_to_a_time(run, tmp_path):
+    pytest.importorskip('onnxscript')
+    text = text_of(ran := run('fit_to_a_time', SIZE=96, BUDGETS=[1.5]))
+    before, after = map(float, re.search(r'^([\d.]+) -> ([\d.]+) ms', text, re.MULTILINE).groups())
+    assert after < before and len(pictures_of(ran)) >= 3
+    (folder,) = (tmp_path / 'work').glob('*/fitted')
+    assert '"backbone": "narrowed"' in (folder / 'config.json').read_text(encoding='utf-8')
+
+
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=NAMES)
 def test_a_notebook_is_kept_small_with_the_outputs_of_its_code(path):
     notebook = nbformat.read(path, as_version=4)

@@ -21,6 +21,7 @@ import mbv3zoo
 from mbv3zoo.fitting.fitter import Fitter
 from mbv3zoo.fitting.graph_timer import GraphTimer
 from mbv3zoo.fitting.input_sizes import smaller_sizes
+from mbv3zoo.fitting.stages import LR_SHARE
 from mbv3zoo.fitting.uniform import solve_uniformly
 from mbv3zoo.utils.sizes import LEAST_SIDE, parse_size
 
@@ -61,7 +62,7 @@ def smaller_input(args: argparse.Namespace, speedup: float, out: Path) -> str:
     elif args.epochs:
         after = mbv3zoo.train(
             args.data, model=args.model, pretrained=True, image_size=size, teacher=args.model, anchors='keep',
-            threads=args.threads, epochs=args.epochs, out=out,
+            lr=mbv3zoo.TrainConfig().lr * LR_SHARE, threads=args.threads, epochs=args.epochs, out=out,
         ).metrics.score  # fmt: skip
     return f'{row(timing.ms, timing.relative, before, after)} {size[0]} x {size[1]} |'
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mbv3zoo.config.fit_record import FitRecord
+from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.naming import dataset_name
 from mbv3zoo.fitting.budget import NotReached
 from mbv3zoo.model import Model
 from mbv3zoo.saving.folder import PICTURE_NAME
+from mbv3zoo.training.recipes import AUTO, NONE, read_recipe
 from mbv3zoo.training.run_yaml import CONFIG_NAME
 from mbv3zoo.training.train import TrainResult, resume_training, train
 from mbv3zoo.utils.atomic import atomic_write
@@ -27,6 +29,8 @@ _COMMAND = 'mbv3zoo fit'
 # In the folder of a fitted model: the narrower model before training, the run that trains it, the model that was
 # fitted, where it came as an object, and an empty file when all is done.
 NARROWED, _RUN, _UNFITTED, _DONE = 'fit/narrowed', 'fit/train', 'fit/unfitted', 'fit/done'
+# Learning rate, relative to that of a training from the start (docs/fit.md).
+LR_SHARE = 0.1
 # Where input sizes are tried, and for which share of the epochs.
 SIZES, _TRIED = 'fit/sizes', 0.1
 
@@ -147,11 +151,23 @@ def _train(narrowed: Path, run: Path, job: Job, usual: dict[str, Any]) -> TrainR
 
 def _usual(model: Model, folder: Path, job: Job) -> dict[str, Any]:
     """Settings of the training that a fit has by default: a detector learns from the one that it was made from."""
+    usual = _usual_lr(job.training)
     if model.config.task != 'detection':
-        return {}
+        return usual
     teacher = job.teacher
     if teacher is None and 'teacher' not in job.training:
         if not (folder / _UNFITTED).exists():
             model.save_pretrained(folder / _UNFITTED)
         teacher = str(folder / _UNFITTED)
-    return {'anchors': 'keep', 'teacher': teacher}
+    return {**usual, 'anchors': 'keep', 'teacher': teacher}
+
+
+def _usual_lr(training: Mapping[str, Any]) -> dict[str, float]:
+    """What was left of trained weights is not to be learned anew: a part of the optimizer's usual learning rate."""
+    recipe = training.get('recipe')
+    named = {} if recipe in (None, AUTO, NONE) else read_recipe(str(recipe)).settings
+    given = {**named, **training}
+    if 'lr' in given:
+        return {}
+    optimizer = {name: value for name, value in given.items() if name == 'optimizer'}
+    return {'lr': TrainConfig.parse(optimizer).lr * LR_SHARE}

@@ -17,11 +17,31 @@ def model_of(task):
 
 def test_a_detector_learns_from_the_one_that_it_was_made_from(tmp_path):
     usual = _usual(model_of('detection'), tmp_path, Job({}, {}, 'runs/mine/best'))
-    assert usual == {'anchors': 'keep', 'teacher': 'runs/mine/best'}
+    assert usual == {'anchors': 'keep', 'teacher': 'runs/mine/best', 'lr': pytest.approx(0.002)}
 
 
 def test_a_segmenter_has_neither_teacher_nor_anchors(tmp_path):
-    assert _usual(model_of('segmentation'), tmp_path, Job({}, {}, 'runs/mine/best')) == {}
+    assert _usual(model_of('segmentation'), tmp_path, Job({}, {}, 'runs/mine/best')) == {'lr': pytest.approx(0.002)}
+
+
+@pytest.mark.parametrize(
+    ('training', 'lr'),
+    [
+        ({'recipe': 'auto', 'batch_size': 8}, 0.002),
+        ({'optimizer': 'sgd'}, 0.01),
+        ({'recipe': 'few_steps', 'optimizer': 'adamw'}, mbv3zoo.TrainConfig(optimizer='adamw').lr / 10),
+        ({'lr': 0.1}, None),
+    ],
+)
+def test_it_learns_a_tenth_as_fast_where_nothing_else_is_said(training, lr, tmp_path):
+    usual = _usual(model_of('segmentation'), tmp_path, Job({}, training, None))
+    assert usual == ({} if lr is None else {'lr': pytest.approx(lr)})
+
+
+def test_a_learning_rate_of_a_recipe_stays(tmp_path):
+    recipe = tmp_path / 'own.yaml'
+    recipe.write_text('lr: 0.3')
+    assert _usual(model_of('segmentation'), tmp_path, Job({}, {'recipe': recipe}, None)) == {}
 
 
 def test_a_model_that_has_no_folder_is_saved_to_teach(tmp_path):
