@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from mbv3zoo.cli.described import Command
 from mbv3zoo.cli.options import (
     FORMAT,
     OUTPUT,
@@ -27,6 +28,13 @@ from mbv3zoo.cli.output import tell
 from mbv3zoo.fitting.budget import EPOCHS, RUNTIMES_THAT_FIT
 
 BUDGET = 'Budget'
+
+
+class FitCommand(Command):
+    def settings(self) -> dict[str, Any]:
+        from mbv3zoo.config.training import RunConfig, TrainConfig
+
+        return {'recipe': RunConfig.model_fields['recipe']} | TrainConfig.model_fields
 
 
 def fit(

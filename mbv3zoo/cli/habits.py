@@ -104,7 +104,10 @@ def _ours(command: Any, key: str, settings: Mapping[str, Any]) -> list[str]:
     options = {name for option in command.params for name in option.opts if name.startswith('--')}
     arguments = {str(option.name).upper() for option in command.params if option.param_type_name == 'argument'}
     dashed, plain = key.replace('_', '-'), key.replace('-', '_')
-    candidates = [f'--{dashed}', *OURS.get(dashed, '').split(), plain.upper(), plain]
+    called = OURS.get(dashed, '').split()
+    # What is an option of one command is a setting of another.
+    as_settings = [name.lstrip('-').replace('-', '_') for name in (f'--{dashed}', *called)]
+    candidates = [f'--{dashed}', *called, plain.upper(), *as_settings]
     return [name for name in candidates if name in options | arguments or (name in settings and '--set' in options)]
 
 

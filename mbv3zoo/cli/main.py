@@ -15,7 +15,7 @@ from mbv3zoo.cli.described import Command, Group
 from mbv3zoo.cli.evaluation import val
 from mbv3zoo.cli.examples import EXAMPLES
 from mbv3zoo.cli.export import export
-from mbv3zoo.cli.fitting import fit
+from mbv3zoo.cli.fitting import FitCommand, fit
 from mbv3zoo.cli.hub import pull, push
 from mbv3zoo.cli.interruption import end_on_signals, told_in_one_line
 from mbv3zoo.cli.models import info, list_
@@ -62,7 +62,7 @@ def _options(
 # In the order of `mbv3zoo --help`.
 for function in (list_, info, synth, train, val, predict, export, demo, benchmark, fit, convert, push, pull):
     name = function.__name__.rstrip('_')
-    kind = {'synth': SynthCommand, 'train': TrainCommand}.get(name, Command)
+    kind = {'synth': SynthCommand, 'train': TrainCommand, 'fit': FitCommand}.get(name, Command)
     app.command(name, cls=kind, epilog=EXAMPLES[name])(function)
 
 
