@@ -24,7 +24,7 @@ class FitRecord(Config):
     measured_ms: _Milliseconds
     """Milliseconds that a call takes."""
     predicted_ms: _Milliseconds
-    """Milliseconds that were predicted before the graph was timed."""
+    """Milliseconds that were predicted before the graph was timed, where the model before takes `before_ms`."""
     before_ms: _Milliseconds
     """Milliseconds of the model before, at its own input size, in the same turns as `measured_ms`."""
     spread: Annotated[float, Field(ge=0)]

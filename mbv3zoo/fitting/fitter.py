@@ -139,7 +139,9 @@ class Fitter:
                 '%.2f ms where it took %.2f',
                 timing.ms, record.budget_ms, timing.first_ms, self.ms,
             )  # fmt: skip
-        return record.model_copy(update={**_times(timing), 'quality_after': quality})
+        # What was predicted is a share of the model before, which may be slower or faster now.
+        predicted = record.predicted_ms / record.before_ms * timing.first_ms
+        return record.model_copy(update={**_times(timing), 'predicted_ms': predicted, 'quality_after': quality})
 
     def _time(self, model: Model, milliseconds: float) -> Timing:
         """The best of a few timings: what disturbs a machine for seconds only makes it slower."""

@@ -42,6 +42,8 @@ def test_a_noisy_machine_is_told(fitter, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         record = fitter.finish(model, model.config.fit, 0.5)
     assert 'differ by 40 %' in caplog.text
+    before = model.config.fit
+    assert record.predicted_ms / 0.9 == pytest.approx(before.predicted_ms / before.before_ms)
     assert (record.measured_ms, record.before_ms, record.spread, record.quality_after) == (0.5, 0.9, 0.4, 0.5)
 
 
