@@ -106,8 +106,8 @@ def _ours(command: Any, key: str, settings: Mapping[str, Any]) -> list[str]:
     dashed, plain = key.replace('_', '-'), key.replace('-', '_')
     called = OURS.get(dashed, '').split()
     # What is an option of one command is a setting of another.
-    as_settings = [name.lstrip('-').replace('-', '_') for name in (f'--{dashed}', *called)]
-    candidates = [f'--{dashed}', *called, plain.upper(), *as_settings]
+    settings_called = [name.lstrip('-').replace('-', '_') for name in called]
+    candidates = [f'--{dashed}', *called, plain.upper(), plain, *settings_called]
     return [name for name in candidates if name in options | arguments or (name in settings and '--set' in options)]
 
 

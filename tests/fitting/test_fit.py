@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fake_times import network_time, use_fake_times
+from fake_times import network_time, use_fake_times, use_small_fits
 from hub_server import HubServer, run_client
 
 import mbv3zoo
@@ -28,9 +28,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch, tmp_path):
-    use_fake_times(monkeypatch)
-    monkeypatch.setenv('MBV3ZOO_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(fitter_module, '_IMAGES', 16)
+    use_small_fits(monkeypatch, tmp_path)
 
 
 def fit(data, out, model=START, **settings):

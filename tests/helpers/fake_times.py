@@ -6,7 +6,7 @@ import onnx
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mbv3zoo.fitting import graph_timer, latency_table
+from mbv3zoo.fitting import fitter, graph_timer, latency_table
 
 # A call takes 1 ms, and 1 ms more for so many operations.
 OPERATIONS = 2e7
@@ -18,6 +18,13 @@ def use_fake_times(monkeypatch):
     monkeypatch.setattr(latency_table.LatencyTable, '_open', lambda self, model: lambda: graph_time(model))
     monkeypatch.setattr(graph_timer.GraphTimer, '_open', lambda self, network: network_time(network))
     monkeypatch.setattr(graph_timer.GraphTimer, '_time', lambda self, times: [_figures(ms, times[0]) for ms in times])
+
+
+def use_small_fits(monkeypatch, folder):
+    """The same for whole fits, which look at few images and keep no times; `folder` is an empty one."""
+    use_fake_times(monkeypatch)
+    monkeypatch.setenv('MBV3ZOO_CACHE', str(folder / 'cache'))
+    monkeypatch.setattr(fitter, '_IMAGES', 16)
 
 
 def network_time(network):

@@ -4,18 +4,15 @@ import argparse
 
 import fit_times
 import pytest
-from fake_times import use_fake_times
+from fake_times import use_small_fits
 
-from mbv3zoo.fitting import fitter
 from mbv3zoo.synth import SyntheticConfig, synthesize
 
 pytest.importorskip('onnx')
 
 
 def test_a_row_for_each_fit(tmp_path, monkeypatch):
-    use_fake_times(monkeypatch)
-    monkeypatch.setenv('MBV3ZOO_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.setattr(fitter, '_IMAGES', 16)
+    use_small_fits(monkeypatch, tmp_path)
     synthesize(tmp_path / 'scenes', SyntheticConfig(train=16, val=4, image_size=96, workers=0))
     args = argparse.Namespace(
         models=['mbv3_yolo_nano_v2.synth'], data=str(tmp_path / 'scenes'), speedup=1.3, runtime=['onnxruntime'],
