@@ -189,4 +189,4 @@ def test_a_few_sequences(server):
 @pytest.mark.slow
 def test_many_sequences(server):
     given = os.environ.get('STATEFUL_SEQUENCES')
-    run(int(given or amount(150, 300)), most_builds=2, derandomize=given is None)
+    run(int(given or amount(60, 300)), most_builds=2, derandomize=given is None)

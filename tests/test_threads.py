@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from amount import amount
 from exported_files import MODEL, RUNNABLE, SIZE, export_once, needs
 
 import mbv3zoo
@@ -74,7 +75,7 @@ def test_a_detector(images, training):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('runtime', ['eager', 'compile', *LIVE_FORMATS, 'auto'])
+@pytest.mark.parametrize('runtime', [*amount(['eager'], ['eager', 'compile']), *LIVE_FORMATS, 'auto'])
 def test_a_live_runtime(images, runtime):
     if runtime in LIVE_FORMATS and missing(LIVE_FORMATS[runtime].packages):
         pytest.skip(f'{runtime} is not installed')

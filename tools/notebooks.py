@@ -50,6 +50,7 @@ def run_notebook(
     folder: Path,
     settings: Mapping[str, Any] | None = None,
     env: Mapping[str, str] | None = None,
+    leave_out: str = '',
 ) -> nbformat.NotebookNode:
     """Runs a notebook in a new kernel.
 
@@ -58,6 +59,7 @@ def run_notebook(
         folder: Its working folder.
         settings: Values of names that its cell tagged 'parameters' sets, in place of those there.
         env: Set for the kernel, on top of the environment.
+        leave_out: Cells with this tag do not run.
 
     Returns:
         The notebook with its outputs.
@@ -66,6 +68,7 @@ def run_notebook(
         nbclient.exceptions.CellExecutionError: A cell failed.
     """
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if leave_out not in cell.metadata.get('tags', ())]
     for cell in notebook.cells:
         if 'parameters' in cell.metadata.get('tags', ()):
             cell.source += ''.join(f'\n{name} = {value!r}' for name, value in (settings or {}).items())
@@ -74,7 +77,8 @@ def run_notebook(
         client = NotebookClient(
             notebook, km=manager, timeout=_SECONDS, resources={'metadata': {'path': str(folder)}}, record_timing=False
         )
-        return client.execute()
+        # A kernel of a manager that was given would be left running.
+        return client.execute(cleanup_kc=True)
 
 
 @contextmanager

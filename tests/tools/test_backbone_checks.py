@@ -1,6 +1,6 @@
-"""Every timm model makes a detector: one of each family in every run, an eighth of all in the slow one.
+"""Every timm model makes a detector: one of each family is composed in every run, and a sample of all in the slow one.
 
-MBV3ZOO_TEST_ALL=1 pytest -m slow tests/tools/test_backbone_checks.py    # all of them
+MBV3ZOO_TEST_ALL=1 pytest -m slow tests/tools/test_backbone_checks.py    # all of them; some families are trained else
 """
 
 import multiprocessing
@@ -9,13 +9,18 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 import timm
 import torch
-from amount import amount
+from amount import amount, sample
 from backbone_checks import CHECKS, build, composed, smallest_of_families
 
 from mbv3zoo import create_detector
 from mbv3zoo.info.backbones import backbone_row, backbone_rows, measure
 
 FAMILIES = {row.family: row for row in smallest_of_families()}
+# In every slow run our own, transformers with one size and with many, attention over windows, folded branches, state
+# spaces, and limits that ONNX's exporter forgets.
+ALWAYS = ('mbv3', 'narrowed', 'vision_transformer', 'naflexvit', 'hiera', 'repvit', 'mambaout', 'gemma4_vit')
+in_sample = sample(0.1, lambda family: family in ALWAYS)
+TRAINED = [family for family in FAMILIES if in_sample(family)]
 # The smallest of these have 171 and 416 million parameters in equal blocks, of which three show the same.
 FEWER_BLOCKS = {'gemma4_vit': {'depth': 3}, 'deepseek_vit': {'depth': 3}}
 
@@ -40,7 +45,7 @@ def test_one_of_each_family_is_composed(family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('family', FAMILIES)
+@pytest.mark.parametrize('family', TRAINED)
 def test_one_of_each_family_is_trained_saved_exported_and_fused(family):
     detector, images = build(FAMILIES[family], **amount(FEWER_BLOCKS, {}).get(family, {}))
     for check in CHECKS.values():
@@ -50,7 +55,7 @@ def test_one_of_each_family_is_trained_saved_exported_and_fused(family):
 @pytest.mark.slow
 def test_models_of_all_kinds_are_composed():
     models = timm.list_models()
-    names = models[:: amount(8, 1)]
+    names = models[:: amount(24, 1)]
     context = multiprocessing.get_context('spawn')  # torch's threads do not survive a fork
     with ProcessPoolExecutor(2, context, torch.set_num_threads, (1,)) as pool:
         wrong = [result for result in pool.map(composed, names, chunksize=4) if result]
