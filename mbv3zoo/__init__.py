@@ -18,6 +18,7 @@ from mbv3zoo.version import __version__ as __version__
 
 # Public name -> the module that has it, imported when the name is first used.
 _HOMES = {
+    'DatasetReport': 'checks.dataset',
     'Detections': 'detections',
     'Detector': 'detector',
     'DetectorConfig': 'config.detector',
@@ -30,6 +31,7 @@ _HOMES = {
     'SyntheticConfig': 'synth.config',
     'TrainConfig': 'config.training',
     'TrainResult': 'training.train',
+    'check_dataset': 'checks.dataset',
     'cost': 'info.describe',
     'create_detector': 'create',
     'create_segmenter': 'create',
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     # The same once more, as editors and type checkers read it.
     from mbv3zoo import backbones as backbones
     from mbv3zoo.benchmark.run import run_benchmark as run_benchmark
+    from mbv3zoo.checks.dataset import DatasetReport as DatasetReport
+    from mbv3zoo.checks.dataset import check_dataset as check_dataset
     from mbv3zoo.config.detector import DetectorConfig as DetectorConfig
     from mbv3zoo.config.segmenter import SegmenterConfig as SegmenterConfig
     from mbv3zoo.config.training import TrainConfig as TrainConfig

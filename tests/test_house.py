@@ -20,7 +20,7 @@ FLOORS = [
     ['backbones', 'saving', 'synth'],
     ['data', 'detections', 'layer_lists', 'licenses'],
     ['models'],
-    ['cards', 'prediction'],
+    ['cards', 'checks', 'prediction'],
     ['evaluation', 'hub', 'runtimes'],
     ['export', 'plots', 'zoo'],
     ['model'],

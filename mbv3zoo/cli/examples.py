@@ -14,6 +14,12 @@ mbv3zoo list 'mobilenetv4*' --backbones""",
 mbv3zoo info mbv3_yolo_small""",
     'synth': """\
 mbv3zoo synth scenes --train 200 --val 50""",
+    'check': """\
+mbv3zoo check data.yaml --image-size 320
+mbv3zoo check data.yaml --html check.html""",
+    'split': """\
+mbv3zoo split photos/ divided --val 0.2 --test 0.1
+mbv3zoo split result.json divided --group-by 'video_[0-9]+'""",
     'train': """\
 mbv3zoo train --data data.yaml --preview batch.png
 mbv3zoo train --data data.yaml --epochs 50 --image-size 320 --out runs/mine

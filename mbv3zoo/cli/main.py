@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mbv3zoo.cli.benchmark import benchmark
+from mbv3zoo.cli.checking import check, split
 from mbv3zoo.cli.convert import convert
 from mbv3zoo.cli.data import SynthCommand, synth
 from mbv3zoo.cli.demo import demo
@@ -60,7 +61,23 @@ def _options(
 
 
 # In the order of `mbv3zoo --help`.
-for function in (list_, info, synth, train, val, predict, export, demo, benchmark, fit, convert, push, pull):
+for function in (
+    list_,
+    info,
+    synth,
+    check,
+    split,
+    train,
+    val,
+    predict,
+    export,
+    demo,
+    benchmark,
+    fit,
+    convert,
+    push,
+    pull,
+):
     name = function.__name__.rstrip('_')
     kind = {'synth': SynthCommand, 'train': TrainCommand, 'fit': FitCommand}.get(name, Command)
     app.command(name, cls=kind, epilog=EXAMPLES[name])(function)

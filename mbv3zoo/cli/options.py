@@ -24,7 +24,7 @@ SERVER = 'Server'
 GENERAL = 'General'
 
 
-def _read_size(text: str) -> Any:
+def read_size(text: str) -> Any:
     try:
         return parse_size(text)
     except ValueError as error:
@@ -64,13 +64,13 @@ SIZE_HELP = f'Input size in pixels: a side, or HEIGHTxWIDTH such as 320x640; {LE
 ImageSize = Annotated[
     Any,
     typer.Option(
-        parser=_read_size, metavar='<size>', help=SIZE_HELP, show_default="the model's", rich_help_panel=IMAGES
+        parser=read_size, metavar='<size>', help=SIZE_HELP, show_default="the model's", rich_help_panel=IMAGES
     ),
 ]
 Sizes = Annotated[
     list[Any] | None,
     typer.Option(
-        parser=_read_size,
+        parser=read_size,
         metavar='<size>',
         help=SIZE_HELP + ' May be repeated.',
         show_default="the model's",

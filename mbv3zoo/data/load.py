@@ -110,6 +110,15 @@ def load_listed(
     return train_set, val_set
 
 
+def dataset_splits(source: str | Path, task: Task = 'detection') -> tuple[str, ...]:
+    """The names of a dataset's splits; '' is one without a name.
+
+    Raises:
+        ValueError: There is no such dataset.
+    """
+    return hub_splits(str(source)) if is_hub(source) else _recognised(source, task).splits
+
+
 def picture_root(source: str | Path) -> Path | None:
     """The folder that names of images in lists are relative to; None is the one that holds all images."""
     if is_hub(source):
@@ -128,7 +137,7 @@ def undivided(source: str | Path, task: Task = 'detection') -> str | None:
     Raises:
         ValueError: There is no such dataset.
     """
-    return undivided_split(hub_splits(str(source)) if is_hub(source) else _recognised(source, task).splits)
+    return undivided_split(dataset_splits(source, task))
 
 
 def _recognised(source: str | Path, task: Task) -> Found:

@@ -23,10 +23,10 @@ VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
 # And for all splits.
 SPLIT_NAMES = ('train', 'trainval', 'test', *VALIDATION_NAMES)
 
-# What becomes of a label or image that is not as it should be.
 _LONGEST = 500  # characters of a line
 _MOST_NAMED = 10  # classes in a repr
-_OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats', 'not used', 'taken once')
+# What becomes of a label or image that is not as it should be.
+OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats', 'not used', 'taken once')
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class LabelProblems:
         if self.lines:
             shown = '\n  '.join(self.lines[:limit])
             more = f'\n  ... and {len(self.lines) - limit} more' if len(self.lines) > limit else ''
-            found = Counter(outcome for line in self.lines for outcome in _OUTCOMES if outcome in line)
+            found = Counter(outcome for line in self.lines for outcome in OUTCOMES if outcome in line)
             counts = ', '.join(f'{count} {outcome}' for outcome, count in found.items()) if more else ''
             counts = f' ({counts})' if counts else ''
             _logger.warning('%s: %d label problems%s:\n  %s%s', self.source, len(self.lines), counts, shown, more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,9 @@ Labelled = TypeVar('Labelled', DetectionSet, MaskSet)
 _BACKGROUND = -1
 
 
-def split_dataset(data: Labelled, val_share: float, seed: int = 0) -> tuple[Labelled, Labelled]:
+def split_dataset(
+    data: Labelled, val_share: float, seed: int = 0, groups: Sequence[Hashable] | None = None
+) -> tuple[Labelled, Labelled]:
     """Divides a dataset into a training and a validation set, as `train(val_share=...)` does.
 
     The rarest classes are divided first (iterative stratification, Sechidis et al. 2011), so each class has about its
@@ -32,28 +34,39 @@ def split_dataset(data: Labelled, val_share: float, seed: int = 0) -> tuple[Labe
         data: The dataset, of two images or more.
         val_share: Fraction of the images to validate on, above 0 and below 1.
         seed: Other seeds draw other images.
+        groups: A key for each image; images with the same key, such as the frames of one video, stay together. The
+            fraction is one of the groups then. By default each is alone.
 
     Returns:
         The training set, which keeps the problems of the labels, and the validation set.
 
     Raises:
-        ValueError: `val_share` is no such fraction, or there are fewer than two images.
+        ValueError: `val_share` is no such fraction, or there are fewer than two images or groups.
 
     Example:
         >>> data = mbv3zoo.load_dataset('data.yaml', 'val')
         >>> train_set, val_set = mbv3zoo.split_dataset(data, 0.25)
         >>> len(train_set), len(val_set)
         (3, 1)
+        >>> [len(part) for part in mbv3zoo.split_dataset(data, 0.25, groups=['a', 'a', 'b', 'b'])]
+        [2, 2]
     """
     if isinstance(val_share, bool) or not isinstance(val_share, (int, float)) or not 0 < val_share < 1:
         raise ValueError(f'val_share is {val_share!r}; expected a fraction above 0 and below 1, such as 0.2')
     if len(data) < 2:
         raise ValueError(f'the data set has {len(data)} images; expected two or more to keep some for validation')
+    if groups is not None and len(groups) != len(data):
+        raise ValueError(f'{len(groups)} keys of groups are given for {len(data)} images; expected one for each')
     names = picture_names(data, None)
+    units: dict[Hashable, list[int]] = {}
     # By a digest: the same on every machine, and an image that is added moves few others.
-    order = sorted(range(len(data)), key=lambda i: hashlib.sha256(f'{seed}/{names[i]}'.encode()).digest())
-    chosen = _choose([_classes(data.records[i]) for i in order], val_share)
-    return _divided(data, {order[i] for i in chosen})
+    for i in sorted(range(len(data)), key=lambda i: hashlib.sha256(f'{seed}/{names[i]}'.encode()).digest()):
+        units.setdefault(i if groups is None else groups[i], []).append(i)
+    if len(units) < 2:
+        raise ValueError(f'the {len(data)} images are all in one group; expected two groups or more to divide them')
+    classes = [frozenset.union(*(_classes(data.records[i]) for i in unit)) for unit in units.values()]
+    together = list(units.values())
+    return _divided(data, {i for chosen in _choose(classes, val_share) for i in together[chosen]})
 
 
 def split_by_names(data: Labelled, root: Path | None, names: Collection[str]) -> tuple[Labelled, Labelled, list[str]]:

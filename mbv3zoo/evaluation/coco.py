@@ -11,6 +11,7 @@ import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from torchvision.ops import box_area
 
+from mbv3zoo.data.coco_writer import to_coco
 from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.f1 import f1_curve
@@ -102,25 +103,9 @@ def _objects_per_class(data: DetectionSet) -> list[int]:
 
 def _to_coco(data: DetectionSet, ids: Mapping[int, int]) -> dict[str, Any]:
     """A set as a COCO file, with ids of images by their number, and of classes from 1."""
-    annotations: list[dict[str, Any]] = []
-    for number, record in enumerate(data.records):
-        # An object whose area is none that COCO counts would be ignored.
-        areas = torch.where((record.areas > 0) & (record.areas <= _LARGEST), record.areas, box_area(record.boxes))
-        rows = zip(record.boxes.tolist(), record.labels.tolist(), areas.tolist(), record.iscrowd.tolist(), strict=True)
-        for (x1, y1, x2, y2), label, area, crowd in rows:
-            annotations.append(
-                {
-                    'id': len(annotations) + 1,
-                    'image_id': ids[number],
-                    'category_id': label + 1,
-                    'bbox': [x1, y1, x2 - x1, y2 - y1],
-                    'area': area,
-                    'iscrowd': int(crowd),
-                }
-            )
-    return {
-        'info': {},
-        'images': [{'id': ids[i], 'height': r.size[0], 'width': r.size[1]} for i, r in enumerate(data.records)],
-        'annotations': annotations,
-        'categories': [{'id': i, 'name': name} for i, name in enumerate(data.class_names, start=1)],
-    }
+    # An object whose area is none that COCO counts would be ignored.
+    areas = [
+        torch.where((record.areas > 0) & (record.areas <= _LARGEST), record.areas, box_area(record.boxes))
+        for record in data.records
+    ]
+    return to_coco(data, [ids[i] for i in range(len(data))], range(1, len(data.class_names) + 1), areas)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from mbv3zoo.detections import Detections
+from mbv3zoo.utils.text import aligned_numbers
 
 # The figures that a table has for each class and for all, and that a training run logs.
 AP_NAMES = ('ap', 'ap50', 'ap75', 'ap_small', 'ap_medium', 'ap_large')
@@ -179,8 +180,7 @@ def format_table(metrics: Metrics) -> str:
     """A table as text: a row for all classes, one per class, and the best F1; `-` if the dataset has no such object."""
     rows = [['class', 'AP', 'AP50', 'AP75', 'small', 'medium', 'large', 'objects'], _row('all', metrics)]
     rows += [_row(own.name, own) for own in metrics.classes]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    lines = aligned_numbers(rows)
     if not math.isnan(metrics.best_threshold):
         lines += [
             f'best F1 {metrics.best_f1:.3f} (mean of the classes, IoU 0.5) at --score-thresh '

@@ -154,7 +154,7 @@ class Shrinker:
         # The widest that is fast enough: a timing that was disturbed makes the next one narrower than it need be.
         enough = [found for found in tries if found.timing.relative <= share]
         if not enough:
-            best = min(found.timing for found in tries)
+            best = min((found.timing for found in tries), key=lambda timing: timing.relative)
             raise NotReached(
                 f'the narrowest network that was found takes {best.ms:.2f} ms, {best.relative:.2f} of the time before; '
                 f'expected at most {share:.2f} of it'

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 
+from mbv3zoo.checks.dataset import quick_check
 from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.config.presets import OPTIMIZERS
 from mbv3zoo.config.training import TrainConfig
@@ -56,6 +57,8 @@ def check_images(config: ModelConfig, train_set: Labelled, val_set: Labelled | N
         _warn_of_unseen([name for label, name in enumerate(train_set.class_names) if label not in seen], train_set)
     else:
         _check_targets(train_set, config.image_size)
+        for text in quick_check(train_set, config.image_size):
+            _logger.warning('%s (mbv3zoo check shows where)', text)
     if val_set:
         _check_validation(train_set, val_set)
 

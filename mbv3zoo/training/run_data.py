@@ -23,7 +23,10 @@ _logger = logging.getLogger(__name__)
 
 # The names of the validation images of a run that took them from its one split.
 VAL_LIST = 'val.txt'
-_OFFER = 'name the validation data with --val-data, or keep a part of the pictures for it with --val-share 0.2'
+_OFFER = (
+    'name the validation data with --val-data, keep a part of the pictures for it with --val-share 0.2, or divide them '
+    'with mbv3zoo split'
+)
 
 
 def load_data(config: DataConfig, seed: int = 0, run: Path | None = None, task: Task = 'detection') -> tuple[Any, Any]:

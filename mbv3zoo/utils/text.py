@@ -122,6 +122,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
+def aligned_numbers(rows: Sequence[Sequence[str]]) -> list[str]:
+    """As `aligned`, but with all columns after the first right-aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ['  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+
+
 def one_line(text: str, most: int) -> str:
     """A text on one line of at most `most` characters; cut text ends in '...'."""
     line = ' '.join(text.split())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from mbv3zoo.widths.union import Union
+from mbv3zoo.utils.union import Union
 
 _ELEMENTWISE = {
     'add', 'add_', 'sub', 'sub_', 'mul', 'mul_', 'div', 'div_', 'maximum', 'minimum', 'relu', 'relu_',

@@ -88,3 +88,19 @@ def test_a_list_gives_the_same_parts_again_when_images_were_added(tmp_path):
     train_set, val_set, lost = split_by_names(more, tmp_path, listed)
     assert picture_names(val_set, tmp_path) == listed and len(train_set) + len(val_set) == len(more) and not lost
     assert split_by_names(more, tmp_path, ['set/gone.png'])[2] == ['set/gone.png']
+
+
+def test_images_of_one_group_stay_together():
+    data = dataset(*[[i % 3] for i in range(60)])
+    groups = [i // 4 for i in range(60)]
+    for seed in range(5):
+        parts = split_dataset(data, 0.2, seed, groups)
+        keys = [{groups[row.image_id] for row in part.records} for part in parts]
+        assert not keys[0] & keys[1] and len(keys[1]) == 3 and sum(map(len, parts)) == 60
+    # Each alone is as without groups.
+    alone = [[row.image_id for row in part.records] for part in split_dataset(data, 0.2, 1, range(60))]
+    assert alone == [[row.image_id for row in part.records] for part in split_dataset(data, 0.2, 1)]
+    with pytest.raises(ValueError, match='59 keys of groups are given for 60 images'):
+        split_dataset(data, 0.2, 0, groups[1:])
+    with pytest.raises(ValueError, match='the 60 images are all in one group'):
+        split_dataset(data, 0.2, 0, [0] * 60)

@@ -19,7 +19,7 @@ def names(data):
 @pytest.mark.parametrize('write', [label_studio_yolo, label_studio_coco, cvat_yolo])
 def test_one_split_is_divided_where_it_is_asked_for_and_offered_where_not(tmp_path, write):
     write(tmp_path)
-    with pytest.raises(ValueError, match=r"(one split|only 'train').*--val-data, or keep a part .*--val-share 0\.2"):
+    with pytest.raises(ValueError, match=r"(one split|only 'train').*--val-data, (or )?keep a part .*--val-share 0\.2"):
         load_data(DataConfig(data=str(tmp_path)))
     parts = load_data(DataConfig(data=str(tmp_path), val_share=0.4))
     assert [len(part) for part in parts] == [3, 2]

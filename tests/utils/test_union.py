@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mbv3zoo.widths.union import Union
+from mbv3zoo.utils.union import Union
 
 
 def test_numbers_follow_one_another_and_are_alone_at_first():

@@ -1,0 +1,22 @@
+from dataclasses import replace
+
+from labelled import as_set, record
+
+from mbv3zoo.checks.labels import find_empty, find_label_problems
+
+
+def test_problems_are_counted_by_what_became_of_them():
+    lines = ('a.txt:1: box; clipped', 'a.txt:2: box; dropped', 'b.txt:1: class 9; dropped', 'c.txt: odd')
+    (finding,) = find_label_problems({'train': replace(as_set(record(1)), problems=lines), 'val': as_set(record(2))})
+    assert finding.text == '4 problems in the labels of train: 1 clipped, 2 dropped' and finding.lines == lines
+    (finding,) = find_label_problems({'val': replace(as_set(), problems=lines[3:])})
+    assert finding.text == '1 problem in the labels of val'
+
+
+def test_images_without_objects_are_a_note_unless_they_are_most():
+    box = [[0, 0, 9, 9]]
+    (note,) = find_empty({'train': as_set(record(1, box), record(2)), 'val': as_set(record(3, box))})
+    assert (note.level, note.count) == ('note', 1) and '1 picture of train (50 %)' in note.text
+    (warning,) = find_empty({'train': as_set(record(1, box), record(2), record(3))})
+    assert warning.level == 'warning' and [example.record.image_id for example in warning.examples] == [2, 3]
+    assert [*find_empty({'train': as_set()})] == []
