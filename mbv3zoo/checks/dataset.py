@@ -57,7 +57,7 @@ class DatasetReport:
 
         Example:
             >>> mbv3zoo.check_dataset('data.yaml').counts()[:2]
-            [['', 'train', 'val'], ['pictures', '4', '4']]
+            [['', 'train', 'val'], ['pictures', '8', '4']]
         """
         objects = {name: Objects.of(data) for name, data in self.splits.items()}
         classes = next(iter(self.splits.values())).class_names
@@ -108,7 +108,7 @@ def check_dataset(
 
     Example:
         >>> report = mbv3zoo.check_dataset('data.yaml', image_size=320)
-        >>> report.ok, [finding.text for finding in report.findings if finding.level == 'error'][0][:30]
+        >>> report.ok, report.findings[0].text.split(' without')[0]
         (False, '1 class')
     """
     size = parse_image_size(image_size)
