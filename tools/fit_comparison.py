@@ -5,7 +5,7 @@
 `fit` is `mbv3zoo fit`. `uniform` has all layers narrower by one factor. `smaller input` is MODEL itself, at the largest
 multiple of 32 pixels that holds the time. All start from MODEL, which is their teacher, and train for as many epochs.
 A command that was stopped goes on when it is given again. Columns: milliseconds, their share of MODEL's, AP before
-training and after.
+training and after, and with --precision int8, in which all are timed then, of the int8 file.
 """
 
 from __future__ import annotations
@@ -18,25 +18,30 @@ from typing import Any
 from unittest.mock import patch
 
 import mbv3zoo
+from mbv3zoo.export.quantize import calibration_pixels
 from mbv3zoo.fitting.fitter import Fitter
 from mbv3zoo.fitting.graph_timer import GraphTimer
 from mbv3zoo.fitting.input_sizes import smaller_sizes
 from mbv3zoo.fitting.stages import LR_SHARE
 from mbv3zoo.fitting.uniform import solve_uniformly
+from mbv3zoo.runtimes.table import LIVE_FORMATS
 from mbv3zoo.utils.sizes import LEAST_SIDE, parse_size
 
-HEAD = '| speedup | made by | ms | of before | AP, not trained | AP |\n|---|---|---|---|---|---|'
+HEAD = '| speedup | made by | ms | of before | AP, not trained | AP | AP in int8 |\n|---|---|---|---|---|---|---|'
+# Images that int8 files which are only timed are calibrated on.
+_CALIBRATION = 32
 
 
 def fitted(args: argparse.Namespace, speedup: float, out: Path) -> str:
     """A row of a detector that was fitted; `out` is its folder."""
     result: Any = mbv3zoo.fit(
         args.model, args.data, speedup=speedup, runtime=args.runtime, image_size=args.image_size, threads=args.threads,
-        epochs=args.epochs, out=out,
+        precision=args.precision, epochs=args.epochs, out=out,
     )  # fmt: skip
     record = result.record
     trained = record.quality_narrowed if record.quality_after is None else record.quality_after
-    return row(record.measured_ms, record.measured_ms / record.before_ms, record.quality_narrowed, trained)
+    cells = row(record.measured_ms, record.measured_ms / record.before_ms, record.quality_narrowed, trained)
+    return cells + in_int8(result.model, args, out)
 
 
 def uniform(args: argparse.Namespace, speedup: float, out: Path) -> str:
@@ -49,27 +54,47 @@ def smaller_input(args: argparse.Namespace, speedup: float, out: Path) -> str:
     """The detector itself at a smaller input."""
     model: Any = mbv3zoo.load(args.model)
     model.config = model.config.model_copy(update={'image_size': args.image_size})
-    timer = GraphTimer(model, args.runtime, args.threads)
+    pixels = (lambda info: calibration_pixels(args.data, 'train', info, _CALIBRATION)) if is_int8(args) else None
+    timer = GraphTimer(model, args.runtime, args.threads, pixels)
     for size in smaller_sizes(args.image_size, LEAST_SIDE):
         model.config = model.config.model_copy(update={'image_size': size})
         timing = timer.time(model)
         if timing.relative <= 1 / speedup:
             break
     before = mbv3zoo.evaluate(model, args.data).score
-    after = before
+    after, trained = before, model
     if args.epochs and (out / 'run.yaml').exists():
-        after = mbv3zoo.resume_training(out).metrics.score
+        result = mbv3zoo.resume_training(out)
     elif args.epochs:
-        after = mbv3zoo.train(
+        result = mbv3zoo.train(
             args.data, model=args.model, pretrained=True, image_size=size, teacher=args.model, anchors='keep',
             lr=mbv3zoo.TrainConfig().lr * LR_SHARE, threads=args.threads, epochs=args.epochs, out=out,
-        ).metrics.score  # fmt: skip
-    return f'{row(timing.ms, timing.relative, before, after)} {size[0]} x {size[1]} |'
+        )  # fmt: skip
+    if args.epochs:
+        after, trained = result.metrics.score, result.detector
+    cells = row(timing.ms, timing.relative, before, after) + in_int8(trained, args, out)
+    return f'{cells} {size[0]} x {size[1]} |'
 
 
 def row(ms: float, relative: float, before: float, after: float) -> str:
     """The cells of a row."""
     return f'{ms:.2f} | {relative:.2f} | {before:.3f} | {after:.3f} |'
+
+
+def is_int8(args: argparse.Namespace) -> bool:
+    """Whether int8 files are timed."""
+    return args.precision == 'int8'
+
+
+def in_int8(model: Any, args: argparse.Namespace, out: Path) -> str:
+    """The cell of the AP of a detector's int8 file; calibrated on the training images."""
+    if not is_int8(args):
+        return ' |'
+    suffix = LIVE_FORMATS[args.runtime].suffix
+    path = out.with_name(f'{out.name}_int8{suffix}')
+    if not path.exists():
+        model.export(path, precision='int8', calibration=args.data)
+    return f' {mbv3zoo.evaluate(mbv3zoo.load(path), args.data).score:.3f} |'
 
 
 WAYS = {'fit': fitted, 'uniform': uniform, 'smaller input': smaller_input}
@@ -93,6 +118,7 @@ def main() -> None:
     parser.add_argument('--runtime', default='openvino')
     parser.add_argument('--image-size', type=parse_size, default=(320, 320))
     parser.add_argument('--threads', type=int)
+    parser.add_argument('--precision', choices=['float32', 'int8'], default='float32')
     parser.add_argument('--epochs', type=int, default=30)
     parser.add_argument('--out', type=Path, required=True)
     for line in rows(parser.parse_args()):
