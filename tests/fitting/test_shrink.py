@@ -1,6 +1,7 @@
 """Narrower networks, until they are measured to be fast enough."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.loader import Targets
 from mbv3zoo.fitting import graph_timer
 from mbv3zoo.fitting import shrink as shrink_module
-from mbv3zoo.fitting.graph_timer import GraphTimer
+from mbv3zoo.fitting.graph_timer import GraphTimer, Timing
 from mbv3zoo.fitting.kept_times import KeptTimes
 from mbv3zoo.fitting.latency_table import LatencyTable
 from mbv3zoo.fitting.shrink import Shrinker
@@ -106,6 +107,14 @@ def test_what_is_not_reached_is_told(detector, monkeypatch, tmp_path):
     monkeypatch.setattr(graph_timer.GraphTimer, '_open', lambda self, network: 10.0)
     with pytest.raises(ValueError, match=r'takes 10\.00 ms, 1\.00 of the time before; expected at most 0\.80'):
         make(detector).shrink(0.8)
+
+
+def test_the_nearest_is_named_where_none_is_fast_enough(shrinker, monkeypatch):
+    """Not the one of the fewest milliseconds, which may have been timed while the machine was faster."""
+    timings = [Timing(8.0, 9.0, 0.9, 0.1), Timing(9.0, 13.0, 0.7, 0.1)]
+    monkeypatch.setattr(Shrinker, '_try', lambda *_: [SimpleNamespace(timing=timing) for timing in timings])
+    with pytest.raises(ValueError, match=r'takes 9\.00 ms, 0\.70 of the time before; expected at most 0\.50'):
+        shrinker.shrink(0.5, stages=1)
 
 
 def test_the_smallest_network_is_below_all_others(shrinker):
