@@ -44,6 +44,9 @@ class Detector(Model, DetectorNetwork):
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
         max_pixels: int | None = None,
+        slice: int | tuple[int, int] | None = None,
+        overlap: float | None = None,
+        slice_only: bool = False,
         runtime: str | None = None,
         threads: int | None = None,
         device: str | None = None,
@@ -65,6 +68,10 @@ class Detector(Model, DetectorNetwork):
                 detector's.
             max_pixels: Most pixels (width x height) of an image file, 100 million by default. A file of more is not
                 decoded, as a small one may take all memory; images in memory may have more.
+            slice: Side, or (height, width), in pixels of tiles that images are cut into, for small objects in large
+                images; each tile is letterboxed to `image_size`. Needs supervision. By default images are not cut.
+            overlap: Fraction of a tile that the next one has too, by default 0.2; an object should fit into it.
+            slice_only: Whether the whole image is not looked at besides; objects larger than a tile are lost then.
             runtime: 'eager', 'compile', 'onnxruntime', 'openvino' or 'auto'; see `mbv3zoo.export.live.open_live`. It is
                 built at the first call and kept while the detector stays the same, which is looked up at each call; the
                 last four runtimes and sizes are kept. None runs the network as it is.
@@ -98,4 +105,7 @@ class Detector(Model, DetectorNetwork):
             batch_size=batch_size,
             image_size=image_size,
             max_pixels=max_pixels,
+            slice=slice,
+            overlap=overlap,
+            slice_only=slice_only,
         )

@@ -25,11 +25,13 @@ from mbv3zoo.cli.options import (
     Threads,
     WithoutNms,
     given,
+    read_size,
 )
 from mbv3zoo.cli.output import tell_lines
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import claimed_folder
 from mbv3zoo.utils.packages import require
+from mbv3zoo.utils.sizes import TILE_OVERLAP
 
 
 def predict(
@@ -88,6 +90,29 @@ def predict(
         typer.Option(help='Images at a time.', show_default='8; 1 for cameras and streams', rich_help_panel=IMAGES),
     ] = None,
     max_pixels: MaxPixels = None,
+    slice_: Annotated[
+        Any,
+        typer.Option(
+            '--slice',
+            parser=read_size,
+            metavar='<size>',
+            help='Cut images into tiles of so many pixels, for small objects: a side, or HEIGHTxWIDTH.',
+            show_default='not cut',
+            rich_help_panel=IMAGES,
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            help='Fraction of a tile that the next one has too.', show_default=str(TILE_OVERLAP), rich_help_panel=IMAGES
+        ),
+    ] = None,
+    slice_only: Annotated[
+        bool,
+        typer.Option(
+            '--slice-only', help='Look at the tiles alone, not at the whole image too.', rich_help_panel=IMAGES
+        ),
+    ] = False,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,
@@ -162,14 +187,19 @@ def predict(
     options |= given(agnostic_nms=agnostic_nms or None, classes=classes or None)
     of_detectors = [*options]
     options |= given(image_size=image_size, batch_size=batch_size, max_pixels=max_pixels)
-    flags = (('save_txt', save_txt), ('save_crop', save_crop), ('label_studio', label_studio))
+    flags = (
+        ('slice_only', slice_only),
+        ('save_txt', save_txt),
+        ('save_crop', save_crop),
+        ('label_studio', label_studio),
+    )
     of_images: dict[str, Any] = {name: True for name, value in flags if value}
     of_video = given(stride=stride, max_frames=max_frames, track=track or None, show=show or None)
     if save_conf and not save_txt:
         raise ValueError('--save-conf adds the scores to the files of --save-txt; give both')
     if label_studio_root is not None and not label_studio:
         raise ValueError('--label-studio-root is for the tasks of --label-studio; give both')
-    of_images |= given(label_studio_root=label_studio_root)
+    of_images |= given(label_studio_root=label_studio_root, slice=slice_, overlap=overlap)
     # Before the detector is fetched and opened.
     video = _checked_as_video(source, of_images, of_video, draw)
     options |= {'draw': draw, 'progress': sys.stderr.isatty() or video}

@@ -46,7 +46,7 @@ class Picture:
 def read_pictures(
     items: Sequence[Any],
     in_chans: int,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     ahead: int,
     raise_unreadable: bool,
     max_pixels: int = MAX_PIXELS,
@@ -56,7 +56,7 @@ def read_pictures(
     Args:
         items: What `mbv3zoo.images.read.read_image` takes.
         in_chans: Channels of the detector's input.
-        image_size: (height, width) of the letterbox in pixels.
+        image_size: (height, width) of the letterbox in pixels; None leaves images at their own size.
         ahead: How many images are read before they are asked for, at most.
         raise_unreadable: Whether a damaged file raises too.
         max_pixels: Most pixels of a file, as for `read_image`.
@@ -86,7 +86,7 @@ def read_pictures(
 def _read(
     item: Any,
     in_chans: int,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     raise_unreadable: bool,
     max_pixels: int,
     one_at_a_time: AbstractContextManager,
@@ -96,13 +96,13 @@ def _read(
     try:
         if is_file and in_chans in (1, 3):
             width, height = read_size(item, max_pixels)
-            letterbox = Letterbox.fit((height, width), image_size)
+            letterbox = Letterbox.fit((height, width), image_size or (height, width))
             with one_at_a_time if width * height > _MANY_PIXELS else nullcontext():
                 # A large JPEG is decoded at a half, a quarter or an eighth of its size, in a fraction of the time.
                 pixels = read_image(item, in_chans, at_least=letterbox.resized, max_pixels=max_pixels)
                 return Picture(path, letterbox, letterbox.apply_array(pixels))
         pixels = read_image(item, in_chans)
-        letterbox = Letterbox.fit(pixels.shape[:2], image_size)
+        letterbox = Letterbox.fit(pixels.shape[:2], image_size or pixels.shape[:2])
         return Picture(path, letterbox, letterbox.apply_array(pixels))
     except (ValueError, MemoryError) as error:
         # A damaged file is an accident in a large folder. An array of the wrong kind, or files for a detector

@@ -15,15 +15,20 @@ from mbv3zoo.detections.classes import class_indices
 from mbv3zoo.detections.found import remember
 from mbv3zoo.detections.segmentation import Segmentation
 from mbv3zoo.images.opening import pixel_limit
-from mbv3zoo.images.reader import read_pictures
+from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine, check_detects, find, finds_labels, input_size
+from mbv3zoo.prediction.slicing import Slicing, find_in_tiles, read_slicing
 from mbv3zoo.utils.sizes import images_per_batch
 from mbv3zoo.utils.text import printable
 
 if TYPE_CHECKING:
     from mbv3zoo.models.base_network import ModelNetwork
+
+
+# The options slice, overlap and slice_only where images are not cut.
+_NOT_SLICED = (None, None, False)
 
 
 class FrameOptions(TypedDict, total=False):
@@ -42,6 +47,9 @@ class PredictOptions(FrameOptions, total=False):
 
     batch_size: int
     max_pixels: int | None
+    slice: int | tuple[int, int] | None
+    overlap: float | None
+    slice_only: bool
 
 
 class _Settings(NamedTuple):
@@ -49,6 +57,7 @@ class _Settings(NamedTuple):
     batch_size: int
     image_size: tuple[int, int]
     max_pixels: int
+    slicing: Slicing | None
 
 
 def predict(
@@ -63,6 +72,9 @@ def predict(
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
     max_pixels: int | None = None,
+    slice: int | tuple[int, int] | None = None,
+    overlap: float | None = None,
+    slice_only: bool = False,
 ) -> Any:
     """Finds objects, or the class of every pixel, in one image or in many.
 
@@ -89,6 +101,11 @@ def predict(
             default.
         max_pixels: the most pixels (width x height) of an image file, which is refused above it before it is decoded;
             by default `mbv3zoo.images.opening.MAX_PIXELS`. Images in memory may have more.
+        slice: side, or (height, width), in pixels of tiles that images are cut into, 32..8192; each is letterboxed to
+            `image_size`, so that small objects are seen. Needs supervision. By default images are not cut.
+        overlap: fraction of a tile that the next one has too, 0 and above, below 1; 0.2 by default. An object should
+            fit into it.
+        slice_only: whether the whole image is not looked at besides; objects larger than a tile are lost then.
 
     Returns:
         `Detections` in pixels of the original image, or a segmenter's `Segmentation` of its size, for one image; for
@@ -102,7 +119,7 @@ def predict(
     """
     engine = as_engine(detector)
     options = score_thresh, iou_thresh, max_detections, classes, agnostic_nms, batch_size, image_size, max_pixels
-    settings = _settings(engine, *options)
+    settings = _settings(engine, *options, slicing=(slice, overlap, slice_only))
     items, is_single = expand_source(source)
     found = list(_run(engine, items, settings, raise_unreadable=is_single))
     if not is_single:
@@ -124,6 +141,9 @@ def iter_predict(
     batch_size: int = 8,
     image_size: int | tuple[int, int] | None = None,
     max_pixels: int | None = None,
+    slice: int | tuple[int, int] | None = None,
+    overlap: float | None = None,
+    slice_only: bool = False,
 ) -> Iterator[Any]:
     """Like `predict`, but yields what is found in one image after the other, in order.
 
@@ -132,7 +152,7 @@ def iter_predict(
     """
     engine = as_engine(detector)
     options = score_thresh, iou_thresh, max_detections, classes, agnostic_nms, batch_size, image_size, max_pixels
-    settings = _settings(engine, *options)
+    settings = _settings(engine, *options, slicing=(slice, overlap, slice_only))
     items, is_single = expand_source(source)
     return _run(engine, items, settings, raise_unreadable=is_single)
 
@@ -147,6 +167,7 @@ def _settings(
     batch_size: int,
     image_size: int | tuple[int, int] | None,
     max_pixels: int | None,
+    slicing: tuple[Any, float | None, bool],
 ) -> _Settings:
     given: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
     if agnostic_nms:
@@ -154,14 +175,20 @@ def _settings(
     if classes is not None:
         given['classes'] = tuple(class_indices(classes, engine.info.class_names))
     given = {name: value for name, value in given.items() if value is not None}
-    check_detects(engine, ['agnostic_nms' if name == 'class_agnostic' else name for name in given])
+    of_detectors = ['agnostic_nms' if name == 'class_agnostic' else name for name in given]
+    of_detectors += [name for name, value in zip(('slice', 'overlap', 'slice_only'), slicing, strict=True) if value]
+    check_detects(engine, of_detectors)
     thresholds = replace(engine.thresholds, **given)
     size = input_size(engine, image_size)
     batch_size = images_per_batch(batch_size, size, len(engine.info.class_names))
-    return _Settings(thresholds, batch_size, size, pixel_limit(max_pixels))
+    sliced = None if slicing == _NOT_SLICED else read_slicing(*slicing)
+    return _Settings(thresholds, batch_size, size, pixel_limit(max_pixels), sliced)
 
 
 def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Any]:
+    if settings.slicing is not None:
+        yield from _run_sliced(engine, items, settings, settings.slicing, raise_unreadable)
+        return
     info, size = engine.info, settings.batch_size
     kind = Segmentation if finds_labels(engine) else Detections
     pictures = read_pictures(items, info.in_chans, settings.image_size, 2 * size, raise_unreadable, settings.max_pixels)
@@ -170,9 +197,24 @@ def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable
         places = [(picture.letterbox, picture.path) for picture in batch if picture.letterbox is not None]
         results = find(engine, np.stack(readable), places, settings.thresholds) if readable else iter(())
         for picture in batch:
-            if picture.pixels is not None:
-                found = next(results)
-            else:
-                warnings.warn(f'{printable(str(picture.error))}; its result is empty', stacklevel=2)
-                found = kind.empty(info.class_names, path=picture.path, error=picture.error)
+            found = next(results) if picture.pixels is not None else _unread(kind, picture, info.class_names)
             yield found.torch() if engine.tensors and isinstance(found, Detections) else found
+
+
+def _run_sliced(
+    engine: Engine, items: list[Any], settings: _Settings, slicing: Slicing, raise_unreadable: bool
+) -> Iterator[Any]:
+    names = engine.info.class_names
+    # One image ahead, as they are large, and at their own size.
+    for picture in read_pictures(items, engine.info.in_chans, None, 1, raise_unreadable, settings.max_pixels):
+        if picture.pixels is None:
+            found = _unread(Detections, picture, names)
+        else:
+            place = (settings.image_size, settings.batch_size, settings.thresholds)
+            found = find_in_tiles(engine, picture.pixels, picture.path, slicing, *place)
+        yield found.torch() if engine.tensors else found
+
+
+def _unread(kind: Any, picture: Picture, names: tuple[str, ...]) -> Any:
+    warnings.warn(f'{printable(str(picture.error))}; its result is empty', stacklevel=2)
+    return kind.empty(names, path=picture.path, error=picture.error)

@@ -37,6 +37,9 @@ class ExportedDetector(ExportedModel):
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
         max_pixels: int | None = None,
+        slice: int | tuple[int, int] | None = None,
+        overlap: float | None = None,
+        slice_only: bool = False,
     ) -> Detections | list[Detections]:
         """Finds objects in one image or many; as `Detector.predict`, but the detections hold numpy arrays.
 
@@ -58,6 +61,9 @@ class ExportedDetector(ExportedModel):
             batch_size=batch_size,
             image_size=image_size,
             max_pixels=max_pixels,
+            slice=slice,
+            overlap=overlap,
+            slice_only=slice_only,
         )
 
     def iter_predict(
@@ -72,6 +78,9 @@ class ExportedDetector(ExportedModel):
         batch_size: int = 8,
         image_size: int | tuple[int, int] | None = None,
         max_pixels: int | None = None,
+        slice: int | tuple[int, int] | None = None,
+        overlap: float | None = None,
+        slice_only: bool = False,
     ) -> Iterator[Detections]:
         """As `predict`, one image after the other; see `mbv3zoo.prediction.predict.iter_predict`.
 
@@ -92,6 +101,9 @@ class ExportedDetector(ExportedModel):
             batch_size=batch_size,
             image_size=image_size,
             max_pixels=max_pixels,
+            slice=slice,
+            overlap=overlap,
+            slice_only=slice_only,
         )
 
     def detect(self, images: np.ndarray, thresholds: Thresholds | None = None) -> list[Kept[np.ndarray]]:

@@ -22,6 +22,9 @@ _USUAL_CLASSES = 128
 # Processes that load data, threads of a runtime.
 MOST_WORKERS = MOST_THREADS = 1024
 
+# Fraction of a tile's side that the next tile has too, where images are cut into tiles.
+TILE_OVERLAP = 0.2
+
 # Boxes of an image; runtimes count them in 32 bits.
 MOST_BOXES = 2**31 - 1
 

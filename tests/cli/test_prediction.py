@@ -109,8 +109,8 @@ def test_labels_and_crops_are_of_images_only(tmp_path):
     from clips import write_clip
 
     clip = write_clip(tmp_path / 'a.mp4', 2)
-    failed = run('predict', 'mbv3_yolo_small.synth', clip, '--save-txt', '--save-crop', ok=False)
-    assert '--save-txt, --save-crop: for images only' in str(failed.exception)
+    failed = run('predict', 'mbv3_yolo_small.synth', clip, '--save-txt', '--save-crop', '--slice', 640, ok=False)
+    assert '--save-txt, --save-crop, --slice: for images only' in str(failed.exception)
 
 
 @pytest.mark.parametrize(
@@ -174,3 +174,21 @@ def test_a_segmenter_draws_a_video_and_does_not_track(tmp_path, segmenter):
     assert [row['classes'][0]['share'] > 0 for row in rows] == [True] * 3
     with pytest.raises(ValueError, match='^track: of detectors only'):
         predict_video(load(segmenter), tmp_path / 'a.gif', track=True)
+
+
+def test_tiles_of_a_large_image(tmp_path, scenes):
+    pytest.importorskip('supervision')
+    image = next((scenes / 'images' / 'val').iterdir())
+    with Image.open(image) as picture:
+        large = Image.new('RGB', (4 * picture.width, 2 * picture.height), (114, 114, 114))
+        large.paste(picture, (3 * picture.width, picture.height))
+    large.save(tmp_path / 'large.png')
+    options = ['--image-size', 96, '--no-draw', '--slice', 96, '--overlap', 0.5, '--slice-only']
+    run('predict', 'mbv3_yolo_small.synth', tmp_path / 'large.png', '--out', tmp_path / 'found', *options)
+    (row,) = json.loads((tmp_path / 'found/predictions.json').read_text())
+    detector = load('mbv3_yolo_small.synth')
+    expected = detector.predict(tmp_path / 'large.png', slice=96, overlap=0.5, slice_only=True, image_size=96)
+    boxes = torch.tensor([found['box'] for found in row['detections']])
+    torch.testing.assert_close(boxes, expected.boxes, rtol=0, atol=0.1)
+    failed = run('predict', 'mbv3_yolo_small.synth', tmp_path / 'large.png', '--overlap', 0.5, ok=False)
+    assert 'overlap and slice_only are for slice' in str(failed.exception)
