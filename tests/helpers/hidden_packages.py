@@ -73,6 +73,7 @@ def calls():
     yield 'hub data', lambda: mbv3zoo.load_dataset('hub:org/data', 'val'), ['datasets']
     yield 'video', lambda: predict_video(detector, 'clip.mp4'), ['av']
     yield 'supervision', lambda: mbv3zoo.Detections.empty().to_supervision(), ['supervision']
+    yield 'slice', lambda: detector.predict('picture.png', slice=64), ['supervision']
 
 
 def main(folder: str) -> None:
