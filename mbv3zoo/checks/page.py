@@ -38,7 +38,8 @@ def page_of(report: DatasetReport) -> str:
     head, *rows = report.counts()
     table = ''.join(f'<tr>{_cells(row, "td")}</tr>' for row in rows)
     title = f'Check of {escape(printable(report.source))}'
-    names = next(iter(report.splits.values())).class_names
+    # Splits may have other classes, which is an error of its own.
+    names = max((data.class_names for data in report.splits.values()), key=len)
     findings = ''.join(_finding(finding, names) for finding in report.findings)
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

@@ -62,3 +62,10 @@ def test_names_are_escaped_and_damaged_images_are_told(report):
 
 def test_nothing_found(report):
     assert 'nothing was found' in page_of(replace(report, findings=()))
+
+
+def test_splits_with_other_classes_are_shown(report):
+    train, val = report.splits.values()
+    fewer = replace(val, class_names=val.class_names[:1], category_ids=())
+    for splits in ({'train': fewer, 'val': train}, {'train': train, 'val': fewer}):
+        assert 'boxes labelled twice' in page_of(replace(report, splits=splits))
