@@ -1,7 +1,7 @@
 import pytest
 from program import run
 
-from mbv3zoo.cli.options import _read_size, given, with_set
+from mbv3zoo.cli.options import read_size, given, with_set
 
 
 def test_settings_are_yaml_scalars():
@@ -63,4 +63,4 @@ def test_what_is_no_image_size_is_told_before_anything_else(command, text):
 
 
 def test_a_size_of_two_sides_is_height_and_width():
-    assert given(image_size=_read_size('320x640')) == {'image_size': (320, 640)}
+    assert given(image_size=read_size('320x640')) == {'image_size': (320, 640)}
