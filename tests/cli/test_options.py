@@ -1,7 +1,7 @@
 import pytest
 from program import run
 
-from mbv3zoo.cli.options import read_size, given, with_set
+from mbv3zoo.cli.options import given, read_size, with_set
 
 
 def test_settings_are_yaml_scalars():
