@@ -216,5 +216,5 @@ def _run_sliced(
 
 
 def _unread(kind: Any, picture: Picture, names: tuple[str, ...]) -> Any:
-    warnings.warn(f'{printable(str(picture.error))}; its result is empty', stacklevel=2)
+    warnings.warn(f'{printable(str(picture.error))}; its result is empty', stacklevel=3)
     return kind.empty(names, path=picture.path, error=picture.error)
