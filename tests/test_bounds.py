@@ -13,7 +13,7 @@ from mbv3zoo.convert.inert_pickle import MAX_OPCODES, read_pickle
 from mbv3zoo.convert.torch_file import MAX_PICKLE_BYTES
 from mbv3zoo.data.coco_json import COCO_LIMIT, read_coco
 from mbv3zoo.data.label_values import LABELS_LIMIT, LIST_LIMIT, MOST_LISTED
-from mbv3zoo.data.records import LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.data.voc_xml import DEEPEST_XML, read_xml
 from mbv3zoo.data.yolo import load_yolo
 from mbv3zoo.data.yolo_rows import RowReader

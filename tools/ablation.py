@@ -20,8 +20,8 @@ import torch
 
 from mbv3zoo import Detector, create_detector
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.load import load_dataset
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import run_evaluation
 from mbv3zoo.models.head import DetectHead
 from mbv3zoo.training.anchor_fit import box_sides, fit_anchors

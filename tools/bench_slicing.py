@@ -16,7 +16,8 @@ import torch
 from PIL import Image
 
 import mbv3zoo
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.records import Record, Records
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.coco import score
 
@@ -96,8 +97,8 @@ def main() -> None:
     detector: Any = mbv3zoo.load(args.model)
     scenes = mbv3zoo.load_dataset(args.scenes, 'val')
     size, path = (args.height, args.width), args.out / 'picture.png'
-    data = DetectionSet(compose(scenes, size, args.cell, path), scenes.class_names)
-    sides = torch.cat([record.areas.sqrt() for record in data.records])
+    data = DetectionSet(Records.of(compose(scenes, size, args.cell, path)), scenes.class_names)
+    sides = data.records.areas.sqrt()
     print(f'{len(sides)} objects of {float(sides.median()):.0f} pixels (median)\n')
     print('| | AP | AP50 | seconds |\n|---|---|---|---|')
     for name, options in ways(args):

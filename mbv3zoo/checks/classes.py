@@ -8,7 +8,7 @@ import numpy as np
 
 from mbv3zoo.checks.findings import Finding, Splits, counted
 from mbv3zoo.checks.table import Objects
-from mbv3zoo.data.records import VALIDATION_NAMES
+from mbv3zoo.data.detection_set import VALIDATION_NAMES
 
 # Objects of a class that a detector can hardly learn from.
 FEW = 10

@@ -16,9 +16,9 @@ from mbv3zoo.checks.labels import find_empty, find_label_problems
 from mbv3zoo.checks.objects import LOST, find_doubles, find_small, find_thin
 from mbv3zoo.checks.pictures import find_modes, find_unreadable, look_at
 from mbv3zoo.checks.table import Objects
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.hub_dataset import check_installed
 from mbv3zoo.data.load import dataset_splits, load_dataset
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.sizes import parse_image_size
 from mbv3zoo.utils.text import aligned_numbers, printable

@@ -12,9 +12,9 @@ import numpy as np
 from mbv3zoo.checks.duplicates import copies
 from mbv3zoo.checks.pictures import look_at
 from mbv3zoo.data.coco_writer import to_coco
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.hub_dataset import check_installed
 from mbv3zoo.data.load import load_dataset, undivided
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.share import split_dataset
 from mbv3zoo.utils.atomic import staged
 from mbv3zoo.utils.folders import claimed_folder
@@ -64,10 +64,10 @@ def divide(
     with claimed_folder(out) as folder:
         whole = load_dataset(data, name or 'train', images, max_pixels)
         groups = group(whole, pattern, keep_copies_together)
-        keys = {id(record): key for record, key in zip(whole.records, groups, strict=True)}
+        keys = dict(zip(whole.records.paths, groups, strict=True))
 
         def part(labelled: DetectionSet, share: float) -> tuple[DetectionSet, DetectionSet]:
-            own = [keys[id(record)] for record in labelled.records]
+            own = [keys[path] for path in labelled.records.paths]
             if len(own) > 1 and len(set(own)) == 1:
                 raise ValueError(
                     f'{data}: {len(own)} pictures belong together, and cannot be divided: they match the same text, or '
@@ -98,8 +98,8 @@ def group(data: DetectionSet, key: Callable[[str], Hashable], keep_copies_togeth
     union = Union()
     every = union.new(len(data))
     first: dict[Hashable, int] = {}
-    for i, record in enumerate(data.records):
-        own = key(record.path.as_posix())
+    for i, path in enumerate(data.records.paths):
+        own = key(Path(path).as_posix())
         if own is not None:
             union.join(every[[first.setdefault(own, i)]], every[[i]])
     if keep_copies_together:

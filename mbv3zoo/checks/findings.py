@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.records import Record
 
 Level = Literal['error', 'warning', 'note']
 LEVELS: tuple[Level, ...] = ('error', 'warning', 'note')

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mbv3zoo.checks.findings import MOST_SHOWN, Example, Finding, Splits, counted, share
-from mbv3zoo.data.records import OUTCOMES
+from mbv3zoo.data.problems import OUTCOMES
 
 # Share of images without an object that is more than a few negatives.
 _MANY = 0.5

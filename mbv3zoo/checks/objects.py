@@ -11,9 +11,8 @@ from torchvision.ops import box_iou
 
 from mbv3zoo.checks.findings import MOST_SHOWN, Example, Finding, Splits, counted, share
 from mbv3zoo.checks.table import Objects
-from mbv3zoo.data.boxes import MIN_SIDE
+from mbv3zoo.data.boxes import MIN_SIDE, fitting_scales
 from mbv3zoo.data.records import Record
-from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.utils.sizes import MOST_SIDE
 
 # Pixels of the input that an object should have: a cell of the finest map, whose stride is 8.
@@ -43,7 +42,7 @@ def find_small(splits: Splits, size: tuple[int, int]) -> Iterator[Finding]:
     """
     for name, data in splits.items():
         objects = Objects.of(data)
-        scales = np.array([Letterbox.fit(record.size, size).scale for record in data.records])[objects.picture]
+        scales = fitting_scales(data.records.sizes, size).numpy()[objects.picture]
         sides = np.sqrt(objects.width * objects.height)
         lost = np.minimum(objects.width, objects.height) * scales < MIN_SIDE
         small = (sides * scales < SMALL) & ~lost

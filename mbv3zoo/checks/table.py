@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from mbv3zoo.checks.findings import MOST_SHOWN, Example
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 
 
 class Objects(NamedTuple):
@@ -30,15 +31,12 @@ class Objects(NamedTuple):
     @classmethod
     def of(cls, data: DetectionSet) -> Objects:
         """The objects of a split."""
-        rows = [np.empty((0, 5))]
-        for i, record in enumerate(data.records):
-            places = np.flatnonzero(~record.iscrowd.numpy())
-            sides = (record.boxes[:, 2:] - record.boxes[:, :2]).double().numpy()[places]
-            labels = record.labels.numpy()[places]
-            rows.append(np.column_stack([np.full(len(places), i), places, sides, labels]))
-        table = np.concatenate(rows)
-        picture, place, width, height, label = table.T
-        return cls(picture.astype(int), place.astype(int), width, height, label.astype(int))
+        records = data.records
+        chosen = torch.nonzero(~records.iscrowd).flatten()
+        owners = records.owners[chosen]
+        width, height = (records.boxes[chosen, 2:] - records.boxes[chosen, :2]).double().numpy().T
+        place = chosen - records.starts[owners]
+        return cls(owners.numpy(), place.numpy(), width, height, records.labels[chosen].numpy())
 
     def examples(
         self, data: DetectionSet, chosen: np.ndarray, badness: np.ndarray, caption: Callable[[np.ndarray], str]

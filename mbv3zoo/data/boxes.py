@@ -1,4 +1,4 @@
-"""Clips boxes to the image."""
+"""Boxes clipped to the image, and images scaled to a size."""
 
 from __future__ import annotations
 
@@ -25,3 +25,16 @@ def clip_boxes(boxes: torch.Tensor, labels: torch.Tensor, height: int, width: in
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     keep = (side >= MIN_SIDE).all(1) & (side.prod(1) >= MIN_VISIBLE * area)
     return clipped[keep], labels[keep]
+
+
+def fitting_scales(sizes: torch.Tensor, target_hw: tuple[int, int]) -> torch.Tensor:
+    """The `scale` of `Letterbox.fit` for many images.
+
+    Args:
+        sizes: int64 [N, 2], (height, width) of each in pixels.
+        target_hw: (height, width) of the letterbox in pixels.
+
+    Returns:
+        float64 [N].
+    """
+    return (sizes.new_tensor(target_hw).double() / sizes).amin(1)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mbv3zoo.data.coco_images import find_images
-from mbv3zoo.data.coco_json import CocoFile, read_coco
+from mbv3zoo.data.coco_json import CocoAnnotation, CocoFile, CocoImage, annotation_name, read_coco
 from mbv3zoo.data.coco_masks import segmentation_box
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.index import indexed
 from mbv3zoo.data.label_values import as_box, as_id, check_class_names
 from mbv3zoo.data.masks import MaskSet, Shapes, read_masks
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
-from mbv3zoo.data.records import DetectionSet, LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.images.masks import IGNORE_INDEX
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
@@ -40,21 +43,40 @@ def load_coco(annotations: str | Path, images: str | Path | None = None, max_pix
     """
     path = Path(annotations)
     problems = LabelProblems(path)
-    data, files, same = _read(path, images, problems)
-    labels = _labels(data, same, problems)
-    reader = PixelLabels(path, problems, max_pixels=max_pixels)
-    for own_id, row in data.images.items():
-        if same[own_id] == own_id:
-            stated = row.get('width'), row.get('height')
-            reader.add(files[own_id], labels[own_id], f'image {own_id}', stated, own_id)
+    data = read_coco(path, problems)
+    files, same = _find(path, data, images, problems)
+
+    def read() -> DetectionSet:
+        return _labelled(path, data, files, same, problems, max_pixels)
+
+    found = indexed(path, ['COCO', str(path), max_pixels], [path], list(files.values()), read)
+    LabelProblems(path, list(found.problems)).report()
+    return found
+
+
+def _labelled(
+    path: Path,
+    data: CocoFile,
+    files: dict[int | str, str],
+    same: dict[int | str, int | str],
+    problems: LabelProblems,
+    max_pixels: int,
+) -> DetectionSet:
+    reader = PixelLabels(path, problems, max_pixels=max_pixels, place=annotation_name)
+    numbers = {own_id: number for number, own_id in enumerate(dict.fromkeys(same.values()))}
+    # Before the images: a mask may state the size of its image.
+    for own_id, label in _labels(data, same, problems):
+        reader.add(numbers[own_id], label)
+    for own_id in numbers:
+        row = data.images[own_id]
+        reader.add_image(files[own_id], f'image {own_id}', (row.width, row.height), own_id)
     records = reader.finish()
     if not records:
-        place = images or os.path.commonpath([file.parent for file in files.values()])
+        place = os.path.commonpath([os.path.dirname(file) for file in files.values()])
         raise ValueError(
             f'{path}: none of its {len(files)} pictures can be read in {place}; {len(problems.lines)} problems, such '
             f'as {problems.lines[:1]}'
         )
-    problems.report()
     return DetectionSet(records, data.class_names, tuple(problems.lines), data.category_ids)
 
 
@@ -65,49 +87,52 @@ def load_coco_masks(annotations: str | Path, images: str | Path | None = None, m
     """
     path = Path(annotations)
     problems = LabelProblems(path)
-    data, files, same = _read(path, images, problems)
+    data = read_coco(path, problems)
+    files, same = _find(path, data, images, problems)
     names, index = ['background'], dict[Any, int]()
     for own_id, name in zip(data.category_ids, data.class_names, strict=True):
         names += [name] if name.casefold() != names[0] else []
         index[own_id] = len(names) - 1 if name.casefold() != names[0] else 0
     shapes: dict[Any, list[tuple[Any, int]]] = defaultdict(list)
-    for where, row in data.annotations:
-        image_id, label = as_id(row.get('image_id')), index.get(as_id(row.get('category_id')))
-        if image_id not in same or label is None or not row.get('segmentation'):
+    count = len(data.rows)
+    for place, row in data.annotations(problems):
+        image_id, label = as_id(row.image_id), index.get(as_id(row.category_id))
+        outlines = row.outlines()
+        if image_id not in same or label is None or not outlines:
+            where = annotation_name(place)
             problems.add(where, 'dropped: its image or category is not in the file, or it has no segmentation')
             continue
         try:
-            segmentation_box(row['segmentation'])
+            segmentation_box(outlines)
         except ValueError as error:
-            problems.add(where, f'{error}; dropped')
+            problems.add(annotation_name(place), f'{error}; dropped')
         else:
-            shapes[same[image_id]].append((row['segmentation'], IGNORE_INDEX if row.get('iscrowd') else label))
-    if data.annotations and not shapes:
+            shapes[same[image_id]].append((outlines, IGNORE_INDEX if row.iscrowd else label))
+    if count and not shapes:
         raise ValueError(
-            f'{path}: none of its {len(data.annotations)} annotations has polygons or run lengths; expected masks of '
+            f'{path}: none of its {count} annotations has polygons or run lengths; expected masks of '
             'objects, so export them with their segmentation, or give a data set with masks'
         )
     rows = []
     for own_id, image in data.images.items():
-        size: Any = as_id(image.get('height')), as_id(image.get('width'))
+        size: Any = as_id(image.height), as_id(image.width)
         if same[own_id] == own_id and all(isinstance(side, int) and side > 0 for side in size):
-            rows.append((f'image {own_id}', files[own_id], Shapes(size, tuple(shapes[own_id]))))
+            rows.append((f'image {own_id}', Path(files[own_id]), Shapes(size, tuple(shapes[own_id]))))
         elif same[own_id] == own_id:
             problems.add(f'image {own_id}', 'left out: expected its height and width, which its masks are drawn in')
     return read_masks(path, rows, check_class_names(names, path), problems, max_pixels)
 
 
-def _read(
-    path: Path, images: str | Path | None, problems: LabelProblems
-) -> tuple[CocoFile, dict[int | str, Path], dict[int | str, int | str]]:
-    """What is in the file, each image's path, and its id or that of the first one of the same path."""
-    data = read_coco(path, problems)
-    files = find_images(path, {own_id: row['file_name'] for own_id, row in data.images.items()}, images)
-    return data, files, _same_files(path, data, files, problems)
+def _find(
+    path: Path, data: CocoFile, images: str | Path | None, problems: LabelProblems
+) -> tuple[dict[int | str, str], dict[int | str, int | str]]:
+    """Each image's path, and its id or that of the first one of the same path."""
+    files = find_images(path, {own_id: row.file_name for own_id, row in data.images.items()}, images)
+    return files, _same_files(path, data, files, problems)
 
 
 def _same_files(
-    path: Path, data: CocoFile, files: dict[int | str, Path], problems: LabelProblems
+    path: Path, data: CocoFile, files: dict[int | str, str], problems: LabelProblems
 ) -> dict[int | str, int | str]:
     """The id of each image, or of the first one that has the same file."""
     first: dict[str, int | str] = {}
@@ -115,7 +140,7 @@ def _same_files(
     for own_id, file in files.items():
         known = same[own_id] = first.setdefault(os.path.normpath(file), own_id)
         if known != own_id:
-            sizes = [(data.images[each].get('width'), data.images[each].get('height')) for each in (known, own_id)]
+            sizes = [(data.images[each].width, data.images[each].height) for each in (known, own_id)]
             if sizes[0] != sizes[1]:
                 raise ValueError(
                     f'{path}: images {known} and {own_id} have one file, {file}, and state different sizes; keep one'
@@ -126,36 +151,37 @@ def _same_files(
 
 def _labels(
     data: CocoFile, same: dict[int | str, int | str], problems: LabelProblems
-) -> dict[int | str, list[PixelLabel]]:
-    """The objects of each image; what is no object is added to `problems`."""
+) -> Iterator[tuple[int | str, PixelLabel]]:
+    """Each object, and the id of its image; what is no object is added to `problems`."""
     index = {own_id: i for i, own_id in enumerate(data.category_ids)}
-    found = defaultdict(list)
-    for where, row in data.annotations:
-        image_id, category_id = as_id(row.get('image_id')), as_id(row.get('category_id'))
+    for place, row in data.annotations(problems):
+        image_id, category_id = as_id(row.image_id), as_id(row.category_id)
         if image_id not in same:
-            problems.add(where, f'image {shown(row.get("image_id"))} is not in the file; dropped')
+            problems.add(annotation_name(place), f'image {shown(row.image_id)} is not in the file; dropped')
         elif category_id not in index:
-            problems.add(where, f'category {shown(row.get("category_id"))} is not in the file; dropped')
+            problems.add(annotation_name(place), f'category {shown(row.category_id)} is not in the file; dropped')
         else:
             try:
-                found[same[image_id]].append(_label(where, row, index[category_id], data.images[same[image_id]]))
+                label = _label(place, row, index[category_id], data.images[same[image_id]])
             except ValueError as error:
-                problems.add(where, f'{error}; dropped')
-    return found
+                problems.add(annotation_name(place), f'{error}; dropped')
+            else:
+                yield same[image_id], label
 
 
-def _label(where: str, row: dict[str, Any], label: int, image: dict[str, Any]) -> PixelLabel:
-    box, segmentation, areas = row.get('bbox'), row.get('segmentation'), [row.get('area')]
-    if box in (None, []) and segmentation:
-        values, area = segmentation_box(segmentation)
+def _label(place: Any, row: CocoAnnotation, label: int, image: CocoImage) -> PixelLabel:
+    areas = [row.area]
+    if row.bbox in (None, []) and (outlines := row.outlines()):
+        box, area = segmentation_box(outlines)
         areas.append(area)
-        if isinstance(segmentation, dict):
+        if isinstance(outlines, dict):
             # A mask states the size of its image as well.
-            sides = dict(zip(('height', 'width'), segmentation['size'], strict=True))
-            if not any(map(image.get, sides)):
-                image.update(sides)
-            elif any(image.get(side) != length for side, length in sides.items()):
+            height, width = outlines['size']
+            if not image.height and not image.width:
+                image.height, image.width = height, width
+            elif (image.height, image.width) != (height, width):
+                sides = {'height': height, 'width': width}
                 raise ValueError(f'its mask has another size, {sides}, than is stated for the image')
     else:
-        values = as_box(box)
-    return PixelLabel.of_xywh(where, values, label, crowd=row.get('iscrowd'), areas=areas)
+        box = as_box(row.bbox)
+    return PixelLabel(place, box, label, row.iscrowd, areas)

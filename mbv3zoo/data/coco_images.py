@@ -15,7 +15,7 @@ from mbv3zoo.utils.text import one_line
 _SAMPLE = 50
 
 
-def find_images(path: Path, names: Mapping[int | str, str], images: str | Path | None) -> dict[int | str, Path]:
+def find_images(path: Path, names: Mapping[int | str, str], images: str | Path | None) -> dict[int | str, str]:
     """The file of each image, which may not exist.
 
     Of the usual places, the one that has most of the images is taken: for `annotations/instances_train2017.json` these
@@ -45,24 +45,26 @@ def find_images(path: Path, names: Mapping[int | str, str], images: str | Path |
                 'pictures (--images, or for --val-data --val-images)'
             )
     assert place is not None
-    return {own_id: _find(place, name, lookup) or place / name for own_id, name in names.items()}
+    return {own_id: _find(str(place), name, lookup) or os.path.join(place, name) for own_id, name in names.items()}
 
 
 def _fullest(places: Iterable[Path], names: Iterable[str], lookup: FileLookup) -> Path | None:
     """The first of the places with the most of the images; None if there are none."""
-    counts = {place: sum(_find(place, name, lookup) is not None for name in names) for place in places}
+    counts = {place: sum(_find(str(place), name, lookup) is not None for name in names) for place in places}
     best = max(counts, key=lambda place: counts[place])
     return best if counts[best] else None
 
 
-def _find(place: Path, name: str, lookup: FileLookup) -> Path | None:
+def _find(place: str, name: str, lookup: FileLookup) -> str | None:
+    if found := lookup.find_text(os.path.join(place, name)):
+        return found
     slashed = name.strip().replace('\\', '/')
-    forms = [name, slashed]
+    forms = [slashed]
     if slashed.startswith(('/', '../')) or '://' in slashed or PureWindowsPath(slashed).drive:
         # Of addresses, as Label Studio's `/data/local-files/?d=a%20b.jpg`.
         last = slashed.rpartition('/')[2].removeprefix('?d=')
         forms += [last, unquote(last)]
-    return next(filter(None, (lookup.find(place / form) for form in dict.fromkeys(forms))), None)
+    return next(filter(None, (lookup.find_text(os.path.join(place, form)) for form in dict.fromkeys(forms))), None)
 
 
 def _usual_places(path: Path) -> Iterator[Path]:

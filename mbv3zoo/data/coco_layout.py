@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mbv3zoo.data.records import SPLIT_NAMES, VALIDATION_NAMES
+from mbv3zoo.data.detection_set import SPLIT_NAMES, VALIDATION_NAMES
 
 # Roboflow's, in the folder of each split.
 IN_SPLIT = '_annotations.coco.json'

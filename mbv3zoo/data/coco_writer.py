@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 
 
 def to_coco(

@@ -7,20 +7,22 @@ import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
-from mbv3zoo.utils.files import find_files
+from mbv3zoo.utils.files import find_file_names
 
 
-def files_by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, list[Path]]:
+def files_by_stem(folder: Path, suffixes: Collection[str]) -> dict[str, list[str]]:
     """The files of `find_files` by their `stem_key`; several where images differ in their suffix only."""
-    files: dict[str, list[Path]] = {}
-    for path in find_files(folder, suffixes):
-        files.setdefault(stem_key(path.relative_to(folder)), []).append(path)
+    files: dict[str, list[str]] = {}
+    root = os.path.join(folder, '') if str(folder) != os.curdir else ''
+    for path in find_file_names(folder, suffixes):
+        files.setdefault(stem_key(path.removeprefix(root)), []).append(path)
     return files
 
 
 def stem_key(path: str | Path) -> str:
     """A relative path without its suffix, with forward slashes, in one Unicode form."""
-    return unicodedata.normalize('NFC', Path(path).with_suffix('').as_posix())
+    stem = os.path.splitext(path)[0].replace(os.sep, '/')
+    return unicodedata.normalize('NFC', stem)
 
 
 class FileLookup:
@@ -32,14 +34,25 @@ class FileLookup:
 
     def __init__(self) -> None:
         self._folders: dict[Path, Path | None] = {}
-        self._names: dict[Path, tuple[set[str], dict[str, str]]] = {}
+        # The same as texts: paths are slow, and datasets have 100,000 files.
+        self._by_text: dict[str, str] = {}
+        self._names: dict[str, set[str]] = {}
+        self._keys: dict[str, dict[str, str]] = {}
 
     def find(self, path: Path) -> Path | None:
         """The file that a path names, or None. Never raises, however long or odd the path is."""
-        folder = self.find_folder(path.parent)
-        name = folder and self._match(folder, path.name)
+        found = self.find_text(os.fspath(path))
+        return Path(found) if found else None
+
+    def find_text(self, path: str) -> str | None:
+        """As `find`, of texts."""
+        head, name = os.path.split(path)
+        if head not in self._by_text:
+            self._by_text[head] = str(self.find_folder(Path(head)) or '')
+        folder = self._by_text[head]
+        known = folder and name and self._match(folder, name)
         # File systems that ignore case also know it by names that are not listed.
-        found = folder / name if folder and name else path
+        found = os.path.join(folder, known) if folder and known else path
         return found if os.path.isfile(found) else None
 
     def find_folder(self, path: Path) -> Path | None:
@@ -47,20 +60,26 @@ class FileLookup:
         if path not in self._folders:
             found = next((place for place in (path, *path.parents) if os.path.isdir(place)), None)
             for part in path.relative_to(found).parts if found else ():
-                name = found and self._match(found, part)
+                name = found and self._match(str(found), part)
                 found = found / name if found and name and os.path.isdir(found / name) else None
             self._folders[path] = found
         return self._folders[path]
 
-    def _match(self, folder: Path, name: str) -> str | None:
+    def _match(self, folder: str, name: str) -> str | None:
         if folder not in self._names:
-            try:
-                names = sorted(os.listdir(folder))
-            except OSError:
-                names = []
-            self._names[folder] = set(names), {_name_key(name): name for name in reversed(names)}
-        exact, by_key = self._names[folder]
-        return name if name in exact else by_key.get(_name_key(name))
+            self._names[folder] = set(_listed(folder))
+        if name in self._names[folder]:
+            return name
+        if folder not in self._keys:
+            self._keys[folder] = {_name_key(own): own for own in reversed(_listed(folder))}
+        return self._keys[folder].get(_name_key(name))
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _name_key(name: str) -> str:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.data.detection_set import DetectionSet, find_split
 from mbv3zoo.data.downloads import load_checked
 from mbv3zoo.data.label_values import as_box, as_id, check_class_names
 from mbv3zoo.data.masks import MaskSet, read_masks
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
-from mbv3zoo.data.records import DetectionSet, LabelProblems, find_split
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.atomic import Content, atomic_write_all
 from mbv3zoo.utils.disk import make_folder
@@ -72,7 +73,9 @@ def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> D
         if picture is None:
             problems.add(where, 'left out: it has no picture')
         else:
-            reader.add(picture, _labels(objects, layout, index, where, problems), where, stated)
+            image = reader.add_image(picture, where, stated)
+            for label in _labels(objects, layout, index, where, problems):
+                reader.add(image, label)
     records = reader.finish()
     if not records:
         raise ValueError(
@@ -244,8 +247,7 @@ def _labels(
         if category not in index:
             problems.add(place, f'{layout.category} {shown(category)} is not one of {list(index)[:20]}; dropped')
             continue
-        more = {'crowd': found.get('iscrowd'), 'areas': [found.get('area')]}
-        labels.append(PixelLabel.of_xywh(place, box, index[category], **more))
+        labels.append(PixelLabel(place, box, index[category], found.get('iscrowd'), [found.get('area')]))
     return labels
 
 

@@ -95,29 +95,6 @@ def as_side(value: Any) -> float:
     return side
 
 
-def as_area(stated: Sequence[Any], scale: float, box_area: float, image_area: float) -> float:
-    """An object's area in square pixels: the first of the stated ones that an object of the image can have, else the
-    box's.
-
-    Args:
-        stated: What a label says, best first; may be anything.
-        scale: Factor from stated square pixels to those of the image.
-        box_area, image_area: In square pixels.
-    """
-    for value in stated:
-        if is_area(value, scale, image_area):
-            return value * scale
-    return box_area
-
-
-def is_area(value: Any, scale: float, image_area: float) -> bool:
-    """Whether a value is the area of an object that is in the image; the arguments are those of `as_area`."""
-    try:
-        return 0 < as_number(value) * scale <= image_area
-    except ValueError:
-        return False
-
-
 def check_class_names(names: Sequence[str], source: Any) -> tuple[str, ...]:
     """The names, if there are any, and each is one line of text and there once.
 

@@ -11,10 +11,10 @@ from typing import Any
 from mbv3zoo.config.model import Task
 from mbv3zoo.data.coco import load_coco, load_coco_masks
 from mbv3zoo.data.coco_layout import IN_SPLIT, NOTES, coco_splits, find_coco, is_coco, only_coco
+from mbv3zoo.data.detection_set import SPLIT_NAMES, VALIDATION_NAMES, DetectionSet, find_split
 from mbv3zoo.data.foreign import foreign_file, found_in
 from mbv3zoo.data.mask_folders import find_mask_folders, load_masks
 from mbv3zoo.data.masks import MaskSet
-from mbv3zoo.data.records import SPLIT_NAMES, VALIDATION_NAMES, DetectionSet, find_split
 from mbv3zoo.data.voc import load_voc
 from mbv3zoo.data.voc_layout import LABEL_MAP, find_voc
 from mbv3zoo.data.yolo import load_tree

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mbv3zoo.data.detection_set import SPLIT_NAMES
 from mbv3zoo.data.files import files_by_stem
 from mbv3zoo.data.label_values import check_class_names, read_list
 from mbv3zoo.data.masks import MaskSet, read_masks
-from mbv3zoo.data.records import SPLIT_NAMES, LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 
 # Names of folders, best first.
@@ -63,10 +64,10 @@ def load_masks(folder: Path, split: str, places: tuple[Path, Path], max_pixels: 
         if name not in pictures:
             problems.add(f'{listed}: {name}', f'left out: there is no such picture in {places[0]}')
         elif mask is None:
-            problems.add(str(pictures[name][0]), f'left out: has no mask; expected {places[1] / name}.png')
+            problems.add(pictures[name][0], f'left out: has no mask; expected {places[1] / name}.png')
         else:
             used.add(mask)
-            rows.append((str(masks[mask][0]), pictures[name][0], masks[mask][0]))
+            rows.append((masks[mask][0], Path(pictures[name][0]), Path(masks[mask][0])))
     for name in sorted(masks.keys() - used) if not listed.is_file() else ():
         problems.add(str(masks[name][0]), f'not used: there is no picture {name} in {places[0]}')
     return read_masks(folder, rows, _class_names(folder, places[1]), problems, max_pixels)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mbv3zoo.data.coco_masks import segmentation_box
 from mbv3zoo.data.pictures import check_is_there
-from mbv3zoo.data.records import LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.images.masks import IGNORE_INDEX, draw_labels, read_mask
 from mbv3zoo.images.read import read_image, read_size
 from mbv3zoo.utils.sizes import MAX_PIXELS

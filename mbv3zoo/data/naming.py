@@ -6,8 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from mbv3zoo.data.detection_set import SPLIT_NAMES
 from mbv3zoo.data.hub_dataset import PREFIX
-from mbv3zoo.data.records import SPLIT_NAMES
 from mbv3zoo.utils.text import printable
 
 # What tools call files and folders of any dataset: their own folder's name says more.

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Literal
 import torch
 from torchvision.transforms.v2.functional import resize
 
+from mbv3zoo.data.records import Records
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.atomic import atomic_write
@@ -53,12 +54,12 @@ class Pictures:
         folder: str | Path | None = None,
     ) -> None:
         self.records = records
-        self.sizes = [_shrunk(record.size, longest_side) for record in records]
+        self.sizes = _shrunk(records, longest_side)
         self.store = self.file = None
         if cache != 'no':
             # First a checksum of eight bytes per image, then the pixels, image by image.
             head = 8 * len(records)
-            self.starts = list(accumulate((3 * height * width for height, width in self.sizes), initial=head))
+            self.starts = list(accumulate((3 * self.sizes.prod(1)).tolist(), initial=head))
             if cache == 'memory':
                 self.store = _shared(self.starts[-1], head)
             else:
@@ -70,6 +71,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.records)
 
+    def size(self, index: int) -> tuple[int, int]:
+        """(height, width) of an image as it is given."""
+        height, width = self.sizes[index].tolist()
+        return height, width
+
     def __getitem__(self, index: int) -> torch.Tensor | None:
         """An image; None, with a warning, if its file is damaged.
 
@@ -78,7 +84,7 @@ class Pictures:
         """
         if self.store is None:
             return self._read(index)
-        height, width = self.sizes[index]
+        height, width = self.size(index)
         stored = self.store[self.starts[index] : self.starts[index + 1]]
         pixels = stored.view(height, width, 3).permute(2, 0, 1)
         if not self.ready[index]:
@@ -102,7 +108,7 @@ class Pictures:
             self.store = _mapped(self.file, self.starts[-1])
 
     def _read(self, index: int) -> torch.Tensor | None:
-        record, size = self.records[index], self.sizes[index]
+        record, size = self.records[index], self.size(index)
         image = read_or_none(record.path, at_least=size, size=record.size)
         if image is None or tuple(image.shape[1:]) == size:
             return image
@@ -111,9 +117,9 @@ class Pictures:
     def _name(self) -> str:
         # A hash of all that the cached bytes depend on.
         digest = hashlib.sha256(f'{_CACHE_FORMAT}\n'.encode())
-        for record, size in zip(self.records, self.sizes, strict=True):
+        for record, size in zip(self.records, self.sizes.tolist(), strict=True):
             stat = os.stat(record.path)
-            digest.update(utf8(f'{os.path.abspath(record.path)}|{stat.st_size}|{stat.st_mtime_ns}|{size}\n'))
+            digest.update(utf8(f'{os.path.abspath(record.path)}|{stat.st_size}|{stat.st_mtime_ns}|{tuple(size)}\n'))
         return digest.hexdigest()[:32]
 
 
@@ -156,9 +162,14 @@ def empty_picture(channels: int, size: tuple[int, int]) -> torch.Tensor:
     return torch.full((channels, *size), PAD_VALUE, dtype=torch.uint8)
 
 
-def _shrunk(size: tuple[int, int], longest_side: int) -> tuple[int, int]:
-    scale = min(1.0, longest_side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+def _shrunk(records: Sequence[Any], longest_side: int) -> torch.Tensor:
+    """int64 [N, 2], (height, width) of each image with no side longer than `longest_side`."""
+    if isinstance(records, Records):
+        sizes = records.sizes
+    else:
+        sizes = torch.tensor([record.size for record in records], dtype=torch.int64).reshape(-1, 2)
+    scales = (longest_side / sizes.double().amax(1, keepdim=True)).clamp(max=1)
+    return (sizes * scales).round().long().clamp(min=1)
 
 
 def _shared(size: int, head: int) -> torch.Tensor:

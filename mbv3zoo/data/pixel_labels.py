@@ -3,213 +3,332 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import os
+from array import array
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from torchvision.ops import box_area
 
-from mbv3zoo.data.label_values import as_area, as_flag, as_side, is_area
-from mbv3zoo.data.records import LabelProblems, Record, clean_boxes
-from mbv3zoo.data.stated_size import Placement, placement
-from mbv3zoo.images.read import SIDEWAYS, read_stored_size
+from mbv3zoo.data.cleaning import clean_boxes
+from mbv3zoo.data.columns import Texts, offsets
+from mbv3zoo.data.image_sizes import stored_sizes
+from mbv3zoo.data.label_values import as_flag, as_side
+from mbv3zoo.data.problems import LabelProblems
+from mbv3zoo.data.records import Records, image_ids
+from mbv3zoo.data.stated_size import Placement, placed, placement
+from mbv3zoo.data.units import check_is_xywh, check_units
+from mbv3zoo.images.read import upright_size
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
 
-# Fewest boxes to tell that they are not [x, y, width, height]; and fewest where every one of them says so.
-_ENOUGH_BOXES, _ENOUGH_CLEAR = 10, 3
 
-
-@dataclass(frozen=True)
-class PixelLabel:
+class PixelLabel(NamedTuple):
     """One object as a label file has it.
 
     Attributes:
-        where: Its place in the file, for messages.
+        where: Its place in the file, for messages; anything that the `place` of `PixelLabels` puts into words.
         values: The four numbers of its box as written.
-        corners: Its box xyxy, in pixels of the frame that the file states.
         label: Class index.
         crowd: What the file says of it being a crowd or difficult; anything.
-        areas: What the file says of its area in square pixels, best first; anything.
+        areas: What the file says of its area in square pixels, best first, two at most; anything.
     """
 
-    where: str
+    where: Any
     values: tuple[float, float, float, float]
-    corners: tuple[float, float, float, float]
     label: int
     crowd: Any = None
     areas: Sequence[Any] = ()
 
-    @classmethod
-    def of_xywh(cls, where: str, box: tuple[float, float, float, float], label: int, **more: Any) -> PixelLabel:
-        x, y, width, height = box
-        return cls(where, box, (x, y, x + width, y + height), label, **more)
+
+class _Image(NamedTuple):
+    path: str | Path
+    where: str
+    stated: tuple[Any, Any]
+    image_id: int | str | None
 
 
-@dataclass
 class PixelLabels:
-    """Collects the records of a dataset whose boxes are in pixels, and checks them as a whole.
+    """Collects the images and objects of a dataset whose boxes are in pixels, and checks them as a whole.
 
-    Attributes:
+    Args:
         source: Name used in error messages.
         problems: Where what is dropped, clipped or left out is added.
         crowd_name: What the format calls its crowds.
         max_pixels: Most pixels of an image.
-        records: What was collected.
+        is_xywh: Boxes are [x, y, width, height]; else [x1, y1, x2, y2] of the first and last pixel, counted from 1.
+        place: Puts the `where` of an object into words.
     """
 
-    source: str | Path
-    problems: LabelProblems
-    crowd_name: str = 'iscrowd'
-    max_pixels: int = MAX_PIXELS
-    records: list[Record] = field(default_factory=list)
-    # Of each object: its box as written, and the (width, height) of its frame.
-    _values: list[tuple[float, ...]] = field(default_factory=list)
-    _frames: list[tuple[float, float]] = field(default_factory=list)
-    # As stated, in square pixels of the frame; NaN without.
-    _areas: list[float] = field(default_factory=list)
-    _resized: list[str] = field(default_factory=list)
-    _turned: list[str] = field(default_factory=list)
-
-    def add(
+    def __init__(
         self,
-        path: Path,
-        labels: Sequence[PixelLabel],
-        where: str,
-        stated: tuple[Any, Any] = (None, None),
-        image_id: int | str | None = None,
+        source: str | Path,
+        problems: LabelProblems,
+        crowd_name: str = 'iscrowd',
+        max_pixels: int = MAX_PIXELS,
+        is_xywh: bool = True,
+        place: Callable[[Any], str] = str,
     ) -> None:
-        """Adds an image, unless it cannot be read or its boxes have no place in it.
+        self.source, self.problems, self.crowd_name = source, problems, crowd_name
+        self.max_pixels, self.is_xywh, self.place = max_pixels, is_xywh, place
+        self.images: list[_Image] = []
+        # Of each object: its image, class and box, and what is looked at only where it is odd.
+        self._owners, self._classes, self._values = array('q'), array('q'), array('d')
+        self._where: list[Any] = []
+        self._crowds: list[Any] = []
+        self._areas: list[Any] = []
+        self._more_areas: dict[int, Any] = {}
+
+    def add_image(
+        self, path: str | Path, where: str, stated: tuple[Any, Any] = (None, None), image_id: int | str | None = None
+    ) -> int:
+        """Adds an image.
 
         Args:
             path: The image.
-            labels: Its objects.
             where: The image's place in the labels, for messages.
             stated: (width, height) that the labels state for the image; anything.
             image_id: Id in evaluation files; by default the number of the record.
+
+        Returns:
+            Its index, for its objects.
         """
-        try:
-            stored, orientation = read_stored_size(path, self.max_pixels)
-            frame = self._frame(stated, where)
-            place = placement(frame, stored, orientation)
-            upright = stored[::-1] if orientation in SIDEWAYS else stored
-            # Without objects, nothing can be in the wrong place.
-            if place is None and labels:
-                raise ValueError(
-                    f'its labels are for an image of {frame[0]:g} x {frame[1]:g} pixels, {path.name} has '
-                    f'{upright[0]} x {upright[1]}; correct the size, or give the image that was labelled'
-                )
-        except ValueError as error:
-            self.problems.add(where, f'left out: {error}')
-            return
-        place = place or Placement((1, 1), upright)
-        if labels:
-            self._values += [label.values for label in labels]
-            self._frames += [frame if all(frame) else upright] * len(labels)
-            self._areas += [as_area(label.areas[:1], 1, math.nan, math.inf) for label in labels]
-            self._note(place, frame, upright, where)
-        image_id = len(self.records) + 1 if image_id is None else image_id
-        self.records.append(self._record(path, upright[::-1], self._distinct(labels), place, image_id))
+        self.images.append(_Image(path, where, stated, image_id))
+        return len(self.images) - 1
 
-    def finish(self, holds_xywh: bool = True) -> list[Record]:
-        """The records. Adds to the problems how many images have another size than is stated.
+    def add(self, image: int, label: PixelLabel) -> None:
+        """Adds an object of an image; those of one image in their order."""
+        if len(label.areas) > 1:
+            self._more_areas[len(self._owners)] = label.areas[1]
+        self._owners.append(image)
+        self._classes.append(label.label)
+        self._values.extend(label.values)
+        self._where.append(label.where)
+        self._crowds.append(label.crowd)
+        self._areas.append(label.areas[0] if label.areas else None)
 
-        Args:
-            holds_xywh: The format's boxes are [x, y, width, height].
+    def finish(self) -> Records:
+        """The records. Adds to the problems what is left out, dropped or clipped, and how many images have another size
+        than is stated.
 
         Raises:
             ValueError: The boxes are shares of the image's sides, or corners instead of [x, y, width, height].
         """
-        if self._values:
-            written = self._values, self._frames, self._areas
-            boxes, sides, areas = (torch.tensor(each, dtype=torch.float64) for each in written)
-            self._check_units(boxes, sides)
-            if holds_xywh:
-                self._check_is_xywh(boxes, sides, areas)
-        count = len(self.records)
-        if self._resized:
-            text = f'{len(self._resized)} of {count} images have another size than is stated; their boxes are scaled'
-            self.problems.add('sizes', f'{text} ({self._resized[0]})')
-        if self._turned:
-            text = f'{len(self._turned)} of {count} images are labelled as stored, without the turn that EXIF asks for'
-            self.problems.add('sizes', f'{text}; their boxes are turned ({self._turned[0]})')
-        return self.records
+        counts = np.bincount(np.array(self._owners), minlength=len(self.images))
+        frames = _Frames.read(self, counts)
+        rows = self._rows(frames)
+        if len(rows.values):
+            stated = frames.stated[rows.owners]
+            check_units(self.source, rows.values, stated)
+            if self.is_xywh:
+                check_is_xywh(self.source, rows.values, stated, np.where(rows.areas > 0, rows.areas, np.nan))
+        frames.report(self.problems)
+        rows = rows.take(self._first_of_each(rows))
+        corners = rows.values.copy()
+        if self.is_xywh:
+            corners[:, 2:] += corners[:, :2]
+        else:
+            corners[:, :2] -= 1
+        sizes = frames.sizes[rows.owners]
+        boxes, keep = clean_boxes(
+            torch.from_numpy(
+                placed(corners, frames.scales[rows.owners], frames.orientations[rows.owners], sizes)
+            ).float(),
+            torch.from_numpy(sizes),
+            lambda i: self.place(self._where[rows.indices[i]]),
+            self.problems,
+        )
+        kept = rows.take(np.flatnonzero(keep.numpy()))
+        boxes = boxes[keep]
+        areas = self._own_areas(kept, box_area(boxes).numpy(), frames)
+        crowds = self._is_crowd(kept)
+        return self._records(frames, kept, boxes, areas, crowds)
 
-    def _frame(self, stated: tuple[Any, Any], where: str) -> tuple[float, float]:
-        try:
-            return as_side(stated[0]), as_side(stated[1])
-        except ValueError as error:
-            self.problems.add(where, f'stated size ignored: {error}')
-            return 0.0, 0.0
+    def _rows(self, frames: _Frames) -> _Rows:
+        """The objects of the images that are kept, in order of these."""
+        owners = np.array(self._owners, np.int64)
+        order = np.argsort(owners, kind='stable')
+        order = order[frames.is_kept[owners[order]]]
+        areas = np.fromiter(map(_number, self._areas), np.float64, len(self._areas))
+        more = np.full(len(areas), np.nan)
+        for index, area in self._more_areas.items():
+            more[index] = _number(area)
+        values = np.array(self._values).reshape(-1, 4)
+        return _Rows(order, owners[order], np.array(self._classes)[order], values[order], areas[order], more[order])
 
-    def _note(self, place: Placement, frame: tuple[float, float], upright: tuple[int, int], where: str) -> None:
-        first = f'first: {where}, stated {frame[0]:g} x {frame[1]:g}, the file has {upright[0]} x {upright[1]}'
-        if place.scale != (1, 1):
-            self._resized.append(first)
-        if place.orientation != 1:
-            self._turned.append(first)
+    def _first_of_each(self, rows: _Rows) -> np.ndarray:
+        """Indices of the rows that repeat no other one of their image."""
+        keys = (*rows.values.T, rows.classes, rows.owners)
+        order = np.lexsort(keys)
+        sorted_keys = [key[order] for key in keys]
+        # NaN equals nothing.
+        repeats = np.logical_and.reduce([key[1:] == key[:-1] for key in sorted_keys])
+        first, is_first = order.copy(), np.ones(len(order), bool)
+        for i in np.flatnonzero(repeats).tolist():
+            first[i + 1] = first[i]
+        for row, known in sorted(zip(order[1:][repeats].tolist(), first[1:][repeats].tolist(), strict=True)):
+            is_first[row] = False
+            where, before = (self.place(self._where[rows.indices[each]]) for each in (row, known))
+            self.problems.add(where, f'repeats {before}; dropped')
+        return np.flatnonzero(is_first)
 
-    def _distinct(self, labels: Sequence[PixelLabel]) -> list[PixelLabel]:
-        first: dict[tuple[Any, ...], PixelLabel] = {}
-        for label in labels:
-            known = first.setdefault((label.label, label.values), label)
-            if known is not label:
-                self.problems.add(label.where, f'repeats {known.where}; dropped')
-        return list(first.values())
-
-    def _record(
-        self, path: Path, size: tuple[int, int], labels: list[PixelLabel], place: Placement, image_id: int | str
-    ) -> Record:
-        corners = torch.tensor([label.corners for label in labels], dtype=torch.float64).reshape(-1, 4)
-        where = [label.where for label in labels]
-        boxes, keep = clean_boxes(place.place(corners).float(), size, where, self.problems)
-        kept = [label for label, is_kept in zip(labels, keep.tolist(), strict=True) if is_kept]
-        own = (boxes[:, 2:] - boxes[:, :2]).prod(1).tolist()
-        scale, limit = place.area_scale, size[0] * size[1]
-        areas = [as_area(label.areas, scale, box_area, limit) for label, box_area in zip(kept, own, strict=True)]
-        for label in kept:
+    def _own_areas(self, rows: _Rows, of_boxes: np.ndarray, frames: _Frames) -> np.ndarray:
+        """The area of each object: the first stated one that an object of the image can have, else the box's."""
+        scale = frames.scales[rows.owners].prod(1)
+        limit = frames.sizes[rows.owners].prod(1)
+        first, second = (_is_area(areas * scale, limit) for areas in (rows.areas, rows.more_areas))
+        for i in np.flatnonzero(~first).tolist():
+            stated = self._areas[rows.indices[i]]
             # 0 is what some tools write where they know none.
-            if label.areas and label.areas[0] not in (None, 0) and not is_area(label.areas[0], scale, limit):
-                self.problems.add(label.where, f'area {shown(label.areas[0])} is no area in the image; not used')
-        return Record(
-            path,
-            size,
+            if stated not in (None, 0):
+                where = self.place(self._where[rows.indices[i]])
+                self.problems.add(where, f'area {shown(stated)} is no area in the image; not used')
+        return np.where(first, rows.areas * scale, np.where(second, rows.more_areas * scale, of_boxes))
+
+    def _is_crowd(self, rows: _Rows) -> np.ndarray:
+        def is_crowd(index: int) -> bool:
+            value = self._crowds[index]
+            if value is None:
+                return False
+            try:
+                return as_flag(value, self.crowd_name)
+            except ValueError as error:
+                self.problems.add(self.place(self._where[index]), f'{error}; taken as 0')
+                return False
+
+        return np.fromiter(map(is_crowd, rows.indices.tolist()), bool, len(rows.indices))
+
+    def _records(
+        self, frames: _Frames, rows: _Rows, boxes: torch.Tensor, areas: np.ndarray, crowds: np.ndarray
+    ) -> Records:
+        kept = np.flatnonzero(frames.is_kept)
+        counts = np.bincount(rows.owners, minlength=len(self.images))[kept]
+        images = [self.images[i] for i in kept.tolist()]
+        ids = [number if each.image_id is None else each.image_id for number, each in enumerate(images, start=1)]
+        return Records(
+            Texts.of(str(each.path) for each in images),
+            torch.from_numpy(frames.sizes[kept]),
+            offsets(torch.from_numpy(counts)),
             boxes,
-            torch.tensor([label.label for label in kept], dtype=torch.int64),
-            torch.tensor(areas, dtype=torch.float32),
-            torch.tensor([self._is_crowd(label) for label in kept], dtype=torch.bool),
-            image_id,
+            torch.from_numpy(rows.classes),
+            torch.from_numpy(areas).float(),
+            torch.from_numpy(crowds),
+            image_ids(ids),
         )
 
-    def _is_crowd(self, label: PixelLabel) -> bool:
-        try:
-            return as_flag(label.crowd, self.crowd_name)
-        except ValueError as error:
-            self.problems.add(label.where, f'{error}; taken as 0')
-            return False
 
-    def _check_units(self, boxes: torch.Tensor, sides: torch.Tensor) -> None:
-        """Refuses boxes that are shares of the sides. `boxes` [N, 4] are as written, `sides` [N, 2] those of frames."""
-        # Pixels of an image this small may be meant.
-        if (sides > 2).all() and ((boxes >= 0) & (boxes <= 1)).all():
+class _Rows(NamedTuple):
+    """Objects as columns: where each is among all, its image, class, box as written, and areas (NaN where none)."""
+
+    indices: np.ndarray
+    owners: np.ndarray
+    classes: np.ndarray
+    values: np.ndarray
+    areas: np.ndarray
+    more_areas: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> _Rows:
+        return _Rows(*(column[chosen] for column in self))
+
+
+class _Frames(NamedTuple):
+    """The images as columns.
+
+    Attributes:
+        is_kept: bool [M]; the others cannot be read, or their boxes have no place in them.
+        sizes: int64 [M, 2], (height, width) upright.
+        stated: float64 [M, 2], (width, height) that the boxes are in.
+        scales: float64 [M, 2], (x, y) factors into the frame that the file has.
+        orientations: int64 [M], the EXIF orientation that boxes are turned by; 1 leaves them.
+        notes: Of each image whose boxes are scaled, and of each whose boxes are turned, what is said of the first.
+    """
+
+    is_kept: np.ndarray
+    sizes: np.ndarray
+    stated: np.ndarray
+    scales: np.ndarray
+    orientations: np.ndarray
+    notes: dict[str, list[str]]
+
+    @classmethod
+    def read(cls, labels: PixelLabels, counts: np.ndarray) -> _Frames:
+        """Opens the images for their sizes, given the number of objects of each."""
+        number = len(labels.images)
+        found = cls(
+            np.zeros(number, bool), np.ones((number, 2), np.int64), np.ones((number, 2)), np.ones((number, 2)),
+            np.ones(number, np.int64), {'scaled': [], 'turned': []},
+        )  # fmt: skip
+        opened = stored_sizes([image.path for image in labels.images], labels.max_pixels)
+        for i, (image, size) in enumerate(zip(labels.images, opened, strict=True)):
+            try:
+                found._set(i, image, size, bool(counts[i]), labels.problems)
+            except ValueError as error:
+                labels.problems.add(image.where, f'left out: {error}')
+        return found
+
+    def _set(
+        self,
+        i: int,
+        image: _Image,
+        opened: tuple[tuple[int, int], int] | ValueError,
+        has_labels: bool,
+        problems: LabelProblems,
+    ) -> None:
+        if isinstance(opened, ValueError):
+            raise opened
+        stored, orientation = opened
+        frame = _stated(image, problems)
+        place = placement(frame, stored, orientation)
+        upright = upright_size(stored, orientation)
+        # Without objects, nothing can be in the wrong place.
+        if place is None and has_labels:
+            name = os.path.basename(image.path)
             raise ValueError(
-                f'{self.source}: all of its {len(boxes)} boxes lie between 0 and 1, such as {boxes[0].tolist()}; they '
-                "look like shares of the image's sides, and pixels are expected. Save a copy with boxes in pixels"
+                f'its labels are for an image of {frame[0]:g} x {frame[1]:g} pixels, {name} has '
+                f'{upright[0]} x {upright[1]}; correct the size, or give the image that was labelled'
             )
+        place = place or Placement()
+        self.is_kept[i], self.sizes[i] = True, upright[::-1]
+        self.stated[i] = frame if all(frame) else upright
+        self.scales[i], self.orientations[i] = place.scale, place.orientation
+        first = f'first: {image.where}, stated {frame[0]:g} x {frame[1]:g}, the file has {upright[0]} x {upright[1]}'
+        if has_labels and place.scale != (1, 1):
+            self.notes['scaled'].append(first)
+        if has_labels and place.orientation != 1:
+            self.notes['turned'].append(first)
 
-    def _check_is_xywh(self, boxes: torch.Tensor, sides: torch.Tensor, areas: torch.Tensor) -> None:
-        """Refuses boxes that are [x1, y1, x2, y2], as some files have them; they would be silently wrong."""
-        leaves = (boxes[:, :2] + boxes[:, 2:] > sides + 1).any(1)
-        if not ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= sides + 1)).all():
-            return
-        advice = 'they look like [x1, y1, x2, y2]. Save a copy with converted boxes, and give that'
-        read = f'{self.source}: read as [x, y, width, height],'
-        many = len(boxes) >= _ENOUGH_BOXES and leaves.float().mean() > 0.5
-        if many or (len(boxes) >= _ENOUGH_CLEAR and leaves.all()):
-            raise ValueError(f'{read} {int(leaves.sum())} of {len(boxes)} boxes leave their picture; {advice}')
-        of_corners = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-        # Both within rounding; NaN is neither.
-        told = ((areas / of_corners - 1).abs() < 0.01) & ((areas / boxes[:, 2:].prod(1) - 1).abs() > 0.01)
-        if len(boxes) >= _ENOUGH_CLEAR and told.all():
-            raise ValueError(f'{read} none of {len(boxes)} boxes has the area that is stated for it; {advice}')
+    def report(self, problems: LabelProblems) -> None:
+        count = int(self.is_kept.sum())
+        scaled, turned = self.notes['scaled'], self.notes['turned']
+        if scaled:
+            text = f'{len(scaled)} of {count} images have another size than is stated; their boxes are scaled'
+            problems.add('sizes', f'{text} ({scaled[0]})')
+        if turned:
+            text = f'{len(turned)} of {count} images are labelled as stored, without the turn that EXIF asks for'
+            problems.add('sizes', f'{text}; their boxes are turned ({turned[0]})')
+
+
+def _stated(image: _Image, problems: LabelProblems) -> tuple[float, float]:
+    try:
+        return as_side(image.stated[0]), as_side(image.stated[1])
+    except ValueError as error:
+        problems.add(image.where, f'stated size ignored: {error}')
+        return 0.0, 0.0
+
+
+def _number(value: Any) -> float:
+    """A stated area; NaN where it is no number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
+def _is_area(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid='ignore'):
+        return (values > 0) & (values <= limits)

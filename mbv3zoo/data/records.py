@@ -1,32 +1,16 @@
-"""A labelled dataset in memory, whatever format it was read from."""
+"""The records of a split, as columns: one array of each kind for all images, which loader processes share."""
 
 from __future__ import annotations
 
-import logging
-import math
-from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass, field
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import torch
-from PIL import Image
 
-from mbv3zoo.images.draw import draw_captioned
-from mbv3zoo.images.read import read_image
-from mbv3zoo.utils.sizes import MAX_PIXELS
-
-_logger = logging.getLogger(__name__)
-
-# Names that tools use for the validation split.
-VALIDATION_NAMES = ('val', 'validation', 'valid', 'dev')
-# And for all splits.
-SPLIT_NAMES = ('train', 'trainval', 'test', *VALIDATION_NAMES)
-
-_LONGEST = 500  # characters of a line
-_MOST_NAMED = 10  # classes in a repr
-# What becomes of a label or image that is not as it should be.
-OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats', 'not used', 'taken once')
+from mbv3zoo.data.columns import Texts, offsets, taken
 
 
 @dataclass(frozen=True)
@@ -54,110 +38,110 @@ class Record:
     image_id: int | str
 
 
-@dataclass
-class LabelProblems:
-    """Collects problems of a dataset's labels, with file and line, to report them together."""
-
-    source: str | Path
-    lines: list[str] = field(default_factory=list)
-
-    def add(self, where: str, what: str) -> None:
-        line = f'{where}: {what}'
-        # Names of files may be pages long; the end says what was done.
-        self.lines.append(line if len(line) <= _LONGEST else f'{line[: _LONGEST // 2]} ... {line[-_LONGEST // 4 :]}')
-
-    def report(self, limit: int = 20) -> None:
-        """Logs one warning that counts all problems by their outcome and shows the first `limit`."""
-        if self.lines:
-            shown = '\n  '.join(self.lines[:limit])
-            more = f'\n  ... and {len(self.lines) - limit} more' if len(self.lines) > limit else ''
-            found = Counter(outcome for line in self.lines for outcome in OUTCOMES if outcome in line)
-            counts = ', '.join(f'{count} {outcome}' for outcome, count in found.items()) if more else ''
-            counts = f' ({counts})' if counts else ''
-            _logger.warning('%s: %d label problems%s:\n  %s%s', self.source, len(self.lines), counts, shown, more)
-
-
-@dataclass(frozen=True, repr=False)
-class DetectionSet:
-    """Records of one split, its class names, and problems found in its labels.
+@dataclass(frozen=True, eq=False)
+class Records(Sequence[Record]):
+    """All records of a split. Each `Record` is made when it is asked for; its tensors are views of the columns.
 
     Attributes:
-        records: The images and their labels.
-        class_names: One per class.
-        problems: One line each.
-        category_ids: Category id of each class in evaluation files; 1, 2, ... by default.
+        paths: The file of each of M images.
+        sizes: int64 [M, 2], (height, width) of each.
+        starts: int64 [M + 1], the first object of each, and the number N of all objects.
+        boxes, labels, areas, iscrowd: Of all objects, float32 [N, 4], int64 [N], float32 [N] and bool [N].
+        image_ids: Of each image: int64 [M], or texts; a tuple of numbers that no int64 can hold.
+
+    Example:
+        >>> data = mbv3zoo.load_dataset('data.yaml', 'val')
+        >>> data.records.sizes.shape, data.records.boxes.shape[1:], len(data.records[0].boxes)
+        (torch.Size([4, 2]), torch.Size([4]), 3)
     """
 
-    records: list[Record]
-    class_names: tuple[str, ...]
-    problems: tuple[str, ...] = ()
-    category_ids: tuple[int | str, ...] = ()
+    paths: Texts
+    sizes: torch.Tensor
+    starts: torch.Tensor
+    boxes: torch.Tensor
+    labels: torch.Tensor
+    areas: torch.Tensor
+    iscrowd: torch.Tensor
+    image_ids: torch.Tensor | Texts | tuple[int, ...]
 
-    def __post_init__(self) -> None:
-        if not self.category_ids:
-            object.__setattr__(self, 'category_ids', tuple(range(1, len(self.class_names) + 1)))
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Records:
+        """Columns of single records."""
+        rows = list(records)
+        counts = torch.tensor([len(row.labels) for row in rows], dtype=torch.int64)
+
+        def joined(name: str, like: torch.Tensor) -> torch.Tensor:
+            return torch.cat([like, *(getattr(row, name) for row in rows)])
+
+        return cls(
+            Texts.of(str(row.path) for row in rows),
+            torch.tensor([row.size for row in rows], dtype=torch.int64).reshape(-1, 2),
+            offsets(counts),
+            joined('boxes', torch.empty(0, 4)),
+            joined('labels', torch.empty(0, dtype=torch.int64)),
+            joined('areas', torch.empty(0)),
+            joined('iscrowd', torch.empty(0, dtype=torch.bool)),
+            image_ids([row.image_id for row in rows]),
+        )
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.sizes)
 
-    def __repr__(self) -> str:
-        objects = sum(len(record.labels) for record in self.records)
-        names = ', '.join(self.class_names[:_MOST_NAMED]) + (', ...' if len(self.class_names) > _MOST_NAMED else '')
-        return f'DetectionSet({len(self)} images, {objects} objects, {len(self.class_names)} classes: {names})'
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> Records: ...
+    def __getitem__(self, index: int | slice) -> Record | Records:
+        if isinstance(index, slice):
+            return self.take(range(len(self))[index])
+        index = operator.index(index)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f'record {index} of {len(self)}')
+        index %= len(self)
+        start, end = self.starts[index : index + 2].tolist()
+        height, width = self.sizes[index].tolist()
+        own_id = self.image_ids[index]
+        return Record(
+            Path(self.paths[index]),
+            (height, width),
+            self.boxes[start:end],
+            self.labels[start:end],
+            self.areas[start:end],
+            self.iscrowd[start:end],
+            int(own_id) if isinstance(own_id, torch.Tensor) else own_id,
+        )
 
-    def draw(self, index: int) -> Image.Image:
-        """Draws the boxes and class names of a record on a copy of its image.
+    def __iter__(self) -> Iterator[Record]:
+        return (self[i] for i in range(len(self)))
 
-        Args:
-            index: Its place in `records`.
-
-        Returns:
-            A new RGB image of the original size.
-
-        Raises:
-            IndexError: There is no such record.
-            ValueError: Its image cannot be read.
-        """
-        record = self.records[index]
-        canvas = Image.fromarray(read_image(record.path, max_pixels=max(MAX_PIXELS, math.prod(record.size))))
-        rows = zip(record.boxes.tolist(), record.labels.tolist(), strict=True)
-        draw_captioned(canvas, [(box, label, self.class_names[label]) for box, label in rows])
-        return canvas
+    def take(self, indices: Iterable[int]) -> Records:
+        """The records of these indices, in their order."""
+        chosen = torch.tensor(list(indices), dtype=torch.int64)
+        rows, starts = taken(self.starts, chosen)
+        ids = self.image_ids
+        return Records(
+            self.paths.take(chosen),
+            self.sizes[chosen],
+            starts,
+            self.boxes[rows],
+            self.labels[rows],
+            self.areas[rows],
+            self.iscrowd[rows],
+            ids.take(chosen) if isinstance(ids, Texts) else image_ids([ids[i] for i in chosen.tolist()])
+            if isinstance(ids, tuple) else ids[chosen],
+        )  # fmt: skip
 
     @property
-    def dropped(self) -> int:
-        """Number of objects that were dropped when they were read, those that are there twice left aside."""
-        return sum(line.endswith('dropped') and ': repeats ' not in line for line in self.problems)
+    def owners(self) -> torch.Tensor:
+        """Index of the image of each object, int64 [N]."""
+        return torch.repeat_interleave(torch.arange(len(self)), self.starts.diff())
 
 
-def find_split(asked: str, known: Collection[str]) -> str | None:
-    """The dataset's name for a split, or None: 'val' also finds 'validation', 'valid' and 'dev'."""
-    others = VALIDATION_NAMES if asked in VALIDATION_NAMES else ()
-    return next((name for name in (asked, *others) if name in known), None)
-
-
-def clean_boxes(
-    boxes: torch.Tensor, size: tuple[int, int], where: list[str], problems: LabelProblems
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clips boxes to their image and drops those without area in it; each change is added to `problems`.
-
-    Args:
-        boxes: float32 [N, 4] xyxy pixels.
-        size: (height, width) of the image.
-        where: File and line of each box.
-        problems: Where changes are added.
-
-    Returns:
-        The clipped boxes [M, 4], and which were kept, bool [N].
-    """
-    height, width = size
-    limit = boxes.new_tensor([width, height, width, height])
-    clipped = boxes.nan_to_num(-1).clamp(min=0).minimum(limit)
-    keep = boxes.isfinite().all(1) & (clipped[:, 2] > clipped[:, 0]) & (clipped[:, 3] > clipped[:, 1])
-    # Up to one pixel outside is rounding and not reported.
-    outside = (boxes - clipped).abs().amax(1) > 1
-    for i in torch.nonzero(~keep | outside).flatten().tolist():
-        box = [round(v, 1) for v in boxes[i].tolist()]
-        action = 'clipped' if keep[i] else 'dropped'
-        problems.add(where[i], f'box {box} (xyxy pixels) is not inside the picture of {width} x {height}; {action}')
-    return clipped[keep], keep
+def image_ids(ids: Sequence[int | str]) -> torch.Tensor | Texts | tuple[int, ...]:
+    """A column of ids, which are all numbers or all texts."""
+    if ids and isinstance(ids[0], str):
+        return Texts.of(ids)  # type: ignore[arg-type]
+    try:
+        return torch.tensor(ids, dtype=torch.int64)
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        return tuple(ids)  # type: ignore[arg-type]

@@ -11,10 +11,10 @@ from torchvision.tv_tensors import Mask
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.augment import Augmentation
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.masks import MaskRecord, MaskSet
 from mbv3zoo.data.pictures import Pictures, empty_picture, read_or_none
 from mbv3zoo.data.placing import LabelledImage, scaled
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.masks import IGNORE_INDEX
 
@@ -78,9 +78,9 @@ class TrainSamples(Dataset):
         self.parts.append(index)
         record, image = self.records[index], self.pictures[index]
         if isinstance(record, MaskRecord):
-            return self._masked(record, image, self.pictures.sizes[index])
+            return self._masked(record, image, self.pictures.size(index))
         if image is None:
-            return empty_picture(3, self.pictures.sizes[index]), torch.zeros(0, 4), record.labels[:0]
+            return empty_picture(3, self.pictures.size(index)), torch.zeros(0, 4), record.labels[:0]
         ratio = image.shape[1] / record.size[0], image.shape[2] / record.size[1]
         boxes = record.boxes[~record.iscrowd] * record.boxes.new_tensor(ratio[::-1]).repeat(2)
         return image, boxes, record.labels[~record.iscrowd]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from unicodedata import normalize
 
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.masks import MaskRecord, MaskSet
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.records import Record
 
 Labelled = TypeVar('Labelled', DetectionSet, MaskSet)
 
@@ -88,9 +89,14 @@ def picture_names(data: DetectionSet | MaskSet, root: Path | None) -> list[str]:
 
 
 def _divided(data: Labelled, chosen: Collection[int]) -> tuple[Labelled, Labelled]:
-    kept = [record for i, record in enumerate(data.records) if i not in chosen]
-    val = [record for i, record in enumerate(data.records) if i in chosen]
-    return replace(data, records=kept), replace(data, records=val, problems=())
+    kept = [i for i in range(len(data)) if i not in chosen]
+    return replace(data, records=_taken(data, kept)), replace(data, records=_taken(data, sorted(chosen)), problems=())
+
+
+def _taken(data: DetectionSet | MaskSet, chosen: Iterable[int]) -> Any:
+    if isinstance(data, DetectionSet):
+        return data.records.take(chosen)
+    return [data.records[i] for i in chosen]
 
 
 def _classes(record: Record | MaskRecord) -> frozenset[int]:

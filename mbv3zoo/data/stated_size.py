@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-import torch
+import numpy as np
 
 from mbv3zoo.images.read import SIDEWAYS
 
@@ -12,36 +12,41 @@ from mbv3zoo.images.read import SIDEWAYS
 _MOST_UNEVEN = 1.1
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """How boxes of a labelled frame come into the upright image.
 
     Attributes:
         scale: (x, y) factors into the frame that the file has.
-        frame: (width, height) of that frame, in pixels.
-        orientation: The EXIF orientation (5..8) that the frame is turned by; 1 leaves it.
+        orientation: The EXIF orientation (5..8) that this frame is turned by; 1 leaves it.
     """
 
-    scale: tuple[float, float]
-    frame: tuple[int, int]
+    scale: tuple[float, float] = (1, 1)
     orientation: int = 1
 
-    @property
-    def area_scale(self) -> float:
-        return self.scale[0] * self.scale[1]
 
-    def place(self, boxes: torch.Tensor) -> torch.Tensor:
-        """Boxes [N, 4] xyxy in pixels of the labelled frame -> of the upright image."""
-        if self.scale == (1, 1) and self.orientation == 1:
-            return boxes
-        x1, y1, x2, y2 = (boxes * boxes.new_tensor([*self.scale, *self.scale])).unbind(1)
-        width, height = self.frame
-        if self.orientation in (6, 7):
+def placed(boxes: np.ndarray, scales: np.ndarray, orientations: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Boxes in pixels of their labelled frames, in pixels of the upright images.
+
+    Args:
+        boxes: float64 [N, 4] xyxy.
+        scales: float64 [N, 2], and `orientations`, int64 [N]: the `Placement` of each.
+        sizes: [N, 2], (height, width) of the upright image of each.
+
+    Returns:
+        float64 [N, 4] xyxy.
+    """
+    found = boxes * np.tile(scales, 2)
+    for orientation in SIDEWAYS.intersection(orientations.tolist()):
+        own = orientations == orientation
+        # The frame lies on its side: it is as wide as the image is high.
+        width, height = sizes[own].T
+        x1, y1, x2, y2 = found[own].T
+        if orientation in (6, 7):
             y1, y2 = height - y2, height - y1
-        if self.orientation in (7, 8):
+        if orientation in (7, 8):
             x1, x2 = width - x2, width - x1
-        sides = (y1, x1, y2, x2) if self.orientation in SIDEWAYS else (x1, y1, x2, y2)
-        return torch.stack(sides, 1)
+        found[own] = np.stack([y1, x1, y2, x2], 1)
+    return found
 
 
 def placement(stated: tuple[float, float], stored: tuple[int, int], orientation: int) -> Placement | None:
@@ -58,13 +63,13 @@ def placement(stated: tuple[float, float], stored: tuple[int, int], orientation:
     turned = orientation in SIDEWAYS
     upright = stored[::-1] if turned else stored
     if not all(stated) or stated == upright:
-        return Placement((1, 1), upright)
+        return Placement()
     if turned and stated == stored:
-        return Placement((1, 1), stored, orientation)
+        return Placement(orientation=orientation)
     if scale := _scale(stated, upright):
-        return Placement(scale, upright)
+        return Placement(scale)
     if turned and (scale := _scale(stated, stored)):
-        return Placement(scale, stored, orientation)
+        return Placement(scale, orientation)
     return None
 
 

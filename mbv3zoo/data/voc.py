@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.foreign import foreign_file
+from mbv3zoo.data.index import indexed
 from mbv3zoo.data.label_values import is_class_name
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
-from mbv3zoo.data.records import DetectionSet, LabelProblems
-from mbv3zoo.data.voc_layout import find_voc, listed_classes
+from mbv3zoo.data.problems import LabelProblems
+from mbv3zoo.data.voc_layout import Files, find_voc, listed_classes
 from mbv3zoo.data.voc_xml import VocAnnotation, read_xml
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
@@ -42,17 +45,38 @@ def load_voc(folder: str | Path, split: str, max_pixels: int = MAX_PIXELS) -> De
     if found_in is None:
         raise ValueError(f'{folder}: has no XML files; expected those of a Pascal VOC data set')
     pictures, xml_files, names, every_xml = found_in.files(split)
+    names = list(dict.fromkeys(names))
+
+    def read() -> DetectionSet:
+        return _read(folder, split, pictures, xml_files, names, every_xml, max_pixels)
+
+    images = [picture for name in names for picture in pictures.get(name, [])]
+    facts = ['VOC', str(folder), split, names, listed_classes(folder), max_pixels]
+    found = indexed(folder, facts, every_xml, images, read)
+    LabelProblems(folder, list(found.problems)).report()
+    return found
+
+
+def _read(
+    folder: Path,
+    split: str,
+    pictures: Files,
+    xml_files: Files,
+    names: list[str],
+    every_xml: list[str],
+    max_pixels: int,
+) -> DetectionSet:
     problems = LabelProblems(folder)
-    parsed = {path: read_xml(path) for path in every_xml}
-    found = {each.name for annotation in parsed.values() if not annotation.error for each in annotation.objects}
+    parsed = {path: read_xml(Path(path)) for path in every_xml}
+    found = {each.name for annotation in parsed.values() for each in annotation.objects}
     classes = listed_classes(folder) or tuple(sorted(filter(is_class_name, found)))
     if not classes:
         file = next((path for path in every_xml if parsed[path].error), None)
-        what = file and foreign_file(file)
+        what = file and foreign_file(Path(file))
         raise ValueError(f'{file}: {what}' if what else f'{folder}: no annotation of it names a class')
     index = {name: i for i, name in enumerate(classes)}
-    reader = PixelLabels(folder, problems, crowd_name='difficult', max_pixels=max_pixels)
-    for name in dict.fromkeys(names):
+    reader = PixelLabels(folder, problems, 'difficult', max_pixels, is_xywh=False)
+    for name in names:
         if name not in xml_files:
             problems.add(name, 'left out: it has no XML file; a picture without objects needs one without <object>')
             continue
@@ -61,46 +85,47 @@ def load_voc(folder: str | Path, split: str, max_pixels: int = MAX_PIXELS) -> De
         if annotation.error:
             problems.add(f'{path}:{annotation.error_line}', f'left out: {annotation.error}')
         elif name not in pictures:
-            problems.add(str(path), 'left out: there is no picture of that name')
+            problems.add(path, 'left out: there is no picture of that name')
         else:
-            picture = _picture(path, pictures[name], annotation.texts.get('filename', ''), problems)
-            stated = annotation.texts.get('size/width'), annotation.texts.get('size/height')
-            reader.add(picture, _labels(path, annotation, index, problems), str(path), stated)
-    records = reader.finish(holds_xywh=False)
+            picture = _picture(path, pictures[name], annotation.filename, problems)
+            image = reader.add_image(picture, path, annotation.size)
+            for label in _labels(path, annotation, index, problems):
+                reader.add(image, label)
+    records = reader.finish()
     if not records:
         split_text = f'split {split!r} ' if split else ''
         raise ValueError(
             f'{folder}: {split_text}has no picture with annotations that can be read; {len(problems.lines)} problems, '
             f'such as {problems.lines[:1]}'
         )
-    problems.report()
     return DetectionSet(records, classes, tuple(problems.lines))
 
 
-def _labels(path: Path, annotation: VocAnnotation, index: dict[str, int], problems: LabelProblems) -> list[PixelLabel]:
+def _labels(path: str, annotation: VocAnnotation, index: dict[str, int], problems: LabelProblems) -> list[PixelLabel]:
     """The objects of an image; what is no object is added to `problems`."""
     labels = []
     for found in annotation.objects:
         place = f'{path}:{found.line}'
-        corners = [found.texts.get(f'bndbox/{side}') for side in ('xmin', 'ymin', 'xmax', 'ymax')]
         try:
-            left, top, right, bottom = [float(corner or '') for corner in corners]
+            left, top, right, bottom = [float(corner or '') for corner in found.corners]
         except ValueError:
-            problems.add(place, f'bndbox {shown(corners)} is not xmin, ymin, xmax, ymax in numbers; dropped')
+            problems.add(
+                place, f'bndbox {shown(list(found.corners))} is not xmin, ymin, xmax, ymax in numbers; dropped'
+            )
             continue
         if found.name not in index:
             problems.add(place, f'class {shown(found.name)} is not one of {list(index)[:20]}; dropped')
             continue
-        box = (left - 1, top - 1, right, bottom)
-        written = (left, top, right, bottom)
-        labels.append(PixelLabel(place, written, box, index[found.name], crowd=found.texts.get('difficult')))
+        box = (left, top, right, bottom)
+        labels.append(PixelLabel(place, box, index[found.name], found.difficult))
     return labels
 
 
-def _picture(path: Path, pictures: list[Path], named: str, problems: LabelProblems) -> Path:
+def _picture(path: str, pictures: list[str], named: str, problems: LabelProblems) -> str:
     """The image of an annotation file: of several that differ in their suffix only, the one that it names."""
     if len(pictures) == 1:
         return pictures[0]
-    chosen = next((picture for picture in pictures if picture.name == named), pictures[0])
-    problems.add(str(path), f'there are {" and ".join(picture.name for picture in pictures)}; {chosen.name} is taken')
-    return chosen
+    names = [os.path.basename(picture) for picture in pictures]
+    chosen = names.index(named) if named in names else 0
+    problems.add(path, f'there are {" and ".join(names)}; {names[chosen]} is taken')
+    return pictures[chosen]

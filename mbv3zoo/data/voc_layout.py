@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
+from mbv3zoo.data.detection_set import find_split
 from mbv3zoo.data.files import files_by_stem
 from mbv3zoo.data.label_values import is_class_name, read_list
-from mbv3zoo.data.records import find_split
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 
 _NAME_FILES = ('classes.txt', 'labels.txt')
@@ -20,7 +20,7 @@ _XML = frozenset(['.xml'])
 _XML_FOLDERS = ('Annotations', 'annotations', 'Labels', 'labels', 'xml', 'xmls')
 _PICTURE_FOLDERS = ('JPEGImages', 'images', 'Images', 'img', '.')
 # By their relative path without suffix.
-Files = dict[str, list[Path]]
+Files = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class VocFolder:
     pictures: Path | None
     splits: dict[str, Path | None]
 
-    def files(self, split: str) -> tuple[Files, Files, list[str], list[Path]]:
+    def files(self, split: str) -> tuple[Files, Files, list[str], list[str]]:
         """Images and XML files by name, the names of a split, and the XML files of all splits.
 
         Raises:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sys
 from pathlib import Path
+from typing import NamedTuple
 from xml.parsers import expat
 
 from mbv3zoo.data.label_values import LABELS_LIMIT
@@ -13,24 +14,35 @@ from mbv3zoo.utils.text import read_bytes
 DEEPEST_XML = 20
 
 
-@dataclass
-class VocObject:
-    """An <object>: its line, and the texts in it by path, such as 'bndbox/xmin'."""
+class VocObject(NamedTuple):
+    """An <object>: its line, and what its elements hold as they write it.
+
+    Attributes:
+        line: Counted from 1.
+        name: Of its class; '' without.
+        corners: xmin, ymin, xmax, ymax; None where one is missing.
+        difficult: None where it is missing.
+    """
 
     line: int
-    texts: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return self.texts.get('name', '')
+    name: str
+    corners: tuple[str | None, str | None, str | None, str | None]
+    difficult: str | None
 
 
-@dataclass
-class VocAnnotation:
-    """An annotation file: its objects, and the other texts in it by path, such as 'size/width'."""
+class VocAnnotation(NamedTuple):
+    """An annotation file.
 
-    objects: list[VocObject] = field(default_factory=list)
-    texts: dict[str, str] = field(default_factory=dict)
+    Attributes:
+        objects: In their order.
+        filename: That it states for its image; '' without.
+        size: (width, height) that it states; None where one is missing.
+        error: What is wrong with the file; '' where nothing is. `error_line` says where.
+    """
+
+    objects: tuple[VocObject, ...] = ()
+    filename: str = ''
+    size: tuple[str | None, str | None] = (None, None)
     error: str = ''
     error_line: int = 0
 
@@ -41,7 +53,8 @@ def read_xml(path: Path) -> VocAnnotation:
     What is wrong with the file is in `error`.
     """
     parser = expat.ParserCreate()
-    result = VocAnnotation()
+    texts: dict[str, str] = {}
+    objects: list[tuple[int, dict[str, str]]] = []
     open_tags: list[str] = []
     text: list[str] = []
 
@@ -53,14 +66,14 @@ def read_xml(path: Path) -> VocAnnotation:
         open_tags.append(tag)
         text.clear()
         if open_tags == ['annotation', 'object']:
-            result.objects.append(VocObject(parser.CurrentLineNumber))
+            objects.append((parser.CurrentLineNumber, {}))
 
     def end(tag: str) -> None:
         is_object = open_tags[1:2] == ['object']
         inner = open_tags[1 + is_object :]
         if inner:
-            texts = result.objects[-1].texts if is_object else result.texts
-            texts.setdefault('/'.join(inner), ''.join(text).strip())
+            own = objects[-1][1] if is_object else texts
+            own.setdefault('/'.join(inner), ''.join(text).strip())
         open_tags.pop()
         text.clear()
 
@@ -74,7 +87,15 @@ def read_xml(path: Path) -> VocAnnotation:
     try:
         parser.Parse(read_bytes(path, LABELS_LIMIT, 'labels'), True)
     except expat.ExpatError as error:
-        result.error, result.error_line = f'broken XML: {expat.ErrorString(error.code)}', error.lineno
+        return VocAnnotation(error=f'broken XML: {expat.ErrorString(error.code)}', error_line=error.lineno)
     except (ValueError, LookupError) as error:
-        result.error, result.error_line = str(error), parser.CurrentLineNumber
-    return result
+        return VocAnnotation(error=str(error), error_line=parser.CurrentLineNumber)
+    size = texts.get('size/width'), texts.get('size/height')
+    return VocAnnotation(tuple(_object(*found) for found in objects), texts.get('filename', ''), size)
+
+
+def _object(line: int, texts: dict[str, str]) -> VocObject:
+    xmin, ymin, xmax, ymax = (texts.get(f'bndbox/{side}') for side in ('xmin', 'ymin', 'xmax', 'ymax'))
+    # Each name and flag once in memory, however many objects have it.
+    name, difficult = sys.intern(texts.get('name', '')), texts.get('difficult')
+    return VocObject(line, name, (xmin, ymin, xmax, ymax), difficult and sys.intern(difficult))

@@ -8,9 +8,9 @@ from pathlib import Path, PureWindowsPath
 
 from mbv3zoo.data.files import FileLookup
 from mbv3zoo.data.label_values import read_list
-from mbv3zoo.data.records import LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
-from mbv3zoo.utils.files import find_files
+from mbv3zoo.utils.files import find_file_names
 
 # Folders of a path that is looked for in other places too; none of a tool has as many.
 _DEEPEST = 64
@@ -27,62 +27,60 @@ class YoloFiles:
     def __init__(self, root: Path, data_yaml: Path, problems: LabelProblems) -> None:
         self.root, self.data_yaml, self.problems = root, data_yaml, problems
         self._lookup = FileLookup()
-        # Label file -> image, and the folders in which each label file should have one.
-        self._pictures: dict[Path, Path] = {}
-        self._label_folders: set[Path] = set()
-        self._unlabelled: Path | None = None
+        # Label file -> image, and the folders in which each label file should have one. All are texts, as paths are
+        # slow, and datasets have 100,000 files.
+        self._pictures: dict[str, str] = {}
+        self._label_folders: set[str] = set()
+        self._unlabelled = ''
 
-    def pictures(self, sources: list[str]) -> list[Path]:
+    def pictures(self, sources: list[str]) -> list[str]:
         """The images of folders and of text files of paths, each once.
 
         Raises:
             ValueError: A source is neither a folder nor a text file, or the text is not UTF-8.
         """
-        found: dict[str, Path] = {}
+        found: dict[str, str] = {}
         for path in (path for source in sources for path in self._source(source)):
             if found.setdefault(os.path.abspath(path), path) is not path:
-                self.problems.add(str(path), 'is listed more than once; taken once')
+                self.problems.add(path, 'is listed more than once; taken once')
         return list(found.values())
 
-    def label_file(self, picture: Path) -> Path | None:
+    def label_file(self, picture: str) -> str | None:
         """The label file of an image, in any Unicode form of its name; None means no objects."""
-        found = self._lookup.find(label_path(picture))
-        if found is None and (real := Path(os.path.realpath(picture))) != picture:
+        found = self._lookup.find_text(label_path(picture))
+        if found is None and (real := os.path.realpath(picture)) != picture:
             # Linked images may have their labels where they are themselves.
-            found = self._lookup.find(label_path(real))
-        self._unlabelled = self._unlabelled or (None if found else picture)
+            found = self._lookup.find_text(label_path(real))
+        self._unlabelled = self._unlabelled or ('' if found else picture)
         if found and (first := self._pictures.setdefault(found, picture)) != picture:
-            self.problems.add(
-                str(found), f'is the label file of both {first} and {picture}; its boxes are used for both'
-            )
+            self.problems.add(found, f'is the label file of both {first} and {picture}; its boxes are used for both')
         return found
 
     def report_unused(self) -> None:
         """Adds a problem for each label file without an image, or one if no image has a label file."""
         used = self._pictures.keys()
-        files = {file for folder in self._label_folders for file in find_files(folder, ['.txt'])} - used
+        files = {file for folder in self._label_folders for file in find_file_names(folder, ['.txt'])} - used
         real = {os.path.realpath(file) for file in used} if files else set()
         for file in sorted(files):
             if os.path.realpath(file) not in real and holds_labels(file):
-                self.problems.add(str(file), 'there is no picture of that name; not used')
+                self.problems.add(file, 'there is no picture of that name; not used')
         if self._unlabelled and not used:
             self.problems.add(
-                str(self._unlabelled),
-                f'has no label file {label_path(self._unlabelled)}, as no picture of the split has',
+                self._unlabelled, f'has no label file {label_path(self._unlabelled)}, as no picture of the split has'
             )
 
-    def _source(self, source: str) -> list[Path]:
+    def _source(self, source: str) -> list[str]:
         place = find_source(self._lookup, self.root, source)
         if place is None:
             raise ValueError(
                 f'{self.data_yaml}: {self.root / slashes(source)} is neither a folder nor a text file of paths'
             )
         if place.is_dir():
-            paths = find_files(place, IMAGE_SUFFIXES)
-            folders = {label_path(path).parent for path in [place / 'a.jpg', *paths]}
+            paths = find_file_names(place, IMAGE_SUFFIXES)
+            folders = {label_folder(folder) for folder in {str(place), *map(os.path.dirname, paths)}}
             self._label_folders |= {folder for folder in folders if os.path.isdir(folder)}
             return paths
-        return [self._listed(place, slashes(row)) for row in read_list(place)]
+        return [str(self._listed(place, slashes(row))) for row in read_list(place)]
 
     def _listed(self, file: Path, row: str) -> Path:
         """The image that a text file names: from its own folder where the row begins with a dot, else from the root."""
@@ -125,17 +123,19 @@ def moved_paths(row: str, by_name: bool) -> list[str]:
     return ['/'.join(tail) for i, tail in enumerate(tails) if len(tail) >= fewest or (i == 0 and is_prefix)]
 
 
-def label_path(picture: Path) -> Path:
+def label_path(picture: str) -> str:
     """.../images/<rest>.jpg -> .../labels/<rest>.txt, at the last folder called images."""
-    parts = list(picture.parts)
-    for i in range(len(parts) - 1, -1, -1):
-        if parts[i] == 'images':
-            parts[i] = 'labels'
-            break
-    return Path(os.path.join(*parts)).with_suffix('.txt')
+    folder, name = os.path.split(picture)
+    return os.path.join(label_folder(folder), f'{os.path.splitext(name)[0]}.txt')
 
 
-def holds_labels(file: Path) -> bool:
+def label_folder(folder: str) -> str:
+    """The folder of the label files of a folder of images."""
+    before, found, after = f'{os.sep}{folder}{os.sep}'.rpartition(f'{os.sep}images{os.sep}')
+    return f'{before}{os.sep}labels{os.sep}{after}'[1:-1] if found else folder
+
+
+def holds_labels(file: str | Path) -> bool:
     """Whether a text file is one of labels and not, say, of class names."""
     with open(file, 'rb') as opened:
         lines = opened.read(4096).decode('utf-8-sig', errors='replace').split('\n')

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from mbv3zoo.data.coco_layout import split_of
+from mbv3zoo.data.detection_set import SPLIT_NAMES
 from mbv3zoo.data.files import FileLookup
 from mbv3zoo.data.label_values import check_class_names, read_list
-from mbv3zoo.data.records import SPLIT_NAMES
-from mbv3zoo.data.yolo_files import holds_labels, label_path, moved_paths, slashes
+from mbv3zoo.data.yolo_files import holds_labels, label_folder, moved_paths, slashes
 from mbv3zoo.data.yolo_tree import YoloTree
 from mbv3zoo.utils.files import find_files
 
@@ -74,7 +74,7 @@ def _folders(place: Path) -> list[Path]:
 
 def _first_labels(images: Path) -> Path | None:
     """The first label file of a folder of images."""
-    place = label_path(images / 'a.jpg').parent
+    place = Path(label_folder(str(images)))
     files = find_files(place, ['.txt']) if images.is_dir() and place.is_dir() else []
     return next(filter(holds_labels, files), None)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from mbv3zoo.data.label_values import LABELS_LIMIT
-from mbv3zoo.data.records import LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.utils.text import decode_text, one_line, read_bytes
 
 # How far outside the picture an outline may reach, as a share of its sides: turned boxes do, ids and pixels go further.
@@ -22,13 +22,12 @@ _FAR = 2
 _MOST_COLUMNS = 500
 
 
-@dataclass(frozen=True)
-class Row:
-    """One object: class, box as x1 y1 x2 y2 in shares of the picture's sides, and file:line."""
+class Row(NamedTuple):
+    """One object: class, box as x1 y1 x2 y2 in shares of the picture's sides, and number of the line."""
 
     label: float
     corners: tuple[float, float, float, float]
-    where: str
+    line: int
 
 
 class RowReader:
@@ -82,7 +81,7 @@ class RowReader:
             elif (corners := self._corners(values, where)) is not None:
                 self._boxes += 1
                 self._far += _FAR < max(corners) < math.inf
-                rows.append(Row(label, corners, where))
+                rows.append(Row(label, corners, number))
         return rows
 
     def check(self) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mbv3zoo.data.detection_set import SPLIT_NAMES
 from mbv3zoo.data.files import FileLookup
 from mbv3zoo.data.label_values import check_class_names
-from mbv3zoo.data.records import SPLIT_NAMES
 from mbv3zoo.data.yolo_files import find_source, slashes
 from mbv3zoo.utils.yaml import read_mapping
 

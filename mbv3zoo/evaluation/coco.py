@@ -12,7 +12,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 from torchvision.ops import box_area
 
 from mbv3zoo.data.coco_writer import to_coco
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.f1 import f1_curve
 from mbv3zoo.evaluation.metrics import AP_NAMES, ClassMetrics, Evaluation, Metrics, PrecisionRecall

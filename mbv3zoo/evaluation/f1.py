@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torchvision.ops import box_area, box_iou, nms
 
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.records import Record
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.metrics import F1Curve
 from mbv3zoo.models.postprocess.arrays import suppress

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.load import load_split
 from mbv3zoo.data.loader import ignore_interruptions
 from mbv3zoo.data.masks import MaskSet
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import EvalSamples
 from mbv3zoo.evaluation.coco import score
 from mbv3zoo.evaluation.masks import count_labels, score_labels

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.records import Record
 from mbv3zoo.detections import Detections
 
 # As float32, like the IoUs they are compared with.

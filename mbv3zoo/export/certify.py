@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.masks import MaskSet
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.export.certificate import TOLERANCES, ApParity, Certificate, MiouParity, PictureParity
 from mbv3zoo.export.parity import compare, threshold_below

@@ -108,7 +108,11 @@ def read_size(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[in
         ValueError: if there is no such file, it is not an image, or it has more than `max_pixels`. A file whose header
             is whole but whose pixels are truncated still has a size.
     """
-    size, orientation = read_stored_size(path, max_pixels)
+    return upright_size(*read_stored_size(path, max_pixels))
+
+
+def upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """The (width, height) that an image has when it is turned by an EXIF orientation."""
     return size[::-1] if orientation in SIDEWAYS else size
 
 

@@ -10,7 +10,8 @@ import torch
 from matplotlib.colors import PowerNorm
 from torchvision.ops import box_area, box_iou
 
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.records import Record
 from mbv3zoo.detections import Detections
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.plots.figure import new_figure, save_figure, shown_name

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.pictures import empty_picture, read_or_none
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.records import Record
 from mbv3zoo.detections import Detections
 from mbv3zoo.detections.segmentation import Segmentation
 from mbv3zoo.evaluation.f1 import as_predicted

@@ -11,13 +11,13 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mbv3zoo.runtimes.exported_model import ExportedModel
 from mbv3zoo.runtimes.parts import parts
 from mbv3zoo.runtimes.table import LIVE_FORMATS, RUNTIMES
+from mbv3zoo.utils.own_code import code_digest
 from mbv3zoo.utils.packages import installed_version
 from mbv3zoo.utils.store import Store
 from mbv3zoo.version import __version__
@@ -97,7 +97,7 @@ class KeptGraphs:
             'config': self.config,
             'weights': self.weights,
             'format': [row.name, row.live_dtype, *image_size, batch_size],
-            'mbv3zoo': [__version__, _own_code()],
+            'mbv3zoo': [__version__, code_digest(*_ROOMS)],
             'versions': {package: installed_version(package) for package in packages},
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -105,11 +105,3 @@ class KeptGraphs:
 
 def _file_name(runtime: str) -> str:
     return f'model{LIVE_FORMATS[runtime].suffix}'
-
-
-@cache
-def _own_code() -> str:
-    code, package = hashlib.sha256(), Path(__file__).parents[1]
-    for file in sorted(file for room in _ROOMS for file in (package / room).rglob('*.py')):
-        code.update(file.read_bytes())
-    return code.hexdigest()

@@ -7,9 +7,8 @@ import logging
 import torch
 
 from mbv3zoo.config.types import LevelAnchors
-from mbv3zoo.data.boxes import MIN_SIDE
-from mbv3zoo.data.records import DetectionSet, Record
-from mbv3zoo.images.letterbox import Letterbox
+from mbv3zoo.data.boxes import MIN_SIDE, fitting_scales
+from mbv3zoo.data.detection_set import DetectionSet
 
 _logger = logging.getLogger(__name__)
 
@@ -20,17 +19,18 @@ _STEPS = 100
 
 def box_sides(data: DetectionSet, image_size: tuple[int, int]) -> torch.Tensor:
     """(width, height) of every box that is a training target, in pixels of the letterboxed image: float32 [N, 2]."""
-    sides = [_sides(record, image_size)[is_target(record, image_size)] for record in data.records]
-    return torch.cat([torch.zeros(0, 2), *sides])
+    return _sides(data, image_size)[are_targets(data, image_size)]
 
 
-def is_target(record: Record, image_size: tuple[int, int]) -> torch.Tensor:
-    """Which boxes of an image are training targets, bool [N]: no crowds, and large enough in the letterboxed image."""
-    return ~record.iscrowd & (_sides(record, image_size) >= MIN_SIDE).all(1)
+def are_targets(data: DetectionSet, image_size: tuple[int, int]) -> torch.Tensor:
+    """Which objects are training targets, bool [N]: no crowds, and large enough in the letterboxed image."""
+    return ~data.records.iscrowd & (_sides(data, image_size) >= MIN_SIDE).all(1)
 
 
-def _sides(record: Record, image_size: tuple[int, int]) -> torch.Tensor:
-    return (record.boxes[:, 2:] - record.boxes[:, :2]) * Letterbox.fit(record.size, image_size).scale
+def _sides(data: DetectionSet, image_size: tuple[int, int]) -> torch.Tensor:
+    records = data.records
+    scales = fitting_scales(records.sizes, image_size).float()[records.owners]
+    return (records.boxes[:, 2:] - records.boxes[:, :2]) * scales[:, None]
 
 
 def anchor_recall(sides: torch.Tensor, anchors: torch.Tensor, anchor_ratio: float) -> float:

@@ -14,9 +14,9 @@ from timm.utils import ModelEmaV3
 from torch import nn
 
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.loader import train_loader
 from mbv3zoo.data.masks import MaskSet
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 from mbv3zoo.model import Model
 from mbv3zoo.models.threads import ThreadTimer

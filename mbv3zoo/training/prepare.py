@@ -18,12 +18,12 @@ from mbv3zoo.config.model import ModelConfig
 from mbv3zoo.config.presets import OPTIMIZERS
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.boxes import MIN_SIDE
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.masks import MaskSet
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.run import check_classes
 from mbv3zoo.model import Model
 from mbv3zoo.models.dtypes import computes_bfloat16
-from mbv3zoo.training.anchor_fit import is_target
+from mbv3zoo.training.anchor_fit import are_targets
 from mbv3zoo.training.devices import process_state
 from mbv3zoo.training.trackers import tracker_names
 from mbv3zoo.utils.files import file_digest
@@ -65,13 +65,9 @@ def check_images(config: ModelConfig, train_set: Labelled, val_set: Labelled | N
 
 def _check_targets(data: DetectionSet, image_size: tuple[int, int]) -> None:
     """Refuses a training set without any box to learn, and warns of what is lost."""
-    targets = torch.zeros(len(data.class_names), dtype=torch.int64)
-    boxes = crowd = 0
-    for record in data.records:
-        labels = record.labels[is_target(record, image_size)]
-        targets += torch.bincount(labels, minlength=len(targets))
-        boxes += len(record.boxes)
-        crowd += int(record.iscrowd.sum())
+    records = data.records
+    targets = torch.bincount(records.labels[are_targets(data, image_size)], minlength=len(data.class_names))
+    boxes, crowd = len(records.boxes), int(records.iscrowd.sum())
     small = boxes - crowd - int(targets.sum())
     size = f'{image_size[0]} x {image_size[1]}'
     reasons = {
@@ -101,7 +97,7 @@ def _warn_of_unseen(unseen: list[str], data: Labelled) -> None:
 
 
 def _check_validation(train_set: Labelled, val_set: Labelled) -> None:
-    if isinstance(val_set, DetectionSet) and all(record.iscrowd.all() for record in val_set.records):
+    if isinstance(val_set, DetectionSet) and val_set.records.iscrowd.all():
         _logger.warning(
             'none of the %d validation images has an object that counts; AP will be undefined', len(val_set)
         )
@@ -115,29 +111,33 @@ def _check_validation(train_set: Labelled, val_set: Labelled) -> None:
 
 def _shared_images(train_set: Any, val_set: Any) -> list[Path]:
     """The validation images that are files of the training set, or have the bytes of one."""
-    known = set(_places(train_set))
-    shared = {record.path for record, place in zip(val_set.records, _places(val_set), strict=True) if place in known}
-    others = [record.path for record in val_set.records if record.path not in shared]
-    alike = _by_size(record.path for record in train_set.records)
+    train_files, val_files = _files(train_set), _files(val_set)
+    known = set(_places(train_files))
+    shared = {file for file, place in zip(val_files, _places(val_files), strict=True) if place in known}
+    alike = _by_size(train_files)
     # Few files have one size, so few are read.
-    for size, paths in _by_size(others).items():
-        digests = {file_digest(path) for path in alike.get(size, ())}
-        shared |= {path for path in paths if digests and file_digest(path) in digests}
-    return [record.path for record in val_set.records if record.path in shared]
+    for size, files in _by_size(file for file in val_files if file not in shared).items():
+        digests = {file_digest(Path(file)) for file in alike.get(size, ())}
+        shared |= {file for file in files if digests and file_digest(Path(file)) in digests}
+    return [Path(file) for file in val_files if file in shared]
 
 
-def _by_size(paths: Iterable[Path]) -> dict[int, list[Path]]:
-    found: dict[int, list[Path]] = {}
-    for path in paths:
+def _files(data: Labelled) -> list[str]:
+    return list(data.records.paths) if isinstance(data, DetectionSet) else [str(each.path) for each in data.records]
+
+
+def _by_size(files: Iterable[str]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for file in files:
         with suppress(OSError):  # images of the Hub are no files
-            found.setdefault(os.stat(path).st_size, []).append(path)
+            found.setdefault(os.stat(file).st_size, []).append(file)
     return found
 
 
-def _places(data: Labelled) -> Iterator[tuple[str, str]]:
-    """The real folder and the name of each image's file."""
+def _places(files: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The real folder and the name of each file."""
     real = functools.lru_cache(maxsize=None)(os.path.realpath)
-    return ((real(record.path.parent), record.path.name) for record in data.records)
+    return ((real(folder), name) for folder, name in map(os.path.split, files))
 
 
 def warn_of_lr(config: TrainConfig) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 from mbv3zoo.config.model import Task
 from mbv3zoo.config.training import DataConfig
 from mbv3zoo.data.coco_layout import is_coco
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.hub_dataset import check_installed
 from mbv3zoo.data.load import is_hub, load_dataset, load_listed, picture_root, undivided
 from mbv3zoo.data.masks import MaskSet
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.share import picture_names, split_dataset
 from mbv3zoo.training.progress import class_changes
 from mbv3zoo.utils.atomic import atomic_write

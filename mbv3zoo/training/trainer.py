@@ -11,8 +11,8 @@ import torch
 from accelerate.utils import DistributedType, broadcast_object_list
 
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.masks import MaskSet
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.model import Model
 from mbv3zoo.models.threads import ThreadTimer, is_given, torch_threads
 from mbv3zoo.saving.folder import PICTURE_NAME

@@ -30,10 +30,15 @@ def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
     Raises:
         ValueError: There is no such folder, or one in it may not be read.
     """
-    found: list[Path] = []
+    return [Path(path) for path in find_file_names(folder, suffixes)]
+
+
+def find_file_names(folder: str | Path, suffixes: Collection[str]) -> list[str]:
+    """As `find_files`, as texts: making 100,000 paths takes a second."""
+    found: list[str] = []
     seen: set[str] = set()
     # Folders come before links to them, as their labels go by the folder's own path.
-    folders, links = [Path(folder)], list[Path]()
+    folders, links = [str(folder)], list[str]()
     while folders or links:
         place = folders.pop() if folders else links.pop()
         real = os.path.realpath(place)
@@ -41,19 +46,31 @@ def find_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
             continue
         seen.add(real)
         try:
-            names = sorted(os.listdir(place), reverse=True)
+            with os.scandir(place) as listed:
+                entries = sorted(listed, key=lambda entry: entry.name, reverse=True)
         except OSError as error:
             raise ValueError(
                 f'{place}: the folder cannot be read ({error.strerror}); allow it, or move it away'
             ) from error
-        for name in names:
-            path = place / name
-            if name.startswith('.') or name in _NOT_DATA:
+        for entry in entries:
+            if entry.name.startswith('.') or entry.name in _NOT_DATA:
                 continue
-            if not os.path.isdir(path):
-                found += [path] if path.suffix.lower() in suffixes else []
-            elif not path.is_symlink():
-                folders.append(path)
-            elif not Path(real).is_relative_to(os.path.realpath(path)):
-                links.append(path)
-    return sorted(found)
+            if not _is_folder(entry):
+                found += [_joined(place, entry.name)] if os.path.splitext(entry.name)[1].lower() in suffixes else []
+            elif not entry.is_symlink():
+                folders.append(_joined(place, entry.name))
+            elif not Path(real).is_relative_to(os.path.realpath(entry.path)):
+                links.append(_joined(place, entry.name))
+    # As paths are sorted: folder by folder.
+    return sorted(found, key=lambda path: path.split(os.sep))
+
+
+def _joined(folder: str, name: str) -> str:
+    return name if folder == os.curdir else os.path.join(folder, name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False

@@ -54,6 +54,7 @@ class Store:
         if not (entry / _RECORD).is_file() or not self._is_ours():
             return None
         if not _is_whole(entry):
+            _logger.warning('%s is damaged, and is removed; what it held is made anew', entry)
             _remove(entry)
             return None
         with suppress(OSError):  # it may be read where nothing can be written

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from mbv3zoo.data.boxes import clip_boxes
+from mbv3zoo.data.boxes import clip_boxes, fitting_scales
+from mbv3zoo.images.letterbox import Letterbox
 
 
 def slow_clip(boxes, labels, height, width):
@@ -57,3 +58,10 @@ def test_what_is_given_is_not_changed():
     boxes = torch.tensor([[-5.0, -5, 50, 50]])
     clip_boxes(boxes, torch.tensor([0]), 20, 20)
     assert boxes.tolist() == [[-5, -5, 50, 50]]
+
+
+def test_scales_of_many_images_are_those_of_each():
+    sizes = torch.randint(1, 5000, (200, 2), generator=torch.Generator().manual_seed(0))
+    for target in ((320, 320), (224, 416)):
+        assert fitting_scales(sizes, target).tolist() == [Letterbox.fit(tuple(s), target).scale for s in sizes.tolist()]
+    assert fitting_scales(sizes[:0], (320, 320)).tolist() == []

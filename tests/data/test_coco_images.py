@@ -14,7 +14,7 @@ def put(root, *names):
 
 
 def find(path, *names, images=None):
-    return list(find_images(path, dict(enumerate(names)), images).values())
+    return [Path(found) for found in find_images(path, dict(enumerate(names)), images).values()]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from mbv3zoo.data.coco_json import read_coco
-from mbv3zoo.data.records import LabelProblems
+from mbv3zoo.data.coco_json import annotation_name, read_coco
+from mbv3zoo.data.problems import LabelProblems
 
 IMAGE = {'id': 1, 'file_name': 'a.png'}
 CATEGORY = {'id': 1, 'name': 'cat'}
@@ -18,7 +18,9 @@ def write(folder, text=None, images=(IMAGE,), annotations=(), categories=(CATEGO
 
 def read(path):
     problems = LabelProblems(path)
-    return read_coco(path, problems), problems.lines
+    data = read_coco(path, problems)
+    data.places = [annotation_name(place) for place, _ in data.annotations(problems)]
+    return data, problems.lines
 
 
 def refused(path, text):
@@ -119,7 +121,10 @@ def test_a_class_name_may_be_a_number(tmp_path):
 @pytest.mark.parametrize('row', [None, 5, 'text', [1], True])
 def test_an_annotation_that_is_none_is_dropped_and_named(tmp_path, row):
     data, problems = read(write(tmp_path, annotations=[row, {'id': 3}, {}]))
-    assert [where for where, _ in data.annotations] == ['annotation 3', 'annotations[2]']
+    assert data.places == [
+        'annotation 3',
+        'annotations[2]',
+    ]
     assert len(problems) == 1 and problems[0].startswith('annotations[0]: ') and problems[0].endswith('; dropped')
 
 

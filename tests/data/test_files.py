@@ -1,3 +1,4 @@
+import os
 import unicodedata
 
 import pytest
@@ -16,7 +17,7 @@ def make(root, *names):
 def test_files_by_stem(tmp_path):
     make(tmp_path, f'x/{NFD}.jpg', 'x/b.c.JPG', 'x/b.c.png', '.d.jpg')
     files = files_by_stem(tmp_path, ('.jpg', '.png'))
-    assert {key: [path.name for path in paths] for key, paths in files.items()} == {
+    assert {key: [os.path.basename(path) for path in paths] for key, paths in files.items()} == {
         f'x/{NFC}': [f'{NFD}.jpg'],
         'x/b.c': ['b.c.JPG', 'b.c.png'],
     }

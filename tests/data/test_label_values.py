@@ -4,7 +4,6 @@ import pytest
 
 from mbv3zoo.data import label_values
 from mbv3zoo.data.label_values import (
-    as_area,
     as_box,
     as_flag,
     as_id,
@@ -72,16 +71,6 @@ def test_sides():
     for odd in ('big', '-5', 'nan', 'inf', -5, math.nan, math.inf, [640], {}, True, 10**400):
         with pytest.raises(ValueError, match='is not a size in pixels'):
             as_side(odd)
-
-
-def test_an_area_is_the_first_that_an_object_can_have():
-    assert as_area([50, 60], 1, 20, 100) == 50
-    assert as_area([None, 60], 1, 20, 100) == 60
-    assert as_area([100], 1, 20, 100) == 100 and as_area([101], 1, 20, 100) == 20
-    assert as_area([160], 0.25, 20, 100) == 40
-    for odd in (*ODD, 0, -5, math.nan, math.inf, 1e300):
-        assert as_area([odd], 1, 20, 100) == 20
-    assert as_area([], 1, 20, 100) == 20
 
 
 def test_class_names():

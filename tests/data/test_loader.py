@@ -7,8 +7,8 @@ import torch
 from marker_set import SIZE, marked_record
 
 from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.loader import Targets, collate, train_loader
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import TrainSamples
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mbv3zoo.data.masks import Shapes, read_masks
-from mbv3zoo.data.records import LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 
 
 @pytest.fixture

@@ -1,161 +1,67 @@
-import logging
-import math
+import copy
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
-from labelled import as_set, record
-from PIL import Image
+from labelled import random_pictures, record
 
-from mbv3zoo.data.records import DetectionSet, LabelProblems, clean_boxes, find_split
-from mbv3zoo.images.colours import class_colour
+from mbv3zoo.data.records import Record, Records, image_ids
 
-
-def clean(boxes, size=(50, 100)):
-    problems = LabelProblems(Path('set'))
-    rows = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-    kept, keep = clean_boxes(rows, size, [f'line {i}' for i in range(len(rows))], problems)
-    return kept.tolist(), keep.tolist(), problems.lines
+FIELDS = Record.__dataclass_fields__
 
 
-def test_boxes_inside_are_left_alone():
-    boxes = [[0, 0, 100, 50], [10.5, 20.25, 30, 40]]
-    assert clean(boxes) == (boxes, [True, True], [])
+def same(one, other):
+    for name in FIELDS:
+        a, b = getattr(one, name), getattr(other, name)
+        assert torch.equal(a, b) and a.dtype == b.dtype if isinstance(a, torch.Tensor) else a == b, name
+    return True
 
 
-def test_no_boxes():
-    kept, keep, lines = clean([])
-    assert (kept, keep, lines) == ([], [], [])
+@pytest.fixture
+def rows():
+    data, _ = random_pictures(0)
+    return [*data.records, record(900, [[1, 2, 3, 4]], [2], [True], [7.5], 'b/ä \udcff.jpg', (20, 31)), record(901)]
 
 
-def test_a_box_beyond_the_edge_is_clipped_and_reported():
-    kept, keep, lines = clean([[1, 1, 5, 5], [-20, 10, 130, 60]])
-    assert kept == [[1, 1, 5, 5], [0, 10, 100, 50]]
-    assert keep == [True, True]
-    assert len(lines) == 1
-    assert lines[0].startswith('line 1: box [-20.0, 10.0, 130.0, 60.0]')
-    assert '100 x 50' in lines[0] and lines[0].endswith('clipped')
+def test_columns_give_the_records_they_were_made_of(rows):
+    records = Records.of(rows)
+    assert len(records) == len(rows) and all(map(same, records, rows)) and same(records[-1], rows[-1])
+    assert all(same(records[i], row) for i, row in enumerate(rows))
+    assert records.owners.tolist() == [i for i, row in enumerate(rows) for _ in row.labels]
+    for odd in (len(rows), -len(rows) - 1):
+        with pytest.raises(IndexError):
+            records[odd]
 
 
-def test_rounding_by_up_to_a_pixel_is_clipped_and_not_worth_a_word():
-    kept, _, lines = clean([[-0.9, 0, 100.9, 50.9]])
-    assert kept == [[0, 0, 100, 50]] and lines == []
-    assert len(clean([[-1.1, 0, 50, 50]])[2]) == 1
+def test_a_record_shares_its_tensors_with_the_columns(rows):
+    records = Records.of(rows)
+    assert records[0].boxes.untyped_storage().data_ptr() == records.boxes.untyped_storage().data_ptr()
 
 
-@pytest.mark.parametrize(
-    'box',
-    [
-        [100, 0, 120, 50],  # right of the picture, touching it
-        [-9, 5, 0, 9],
-        [10, -20, 20, -5],
-        [10, 60, 20, 70],
-        [10, 10, 10, 20],  # no width
-        [10, 20, 30, 20],
-        [30, 10, 20, 20],  # turned round
-        [math.nan, 0, 10, 10],
-        [0, 0, math.inf, 10],
-        [-math.inf, 0, 10, 10],
-    ],
-)
-def test_a_box_without_area_in_the_picture_is_dropped_and_reported(box):
-    kept, keep, lines = clean([[1, 1, 5, 5], box, [2, 2, 6, 6]])
-    assert kept == [[1, 1, 5, 5], [2, 2, 6, 6]]
-    assert keep == [True, False, True]
-    assert len(lines) == 1
-    assert lines[0].startswith('line 1: ') and lines[0].endswith('dropped')
+@pytest.mark.parametrize('chosen', [[], [3], [0, 0, 13], [5, 2, 9], range(14)])
+def test_some_records_are_taken_in_their_order(rows, chosen):
+    records = Records.of(rows)
+    taken = records.take(chosen)
+    assert len(taken) == len(list(chosen)) and all(same(own, rows[i]) for own, i in zip(taken, chosen, strict=True))
+    assert len(taken.boxes) == len(taken.labels) == int(taken.starts[-1])
+    assert all(map(same, records[2:5], rows[2:5])) and len(records[5:2]) == 0
 
 
-def test_equals_a_slow_loop_on_random_boxes():
-    generator = torch.Generator().manual_seed(0)
-    boxes = (torch.rand(300, 4, generator=generator) * 160 - 40).round()
-    expected, expected_keep, reported = [], [], 0
-    for box in boxes.tolist():
-        clipped = [min(max(v, 0), limit) for v, limit in zip(box, (100, 50, 100, 50), strict=True)]
-        good = clipped[0] < clipped[2] and clipped[1] < clipped[3]
-        expected_keep.append(good)
-        expected += [clipped] if good else []
-        reported += not good or any(abs(a - b) > 1 for a, b in zip(box, clipped, strict=True))
-    kept, keep, lines = clean(boxes.tolist())
-    assert kept == expected and keep == expected_keep
-    assert len(lines) == reported
-    assert 20 < len(expected) < 280
+@pytest.mark.parametrize('ids', [[5, -3, 2**62], ['a', '', '猫'], [2**70, 1], []])
+def test_ids_are_whole_numbers_or_texts_of_any_length(ids):
+    records = Records.of(record(own) for own in ids)
+    assert [each.image_id for each in records] == ids
+    assert [each.image_id for each in records.take(range(len(ids))[::-1])] == ids[::-1]
+    assert all(type(each.image_id) is type(own) for each, own in zip(records, ids, strict=True))
+    assert len(image_ids(ids)) == len(ids)
 
 
-def test_what_is_given_is_not_changed():
-    boxes = torch.tensor([[-20.0, 10, 130, 60], [math.nan, 0, 1, 1]])
-    before = boxes.clone()
-    clean_boxes(boxes, (50, 100), ['a', 'b'], LabelProblems(Path('set')))
-    assert torch.equal(boxes.nan_to_num(7), before.nan_to_num(7))
+def test_no_record_at_all():
+    records = Records.of([])
+    assert len(records) == 0 and list(records) == [] and records.boxes.shape == (0, 4) and records.sizes.shape == (0, 2)
 
 
-def test_problems_are_told_once_with_their_number(caplog):
-    problems = LabelProblems(Path('my.yaml'))
-    with caplog.at_level(logging.WARNING):
-        problems.report()
-        assert caplog.records == []
-        for i in range(25):
-            problems.add(f'a.txt:{i}', 'odd')
-        problems.report(limit=20)
-    assert len(caplog.records) == 1
-    text = caplog.text
-    assert 'my.yaml: 25 label problems' in text
-    assert 'a.txt:19: odd' in text and 'a.txt:20: odd' not in text
-    assert '... and 5 more' in text
-
-
-def test_the_middle_of_a_very_long_line_is_left_out():
-    problems = LabelProblems(Path('my.yaml'))
-    problems.add('x' * 5000, 'odd; dropped')
-    assert len(problems.lines[0]) < 500 and problems.lines[0].endswith('xx: odd; dropped')
-
-
-def test_many_problems_are_counted_by_what_became_of_them(caplog):
-    problems = LabelProblems(Path('my.yaml'))
-    for i in range(25):
-        problems.add(f'a.txt:{i}', 'odd; dropped' if i < 20 else 'outside; clipped')
-    problems.add('b.txt:1', 'repeats line 0; dropped')
-    problems.add('c.png', 'left out: damaged')
-    problems.report()
-    assert 'my.yaml: 27 label problems (21 dropped, 5 clipped, 1 repeats, 1 left out):' in caplog.text
-
-
-def test_no_more_is_said_where_all_is_shown(caplog):
-    problems = LabelProblems(Path('my.yaml'))
-    for i in range(3):
-        problems.add(f'a.txt:{i}', 'odd')
-    problems.report(limit=3)
-    assert 'a.txt:2: odd' in caplog.text and 'more' not in caplog.text
-
-
-def test_length_of_a_set_is_its_number_of_pictures():
-    assert len(DetectionSet([], ('a',))) == 0
-
-
-@pytest.mark.parametrize(
-    ('asked', 'known', 'found'),
-    [
-        ('train', ['train', 'val'], 'train'),
-        ('val', ['train', 'validation'], 'validation'),
-        ('val', ['dev', 'valid'], 'valid'),
-        ('val', ['validation', 'val'], 'val'),
-        ('valid', ['validation', 'valid'], 'valid'),
-        ('validation', ['val'], 'val'),
-        ('val', ['train', 'test'], None),
-        ('train', ['val'], None),
-        ('trainval', ['trainval'], 'trainval'),
-        ('val', [], None),
-    ],
-)
-def test_the_validation_split_goes_by_many_names(asked, known, found):
-    assert find_split(asked, known) == found
-
-
-def test_a_set_is_one_line_in_a_notebook_and_draws_its_labels(tmp_path):
-    Image.new('RGB', (300, 200)).save(tmp_path / 'a.png')
-    data = as_set(record(1, [[20, 30, 120, 150]], [1], path=tmp_path / 'a.png'), record(2))
-    assert repr(data) == 'DetectionSet(2 images, 1 objects, 3 classes: cat, dog, owl)'
-    drawn = data.draw(0)
-    assert drawn.size == (300, 200) and drawn.getpixel((20, 100)) == class_colour(1) != drawn.getpixel((200, 100))
-    with pytest.raises(ValueError, match='x.png'):
-        data.draw(1)
+def test_columns_are_pickled_and_copied(rows):
+    for copied in (pickle.loads(pickle.dumps(Records.of(rows))), copy.deepcopy(Records.of(rows))):
+        assert all(map(same, copied, rows)) and copied[0].path == Path('x.png')

@@ -13,8 +13,8 @@ from torch.utils.data import ConcatDataset, DataLoader
 from mbv3zoo.config.presets import AUGMENTATIONS
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data import augment
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.loader import collate
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.data.samples import EvalSamples, TrainSamples
 from mbv3zoo.images.letterbox import PAD_VALUE, Letterbox
 
@@ -69,7 +69,7 @@ def test_boxes_of_large_pictures_are_shrunk_with_them(tmp_path, size, suffix):
     check_sample((image, boxes, labels))
     assert labels.tolist() == [1, 3, 7]
     # Both ways of the box: by the sizes that the picture had on the way, and by what is to be seen.
-    small = samples.pictures.sizes[0]
+    small = samples.pictures.size(0)
     ratio = known.boxes.new_tensor([small[1] / size[1], small[0] / size[0]] * 2)
     expected = boxes_to_letterbox(Letterbox.fit(small, SIZE), known.boxes * ratio)
     torch.testing.assert_close(boxes, expected, atol=0.5, rtol=0)

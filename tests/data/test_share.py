@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.records import Record
 from mbv3zoo.data.share import picture_names, split_by_names, split_dataset
 
 

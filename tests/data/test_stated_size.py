@@ -1,15 +1,18 @@
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from mbv3zoo.data.stated_size import placement
-from mbv3zoo.images.read import read_image
+from mbv3zoo.data.stated_size import placed, placement
+from mbv3zoo.images.read import read_image, upright_size
 
 
 def place(box, stated, stored, orientation=1):
     found = placement(stated, stored, orientation)
-    return None if found is None else found.place(torch.tensor([box], dtype=torch.float64))[0].tolist()
+    if found is None:
+        return None
+    upright = upright_size(stored, orientation)
+    columns = np.array([found.scale]), np.array([found.orientation]), np.array([upright[::-1]])
+    return placed(np.array([box], dtype=float), *columns)[0].tolist()
 
 
 @pytest.mark.parametrize('stated', [(96, 64), (0, 0), (96, 0), (0, 64), (97, 63)])
@@ -61,8 +64,13 @@ def test_orientations_that_keep_the_size_cannot_be_told_and_stay():
 )
 def test_boxes_of_another_size_are_scaled_to_the_images_edges(stated, stored):
     assert place([0, 0, *stated], stated, stored) == pytest.approx([0, 0, *stored])
-    found = placement(stated, stored, 1)
-    assert found.area_scale == pytest.approx(stored[0] * stored[1] / (stated[0] * stated[1]))
+
+
+def test_each_box_is_placed_in_its_own_image():
+    boxes = np.tile([1.0, 2, 30, 40], (4, 1))
+    given = np.array([[1, 1], [0.5, 2], [1, 1], [1, 1]]), np.array([1, 1, 6, 8]), np.tile([96, 64], (4, 1))
+    assert placed(boxes, *given).tolist() == [[1, 2, 30, 40], [0.5, 4, 15, 80], [24, 1, 62, 30], [2, 66, 40, 95]]
+    assert placed(boxes[:0], *(each[:0] for each in given)).shape == (0, 4)
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def test_an_image_of_another_shape_is_left_out(tmp_path):
     data = load_voc(tmp_path, 'train')
     assert [record.path.name for record in data.records] == ['b.jpg'] and 'a.xml: left out' in data.problems[0]
     (tmp_path / 'train/b.jpg').unlink()
-    with pytest.raises(ValueError, match='no picture with annotations that can be read; .*60 x 80'):
+    with pytest.raises(ValueError, match='no picture with annotations that can be read; 2 problems'):
         load_voc(tmp_path, 'train')
 
 

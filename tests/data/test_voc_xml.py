@@ -15,8 +15,8 @@ def test_objects_have_their_lines_and_texts(tmp_path):
     found = read(tmp_path, text)
     assert [each.line for each in found.objects] == [4, 5] and found.error == ''
     assert [each.name for each in found.objects] == ['cat', '']
-    assert found.objects[0].texts['bndbox/xmin'] == '1' and found.objects[0].texts['part/name'] == 'ear'
-    assert found.texts['size/width'] == '80' and found.texts['filename'] == 'a.jpg'
+    assert found.objects[0].corners == ('1', None, None, None) and found.objects[1].difficult is None
+    assert found.size == ('80', '60') and found.filename == 'a.jpg'
 
 
 def test_a_byte_order_mark_does_not_matter(tmp_path):

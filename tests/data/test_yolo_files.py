@@ -1,8 +1,9 @@
 import unicodedata
+from pathlib import Path
 
 import pytest
 
-from mbv3zoo.data.records import LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.data.yolo_files import YoloFiles
 
 ROW = '0 .5 .5 1 1\n'
@@ -19,7 +20,8 @@ def matched(root, *sources):
     """Picture -> label file, as names below the root, and the problems."""
     problems = LabelProblems('data.yaml')
     files = YoloFiles(root, root / 'data.yaml', problems)
-    pairs = {path: files.label_file(path) for path in files.pictures(list(sources))}
+    found = {path: files.label_file(path) for path in files.pictures(list(sources))}
+    pairs = {Path(path): file and Path(file) for path, file in found.items()}
     files.report_unused()
     names = {
         path.relative_to(root).as_posix(): label and label.relative_to(root).as_posix() for path, label in pairs.items()

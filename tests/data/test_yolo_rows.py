@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mbv3zoo.data.records import LabelProblems
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.data.yolo_rows import RowReader
 
 BOX = '0 .5 .4 .3 .2'
@@ -31,7 +31,7 @@ def read(tmp_path):
 def test_a_row_knows_its_class_and_place(tmp_path):
     (tmp_path / 'a.txt').write_text(f'\n{BOX}\r\n\n3 0 0 1 1')
     rows = RowReader(None, Path('data.yaml'), LabelProblems('')).read(tmp_path / 'a.txt')
-    assert [(row.label, row.where) for row in rows] == [(0, f'{tmp_path}/a.txt:2'), (3, f'{tmp_path}/a.txt:4')]
+    assert [(row.label, row.line) for row in rows] == [(0, 2), (3, 4)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from labelled import NAMES, ap_figures, as_found, figures, found, random_picture
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.evaluation.coco import score, to_coco_results
 
 # A plain evaluator, written from the COCO rules.

@@ -9,8 +9,8 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
 
 import mbv3zoo
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.masks import MaskRecord, MaskSet
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.evaluation.masks import SegmentationMetrics, count_pixels, score_labels, score_masks, spread
 from mbv3zoo.evaluation.run import collect, run_evaluation
 from mbv3zoo.images.masks import indexed_image

@@ -4,7 +4,7 @@ import math
 import pytest
 from labelled import NAMES, as_found, figures, random_pictures, record
 
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.evaluation.metrics import AP_NAMES, ClassMetrics, Metrics, format_table
 
 

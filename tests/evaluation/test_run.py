@@ -8,8 +8,8 @@ from torch import nn
 import mbv3zoo
 from mbv3zoo.config.detector import DetectorConfig
 from mbv3zoo.create import create_detector
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.load import load_dataset
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.coco import score
 from mbv3zoo.evaluation.run import check_classes, collect

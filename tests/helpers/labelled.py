@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.records import Record
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.coco import score
 from mbv3zoo.evaluation.metrics import AP_NAMES

@@ -7,7 +7,8 @@ import torch
 from markers import draw_markers
 from PIL import Image
 
-from mbv3zoo.data.records import DetectionSet, Record
+from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.records import Record
 
 # (height, width) of the network's input.
 SIZE = (96, 128)

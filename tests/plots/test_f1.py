@@ -3,7 +3,7 @@ import pytest
 from labelled import found, random_pictures, record
 from PIL import Image
 
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.evaluation.f1 import f1_curve
 from mbv3zoo.plots import f1
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mbv3zoo.create import create_detector, create_segmenter
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.evaluation.run import evaluate
 from mbv3zoo.export.live import open_live
 from mbv3zoo.images.letterbox import Letterbox

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 import mbv3zoo
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.detections import Detections
 from mbv3zoo.evaluation.coco import score
 from mbv3zoo.synth import SyntheticConfig, synthesize

@@ -9,8 +9,8 @@ from tiny_sets import CLASS_NAMES, write_yolo_set
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.load import load_dataset
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.training.prepare import check_data, create_accelerator, precision, prepare_backbone, warn_of_lr
 
 

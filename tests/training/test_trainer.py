@@ -14,8 +14,8 @@ from tiny_sets import CLASS_NAMES, write_mask_set, write_yolo_set
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.create import create_detector, create_segmenter
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.load import load_dataset
-from mbv3zoo.data.records import DetectionSet
 from mbv3zoo.detector import Detector
 from mbv3zoo.evaluation.run import run_evaluation as evaluate
 from mbv3zoo.training.checkpoint import load_state

@@ -70,9 +70,9 @@ def test_a_broken_link_is_named_as_others_are(tmp_path):
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     (tmp_path / 'closed').mkdir()
-    listed = os.listdir
+    listed = os.scandir
     closed = PermissionError(13, 'Permission denied')
-    monkeypatch.setattr(os, 'listdir', lambda path: raise_(closed) if path.name == 'closed' else listed(path))
+    monkeypatch.setattr(os, 'scandir', lambda path: raise_(closed) if path.endswith('closed') else listed(path))
     with pytest.raises(ValueError, match=r'closed: the folder cannot be read \(Permission denied\)'):
         found(tmp_path)
     with pytest.raises(ValueError, match='gone: the folder cannot be read'):

@@ -4,7 +4,7 @@ import pytest
 import mbv3zoo
 from mbv3zoo.benchmark.run import run_benchmark
 from mbv3zoo.config.detector import DetectorConfig
-from mbv3zoo.data.records import DetectionSet
+from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.prediction.predict import iter_predict
 from mbv3zoo.utils.sizes import images_per_batch, parse_image_size, parse_size, whole_number
 
