@@ -76,26 +76,31 @@ def val(
     from mbv3zoo.training.run_data import validation_list
     from mbv3zoo.utils.atomic import atomic_write, staged
     from mbv3zoo.utils.disk import naming_output
+    from mbv3zoo.utils.processes import processes
     from mbv3zoo.utils.progress import bar
 
     check_installed(data)
-    with claimed_folder(out, 'val') as folder:
+    with processes() as group, group.entered_by_first(lambda: claimed_folder(out, 'val')) as folder:
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache, nms=nms
         )
         check_detects(detector, ['--save-json'] if save_json else [])
         if split is None and (split := validation_list(model, data)):
             tell(f'evaluates the pictures that the run kept for validation: {split}')
-        labelled = load_split(data, split, images, max_pixels, task_of(detector))
-        with bar(len(labelled), 'evaluate', things='images') as progress:
+        labelled = group.first_before_others(lambda: load_split(data, split, images, max_pixels, task_of(detector)))
+        with bar(len(labelled), 'evaluate', group.is_first, 'images') as progress:
             evaluation = run_evaluation(
                 detector,
                 labelled,
                 batch_size=batch_size,
                 workers=workers_or_default(workers),
                 image_size=image_size,
-                progress=progress.update,
+                # Of all processes, of which one shows it.
+                progress=lambda images: progress.update(min(images * group.count, progress.total - progress.n)),
+                group=group,
             )
+        if not group.is_first:
+            return
         typer.echo(str(evaluation.metrics))
         with staged(folder) as place, naming_output(folder / 'metrics.json', place):
             write_report(evaluation, labelled, place)

@@ -28,6 +28,7 @@ def open_detector(
     from mbv3zoo.loading import load
     from mbv3zoo.runtimes.session import check_resources
     from mbv3zoo.runtimes.table import find_format
+    from mbv3zoo.utils.processes import own_device
 
     if nms not in (None, 'none'):
         raise ValueError(f'--nms is {nms!r}; expected none, or leave it out')
@@ -39,7 +40,7 @@ def open_detector(
             model, runtime=runtime, image_size=made_for, threads=threads, device=device, cache=cache, nms=nms is None
         )
     check_resources(threads, device)
-    detector: Any = load(model, device=device, cache=cache, nms=nms is None)
+    detector: Any = load(model, device=own_device(device), cache=cache, nms=nms is None)
     detector.fuse()
     if next(detector.parameters()).device.type == 'cpu':
         size = detector.config.image_size if image_size is None else parse_image_size(image_size)

@@ -182,6 +182,7 @@ def predict(
     """
     from mbv3zoo.detections.classes import split_classes
     from mbv3zoo.prediction.engine import as_engine, check_detects
+    from mbv3zoo.utils.processes import processes
 
     options = given(score_thresh=score_thresh, iou_thresh=iou_thresh, max_detections=max_detections)
     options |= given(agnostic_nms=agnostic_nms or None, classes=classes or None)
@@ -203,7 +204,9 @@ def predict(
     # Before the detector is fetched and opened.
     video = _checked_as_video(source, of_images, of_video, draw)
     options |= {'draw': draw, 'progress': sys.stderr.isatty() or video}
-    with claimed_folder(out, 'predict') as folder:
+    with processes() as group, group.entered_by_first(lambda: claimed_folder(out, 'predict')) as folder:
+        if video and group.count > 1:
+            raise ValueError(f'{source} is a video, which one process predicts; start without torchrun')
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache, nms=nms
         )
@@ -218,7 +221,9 @@ def predict(
         else:
             from mbv3zoo.prediction.folder import write_predictions
 
-            lines = write_predictions(detector, source, folder, save_conf=save_conf, **of_images, **options)
+            lines = write_predictions(
+                detector, source, folder, save_conf=save_conf, group=group, **of_images, **options
+            )
         tell_lines(lines)
 
 

@@ -20,6 +20,7 @@ from mbv3zoo.evaluation.masks import count_labels, score_labels
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.models.postprocess.thresholds import COCO_EVALUATION, Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine, find, input_size, task_of
+from mbv3zoo.utils.processes import ALONE, Processes
 from mbv3zoo.utils.sizes import MOST_WORKERS, images_per_batch, whole_number
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def run_evaluation(
     workers: int = 0,
     image_size: int | tuple[int, int] | None = None,
     progress: Callable[[int], object] | None = None,
+    with_f1: bool = True,
+    group: Processes = ALONE,
 ) -> Any:
     """As `evaluate`, with what was found, for reports: an `Evaluation` or a `SegmentationEvaluation`.
 
@@ -95,13 +98,19 @@ def run_evaluation(
         detector, batch_size, workers, image_size: As for `evaluate`.
         data: The labelled set.
         progress: Called with the number of images after each batch.
+        with_f1: Whether the figures have F1, which only reports show.
+        group: Processes that each run their share of the images; all of them get the figures.
 
     Raises:
         ValueError: As `evaluate`.
     """
     check_classes(detector, data)
-    found = collect(detector, data, batch_size, workers, image_size, progress)
-    return score_labels(data, found) if isinstance(data, MaskSet) else score(data, found)
+    own = group.share(len(data))
+    found = collect(detector, data, batch_size, workers, image_size, progress, None if group.count == 1 else own)
+    if isinstance(data, MaskSet):
+        return score_labels(data, group.gather(found))
+    gathered = dict(group.gather(list(zip(own, found, strict=True))))
+    return score(data, [gathered[i] for i in range(len(data))], with_f1)
 
 
 def check_classes(detector: ModelNetwork | Engine, data: DetectionSet | MaskSet) -> None:

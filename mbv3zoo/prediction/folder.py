@@ -20,8 +20,10 @@ from mbv3zoo.prediction.label_files import LabelFiles, MaskFiles
 from mbv3zoo.prediction.label_studio_files import LabelStudioFiles
 from mbv3zoo.prediction.predict import PredictOptions, iter_predict
 from mbv3zoo.prediction.rows_file import RowsFile
+from mbv3zoo.prediction.together import predict_together
 from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.folders import check_new_folder
+from mbv3zoo.utils.processes import ALONE, Processes
 from mbv3zoo.utils.progress import bar
 from mbv3zoo.utils.text import printable
 
@@ -45,6 +47,7 @@ def write_predictions(
     label_studio: bool = False,
     label_studio_root: str | Path | None = None,
     progress: bool = False,
+    group: Processes = ALONE,
     **settings: Unpack[PredictOptions],
 ) -> Iterator[str]:
     """Predicts, and writes each image with its boxes and one `predictions.json`.
@@ -68,6 +71,7 @@ def write_predictions(
             `label_studio.xml`, the labelling config; see `mbv3zoo.detections.Detections.to_label_studio`.
         label_studio_root: The folder that Label Studio serves the images from; see the same.
         progress: Whether to show a progress bar.
+        group: Processes that share the images, all of which call this; the first writes, and yields the lines.
 
     Yields:
         One line per image with its path and detections, other characters than text escaped; last, how many images there
@@ -79,19 +83,26 @@ def write_predictions(
         KeyboardInterrupt: It was interrupted; the message says the same.
     """
     out = Path(out)
-    check_new_folder(out)
+    if group.is_first:
+        check_new_folder(out)
     if save_conf and not save_txt:
         raise ValueError('save_conf adds the scores to the files of save_txt; ask for both')
     if label_studio_root is not None and not label_studio:
         raise ValueError('label_studio_root is for the tasks of label_studio; ask for both')
     files = {'save_txt': save_txt, 'save_crop': save_crop, 'label_studio': label_studio}
     check_detects(detector, [name for name, asked in files.items() if asked])
-    items, _ = expand_source(source)
+    items, is_single = expand_source(source)
     for item in items if label_studio else ():
         if not isinstance(item, str | Path):
             raise ValueError('label_studio is for image files, whose address a task has; give paths')
         local_address(str(item), label_studio_root)
-    found = iter_predict(detector, source, **settings)
+    together = group.count > 1 and not is_single
+    if not group.is_first:
+        for _ in predict_together(group, detector, items, **settings) if together else ():
+            pass
+        return
+    found = predict_together(group, detector, items, **settings) if together else None
+    found = found or iter_predict(detector, source, **settings)
     make_folder(out)
     with (
         RowsFile(out / _NAME) as rows,

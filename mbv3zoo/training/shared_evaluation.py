@@ -8,11 +8,9 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 
-from mbv3zoo.evaluation.coco import score
-from mbv3zoo.evaluation.masks import score_labels
-from mbv3zoo.evaluation.run import collect
+from mbv3zoo.evaluation.run import run_evaluation
 from mbv3zoo.models.base_network import ModelNetwork
-from mbv3zoo.prediction.engine import finds_labels
+from mbv3zoo.utils.processes import Processes
 
 
 def evaluate_together(
@@ -33,9 +31,7 @@ def evaluate_together(
     """
     if accelerator.num_processes > 1:
         broadcast([*network.state_dict().values()])
-    own = range(accelerator.process_index, len(data), accelerator.num_processes)
-    found = collect(network, data, batch_size, workers, progress=progress, indices=own)
-    if finds_labels(network):
-        return score_labels(data, gather_object(found))
-    gathered = dict(gather_object(list(zip(own, found, strict=True))))
-    return score(data, [gathered[i] for i in range(len(data))], with_f1)
+    group = Processes(accelerator.process_index, accelerator.num_processes, gather_object)
+    return run_evaluation(
+        network, data, batch_size=batch_size, workers=workers, progress=progress, with_f1=with_f1, group=group
+    )
