@@ -25,6 +25,7 @@ _HOMES = {
     'ExportedDetector': 'runtimes.exported_detector',
     'ExportedSegmenter': 'runtimes.exported_segmenter',
     'FitResult': 'fitting.stages',
+    'RayDetector': 'integrations.ray_detector',
     'Segmentation': 'detections.segmentation',
     'Segmenter': 'segmenter',
     'SegmenterConfig': 'config.segmenter',
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from mbv3zoo.info.describe import describe as describe
     from mbv3zoo.loading import load as load
     from mbv3zoo.models.layer_lists.blocks import register_block as register_block
+    from mbv3zoo.integrations.ray_detector import RayDetector as RayDetector
     from mbv3zoo.runtimes.exported_detector import ExportedDetector as ExportedDetector
     from mbv3zoo.runtimes.exported_segmenter import ExportedSegmenter as ExportedSegmenter
     from mbv3zoo.segmenter import Segmenter as Segmenter

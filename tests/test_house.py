@@ -48,6 +48,7 @@ UNTESTED = {'__main__', 'version'}
 # Tests of more than one module, and whose they are.
 WHOLE = {
     'test_bounds': 'the bounds of all kinds of files',
+    'cli/test_several_processes': 'val and predict in two real processes',
     'export/test_int8_export': 'from export() to the AP of an int8 file',
     'hub/test_faults': 'what the client, the cache and a push do where a server fails',
     'hub/test_hostile': 'every request of every door, answered by something else',

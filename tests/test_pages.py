@@ -146,8 +146,8 @@ def test_modules_that_pages_name_have_what_they_name():
 
 # Programs that a page may ask its reader to run.
 PROGRAMS = shlex.split(
-    '. build/detect cat cd cmake cp docker export g++ git hf jupyter ls mbv3zoo mypy node npm pip pre-commit '
-    'pytest python ruff sphinx-build torchrun'
+    '. accelerate build/detect cat cd cmake cp curl docker export g++ git hf jupyter ls mbv3zoo mkdir mypy node npm '
+    'pip pre-commit pytest python ruff sphinx-build torchrun unzip'
 )
 
 

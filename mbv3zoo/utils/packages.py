@@ -19,6 +19,7 @@ EXTRAS = {
     'export': {'onnx': '1.18', 'onnxscript': '0.5', 'onnxruntime': '1.22', 'openvino': '2025.2', 'nncf': '2.17'},
     'mlflow': {'mlflow-skinny': '3'},
     'phones': {'ncnn': '1.0.20250916', 'pnnx': '20250916', 'coremltools': '9'},
+    'ray': {'ray': '2.40'},
     'supervision': {'supervision': '0.31'},
     'tensorboard': {'tensorboard': '2.14'},
     'track': {'trackers': '2.6'},

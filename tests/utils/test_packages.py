@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_extras_are_those_of_pyproject():
     stated = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project']['optional-dependencies']
     asked = {
-        extra: dict(re.fullmatch(r'([\w-]+)>=([\d.]+)', line).groups() for line in lines)
+        extra: dict(re.fullmatch(r'([\w-]+)(?:\[\w+\])?>=([\d.]+)', line).groups() for line in lines)
         for extra, lines in stated.items()
         if extra not in ('all', 'docs', 'lint', 'test')
     }
