@@ -77,9 +77,9 @@ if TYPE_CHECKING:
     from mbv3zoo.fitting.stages import FitResult as FitResult
     from mbv3zoo.info.describe import cost as cost
     from mbv3zoo.info.describe import describe as describe
+    from mbv3zoo.integrations.ray_detector import RayDetector as RayDetector
     from mbv3zoo.loading import load as load
     from mbv3zoo.models.layer_lists.blocks import register_block as register_block
-    from mbv3zoo.integrations.ray_detector import RayDetector as RayDetector
     from mbv3zoo.runtimes.exported_detector import ExportedDetector as ExportedDetector
     from mbv3zoo.runtimes.exported_segmenter import ExportedSegmenter as ExportedSegmenter
     from mbv3zoo.segmenter import Segmenter as Segmenter

@@ -26,6 +26,7 @@ class RayDetector:
         ValueError: As `mbv3zoo.load`.
 
     Example:
+        >>> import numpy as np
         >>> find = mbv3zoo.RayDetector('mbv3_yolo_small.synth', score_thresh=0.3)
         >>> found = find({'image': np.zeros((2, 96, 128, 3), np.uint8), 'name': np.array(['a', 'b'])})
         >>> sorted(found), [boxes.shape for boxes in found['boxes']]
