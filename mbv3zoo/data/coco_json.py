@@ -46,7 +46,7 @@ class CocoAnnotation(msgspec.Struct, gc=False):
     def outlines(self) -> Any:
         """Its polygons or run lengths; None without."""
         own = self.segmentation
-        return msgspec.json.decode(own) if isinstance(own, msgspec.Raw) and own else own or None
+        return (msgspec.json.decode(own) if isinstance(own, msgspec.Raw) and own else own) or None
 
 
 class _RawAnnotation(CocoAnnotation, gc=False):
@@ -100,8 +100,11 @@ def _annotation(row: Any) -> Any:
         try:
             return _decode_annotation(row)
         except msgspec.MsgspecError:
-            # Numbers without an end, and what is no mapping.
-            row = parse_json(bytes(row).decode(errors='replace'))
+            # What is no mapping, and numbers beyond all floats.
+            try:
+                row = parse_json(bytes(row).decode(errors='replace'))
+            except ValueError as error:
+                return error
     if not isinstance(row, dict):
         return row
     return CocoAnnotation(**{name: row[name] for name in CocoAnnotation.__struct_fields__ if name in row})

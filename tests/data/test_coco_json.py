@@ -169,3 +169,27 @@ def test_other_categories_are_no_placeholders(tmp_path, categories):
 def test_a_category_with_objects_is_no_placeholder(tmp_path):
     path = write(tmp_path, categories=[PROJECT, *animals('cat')], annotations=[{'category_id': 0}])
     assert read(path)[0].class_names == ('animals', 'cat')
+
+
+@pytest.mark.parametrize('number', ['9' * 5000, '1e999', '-1e999', '9' * 30])
+def test_a_number_beyond_all_costs_its_annotation_at_most(tmp_path, number):
+    text = json.dumps(
+        {'images': [IMAGE], 'annotations': [{'id': 1}, {'id': 2, 'area': 0.125}], 'categories': [CATEGORY]}
+    )
+    data, problems = read(write(tmp_path, text.replace('0.125', number).encode()))
+    assert data.places == (['annotation 1'] if number == '9' * 5000 else ['annotation 1', 'annotation 2'])
+    assert len(problems) == (number == '9' * 5000) and all('is not an annotation; dropped' in line for line in problems)
+
+
+def test_the_fast_and_the_slow_way_read_the_same(tmp_path):
+    rows = [{'id': 5, 'bbox': [1, 2.5, 3, 4], 'segmentation': [[1, 2, 3, 4, 5, 6]]}, {'image_id': '1', 'iscrowd': None}]
+    path = write(tmp_path, annotations=[*rows, {'id': 'a', 'category_id': True, 'segmentation': []}])
+    fast = list(read_coco(path, LabelProblems(path)).annotations(LabelProblems(path)))
+    # NaN is no JSON, and only the slow way takes it.
+    path.write_text(path.read_text().replace('"a.png"', '"a.png", "x": NaN'))
+    slow = list(read_coco(path, LabelProblems(path)).annotations(LabelProblems(path)))
+    assert [place for place, _ in fast] == [place for place, _ in slow] == [5, (1,), 'a']
+    for (_, one), (_, other) in zip(fast, slow, strict=True):
+        names = ('image_id', 'category_id', 'bbox', 'area', 'iscrowd')
+        assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
+        assert one.outlines() == other.outlines()
