@@ -68,11 +68,13 @@ def indexed(
     data = read()
     # Not what changed while it was read.
     if not isinstance(data.records.image_ids, tuple) and key == _key(facts, label_files, pictures):
-        with temporary_folder() as folder:
-            _save(data, Path(folder) / _FILE)
-            about = {'source': str(source), 'images': len(data), 'facts': list(facts)}
-            if store.keep(key, {_FILE: Path(folder) / _FILE}, about):
-                _logger.info('the labels of %s are kept in %s for the next start', source, store.folder)
+        try:
+            with temporary_folder() as folder:
+                _save(data, Path(folder) / _FILE)
+                if store.keep(key, {_FILE: Path(folder) / _FILE}, {'source': str(source), 'images': len(data)}):
+                    _logger.info('the labels of %s are kept in %s for the next start', source, store.folder)
+        except (OSError, SafetensorError) as error:
+            _logger.warning('the labels of %s are not kept for the next start: %s', source, error)
     return data
 
 

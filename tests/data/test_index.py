@@ -156,6 +156,26 @@ def test_a_cache_that_cannot_be_written_is_no_trouble(folder, opened, cache):
     assert same(load_dataset(folder, 'train'), first) and len(opened) == 2
 
 
+@pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), index.SafetensorError('I/O error')])
+def test_a_full_disk_is_said_and_nothing_is_lost(folder, opened, monkeypatch, caplog, error):
+    monkeypatch.setattr(index, 'save_file', raising(error))
+    first = load_dataset(folder, 'train')
+    assert 'are not kept for the next start' in caplog.text and same(load_dataset(folder, 'train'), first)
+    assert len(opened) == 2
+
+
+def raising(error):
+    def call(*_, **__):
+        raise error
+
+    return call
+
+
+def test_an_entry_does_not_grow_with_what_it_is_found_by(folder, cache):
+    load_dataset(folder, 'train')
+    assert next(cache.rglob('entry.json')).stat().st_size < 1000
+
+
 def test_what_changes_while_it_is_read_is_not_kept(tmp_path, opened, monkeypatch):
     write_yolo_set(tmp_path / 'set')
     label, sizes = tmp_path / 'set/labels/train/000.txt', yolo.stored_sizes
