@@ -47,16 +47,16 @@ def load_coco(annotations: str | Path, images: str | Path | None = None, max_pix
     files, same = _find(path, data, images, problems)
 
     def read() -> DetectionSet:
-        return _labelled(path, data, files, same, problems, max_pixels)
+        return _labelled(path, data, images, files, same, problems, max_pixels)
 
-    found = indexed(path, ['COCO', str(path), max_pixels], [path], list(files.values()), read)
-    LabelProblems(path, list(found.problems)).report()
-    return found
+    facts = ['COCO', str(path), images and str(images), max_pixels]
+    return indexed(path, facts, [path], list(files.values()), read)
 
 
 def _labelled(
     path: Path,
     data: CocoFile,
+    images: str | Path | None,
     files: dict[int | str, str],
     same: dict[int | str, int | str],
     problems: LabelProblems,
@@ -72,7 +72,7 @@ def _labelled(
         reader.add_image(files[own_id], f'image {own_id}', (row.width, row.height), own_id)
     records = reader.finish()
     if not records:
-        place = os.path.commonpath([os.path.dirname(file) for file in files.values()])
+        place = images or os.path.commonpath([os.path.dirname(file) for file in files.values()])
         raise ValueError(
             f'{path}: none of its {len(files)} pictures can be read in {place}; {len(problems.lines)} problems, such '
             f'as {problems.lines[:1]}'

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 
 from mbv3zoo.data.columns import Texts
 from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.data.records import Records
 from mbv3zoo.utils.disk import temporary_folder
 from mbv3zoo.utils.own_code import code_digest
@@ -44,7 +45,7 @@ def indexed(
     pictures: Sequence[str | Path],
     read: Callable[[], DetectionSet],
 ) -> DetectionSet:
-    """A split from the cache, or read and then kept there.
+    """A split from the cache, or read and then kept there. Its label problems are told each time.
 
     Args:
         source: Named in messages.
@@ -56,8 +57,18 @@ def indexed(
     Returns:
         What `read` returns. From the cache its columns are mapped from a file, which all processes share.
     """
-    if len(pictures) < FEWEST:
-        return read()
+    data = read() if len(pictures) < FEWEST else _found_or_kept(source, facts, label_files, pictures, read)
+    LabelProblems(source, list(data.problems)).report()
+    return data
+
+
+def _found_or_kept(
+    source: str | Path,
+    facts: Sequence[Any],
+    label_files: Sequence[str | Path],
+    pictures: Sequence[str | Path],
+    read: Callable[[], DetectionSet],
+) -> DetectionSet:
     key = _key(facts, label_files, pictures)
     if key is None:
         return read()

@@ -52,9 +52,7 @@ def load_voc(folder: str | Path, split: str, max_pixels: int = MAX_PIXELS) -> De
 
     images = [picture for name in names for picture in pictures.get(name, [])]
     facts = ['VOC', str(folder), split, names, listed_classes(folder), max_pixels]
-    found = indexed(folder, facts, every_xml, images, read)
-    LabelProblems(folder, list(found.problems)).report()
-    return found
+    return indexed(folder, facts, every_xml, images, read)
 
 
 def _read(

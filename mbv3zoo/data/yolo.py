@@ -79,9 +79,7 @@ def load_tree(tree: YoloTree, split: str, max_pixels: int = MAX_PIXELS) -> Detec
 
     # What was found so far is part of the result, and does not show in the files that are read.
     facts = ['YOLO', str(source), key, names, tree.keypoints, max_pixels, list(problems.lines)]
-    found = indexed(source, facts, [file for file in label_files if file], pictures, read)
-    LabelProblems(source, list(found.problems)).report()
-    return found
+    return indexed(source, facts, [file for file in label_files if file], pictures, read)
 
 
 class _Labels:
