@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import gather_object
 
 from mbv3zoo.training.devices import process_state
 from mbv3zoo.utils.atomic import put_right
 from mbv3zoo.utils.folders import claimed_folder, locked_folder
+from mbv3zoo.utils.processes import Processes
 
 # Of a run, that are written to.
 _FOLDERS = ('.', 'last', 'best', 'report')
@@ -63,16 +65,18 @@ def _cleared(folder: str | Path) -> Iterator[None]:
 
 @contextmanager
 def _in_first_process(claim: Callable[[], AbstractContextManager[object]]) -> Iterator[str]:
-    """Enters a context in the process of rank 0; all get the value as text, or raise its error."""
+    """Enters a context in the process of rank 0; all get the value as text, or raise its error as a ValueError."""
     state = process_state()
-    value, error = '', ''
+    group = Processes(state.process_index, state.num_processes, gather_object)
+    with group.entered_by_first(partial(_told, claim)) as value:
+        yield value
+
+
+@contextmanager
+def _told(claim: Callable[[], AbstractContextManager[object]]) -> Iterator[str]:
     with ExitStack() as stack:
-        if state.is_main_process:
-            try:
-                value = str(stack.enter_context(claim()))
-            except (ValueError, OSError) as failure:
-                error = str(failure)
-        value, error = broadcast_object_list([value, error])
-        if error:
-            raise ValueError(error)
+        try:
+            value = str(stack.enter_context(claim()))
+        except OSError as failure:
+            raise ValueError(str(failure)) from failure
         yield value

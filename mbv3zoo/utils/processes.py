@@ -39,24 +39,22 @@ class Processes:
 
     @contextmanager
     def entered_by_first(self, claim: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
-        """Context manager: what the first process enters; all get its value, or raise its error.
+        """Context manager: what the first process enters; all get its value.
 
         Raises:
-            ValueError: The first process raised one, or an OSError.
+            ValueError: Entering it raised one, or an OSError, which the first process raises as it is.
         """
         with ExitStack() as stack:
             sent: list[Any] = []
+            failure: Exception | None = None
             if self.is_first:
-                if self.count == 1:
-                    yield stack.enter_context(claim())
-                    return
                 try:
                     sent = [(stack.enter_context(claim()), '')]
-                except (ValueError, OSError) as failure:
-                    sent = [(None, str(failure))]
-            ((value, error),) = self.gather(sent)
-            if error:
-                raise ValueError(error)
+                except (ValueError, OSError) as error:
+                    failure, sent = error, [(None, str(error))]
+            ((value, text),) = self.gather(sent)
+            if failure or text:
+                raise failure or ValueError(text)
             yield value
 
     def first_before_others(self, read: Callable[[], T]) -> T:
