@@ -23,6 +23,7 @@ from mbv3zoo.licenses import trained_on, weights_license
 from mbv3zoo.model import Model
 from mbv3zoo.training.anchor_fit import choose_anchors
 from mbv3zoo.training.checkpoint import STATE_NAME
+from mbv3zoo.training.devices import process_state
 from mbv3zoo.training.failures import telling_interruptions
 from mbv3zoo.training.prepare import check_images
 from mbv3zoo.training.preview import draw_preview, preview_file
@@ -238,7 +239,9 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     tracker_names(config.train.tracker)  # before data is read
     resumed = resume and (run / STATE_NAME).exists()
     task = (saved_detector_config(run) if resumed else resolve(config.model).read_config()).task
-    train_set, val_set = load_data(config.data, config.train.seed, run if resume else None, task)
+    # The first process of each machine keeps what it read of a large set, where the others find it.
+    with process_state().local_main_process_first():
+        train_set, val_set = load_data(config.data, config.train.seed, run if resume else None, task)
     may_choose = config.recipe == AUTO and not resume and task == 'detection'
     if may_choose and (chosen := choose_recipe(config.train, len(train_set))):
         recipe, reason = chosen

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import random
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -45,6 +46,25 @@ def done(data, tmp_path_factory):
     torch.manual_seed(123)
     folder = tmp_path_factory.mktemp('runs') / 'a' / 'b'
     return folder, run.start(config_of(data), folder)
+
+
+def test_the_first_process_of_a_machine_reads_before_the_others(data, tmp_path, monkeypatch):
+    order = []
+
+    @contextmanager
+    def first():
+        order.append('first')
+        yield
+
+    def read(*_):
+        order.append('read')
+        raise ValueError('enough')
+
+    monkeypatch.setattr(run, 'process_state', lambda: SimpleNamespace(local_main_process_first=first))
+    monkeypatch.setattr(run, 'load_data', read)
+    with pytest.raises(ValueError, match='enough'):
+        run.start(config_of(data), tmp_path / 'run')
+    assert order == ['first', 'read']
 
 
 def test_a_run_from_its_settings(data, done):
