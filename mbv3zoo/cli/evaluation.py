@@ -21,8 +21,11 @@ from mbv3zoo.cli.options import (
     ImageSize,
     MaxPixels,
     NoCache,
+    Overlap,
     Quiet,
     Runtime,
+    Slice,
+    SliceOnly,
     Threads,
     WithoutNms,
 )
@@ -46,6 +49,9 @@ def val(
         typer.Option(help='Data loader processes.', show_default='one a core, at most 8', rich_help_panel=RUNTIME),
     ] = None,
     max_pixels: MaxPixels = None,
+    slice_: Slice = None,
+    overlap: Overlap = None,
+    slice_only: SliceOnly = False,
     nms: WithoutNms = None,
     runtime: Runtime = None,
     threads: Threads = None,
@@ -71,6 +77,7 @@ def val(
     from mbv3zoo.data.load import load_split
     from mbv3zoo.evaluation.coco import to_coco_results
     from mbv3zoo.evaluation.run import run_evaluation
+    from mbv3zoo.images.tiles import slicing_or_none
     from mbv3zoo.plots.report import write_report
     from mbv3zoo.prediction.engine import check_detects, task_of
     from mbv3zoo.training.run_data import validation_list
@@ -84,7 +91,8 @@ def val(
         detector = open_detector(
             model, runtime=runtime, image_size=image_size, threads=threads, device=device, cache=not no_cache, nms=nms
         )
-        check_detects(detector, ['--save-json'] if save_json else [])
+        slicing = slicing_or_none(slice_, overlap, slice_only)
+        check_detects(detector, [*(['--save-json'] if save_json else []), *(['--slice'] if slicing else [])])
         if split is None and (split := validation_list(model, data)):
             tell(f'evaluates the pictures that the run kept for validation: {split}')
         labelled = group.first_before_others(lambda: load_split(data, split, images, max_pixels, task_of(detector)))
@@ -98,6 +106,7 @@ def val(
                 # Of all processes, of which one shows it.
                 progress=lambda images: progress.update(min(images * group.count, progress.total - progress.n)),
                 group=group,
+                slicing=slicing,
             )
         if not group.is_first:
             return

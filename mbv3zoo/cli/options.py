@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mbv3zoo.utils.sizes import LEAST_SIDE, MAX_PIXELS, MOST_SIDE, parse_size
+from mbv3zoo.utils.sizes import LEAST_SIDE, MAX_PIXELS, MOST_SIDE, TILE_OVERLAP, parse_size
 from mbv3zoo.utils.text import one_line
 
 # The headings of options in `--help`, in `rich_help_panel`. What has none is under GENERAL, which comes last.
@@ -126,6 +126,27 @@ MaxPixels = Annotated[
         show_default=f'{MAX_PIXELS:,}',
         rich_help_panel=IMAGES,
     ),
+]
+Slice = Annotated[
+    Any,
+    typer.Option(
+        '--slice',
+        parser=read_size,
+        metavar='<size>',
+        help='Cut images into tiles of so many pixels, for small objects: a side, or HEIGHTxWIDTH.',
+        show_default='not cut',
+        rich_help_panel=IMAGES,
+    ),
+]
+Overlap = Annotated[
+    float | None,
+    typer.Option(
+        help='Fraction of a tile that the next one has too.', show_default=str(TILE_OVERLAP), rich_help_panel=IMAGES
+    ),
+]
+SliceOnly = Annotated[
+    bool,
+    typer.Option('--slice-only', help='Look at the tiles alone, not at the whole image too.', rich_help_panel=IMAGES),
 ]
 AllowLicense = Annotated[
     list[str] | None,

@@ -20,18 +20,19 @@ from mbv3zoo.cli.options import (
     ImageSize,
     MaxPixels,
     NoCache,
+    Overlap,
     Quiet,
     Runtime,
+    Slice,
+    SliceOnly,
     Threads,
     WithoutNms,
     given,
-    read_size,
 )
 from mbv3zoo.cli.output import tell_lines
 from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.utils.folders import claimed_folder
 from mbv3zoo.utils.packages import require
-from mbv3zoo.utils.sizes import TILE_OVERLAP
 
 
 def predict(
@@ -90,29 +91,9 @@ def predict(
         typer.Option(help='Images at a time.', show_default='8; 1 for cameras and streams', rich_help_panel=IMAGES),
     ] = None,
     max_pixels: MaxPixels = None,
-    slice_: Annotated[
-        Any,
-        typer.Option(
-            '--slice',
-            parser=read_size,
-            metavar='<size>',
-            help='Cut images into tiles of so many pixels, for small objects: a side, or HEIGHTxWIDTH.',
-            show_default='not cut',
-            rich_help_panel=IMAGES,
-        ),
-    ] = None,
-    overlap: Annotated[
-        float | None,
-        typer.Option(
-            help='Fraction of a tile that the next one has too.', show_default=str(TILE_OVERLAP), rich_help_panel=IMAGES
-        ),
-    ] = None,
-    slice_only: Annotated[
-        bool,
-        typer.Option(
-            '--slice-only', help='Look at the tiles alone, not at the whole image too.', rich_help_panel=IMAGES
-        ),
-    ] = False,
+    slice_: Slice = None,
+    overlap: Overlap = None,
+    slice_only: SliceOnly = False,
     runtime: Runtime = None,
     threads: Threads = None,
     device: Device = None,

@@ -22,8 +22,17 @@ _LARGEST = 1e10
 _SUMMARY = (*AP_NAMES, 'ar1', 'ar10', 'ar100', 'ar_small', 'ar_medium', 'ar_large')
 
 
-def score(data: DetectionSet, detections: list[Detections], with_f1: bool = True) -> Evaluation:
-    """COCO figures and curves of detections, one entry per record of `data`; F1 takes as long again as they do."""
+def score(
+    data: DetectionSet, detections: list[Detections], with_f1: bool = True, most: int | None = None
+) -> Evaluation:
+    """COCO figures and curves of detections.
+
+    Args:
+        data: The labelled set.
+        detections: Those of each of its records.
+        with_f1: Whether F1 is among them, which takes as long again.
+        most: The most detections of an image that count; COCO's 100 by default. `ar100` is of so many then.
+    """
     # The evaluator has ids of its own: it reckons with them in float64, which does not tell all numbers apart. They are
     # in the order of the set's ids, as that of equal scores depends on it.
     order = sorted(range(len(data)), key=lambda i: (isinstance(own := data.records[i].image_id, str), own))
@@ -37,6 +46,8 @@ def score(data: DetectionSet, detections: list[Detections], with_f1: bool = True
     # Classes without objects have no figures; the tables of 8,000 classes would take gigabytes.
     known = [label for label, count in enumerate(counts) if count] or [0]
     run.params.catIds = [label + 1 for label in known]
+    if most is not None:
+        run.params.maxDets = [*run.params.maxDets[:-1], most]
     run.evaluate()
     run.accumulate()
     run.summarize()

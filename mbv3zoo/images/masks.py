@@ -16,8 +16,13 @@ from mbv3zoo.utils.sizes import MAX_PIXELS
 
 # The value of pixels that are of no class: not learned from, nor counted.
 IGNORE_INDEX = 255
-# Of a class of this name the image itself is shown; a class with a smaller share of it has no caption.
-_CLEAR, _LEAST_SHARE = 'background', 0.001
+# A class with a smaller share of an image has no caption.
+_LEAST_SHARE = 0.001
+
+
+def is_background(class_name: str) -> bool:
+    """Whether a class is no object: of such pixels the image itself is shown."""
+    return class_name.casefold() == 'background'
 
 
 def indexed_image(labels: np.ndarray) -> Image.Image:
@@ -49,7 +54,7 @@ def draw_labels(
     Returns:
         A new RGB image.
     """
-    shown = np.array([*(name.casefold() != _CLEAR for name in class_names), *[False] * (256 - len(class_names))])
+    shown = np.array([*(not is_background(name) for name in class_names), *[False] * (256 - len(class_names))])
     drawn = Image.blend(image, indexed_image(labels).convert('RGB'), opacity)
     drawn = Image.composite(drawn, image, Image.fromarray(shown[labels]))
     counts, captions = np.bincount(labels.ravel(), minlength=256), []

@@ -17,30 +17,31 @@ from PIL import Image
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.opening import reason
 from mbv3zoo.images.read import read_image, read_size
+from mbv3zoo.images.regions import MANY_PIXELS, Regions, open_regions
 from mbv3zoo.utils.cores import usable_cores
 from mbv3zoo.utils.sizes import MAX_PIXELS
 
 # PIL decodes outside of Python's lock. More threads than this wait for the disk or for the detector.
 _MOST_THREADS = 4
-# Images of more pixels are decoded one at a time: that takes up to 30 bytes a pixel.
-_MANY_PIXELS = 25_000_000
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image for the detector: either its letterboxed pixels or the reason why there are none.
+    """One image for the detector: its letterboxed pixels, or the reason why there are none.
 
     Attributes:
         path: The file, where it came from one.
         letterbox: Where the image lies in its letterbox.
         pixels: uint8 [C, H, W].
         error: Why it could not be read.
+        regions: In place of `pixels` a large file that keeps its own size; its regions are read later.
     """
 
     path: str | None
     letterbox: Letterbox | None = None
     pixels: np.ndarray | None = None
     error: str | None = None
+    regions: Regions | None = None
 
 
 def read_pictures(
@@ -97,7 +98,10 @@ def _read(
         if is_file and in_chans in (1, 3):
             width, height = read_size(item, max_pixels)
             letterbox = Letterbox.fit((height, width), image_size or (height, width))
-            with one_at_a_time if width * height > _MANY_PIXELS else nullcontext():
+            if image_size is None and (regions := open_regions(item, in_chans, max_pixels)):
+                return Picture(path, letterbox, regions=regions)
+            # Decoding takes up to 30 bytes a pixel.
+            with one_at_a_time if width * height > MANY_PIXELS else nullcontext():
                 # A large JPEG is decoded at a half, a quarter or an eighth of its size, in a fraction of the time.
                 pixels = read_image(item, in_chans, at_least=letterbox.resized, max_pixels=max_pixels)
                 return Picture(path, letterbox, letterbox.apply_array(pixels))

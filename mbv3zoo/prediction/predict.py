@@ -17,18 +17,15 @@ from mbv3zoo.detections.segmentation import Segmentation
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
+from mbv3zoo.images.tiles import Slicing, slicing_or_none
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine, check_detects, find, finds_labels, input_size
-from mbv3zoo.prediction.slicing import Slicing, find_in_tiles, read_slicing
+from mbv3zoo.prediction.slicing import find_sliced
 from mbv3zoo.utils.sizes import images_per_batch
 from mbv3zoo.utils.text import printable
 
 if TYPE_CHECKING:
     from mbv3zoo.models.base_network import ModelNetwork
-
-
-# The options slice, overlap and slice_only where images are not cut.
-_NOT_SLICED = (None, None, False)
 
 
 class FrameOptions(TypedDict, total=False):
@@ -181,8 +178,7 @@ def _settings(
     thresholds = replace(engine.thresholds, **given)
     size = input_size(engine, image_size)
     batch_size = images_per_batch(batch_size, size, len(engine.info.class_names))
-    sliced = None if slicing == _NOT_SLICED else read_slicing(*slicing)
-    return _Settings(thresholds, batch_size, size, pixel_limit(max_pixels), sliced)
+    return _Settings(thresholds, batch_size, size, pixel_limit(max_pixels), slicing_or_none(*slicing))
 
 
 def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Any]:
@@ -204,15 +200,10 @@ def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable
 def _run_sliced(
     engine: Engine, items: list[Any], settings: _Settings, slicing: Slicing, raise_unreadable: bool
 ) -> Iterator[Any]:
-    names = engine.info.class_names
-    # One image ahead, as they are large, and at their own size.
-    for picture in read_pictures(items, engine.info.in_chans, None, 1, raise_unreadable, settings.max_pixels):
-        if picture.pixels is None:
-            found = _unread(Detections, picture, names)
-        else:
-            place = (settings.image_size, settings.batch_size, settings.thresholds)
-            found = find_in_tiles(engine, picture.pixels, picture.path, slicing, *place)
-        yield found.torch() if engine.tensors else found
+    place = (settings.image_size, settings.batch_size, settings.thresholds, settings.max_pixels)
+    for found in find_sliced(engine, items, slicing, *place, raise_unreadable):
+        own = _unread(Detections, found, engine.info.class_names) if isinstance(found, Picture) else found
+        yield own.torch() if engine.tensors else own
 
 
 def _unread(kind: Any, picture: Picture, names: tuple[str, ...]) -> Any:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 
 from mbv3zoo.detections import Detections
 from mbv3zoo.images.letterbox import Letterbox
+from mbv3zoo.images.reader import Picture, read_pictures
+from mbv3zoo.images.regions import Regions, UnreadableRegion
+from mbv3zoo.images.tiles import Slicing
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import Engine, find
-from mbv3zoo.utils.packages import require
-from mbv3zoo.utils.sizes import TILE_OVERLAP, parse_image_size
-from mbv3zoo.utils.text import shown
 
 # Boxes of one class are of one object where they share so much of the smaller one (as in SAHI, Akyon et al.,
 # https://arxiv.org/abs/2202.06934): a tile has only a part of what its border cuts. The best is kept; their union,
@@ -24,67 +25,78 @@ _BORDER = 1.5
 _TOUCHING = 'touching'
 
 
-class Slicing(NamedTuple):
-    """How images are cut.
+def find_sliced(
+    engine: Engine,
+    items: Sequence[Any],
+    slicing: Slicing,
+    image_size: tuple[int, int],
+    batch_size: int,
+    thresholds: Thresholds,
+    max_pixels: int,
+    raise_unreadable: bool = False,
+    most: int | None = None,
+) -> Iterator[Detections | Picture]:
+    """Finds objects in images by their tiles, one image after the other.
 
-    Attributes:
-        size: (height, width) of a tile in pixels of the image.
-        overlap: Fraction of a tile's side that the next one has too, 0 and above, below 1.
-        whole: Whether the whole image is looked at too, for objects larger than a tile.
+    Args:
+        items: What `mbv3zoo.images.read.read_image` takes.
+        max_pixels: Most pixels of a file.
+        raise_unreadable: Whether a damaged file raises ValueError.
+        engine, slicing, image_size, batch_size, thresholds, most: As for `find_in_tiles`.
+
+    Yields:
+        The detections of each image; for one that cannot be read, a `Picture` with the reason.
     """
-
-    size: tuple[int, int]
-    overlap: float
-    whole: bool
-
-
-def read_slicing(slice: Any, overlap: float | None, slice_only: bool) -> Slicing:
-    """The options `slice`, `overlap` and `slice_only` of `predict`, of which one is given.
-
-    Raises:
-        ValueError: One is none that `predict` lists, or stands without `slice`.
-        ImportError: supervision is not installed.
-    """
-    if slice is None:
-        raise ValueError('overlap and slice_only are for slice, the side of tiles in pixels; give it too, such as 640')
-    overlap = TILE_OVERLAP if overlap is None else overlap
-    if isinstance(overlap, bool) or not isinstance(overlap, (int, float)) or not 0 <= overlap < 1:
-        raise ValueError(f'overlap is {shown(overlap)}; expected a fraction of a tile of 0 to below 1, such as 0.2')
-    size = parse_image_size(slice, 'slice')
-    require('slice', 'supervision')
-    return Slicing(size, float(overlap), not slice_only)
+    place = (image_size, batch_size, thresholds, most)
+    # One image ahead, as they are large, and at their own size.
+    for picture in read_pictures(items, engine.info.in_chans, None, 1, raise_unreadable, max_pixels):
+        image = picture.pixels if picture.regions is None else picture.regions
+        if image is None:
+            yield picture
+            continue
+        try:
+            with picture.regions or nullcontext():
+                found = find_in_tiles(engine, image, picture.path, slicing, *place)
+        except UnreadableRegion as error:
+            if raise_unreadable:
+                raise
+            yield Picture(picture.path, error=str(error))
+            continue
+        yield found
 
 
 def find_in_tiles(
     engine: Engine,
-    pixels: np.ndarray,
+    pixels: np.ndarray | Regions,
     path: str | None,
     slicing: Slicing,
     image_size: tuple[int, int],
     batch_size: int,
     thresholds: Thresholds,
+    most: int | None = None,
 ) -> Detections:
     """Finds objects in an image by its tiles.
 
     Args:
         engine: The detector.
-        pixels: uint8 [C, H, W], the image at its own size.
+        pixels: uint8 [C, H, W], the image at its own size; or a file of which no more than a few tiles are in memory.
         path: Its file, where it came from one.
         slicing: How it is cut.
         image_size: (height, width) in pixels that tiles, and the whole image, are letterboxed to.
         batch_size: Tiles per call.
-        thresholds: What is kept; `max_detections` are of the whole image.
+        thresholds: What is kept of each tile.
+        most: The most detections of the whole image; None takes `thresholds.max_detections`.
 
     Returns:
         The detections in pixels of the image, the best first.
     """
     import supervision
 
-    image = pixels.transpose(1, 2, 0)
+    image: Any = pixels if isinstance(pixels, Regions) else pixels.transpose(1, 2, 0)
     height, width = image.shape[:2]
 
-    def detect(tiles: Sequence[np.ndarray]) -> list[Any]:
-        places = [Letterbox.fit(tile.shape[:2], image_size) for tile in tiles]
+    def detect(tiles: Sequence[np.ndarray], original: tuple[int, int] | None = None) -> list[Any]:
+        places = [Letterbox.fit(original or tile.shape[:2], image_size) for tile in tiles]
         inputs = np.stack([place.apply_array(tile) for place, tile in zip(places, tiles, strict=True)])
         parts = []
         for own in find(engine, inputs, [(place, None) for place in places], thresholds):
@@ -97,8 +109,14 @@ def find_in_tiles(
 
     tall, wide = slicing.size
     fits = height <= tall and width <= wide
+
+    def detect_whole() -> list[Any]:
+        if not isinstance(image, Regions):
+            return detect([image])
+        return detect([image.smaller(Letterbox.fit((height, width), image_size).resized)], (height, width))
+
     if fits:
-        parts = detect([image])
+        parts = detect_whole()
     else:
         slicer = supervision.InferenceSlicer(
             detect,
@@ -108,14 +126,14 @@ def find_in_tiles(
             # It calls with lists from 2 on.
             batch_size=max(2, batch_size),
         )
-        parts = [slicer(image), *(detect([image]) if slicing.whole else [])]
+        parts = [slicer(image), *(detect_whole() if slicing.whole else [])]
     merged: Any = supervision.Detections.merge(parts)
     boxes, scores, labels = merged.xyxy.astype(np.float32), merged.confidence, merged.class_id
     # What ends at the border of a tile, inside the image, may be a part: whole objects come first.
     cut = (merged.data[_TOUCHING] & ~_touches(boxes, (height, width))).any(1) if len(boxes) else np.zeros(0, bool)
     apart = np.zeros_like(labels) if thresholds.class_agnostic else labels
     kept = np.arange(len(boxes)) if fits else _without_parts(boxes, scores + ~cut, apart)
-    kept = kept[np.argsort(-scores[kept], kind='stable')][: thresholds.max_detections]
+    kept = kept[np.argsort(-scores[kept], kind='stable')][: most or thresholds.max_detections]
     names = engine.info.class_names
     return Detections(boxes[kept], scores[kept], labels[kept], names, (height, width), path)
 

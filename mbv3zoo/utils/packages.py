@@ -17,6 +17,7 @@ EXTRAS = {
     'datasets': {'datasets': '4'},
     'demo': {'gradio': '6.27'},
     'export': {'onnx': '1.18', 'onnxscript': '0.5', 'onnxruntime': '1.22', 'openvino': '2025.2', 'nncf': '2.17'},
+    'large': {'rasterio': '1.4'},
     'mlflow': {'mlflow-skinny': '3'},
     'phones': {'ncnn': '1.0.20250916', 'pnnx': '20250916', 'coremltools': '9'},
     'ray': {'ray': '2.40'},

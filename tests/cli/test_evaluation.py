@@ -86,3 +86,18 @@ def test_val_of_a_segmenter_prints_ious_and_writes_a_report(tmp_path):
     assert metrics['images'] == 2 and f'{metrics["miou"]:.3f}' in lines[2]
     failed = run('val', folder, '--data', tmp_path / 'set', '--out', tmp_path / 'b', '--save-json', ok=False)
     assert '--save-json: of detectors only' in str(failed.exception) and not (tmp_path / 'b').exists()
+
+
+def test_val_in_tiles(tmp_path, scenes, saved):
+    pytest.importorskip('supervision')
+    options = ['--data', scenes, '--workers', 0, '--image-size', 64]
+    metrics = []
+    for name, more in (('whole', []), ('tiles', ['--slice', '40x48', '--overlap', 0.1, '--slice-only'])):
+        run('val', saved, *options, *more, '--out', tmp_path / name)
+        metrics.append(json.loads((tmp_path / name / 'metrics.json').read_text()))
+    assert metrics[0]['images'] == metrics[1]['images'] == 3
+    failed = run('val', saved, *options, '--overlap', 0.1, ok=False)
+    assert 'overlap and slice_only are for slice' in str(failed.exception)
+    segmenter = create_segmenter('mbv3_lraspp_small', num_classes=16, image_size=64).save_pretrained(tmp_path / 'masks')
+    failed = run('val', segmenter, *options, '--slice', 48, ok=False)
+    assert '--slice: of detectors only' in str(failed.exception)

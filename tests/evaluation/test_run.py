@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from coloured_scenes import Colours, scene
 from labelled import NAMES, record
 from PIL import Image
 from torch import nn
@@ -15,9 +16,11 @@ from mbv3zoo.evaluation.coco import score
 from mbv3zoo.evaluation.run import check_classes, collect
 from mbv3zoo.evaluation.run import run_evaluation as evaluate
 from mbv3zoo.export.live import open_live
+from mbv3zoo.images.tiles import Slicing
 from mbv3zoo.loading import load
 from mbv3zoo.models.postprocess.decoding import Kept
 from mbv3zoo.synth import SyntheticConfig, synthesize
+from mbv3zoo.utils.processes import Processes
 
 COLOURS = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
 
@@ -159,6 +162,34 @@ def test_a_real_detector_can_be_scored(pictures):
     metrics = evaluate(detector, pictures, batch_size=3).metrics
     assert 0 <= metrics.ap < 0.5 and metrics.images == 5
     assert detector.training
+
+
+def test_large_images_are_scored_in_tiles(tmp_path):
+    pytest.importorskip('supervision')
+    records = []
+    for number in range(2):
+        corners = [(16 * (i % 16) + 3, 20 * (i // 16) + 4) for i in range(128)]
+        rows = [(i % 2, 99, [x, y, x + 6, y + 5]) for i, (x, y) in enumerate(corners)]
+        path = tmp_path / f'{number}.png'
+        Image.fromarray(scene((160, 256), *rows)).save(path)
+        records.append(record(number, [row[2] for row in rows], [row[0] for row in rows], path=path, size=(160, 256)))
+    data = DetectionSet(records, Colours.info.class_names)
+    told, slicing = [], Slicing((64, 64), 0.2, False)
+    tiles = evaluate(Colours(), data, slicing=slicing, progress=told.append).metrics
+    # More than the 100 objects that COCO counts of an image.
+    assert tiles.ap == pytest.approx(1) and tiles.ar100 == pytest.approx(1) and told == [1, 1]
+    assert mbv3zoo.evaluate(Colours(), data).ap < 0.5
+    assert mbv3zoo.evaluate(Colours(), data, slice=64, overlap=0.2, slice_only=True).ap == tiles.ap
+    # Shared out among processes: the second one's share, with what the first one sends.
+    first = evaluate(Colours(), data, slicing=slicing).detections[0]
+    group = Processes(1, 2, lambda items: [(0, first), *items])
+    assert evaluate(Colours(), data, slicing=slicing, group=group).metrics.ap == tiles.ap
+    (tmp_path / '0.png').write_bytes((tmp_path / '0.png').read_bytes()[:100])
+    with pytest.warns(UserWarning, match=r'0\.png.*taken as an empty picture'):
+        assert 0.4 < evaluate(Colours(), data, slicing=slicing).metrics.ap < 0.6
+    (tmp_path / '0.png').unlink()
+    with pytest.raises(FileNotFoundError, match='put the data set back'):
+        evaluate(Colours(), data, slicing=slicing)
 
 
 def test_images_of_more_pixels_than_asked_for_are_not_evaluated(tmp_path):

@@ -1,55 +1,18 @@
 """Detection in tiles, by a detector that finds every rectangle of one colour, whole or cut."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
+from coloured_scenes import SIDE, Colours, scene
 from PIL import Image
 
 import mbv3zoo
+from mbv3zoo.images import regions
 from mbv3zoo.models.postprocess.decoding import Kept
-from mbv3zoo.models.postprocess.thresholds import PREDICTION
 from mbv3zoo.prediction.predict import iter_predict, predict
-from mbv3zoo.prediction.slicing import Slicing, _without_parts, read_slicing
+from mbv3zoo.prediction.slicing import _without_parts
 
 pytest.importorskip('supervision')
-SIDE = 64
-
-
-class Colours:
-    """An engine: red is the class, green the score, blue tells objects of one class apart; 255 is the background."""
-
-    tensors = False
-    thresholds = PREDICTION
-    info = SimpleNamespace(class_names=('cat', 'dog'), in_chans=3, image_size=(SIDE, SIDE))
-
-    def __init__(self):
-        self.batches = []
-
-    def detect(self, images, thresholds):
-        self.batches.append(len(images))
-        return [self._kept(image, thresholds) for image in images]
-
-    def _kept(self, image, thresholds):
-        boxes, scores, labels = [], [], []
-        for red, green, blue in np.unique(image.reshape(3, -1), axis=1).T.tolist():
-            if red < 2 and green > 100 * thresholds.score_thresh:
-                ys, xs = np.nonzero((image == np.array([red, green, blue])[:, None, None]).all(0))
-                boxes.append([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
-                scores.append(green / 100)
-                labels.append(red)
-        order = np.argsort(-np.array(scores, np.float32), kind='stable')[: thresholds.max_detections]
-        found = np.array(boxes, np.float32).reshape(-1, 4), np.array(scores, np.float32), np.array(labels, np.int64)
-        return Kept(*(part[order] for part in found))
-
-
-def scene(size, *rows):
-    """An image of (height, width); rows are label, percent, and the box."""
-    image = np.full((*size, 3), 255, np.uint8)
-    for number, (label, percent, (x1, y1, x2, y2)) in enumerate(rows):
-        image[y1:y2, x1:x2] = label, percent, number
-    return image
 
 
 def found(image, **options):
@@ -147,34 +110,37 @@ def test_many_images_and_one_that_is_damaged(tmp_path):
     assert [result.path for result in results] == [str(path) for path in paths]
 
 
+def test_a_file_that_is_read_by_regions_gives_what_it_gives_whole(tmp_path, monkeypatch):
+    pytest.importorskip('rasterio')
+    rng, rows = np.random.default_rng(0), []
+    for i in range(40):
+        x, y = 15 * (i % 10) + 2, 30 * (i // 10) + 3
+        rows.append((i % 2, 40 + i, [x, y, x + int(rng.integers(4, 9)), y + int(rng.integers(4, 9))]))
+    path = tmp_path / 'large.tif'
+    Image.fromarray(scene((140, 160), *rows)).save(path)
+    expected = found(path, slice_only=True)
+    assert len(expected) == 40
+    monkeypatch.setattr(regions, 'MANY_PIXELS', 0)
+    monkeypatch.setattr('mbv3zoo.images.reader.read_image', lambda *_, **__: pytest.fail('is read whole'))
+    assert found(path, slice_only=True) == expected
+    # The whole image too: from means of its pixels, as the letterbox would take from all of them.
+    assert [label for label, _, _ in found(path)][:1] == [0]
+    # One that fits into a tile is read at once.
+    assert len(predict(Colours(), path, slice=256).boxes) <= 40
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.warns(UserWarning, match=r'large\.tif.*its result is empty'):
+        results = [*iter_predict(Colours(), [path, path], slice=SIDE)]
+    assert [len(result) for result in results] == [0, 0] and 'large.tif' in results[0].error
+    with pytest.raises(ValueError, match='large.tif'):
+        predict(Colours(), path, slice=SIDE)
+
+
 def test_a_detector_gives_tensors():
     detector = mbv3zoo.create_detector('mbv3_yolo_small', num_classes=2, image_size=64)
     image = np.random.default_rng(0).integers(0, 256, (100, 150, 3), np.uint8)
     result = detector.predict(image, slice=(64, 96), score_thresh=0.0, max_detections=2)
     assert isinstance(result.boxes, torch.Tensor) and result.labels.dtype == torch.int64 and 1 <= len(result) <= 2
     assert result.scores.tolist() == sorted(result.scores.tolist(), reverse=True)
-
-
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [
-        ((None, 0.2, False), 'overlap and slice_only are for slice'),
-        ((None, None, True), 'overlap and slice_only are for slice'),
-        ((640, 1.0, False), r'overlap is 1\.0; expected a fraction'),
-        ((640, -0.1, False), r'overlap is -0\.1'),
-        ((640, True, False), 'overlap is True'),
-        ((640, '0.2', False), "overlap is '0.2'"),
-        ((8, None, False), r'slice is 8; expected a side'),
-    ],
-)
-def test_options_that_are_refused(options, message):
-    with pytest.raises(ValueError, match=message):
-        read_slicing(*options)
-
-
-def test_options():
-    assert read_slicing(640, None, False) == Slicing((640, 640), 0.2, True)
-    assert read_slicing((320, 640), 0, True) == Slicing((320, 640), 0.0, False)
 
 
 def test_segmenters_have_no_tiles():
