@@ -87,7 +87,8 @@ class DescribedCommand(Command):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         fields = self.settings()
         for option in self.params:
-            field = fields.pop(str(option.name), None)
+            # `slice_` is the option of `slice`, which is a name of Python's own.
+            field = fields.pop(str(option.name).rstrip('_'), None)
             if field is not None and not getattr(option, 'help', None):
                 # One that shows its own default says what None is.
                 has_default = isinstance(getattr(option, 'show_default', None), str)

@@ -11,6 +11,7 @@ from mbv3zoo.cli.described import DescribedCommand
 from mbv3zoo.cli.options import (
     DATA,
     DATA_HELP,
+    IMAGES,
     MODEL,
     OUTPUT,
     RUNTIME,
@@ -24,6 +25,7 @@ from mbv3zoo.cli.options import (
     ValImages,
     ValShare,
     given,
+    read_size,
     with_set,
 )
 from mbv3zoo.cli.output import tell
@@ -69,6 +71,11 @@ def train(
     optimizer: str | None = None,
     lr: float | None = None,
     augmentation: str | None = None,
+    slice_: Annotated[
+        Any,
+        typer.Option('--slice', parser=read_size, metavar='<size>', show_default='not cut', rich_help_panel=IMAGES),
+    ] = None,
+    balance: str | None = None,
     teacher: str | None = None,
     freeze_backbone: Annotated[int | None, typer.Option('--freeze', rich_help_panel=MODEL)] = None,
     patience: int | None = None,
@@ -129,6 +136,8 @@ def train(
         optimizer=optimizer,
         lr=lr,
         augmentation=augmentation,
+        slice=slice_,
+        balance=balance,
         teacher=teacher,
         freeze_backbone=freeze_backbone,
         patience=patience,

@@ -17,7 +17,7 @@ KINDS: dict[Task, str] = {'detection': 'detector', 'segmentation': 'segmenter'}
 TRAIN_SETTINGS: dict[Task, set[str]] = {
     'detection': {
         'loss', 'box_gain', 'class_gain', 'objectness_gain', 'auxiliary_gain', 'anchors', 'anchor_ratio', 'mixup',
-        'teacher', 'teacher_gain', 'imitation_gain',
+        'teacher', 'teacher_gain', 'imitation_gain', 'slice', 'overlap', 'slice_only',
     },
     'segmentation': {'dice_gain'},
 }  # fmt: skip

@@ -19,6 +19,7 @@ from mbv3zoo.config.base import Config
 from mbv3zoo.config.license_record import LicenseId
 from mbv3zoo.config.presets import PRESETS
 from mbv3zoo.config.types import Fraction, ImageSize
+from mbv3zoo.utils.sizes import TILE_OVERLAP
 
 # The values of `assigner`, as `loss` was called before, and what they are now.
 _ASSIGNERS = {'shape': 'yolov5', 'simota': 'simota'}
@@ -124,6 +125,22 @@ class TrainConfig(Config):
     anchor_ratio: Annotated[float, Field(gt=1)] = 4.0
     """An anchor matches a box if widths and heights differ by less than this factor."""
 
+    # Tiles
+
+    slice: ImageSize | None = None
+    """Side, or (height, width), in pixels of tiles that images are cut into, for small objects; None does not cut."""
+    overlap: Annotated[float, Field(ge=0, lt=1)] = TILE_OVERLAP
+    """Fraction of a tile that the next one has too."""
+    slice_only: bool = False
+    """Train on and evaluate with tiles alone, not with the whole images too."""
+
+    # Sampling
+
+    balance: Literal['no', 'classes'] = 'no'
+    """'classes' shows images of rare classes more often: repeat-factor sampling (LVIS, arXiv 1908.03195)."""
+    background_weight: NonNegativeFloat = 1.0
+    """How often images without objects are shown, relative to others; 0 leaves them out."""
+
     # Augmentation
 
     augmentation: Literal['none', 'light', 'medium', 'heavy'] = 'light'
@@ -132,8 +149,10 @@ class TrainConfig(Config):
     """Fraction of training images that are mosaics of four."""
     mixup: Fraction = _PRESET
     """Fraction of training images that are mixed with a second one; not with masks."""
+    copy_paste: Fraction = 0.0
+    """Fraction of training images that get objects of a second one pasted in (arXiv 2012.07177)."""
     mosaic_off_epochs: NonNegativeInt = 5
-    """Number of last epochs without mosaic and mixup."""
+    """Number of last epochs without mosaic, mixup and copy_paste."""
     scale: Annotated[float, Field(ge=0, lt=1)] = _PRESET
     """Images are scaled by a random factor from 1 - scale to 1 + scale."""
     translate: Fraction = _PRESET
@@ -185,6 +204,14 @@ class TrainConfig(Config):
     """Epochs between evaluations."""
     tracker: str | None = None
     """Also log to these, with commas between: tensorboard, wandb, mlflow, trackio, or others of accelerate."""
+
+    @model_validator(mode='after')
+    def _check_slice(self) -> Self:
+        if self.slice is None and (self.slice_only or self.overlap != TILE_OVERLAP):
+            raise ValueError(
+                'overlap and slice_only are for slice, the side of tiles in pixels; give it too, such as 640'
+            )
+        return self
 
     @model_validator(mode='wrap')
     @classmethod

@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data.boxes import clip_boxes
+from mbv3zoo.data.copy_paste import paste_objects
 from mbv3zoo.data.mosaic import mosaic
 from mbv3zoo.data.pictures import empty_picture
 from mbv3zoo.data.placing import LabelledImage, place, scaled, uniform
@@ -51,7 +52,7 @@ class Augmentation:
 
         Args:
             index: The image to start from.
-            mix: Whether mosaic and mixup may be applied.
+            mix: Whether mosaic, mixup and copy-paste may be applied.
 
         Returns:
             uint8 [3, height, width]; boxes [N, 4] xyxy pixels inside it, or a mask uint8 [height, width]; labels [N].
@@ -66,10 +67,10 @@ class Augmentation:
 
     def _compose(self, index: int, mix: bool) -> LabelledImage:
         if mix and torch.rand(()) < self.config.mosaic:
-            pictures = [self.read(i) for i in (index, self._other(), self._other(), self._other())]
+            pictures = [self._image(i, mix) for i in (index, self._other(), self._other(), self._other())]
             image, boxes, labels = mosaic(pictures, self.size, self.config.scale)
         else:
-            image, boxes, labels = self._fit(self.read(index))
+            image, boxes, labels = self._fit(self._image(index, mix))
         boxed: Any = boxes
         if not isinstance(boxes, tv_tensors.Mask):
             boxed = tv_tensors.BoundingBoxes(boxes, format='XYXY', canvas_size=self.size, clamping_mode=None)
@@ -78,6 +79,13 @@ class Augmentation:
             image, boxed = self.rotate(image, boxed)
         boxed = boxed if isinstance(boxed, tv_tensors.Mask) else boxed.as_subclass(torch.Tensor)
         return image.as_subclass(torch.Tensor), boxed, labels
+
+    def _image(self, index: int, mix: bool) -> LabelledImage:
+        image = self.read(index)
+        # Without it nothing is drawn, so that samples are those that they were before it existed.
+        if mix and self.config.copy_paste and torch.rand(()) < self.config.copy_paste:
+            return paste_objects(image, self.read(self._other()))
+        return image
 
     def _other(self) -> int:
         return int(torch.randint(self.count, ()))

@@ -8,7 +8,8 @@ import os
 import shutil
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -16,9 +17,10 @@ from typing import Any, BinaryIO, Literal
 import torch
 from torchvision.transforms.v2.functional import resize
 
-from mbv3zoo.data.records import Records
+from mbv3zoo.data.records import Record, Records
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.images.read import read_image
+from mbv3zoo.images.regions import open_regions
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import utf8
@@ -56,6 +58,11 @@ class Pictures:
         self.records = records
         self.sizes = _shrunk(records, longest_side)
         self.store = self.file = None
+        # The tiles of each file, where images are cut into them.
+        self.files: dict[str, list[int]] = {}
+        if isinstance(records, Records) and records.tiles is not None:
+            for index, path in enumerate(records.paths):
+                self.files.setdefault(path, []).append(index)
         if cache != 'no':
             # First a checksum of eight bytes per image, then the pixels, image by image.
             head = 8 * len(records)
@@ -83,20 +90,35 @@ class Pictures:
             FileNotFoundError: The file is gone, and perhaps the whole dataset.
         """
         if self.store is None:
-            return self._read(index)
-        height, width = self.size(index)
-        stored = self.store[self.starts[index] : self.starts[index + 1]]
-        pixels = stored.view(height, width, 3).permute(2, 0, 1)
+            return next(self._read([index]))
+        if not self._is_kept(index):
+            # All tiles of a file at once, as decoding it takes longer than cutting them.
+            others = [other for other in self._of_same_file(index) if not self._is_kept(other)]
+            for other, image in zip(others, self._read(others), strict=True):
+                if image is not None:
+                    self._pixels(other).copy_(image)
+                    self._checksum(other).fill_(zlib.crc32(self._stored(other).numpy().data))
+                    self.ready[other] = True
+        return self._pixels(index).clone() if self.ready[index] else None
+
+    def _stored(self, index: int) -> torch.Tensor:
+        assert self.store is not None
+        return self.store[self.starts[index] : self.starts[index + 1]]
+
+    def _pixels(self, index: int) -> torch.Tensor:
+        return self._stored(index).view(*self.size(index), 3).permute(2, 0, 1)
+
+    def _checksum(self, index: int) -> torch.Tensor:
+        assert self.store is not None
+        return self.store[8 * index : 8 * index + 8].view(torch.int64)
+
+    def _is_kept(self, index: int) -> bool:
         if not self.ready[index]:
-            checksum = self.store[8 * index : 8 * index + 8].view(torch.int64)
-            if checksum.item() != zlib.crc32(stored.numpy().data):
-                image = self._read(index)
-                if image is None:
-                    return None
-                pixels.copy_(image)
-                checksum.fill_(zlib.crc32(stored.numpy().data))
-            self.ready[index] = True
-        return pixels.clone()
+            self.ready[index] = self._checksum(index).item() == zlib.crc32(self._stored(index).numpy().data)
+        return bool(self.ready[index])
+
+    def _of_same_file(self, index: int) -> Sequence[int]:
+        return self.files[str(self.records[index].path)] if self.files else [index]
 
     def __getstate__(self) -> dict[str, Any]:
         # Spawned loader processes open the file themselves, as torch cannot pickle a mapped one.
@@ -107,19 +129,25 @@ class Pictures:
         if self.file:
             self.store = _mapped(self.file, self.starts[-1])
 
-    def _read(self, index: int) -> torch.Tensor | None:
-        record, size = self.records[index], self.size(index)
-        image = read_or_none(record.path, at_least=size, size=record.size)
-        if image is None or tuple(image.shape[1:]) == size:
-            return image
-        return resize(image, list(size), antialias=True)
+    def _read(self, indices: Sequence[int]) -> Iterator[torch.Tensor | None]:
+        """Images of one file, which is decoded once."""
+        records = [self.records[index] for index in indices]
+        if records[0].tile is None:
+            images = iter([read_or_none(records[0].path, at_least=self.size(indices[0]), size=records[0].size)])
+        else:
+            images = read_tiles(records)
+        for index, image in zip(indices, images, strict=True):
+            size = self.size(index)
+            resized = image is None or tuple(image.shape[1:]) == size
+            yield image if resized or image is None else resize(image, list(size), antialias=True)
 
     def _name(self) -> str:
         # A hash of all that the cached bytes depend on.
         digest = hashlib.sha256(f'{_CACHE_FORMAT}\n'.encode())
         for record, size in zip(self.records, self.sizes.tolist(), strict=True):
             stat = os.stat(record.path)
-            digest.update(utf8(f'{os.path.abspath(record.path)}|{stat.st_size}|{stat.st_mtime_ns}|{tuple(size)}\n'))
+            shape = tuple(size) if record.tile is None else (*size, *record.tile)
+            digest.update(utf8(f'{os.path.abspath(record.path)}|{stat.st_size}|{stat.st_mtime_ns}|{shape}\n'))
         return digest.hexdigest()[:32]
 
 
@@ -147,6 +175,34 @@ def read_or_none(
         check_is_there(path, error)
         warnings.warn(f'{error}; taken as an empty picture', stacklevel=2)
         return None
+
+
+def read_tiles(records: Sequence[Record]) -> Iterator[torch.Tensor | None]:
+    """The tiles of one file as `read_or_none` gives images: uint8 [3, height, width]; None if it cannot be decoded.
+
+    Args:
+        records: Tiles; all of them name the same file.
+    """
+    path, first = records[0].path, records[0].tile
+    assert first is not None
+    regions = None
+    with suppress(ValueError):  # said below
+        regions = open_regions(path, max_pixels=max(MAX_PIXELS, math.prod(first.image_size)))
+    whole = None if regions else read_or_none(path, size=first.image_size)
+    with regions or nullcontext():
+        for record in records:
+            assert record.tile is not None
+            top, left = record.tile.top, record.tile.left
+            rows, columns = (top, top + record.size[0]), (left, left + record.size[1])
+            if regions is None:
+                yield None if whole is None else whole[:, slice(*rows), slice(*columns)]
+                continue
+            try:
+                yield torch.from_numpy(regions.read((rows, columns)))
+            except ValueError as error:
+                check_is_there(path, error)
+                warnings.warn(f'{error}; taken as an empty picture', stacklevel=2)
+                yield None
 
 
 def check_is_there(path: Path, error: Exception) -> None:

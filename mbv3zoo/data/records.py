@@ -6,11 +6,19 @@ import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import NamedTuple, overload
 
 import torch
 
 from mbv3zoo.data.columns import Texts, offsets, taken
+
+
+class Tile(NamedTuple):
+    """Where a tile lies in its image, and the (height, width) of that, in pixels."""
+
+    top: int
+    left: int
+    image_size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,7 @@ class Record:
         iscrowd: bool [N]; crowd boxes (and VOC's difficult ones) are no training targets, and evaluation ignores
             detections matched to them.
         image_id: Id in evaluation files; a text where a COCO file has texts.
+        tile: The part of the file that the image is; None for all of it.
     """
 
     path: Path
@@ -36,6 +45,7 @@ class Record:
     areas: torch.Tensor
     iscrowd: torch.Tensor
     image_id: int | str
+    tile: Tile | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +58,7 @@ class Records(Sequence[Record]):
         starts: int64 [M + 1], the first object of each, and the number N of all objects.
         boxes, labels, areas, iscrowd: Of all objects, float32 [N, 4], int64 [N], float32 [N] and bool [N].
         image_ids: Of each image: int64 [M], or texts; a tuple of numbers that no int64 can hold.
+        tiles: int64 [M, 4], the `Tile` of each: top, left, height and width of its file; None where images are whole.
 
     Example:
         >>> data = mbv3zoo.load_dataset('data.yaml', 'val')
@@ -63,6 +74,7 @@ class Records(Sequence[Record]):
     areas: torch.Tensor
     iscrowd: torch.Tensor
     image_ids: torch.Tensor | Texts | tuple[int, ...]
+    tiles: torch.Tensor | None = None
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Records:
@@ -101,6 +113,7 @@ class Records(Sequence[Record]):
         start, end = self.starts[index : index + 2].tolist()
         height, width = self.sizes[index].tolist()
         own_id = self.image_ids[index]
+        top, left, *whole = (0, 0, height, width) if self.tiles is None else self.tiles[index].tolist()
         return Record(
             Path(self.paths[index]),
             (height, width),
@@ -109,6 +122,7 @@ class Records(Sequence[Record]):
             self.areas[start:end],
             self.iscrowd[start:end],
             int(own_id) if isinstance(own_id, torch.Tensor) else own_id,
+            None if self.tiles is None else Tile(top, left, (whole[0], whole[1])),
         )
 
     def __iter__(self) -> Iterator[Record]:
@@ -129,6 +143,7 @@ class Records(Sequence[Record]):
             self.iscrowd[rows],
             ids.take(chosen) if isinstance(ids, Texts) else image_ids([ids[i] for i in chosen.tolist()])
             if isinstance(ids, tuple) else ids[chosen],
+            None if self.tiles is None else self.tiles[chosen],
         )  # fmt: skip
 
     @property

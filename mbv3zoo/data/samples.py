@@ -15,6 +15,7 @@ from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.masks import MaskRecord, MaskSet
 from mbv3zoo.data.pictures import Pictures, empty_picture, read_or_none
 from mbv3zoo.data.placing import LabelledImage, scaled
+from mbv3zoo.data.sampling import draw_order, image_weights
 from mbv3zoo.images.letterbox import Letterbox
 from mbv3zoo.images.masks import IGNORE_INDEX
 
@@ -23,7 +24,8 @@ class TrainSamples(Dataset):
     """Augmented training images, with boxes or with masks.
 
     Random numbers of a sample depend on (seed, epoch, index) only, not on the number of workers or on what was loaded
-    before, so a resumed run sees the same samples as an uninterrupted one.
+    before, so a resumed run sees the same samples as an uninterrupted one. Where `config` shows some images more often
+    than others, an epoch has as many samples all the same, and which images they are is drawn anew for each.
 
     Args:
         data: The training set.
@@ -44,6 +46,10 @@ class TrainSamples(Dataset):
         self.parts: list[int] = []
         # Shared, so that persistent loader processes see it change.
         self._epoch = torch.tensor([0, config.epochs]).share_memory_()
+        self._weights = image_weights(data, config)
+        # The image of each sample of the epoch.
+        self._order = torch.arange(len(data)).share_memory_()
+        self.set_epoch(0)
         self.pictures = Pictures(data.records, max(image_size), config.cache)
         self.augment = Augmentation(image_size, config, len(data), self._read)
 
@@ -57,6 +63,8 @@ class TrainSamples(Dataset):
         self._epoch[0] = epoch
         if epochs is not None:
             self._epoch[1] = epochs
+        if self._weights is not None:
+            self._order.copy_(draw_order(self._weights, self.config.seed * 1_000_003 + epoch))
 
     def __len__(self) -> int:
         return len(self.records)
@@ -74,7 +82,8 @@ class TrainSamples(Dataset):
             image = rgb_to_grayscale(image)
         return image, boxes, labels
 
-    def _read(self, index: int) -> LabelledImage:
+    def _read(self, number: int) -> LabelledImage:
+        index = int(self._order[number])
         self.parts.append(index)
         record, image = self.records[index], self.pictures[index]
         if isinstance(record, MaskRecord):

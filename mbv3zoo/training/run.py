@@ -30,7 +30,7 @@ from mbv3zoo.training.preview import draw_preview, preview_file
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, finished
 from mbv3zoo.training.recipes import AUTO, NONE, Recipe, choose_recipe, read_recipe
 from mbv3zoo.training.results import is_reported
-from mbv3zoo.training.run_data import load_data, write_val_list
+from mbv3zoo.training.run_data import cut, load_data, write_val_list
 from mbv3zoo.training.run_folder import put_run_right, resumed_run
 from mbv3zoo.training.run_yaml import CONFIG_NAME, read_run_config, write_run_config
 from mbv3zoo.training.settings import TrainSettings
@@ -186,6 +186,7 @@ def preview(config: RunConfig, path: str | Path) -> Path:
     path = preview_file(path)
     task = resolve(config.model).read_config().task
     train_set, val_set = load_data(config.data, config.train.seed, task=task)
+    train_set = cut(train_set, config.train)
     # Without weights: none are read or fetched for it.
     detector = create_model(
         config.model, class_names=train_set.class_names, image_size=config.image_size, device='meta'
@@ -242,6 +243,7 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     # The first process of each machine keeps what it read of a large set, where the others find it.
     with process_state().local_main_process_first():
         train_set, val_set = load_data(config.data, config.train.seed, run if resume else None, task)
+    train_set = cut(train_set, config.train)
     may_choose = config.recipe == AUTO and not resume and task == 'detection'
     if may_choose and (chosen := choose_recipe(config.train, len(train_set))):
         recipe, reason = chosen

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from mbv3zoo.config.model import Task
-from mbv3zoo.config.training import DataConfig
+from mbv3zoo.config.training import DataConfig, TrainConfig
 from mbv3zoo.data.coco_layout import is_coco
 from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.hub_dataset import check_installed
 from mbv3zoo.data.load import is_hub, load_dataset, load_listed, picture_root, undivided
 from mbv3zoo.data.masks import MaskSet
 from mbv3zoo.data.share import picture_names, split_dataset
+from mbv3zoo.data.tiles import cut_into_tiles
+from mbv3zoo.images.tiles import Slicing, read_slicing
 from mbv3zoo.training.progress import class_changes
 from mbv3zoo.utils.atomic import atomic_write
 from mbv3zoo.utils.yaml import read_mapping
@@ -83,6 +85,31 @@ def _divided(config: DataConfig, share: float, seed: int, run: Path | None, task
         raise ValueError(f'{config.data}: {error}') from error
     _logger.info('%d pictures are trained on, %d are kept for validation', len(train_set), len(val_set))
     return train_set, val_set
+
+
+def slicing_of(config: TrainConfig) -> Slicing | None:
+    """How a run cuts its images into tiles; None where it does not.
+
+    Raises:
+        ImportError: supervision, which evaluates in tiles, is not installed.
+    """
+    return None if config.slice is None else read_slicing(config.slice, config.overlap, config.slice_only)
+
+
+def cut(train_set: Any, config: TrainConfig) -> Any:
+    """The training set as it is trained on: in tiles with `slice`, and else as it is."""
+    slicing = slicing_of(config)
+    if slicing is None:
+        return train_set
+    tiles = cut_into_tiles(train_set, slicing, config.seed)
+    empty = int((tiles.records.starts.diff() == 0).sum())
+    advice = '' if config.cache != 'no' else '; each decodes its picture, and --cache disk keeps them decoded'
+    height, width = slicing.size
+    _logger.info(
+        '%d pictures are cut into %d tiles of %d x %d pixels, %d of them without objects%s',
+        len(train_set), len(tiles), height, width, empty, advice,
+    )  # fmt: skip
+    return tiles
 
 
 def write_val_list(config: DataConfig, val_set: DetectionSet | MaskSet, run: Path) -> None:

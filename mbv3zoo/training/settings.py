@@ -38,9 +38,15 @@ class TrainSettings(TypedDict, total=False):
     dice_gain: float
     anchors: Literal['auto', 'fit', 'keep']
     anchor_ratio: float
+    slice: int | tuple[int, int] | None
+    overlap: float
+    slice_only: bool
+    balance: Literal['no', 'classes']
+    background_weight: float
     augmentation: Literal['none', 'light', 'medium', 'heavy']
     mosaic: float
     mixup: float
+    copy_paste: float
     mosaic_off_epochs: int
     scale: float
     translate: float

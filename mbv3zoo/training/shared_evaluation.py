@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 
 from mbv3zoo.evaluation.run import run_evaluation
+from mbv3zoo.images.tiles import Slicing
 from mbv3zoo.models.base_network import ModelNetwork
 from mbv3zoo.utils.processes import Processes
 
@@ -22,6 +23,7 @@ def evaluate_together(
     workers: int,
     progress: Callable[[int], object] | None = None,
     with_f1: bool = True,
+    slicing: Slicing | None = None,
 ) -> Any:
     """As `mbv3zoo.evaluation.run.run_evaluation`: each process runs its share of the images, and all get the figures.
 
@@ -33,5 +35,12 @@ def evaluate_together(
         broadcast([*network.state_dict().values()])
     group = Processes(accelerator.process_index, accelerator.num_processes, gather_object)
     return run_evaluation(
-        network, data, batch_size=batch_size, workers=workers, progress=progress, with_f1=with_f1, group=group
+        network,
+        data,
+        batch_size=batch_size,
+        workers=workers,
+        progress=progress,
+        with_f1=with_f1,
+        group=group,
+        slicing=slicing,
     )

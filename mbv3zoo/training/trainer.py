@@ -28,6 +28,7 @@ from mbv3zoo.training.prepare import check_data, create_accelerator, prepare_bac
 from mbv3zoo.training.preview import PREVIEW_NAME, draw_preview
 from mbv3zoo.training.progress import Progress
 from mbv3zoo.training.results import METRICS_NAME, is_reported
+from mbv3zoo.training.run_data import slicing_of
 from mbv3zoo.training.shared_evaluation import evaluate_together
 from mbv3zoo.training.state_checks import SavedProgress, warn_of_other_data
 from mbv3zoo.training.teacher import Teacher
@@ -205,6 +206,7 @@ class Trainer:
                 workers=workers_or_default(self.config.workers, self.accelerator.num_processes),
                 progress=progress.update,
                 with_f1=with_f1,
+                slicing=slicing_of(self.config),
             )
         self.pace.evaluating = time.monotonic() - start
         return evaluation

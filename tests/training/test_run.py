@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import random
+import re
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from mbv3zoo.config.training import DataConfig, RunConfig, TrainConfig
 from mbv3zoo.create import create_detector
 from mbv3zoo.detector import Detector
 from mbv3zoo.training import run
+from mbv3zoo.training import trainer as trainer_module
 from mbv3zoo.training.checkpoint import load_state, save_state
 from mbv3zoo.training.pace import Pace
 
@@ -65,6 +67,33 @@ def test_the_first_process_of_a_machine_reads_before_the_others(data, tmp_path, 
     with pytest.raises(ValueError, match='enough'):
         run.start(config_of(data), tmp_path / 'run')
     assert order == ['first', 'read']
+
+
+def test_training_in_tiles(tmp_path, caplog, monkeypatch):
+    pytest.importorskip('supervision')
+    large = write_yolo_set(tmp_path / 'large', {'train': 3, 'val': 2}, (200, 160))
+    config = config_of(large, {'slice': 96, 'cache': 'memory', 'augmentation': 'none'}, recipe='none')
+    with caplog.at_level('INFO'):
+        trainer = run._trainer(config, tmp_path / 'run', resume=False)
+    assert re.search(
+        r'3 pictures are cut into \d+ tiles of 96 x 96 pixels, \d+ of them without objects$', caplog.text, re.M
+    )
+    samples = trainer.learner.samples
+    # Twelve tiles of each picture, and the picture itself.
+    assert 20 < len(samples) <= 3 * 13 and {own.tile.image_size for own in samples.records} == {(160, 200)}
+    assert {own.size for own in samples.records} == {(96, 96), (160, 200)}
+    assert all(tuple(samples[i][0].shape) == (3, 64, 64) for i in range(0, len(samples), 7))
+    real, seen = trainer_module.evaluate_together, []
+    monkeypatch.setattr(
+        trainer_module, 'evaluate_together', lambda *args, **own: seen.append(own['slicing']) or real(*args, **own)
+    )
+    trainer.fit()
+    # After the epoch, and of the best for the report.
+    assert [slicing.size for slicing in seen] == [(96, 96), (96, 96)]
+    with pytest.raises(ValueError, match='overlap and slice_only are for slice'):
+        TrainConfig.parse({'overlap': 0.3})
+    drawn = run.preview(config, tmp_path / 'batch.png')
+    assert drawn.is_file()
 
 
 def test_a_run_from_its_settings(data, done):
