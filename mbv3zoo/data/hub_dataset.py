@@ -15,6 +15,7 @@ from mbv3zoo.data.label_values import as_box, as_id, check_class_names
 from mbv3zoo.data.masks import MaskSet, read_masks
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.problems import LabelProblems
+from mbv3zoo.images.embedded import embedded_names, embedded_path, mapped_rows
 from mbv3zoo.images.opening import IMAGE_SUFFIXES
 from mbv3zoo.utils.atomic import Content, atomic_write_all
 from mbv3zoo.utils.disk import make_folder
@@ -48,7 +49,7 @@ def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> D
     `width` and `height`, boxes are placed as `mbv3zoo.data.coco.load_coco` says. The classes are the names
     of the category's ClassLabel; without one, the distinct categories of all splits, sorted.
 
-    Images embedded in the rows are written once, to `mbv3zoo/` in the cache of `datasets`; image files stay in place.
+    Images embedded in the rows stay there (`mbv3zoo.images.embedded`), and image files stay in place.
 
     Args:
         source: 'hub:org/name', 'hub:org/name@revision', 'hub:org/name:configuration@revision', or 'hub:folder' for a
@@ -259,9 +260,16 @@ def _stated_sizes(data: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _pictures(data: Any, column: str) -> Iterator[Path | None]:
-    """The file of each row's image, or None."""
+    """The file of each row's image, or None.
+
+    Images in the rows of Arrow files are read there. Those of rows that were chosen or made are written, to `mbv3zoo/`
+    in the cache of `datasets`.
+    """
     import datasets
 
+    if (places := _mapped_places(data, column)) is not None:
+        yield from places
+        return
     # A row's bytes never change, as each version of the dataset has its own fingerprint.
     folder = Path(datasets.config.HF_DATASETS_CACHE) / 'mbv3zoo' / data._fingerprint
     folder = folder / column if column in _MASKS else folder
@@ -286,3 +294,22 @@ def _pictures(data: Any, column: str) -> Iterator[Path | None]:
             make_folder(folder)
             atomic_write_all(missing)
         yield from paths
+
+
+def _mapped_places(data: Any, column: str) -> list[Path | None] | None:
+    """The images of a set that is mapped from Arrow files; None where its rows are not those of the files."""
+    if data._indices is not None:
+        return None
+    files = [str(each['filename']) for each in data.cache_files]
+    counts = [mapped_rows(file, column) for file in files]
+    if None in counts or sum(filter(None, counts)) != len(data):
+        return None
+    places: list[Path | None] = []
+    for file in files:
+        for row, (own, has_bytes) in enumerate(embedded_names(file, column)):
+            suffix = Path(own or '').suffix.lower()
+            if has_bytes:
+                places.append(embedded_path(file, column, row, suffix if suffix in IMAGE_SUFFIXES else ''))
+            else:
+                places.append(Path(own) if own else None)
+    return places

@@ -18,6 +18,7 @@ import torch
 from torchvision.transforms.v2.functional import resize
 
 from mbv3zoo.data.records import Record, Records
+from mbv3zoo.images.embedded import holding_file
 from mbv3zoo.images.letterbox import PAD_VALUE
 from mbv3zoo.images.read import read_image
 from mbv3zoo.images.regions import open_regions
@@ -145,7 +146,7 @@ class Pictures:
         # A hash of all that the cached bytes depend on.
         digest = hashlib.sha256(f'{_CACHE_FORMAT}\n'.encode())
         for record, size in zip(self.records, self.sizes.tolist(), strict=True):
-            stat = os.stat(record.path)
+            stat = os.stat(holding_file(record.path))
             shape = tuple(size) if record.tile is None else (*size, *record.tile)
             digest.update(utf8(f'{os.path.abspath(record.path)}|{stat.st_size}|{stat.st_mtime_ns}|{shape}\n'))
         return digest.hexdigest()[:32]
@@ -207,7 +208,7 @@ def read_tiles(records: Sequence[Record]) -> Iterator[torch.Tensor | None]:
 
 def check_is_there(path: Path, error: Exception) -> None:
     """Raises FileNotFoundError if a file of a dataset that could not be read, for `error`, does not exist."""
-    if not os.path.exists(path):
+    if not os.path.exists(holding_file(path)):
         raise FileNotFoundError(
             f'{path} was there when the data set was read, and is gone; put the data set back'
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import NamedTuple, overload
 
 import torch
+from PIL import Image
 
 from mbv3zoo.data.columns import Texts, offsets, taken
+from mbv3zoo.images.read import read_image
+from mbv3zoo.utils.sizes import MAX_PIXELS
 
 
 class Tile(NamedTuple):
@@ -26,7 +30,7 @@ class Record:
     """One image and its labels.
 
     Attributes:
-        path: The image's file.
+        path: The image's file; of an image in an Arrow file its place there (`mbv3zoo.images.embedded`).
         size: (height, width) in pixels, with the EXIF orientation applied.
         boxes: float32 [N, 4] xyxy pixels, inside the image.
         labels: int64 [N], indices into the dataset's class names.
@@ -46,6 +50,19 @@ class Record:
     iscrowd: torch.Tensor
     image_id: int | str
     tile: Tile | None = None
+
+    def image(self) -> Image.Image:
+        """The image, or the tile of it: RGB, upright. Also of a data set of the Hub, whose path names no file.
+
+        Raises:
+            ValueError: It cannot be read.
+        """
+        size = self.size if self.tile is None else self.tile.image_size
+        pixels = read_image(self.path, max_pixels=max(MAX_PIXELS, math.prod(size)))
+        if self.tile is not None:
+            top, left = self.tile.top, self.tile.left
+            pixels = pixels[top : top + self.size[0], left : left + self.size[1]]
+        return Image.fromarray(pixels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from typing import IO
+from typing import IO, Any
+
+from mbv3zoo.images.embedded import read_embedded
 
 # A file of a gigabyte is read in 20,000 parts of 64 kilobytes; one of a million tiny chunks, comments or fill bytes has
 # more, and each takes a microsecond.
@@ -27,7 +29,7 @@ class BoundedFile(io.BufferedReader):
     """An image file, open for reading.
 
     Args:
-        path: The file.
+        path: The file, or one in an Arrow file (`mbv3zoo.images.embedded`).
         max_pixels: Most pixels that it may have, which bounds its bytes.
 
     Raises:
@@ -35,8 +37,11 @@ class BoundedFile(io.BufferedReader):
     """
 
     def __init__(self, path: str | os.PathLike, max_pixels: int) -> None:
-        super().__init__(open(path, 'rb', buffering=0))  # noqa: SIM115
-        size, limit = os.fstat(self.fileno()).st_size, MORE_BYTES + BYTES_OF_PIXEL * max_pixels
+        content = read_embedded(path)
+        file: Any = open(path, 'rb', buffering=0) if content is None else io.BytesIO(content)  # noqa: SIM115
+        super().__init__(file)
+        size = os.fstat(self.fileno()).st_size if content is None else len(content)
+        limit = MORE_BYTES + BYTES_OF_PIXEL * max_pixels
         if size > limit:
             self.close()
             raise Unreadable(f'it has {size} bytes, more than {limit}, which {max_pixels} pixels take')

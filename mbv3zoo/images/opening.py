@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mbv3zoo.images.bounded_file import BoundedFile, Unreadable
+from mbv3zoo.images.embedded import holding_file
 from mbv3zoo.utils.sizes import MAX_PIXELS
 
 IMAGE_SUFFIXES = frozenset(
@@ -99,7 +100,7 @@ def reason(error: Exception) -> str:
 
 def _check_is_regular(path: str | os.PathLike) -> None:
     try:
-        found = os.stat(path)
+        found = os.stat(holding_file(path))
     except FileNotFoundError:
         raise Unreadable('there is no such file') from None
     if stat.S_ISDIR(found.st_mode):

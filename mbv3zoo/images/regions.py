@@ -11,6 +11,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import TiffImageFile
 
+from mbv3zoo.images.embedded import holding_file
 from mbv3zoo.images.opening import open_image, orientation_of
 from mbv3zoo.utils.packages import is_installed
 from mbv3zoo.utils.quiet import without_warnings
@@ -121,6 +122,8 @@ def open_regions(path: str | os.PathLike, channels: int = 3, max_pixels: int = M
     Raises:
         ValueError: As `mbv3zoo.images.opening.open_image`.
     """
+    if holding_file(path) != path:
+        return None  # GDAL reads files
     with open_image(path, max_pixels) as image:
         size, mode, driver = image.size, image.mode, _DRIVERS.get(image.format or '')
         if image.width * image.height <= MANY_PIXELS or driver is None or not _is_plain(image):

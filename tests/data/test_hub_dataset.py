@@ -3,6 +3,7 @@ import json
 import logging
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import torch
 from PIL import Image
 
 from mbv3zoo.data.hub_dataset import load_hub_dataset
+from mbv3zoo.data.pictures import Pictures
+from mbv3zoo.images.embedded import holding_file, read_embedded
 
 NAMES = ['cat', 'dog']
 
@@ -70,11 +73,33 @@ def test_rows_become_records(library, tmp_path, as_list):
     assert empty.boxes.shape == (0, 4) and empty.labels.shape == empty.areas.shape == empty.iscrowd.shape == (0,)
     assert empty.labels.dtype == torch.int64 and empty.iscrowd.dtype == torch.bool
     # The pictures are those of their rows, byte for byte.
-    assert [record.path.read_bytes() for record in data.records] == [each['image']['bytes'] for each in rows]
-    assert full.path.suffix == '.png' and full.path.is_relative_to(tmp_path / 'cache/mbv3zoo')
+    assert [read_embedded(record.path) for record in data.records] == [each['image']['bytes'] for each in rows]
+    assert full.path.suffix == '.png' and full.image().size == (80, 60) and data.draw(0).size == (80, 60)
+    assert not (tmp_path / 'cache/mbv3zoo').exists()
 
 
-def test_pictures_are_written_once(library, tmp_path):
+def test_pictures_in_arrow_files_are_read_where_they_are(library, tmp_path):
+    rows = [row(picture={'bytes': encoded(i), 'path': f'{i}.png'}) for i in range(40)]
+    source = save(library, tmp_path / 'set', train=rows)
+    splits = library.load_dataset(source.removeprefix('hub:'))
+    splits.save_to_disk(tmp_path / 'all', num_shards={'train': 3})
+    data = load_hub_dataset(f'hub:{tmp_path / "all"}', 'train')
+    expected = [each['image']['bytes'] for each in rows]
+    assert [read_embedded(record.path) for record in data.records] == expected
+    assert len({holding_file(record.path) for record in data.records}) == 3
+    assert not (tmp_path / 'cache/mbv3zoo').exists()
+    # Training and evaluation read them, also where they are kept.
+    for cache in ('no', 'memory', 'disk'):
+        pictures = Pictures(data.records, 64, cache, tmp_path / 'kept')
+        assert [int(pictures[i].max()) for i in (0, 20, 39)] == [0, 20, 39]
+    file = Path(holding_file(data.records[0].path))
+    file.rename(file.with_suffix('.moved'))
+    with pytest.raises(FileNotFoundError, match='was there when the data set was read, and is gone'):
+        Pictures(data.records, 64)[0]
+
+
+def test_pictures_of_rows_in_memory_are_written_once(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(library.config, 'IN_MEMORY_MAX_SIZE', 10**9)
     rows = [row(picture={'bytes': encoded(i), 'path': f'{i}.png'}) for i in range(130)]
     source = save(library, tmp_path / 'set', train=rows, test=rows[:1])
     paths = [record.path for record in load_hub_dataset(source, 'train').records]
@@ -90,6 +115,7 @@ def test_pictures_are_written_once(library, tmp_path):
 
 def test_a_stopped_write_leaves_no_picture(library, tmp_path, monkeypatch):
     source = save(library, tmp_path / 'set', train=[row()])
+    monkeypatch.setattr(library.config, 'IN_MEMORY_MAX_SIZE', 10**9)
 
     def full_disk(descriptor):
         raise OSError('No space left on device')
@@ -106,7 +132,7 @@ def test_other_content_has_other_files(library, tmp_path):
     for color in (1, 2):
         picture = {'bytes': encoded(color), 'path': 'a.png'}
         source = save(library, tmp_path / f'set{color}', train=[row(picture=picture)])
-        assert np.array(Image.open(load_hub_dataset(source, 'train').records[0].path)).max() == color
+        assert np.array(load_hub_dataset(source, 'train').records[0].image()).max() == color
 
 
 def test_pictures_that_are_files_stay_where_they_are(library, tmp_path):
