@@ -14,7 +14,7 @@ from mbv3zoo.checks.duplicates import find_copies
 from mbv3zoo.checks.findings import LEVELS, Finding, Splits, counted
 from mbv3zoo.checks.labels import find_empty, find_label_problems
 from mbv3zoo.checks.objects import LOST, find_doubles, find_small, find_thin
-from mbv3zoo.checks.pictures import find_modes, find_unreadable, look_at
+from mbv3zoo.checks.pictures import find_modes, find_odd_shapes, find_unreadable, look_at
 from mbv3zoo.checks.table import Objects
 from mbv3zoo.data.detection_set import DetectionSet
 from mbv3zoo.data.hub_dataset import check_installed
@@ -94,7 +94,8 @@ def check_dataset(
 
     Each image is decoded once. Looked for are images that cannot be read, copies and near copies within a split and in
     two splits, problems of the labels, images without objects, classes without objects or with few, objects that are
-    too small at the input's size, labelled twice, or thin, and images that are stored otherwise than the others.
+    too small at the input's size, labelled twice, or thin, images much wider or higher than the input, labels without
+    an image, and images that are stored otherwise than the others.
 
     Args:
         data: The dataset, as for `mbv3zoo.load_dataset`; all its splits.
@@ -158,4 +159,5 @@ def _findings(splits: Splits, size: tuple[int, int], progress: Callable[[int], o
     yield from find_small(splits, size)
     yield from find_empty(splits)
     yield from find_thin(splits)
+    yield from find_odd_shapes(splits, size)
     yield from find_modes(splits, looked)

@@ -6,22 +6,25 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mbv3zoo.checks.findings import MOST_SHOWN, Example, Finding, Splits, counted, share
-from mbv3zoo.data.problems import OUTCOMES
+from mbv3zoo.data.problems import NO_PICTURE, OUTCOMES
 
 # Share of images without an object that is more than a few negatives.
 _MANY = 0.5
 
 
 def find_label_problems(splits: Splits) -> Iterator[Finding]:
-    """What the reader of the format told: boxes outside the image, labels without one, unknown classes."""
+    """What the reader of the format told: labels without an image, boxes outside of it, unknown classes."""
     for name, data in splits.items():
-        if data.problems:
-            found = Counter(outcome for line in data.problems for outcome in OUTCOMES if outcome in line)
+        alone = tuple(line for line in data.problems if any(mark in line for mark in NO_PICTURE))
+        if alone:
+            text = f'{counted(len(alone), "picture")} of {name} that labels are for and that are not there: {alone[0]}'
+            yield Finding('warning', 'labels without pictures', text, len(alone), lines=alone)
+        others = tuple(line for line in data.problems if line not in alone)
+        if others:
+            found = Counter(outcome for line in others for outcome in OUTCOMES if outcome in line)
             counts = ', '.join(f'{count:,} {outcome}' for outcome, count in found.items())
-            text = f'{counted(len(data.problems), "problem")} in the labels of {name}' + (
-                f': {counts}' if counts else ''
-            )
-            yield Finding('warning', 'label problems', text, len(data.problems), lines=data.problems)
+            text = f'{counted(len(others), "problem")} in the labels of {name}' + (f': {counts}' if counts else '')
+            yield Finding('warning', 'label problems', text, len(others), lines=others)
 
 
 def find_empty(splits: Splits) -> Iterator[Finding]:

@@ -7,13 +7,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from mbv3zoo.checks.findings import MOST_SHOWN, Example, Finding, Level, Splits, counted
 from mbv3zoo.checks.fingerprints import LENGTH, fingerprint
 from mbv3zoo.data.records import Record
+from mbv3zoo.images.embedded import read_embedded
 from mbv3zoo.images.opening import open_image
 from mbv3zoo.images.read import read_image
 from mbv3zoo.utils.cores import usable_cores
@@ -21,6 +24,8 @@ from mbv3zoo.utils.sizes import MAX_PIXELS
 
 # (height, width) that is enough for a fingerprint.
 _ENOUGH = (64, 64)
+# How many times wider or higher than the input an image is odd, and the share of such images that is more than a few.
+_ODD, _MANY_ODD = 3, 0.05
 # PIL's modes, and what becomes of them.
 _MODES = {
     '1': 'black and white',
@@ -97,14 +102,46 @@ def find_modes(splits: Splits, looked: dict[str, list[Looked]]) -> Iterator[Find
             yield Finding(level, 'colour modes', text, count, tuple(examples[:MOST_SHOWN]))
 
 
+def find_odd_shapes(splits: Splits, size: tuple[int, int]) -> Iterator[Finding]:
+    """Images of which the letterbox is mostly padding, as they are much wider or higher than the input.
+
+    Args:
+        splits: The dataset.
+        size: (height, width) of the input in pixels.
+    """
+    for name, data in splits.items():
+        sizes = data.records.sizes.double()
+        ratios = (sizes[:, 1] / sizes[:, 0]) / (size[1] / size[0])
+        odd = torch.maximum(ratios, 1 / ratios)
+        chosen = torch.nonzero(odd > _ODD).flatten()
+        if len(chosen):
+            worst = chosen[odd[chosen].argsort(descending=True)][:MOST_SHOWN].tolist()
+            height, width = size
+            many = len(chosen) > _MANY_ODD * len(data)
+            text = (
+                f'{counted(len(chosen), "picture")} of {name} more than {_ODD} times as wide or as high as the input '
+                f'{height} x {width} (height x width): most of it is padding there; '
+                + ('give an input of their shape with --image-size, or cut them with --slice' if many else 'cut them')
+            )
+            examples = tuple(Example(data.records[i], (), '{} x {}'.format(*data.records[i].size)) for i in worst)
+            yield Finding('warning' if many else 'note', 'odd shapes of pictures', text, len(chosen), examples)
+
+
 def _look(record: Record) -> Looked:
     limit = max(MAX_PIXELS, math.prod(record.size))
     try:
-        with open(record.path, 'rb') as file:
-            digest = hashlib.file_digest(file, 'sha256').digest()
+        digest = _digest(record.path)
         with open_image(record.path, limit) as image:
             mode = image.mode
         pixels = read_image(record.path, 1, _ENOUGH, limit)[:, :, 0]
     except (OSError, ValueError) as error:
         return Looked('', b'', np.zeros(LENGTH, np.float32), str(error))
     return Looked(mode, digest, fingerprint(pixels), '')
+
+
+def _digest(path: Path) -> bytes:
+    content = read_embedded(path)
+    if content is not None:
+        return hashlib.sha256(content).digest()
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').digest()

@@ -12,6 +12,8 @@ _logger = logging.getLogger(__name__)
 _LONGEST = 500  # characters of a line
 # What becomes of a label or image that is not as it should be.
 OUTCOMES = ('dropped', 'clipped', 'left out', 'repeats', 'not used', 'taken once')
+# What is said of labels whose image is not there.
+NO_PICTURE = ('there is no picture', 'there is no such picture', 'there is no such file')
 
 
 @dataclass

@@ -20,3 +20,15 @@ def test_images_without_objects_are_a_note_unless_they_are_most():
     (warning,) = find_empty({'train': as_set(record(1, box), record(2), record(3))})
     assert warning.level == 'warning' and [example.record.image_id for example in warning.examples] == [2, 3]
     assert [*find_empty({'train': as_set()})] == []
+
+
+def test_labels_whose_picture_is_not_there_are_told_apart():
+    lines = (
+        'labels/b.txt: there is no picture of that name; not used',
+        "image 7: left out: cannot read image file '7.jpg': there is no such file",
+        'a.txt:1: box; clipped',
+    )
+    alone, other = find_label_problems({'val': replace(as_set(record(1)), problems=lines)})
+    assert alone.name == 'labels without pictures' and alone.lines == lines[:2] and alone.level == 'warning'
+    assert alone.text.startswith('2 pictures of val that labels are for and that are not there: labels/b.txt')
+    assert other.text == '1 problem in the labels of val: 1 clipped'

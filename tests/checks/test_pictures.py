@@ -5,7 +5,7 @@ import pytest
 from labelled import as_set, record
 from PIL import Image
 
-from mbv3zoo.checks.pictures import Looked, find_modes, find_unreadable, look_at
+from mbv3zoo.checks.pictures import Looked, find_modes, find_odd_shapes, find_unreadable, look_at
 
 
 def looked(*modes):
@@ -48,3 +48,29 @@ def test_unreadable_images_are_an_error():
 def test_modes(modes, expected):
     found = find_modes(splits(all=len(modes)), {'all': looked(*modes)})
     assert [(finding.level, finding.text) for finding in found] == expected
+
+
+def test_images_that_are_mostly_padding_at_the_input():
+    shapes = [(100, 100), (300, 100), (301, 100), (100, 1000), (640, 640)]
+    data = {'train': as_set(*(record(i, size=size) for i, size in enumerate(shapes)))}
+    (finding,) = find_odd_shapes(data, (320, 320))
+    assert finding.level == 'warning' and finding.count == 2 and 'with --slice' in finding.text
+    # The worst first, as height x width.
+    assert [example.caption for example in finding.examples] == ['100 x 1000', '301 x 100']
+    (wide,) = find_odd_shapes(data, (320, 1280))
+    assert sorted(example.record.image_id for example in wide.examples) == [0, 1, 2, 4]
+    few = {'train': as_set(*(record(i, size=(100, 100)) for i in range(30)), record(30, size=(10, 100)))}
+    (note,) = find_odd_shapes(few, (320, 320))
+    assert note.level == 'note' and note.text.startswith('1 picture of train more than 3 times as wide')
+    assert [*find_odd_shapes({'train': as_set()}, (320, 320))] == []
+
+
+def test_images_in_arrow_files_are_looked_at(tmp_path):
+    pa = pytest.importorskip('pyarrow')
+    Image.new('L', (30, 20)).save(tmp_path / 'a.png')
+    content = (tmp_path / 'a.png').read_bytes()
+    table = pa.table({'image': [content]})
+    with pa.OSFile(str(tmp_path / 'set.arrow'), 'wb') as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    ((found,),) = look_at({'train': as_set(record(1, path=tmp_path / 'set.arrow/image/0.png'))}, id).values()
+    assert found.mode == 'L' and not found.error and found.digest == hashlib.sha256(content).digest()
