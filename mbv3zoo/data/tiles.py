@@ -41,13 +41,18 @@ def cut_into_tiles(data: DetectionSet, slicing: Slicing, seed: int = 0) -> Detec
         if slicing.whole and len(grid) > 1:
             grid.append((0, 0, height, width))
         tiles = torch.tensor(grid)
-        clipped, kept = _clipped(data.records.boxes[first:last], tiles)
         owners += [i] * len(grid)
         places.append(torch.cat([tiles[:, :2], torch.tensor([[height, width]]).expand(len(grid), 2)], 1))
         sizes.append(tiles[:, 2:])
-        counts.append(kept.sum(1))
-        boxes.append(clipped[kept])
-        rows.append(first + torch.nonzero(kept)[:, 1])
+        # One row of tiles after the other: thousands of tiles times thousands of objects would take gigabytes.
+        own = data.records.boxes[first:last]
+        for some in tiles.split(len(tile_starts(width, wide, slicing.overlap))):
+            top, _, tile_height, _ = some[0].tolist()
+            near = torch.nonzero((own[:, 3] > top) & (own[:, 1] < top + tile_height)).flatten()
+            clipped, kept = _clipped(own[near], some)
+            counts.append(kept.sum(1))
+            boxes.append(clipped[kept])
+            rows.append(first + near[torch.nonzero(kept)[:, 1]])
     taken = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64)
     objects = torch.cat(counts)
     every = torch.cat(boxes)
