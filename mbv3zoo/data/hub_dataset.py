@@ -11,14 +11,11 @@ from typing import Any
 
 from mbv3zoo.data.detection_set import DetectionSet, find_split
 from mbv3zoo.data.downloads import load_checked
+from mbv3zoo.data.hub_images import MASK_COLUMNS, row_images
 from mbv3zoo.data.label_values import as_box, as_id, check_class_names
 from mbv3zoo.data.masks import MaskSet, read_masks
 from mbv3zoo.data.pixel_labels import PixelLabel, PixelLabels
 from mbv3zoo.data.problems import LabelProblems
-from mbv3zoo.images.embedded import embedded_names, embedded_path, mapped_rows
-from mbv3zoo.images.opening import IMAGE_SUFFIXES
-from mbv3zoo.utils.atomic import Content, atomic_write_all
-from mbv3zoo.utils.disk import make_folder
 from mbv3zoo.utils.packages import require
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
@@ -28,9 +25,6 @@ PREFIX = 'hub:'
 # Names of columns in use; the first that exists is taken.
 _OBJECTS = ('objects', 'annotations', 'object')
 _BOX = ('bbox', 'bboxes')
-_MASKS = (
-    'mask', 'masks', 'label', 'labels', 'annotation', 'segmentation', 'segmentation_mask', 'semantic_segmentation',
-)  # fmt: skip
 _CATEGORY = ('category', 'categories', 'category_id', 'category_ids', 'label', 'labels', 'class_label', 'class')
 
 
@@ -68,7 +62,7 @@ def load_hub_dataset(source: str, split: str, max_pixels: int = MAX_PIXELS) -> D
     names, index = _classes(splits, layout, source)
     problems = LabelProblems(source)
     reader = PixelLabels(source, problems, max_pixels=max_pixels)
-    rows = zip(_pictures(data, layout.image), _stated_sizes(data), _objects(data, layout), strict=True)
+    rows = zip(row_images(data, layout.image), _stated_sizes(data), _objects(data, layout), strict=True)
     for row, (picture, stated, objects) in enumerate(rows):
         where = f'{key} row {row}'
         if picture is None:
@@ -97,15 +91,15 @@ def load_hub_masks(source: str, split: str, max_pixels: int = MAX_PIXELS) -> Mas
 
     data = splits[key]
     columns = [name for name, feature in data.features.items() if isinstance(feature, datasets.Image)]
-    mask = next((name for name in _MASKS if name in columns), None)
+    mask = next((name for name in MASK_COLUMNS if name in columns), None)
     image = next((name for name in ('image', *columns) if name in columns and name != mask), None)
     if mask is None or image is None:
         raise ValueError(
-            f'{source}: expected a column of pictures and one of masks, called {" or ".join(_MASKS)}; its columns of '
-            f'pictures are {columns}'
+            f'{source}: expected a column of pictures and one of masks, called {" or ".join(MASK_COLUMNS)}; its '
+            f'columns of pictures are {columns}'
         )
     problems, rows = LabelProblems(source), []
-    for row, (picture, labels) in enumerate(zip(_pictures(data, image), _pictures(data, mask), strict=True)):
+    for row, (picture, labels) in enumerate(zip(row_images(data, image), row_images(data, mask), strict=True)):
         if picture is None or labels is None:
             problems.add(f'{key} row {row}', 'left out: it has no picture or no mask')
         else:
@@ -257,59 +251,3 @@ def _stated_sizes(data: Any) -> Iterator[tuple[Any, Any]]:
     names = [name for name in ('width', 'height') if name in data.column_names]
     for row in data.select_columns(names) if names else itertools.repeat({}, len(data)):
         yield row.get('width'), row.get('height')
-
-
-def _pictures(data: Any, column: str) -> Iterator[Path | None]:
-    """The file of each row's image, or None.
-
-    Images in the rows of Arrow files are read there. Those of rows that were chosen or made are written, to `mbv3zoo/`
-    in the cache of `datasets`.
-    """
-    import datasets
-
-    if (places := _mapped_places(data, column)) is not None:
-        yield from places
-        return
-    # A row's bytes never change, as each version of the dataset has its own fingerprint.
-    folder = Path(datasets.config.HF_DATASETS_CACHE) / 'mbv3zoo' / data._fingerprint
-    folder = folder / column if column in _MASKS else folder
-    rows = data.select_columns([column]).cast_column(column, datasets.Image(decode=False)).with_format('arrow')
-    row = 0
-    for table in rows.iter(batch_size=100):
-        paths: list[Path | None] = []
-        missing: dict[str | Path, Content] = {}
-        # Item by item, so that the bytes of an image that was written before are not read again.
-        for item in table[column]:
-            path = item['path'].as_py() if item.is_valid else None
-            if not item.is_valid or not item['bytes'].is_valid:
-                paths.append(Path(path) if path else None)
-            else:
-                suffix = Path(path or '').suffix.lower()
-                file = folder / f'{row:08d}{suffix if suffix in IMAGE_SUFFIXES else ""}'
-                if not file.is_file():
-                    missing[file] = item['bytes'].as_py()
-                paths.append(file)
-            row += 1
-        if missing:
-            make_folder(folder)
-            atomic_write_all(missing)
-        yield from paths
-
-
-def _mapped_places(data: Any, column: str) -> list[Path | None] | None:
-    """The images of a set that is mapped from Arrow files; None where its rows are not those of the files."""
-    if data._indices is not None:
-        return None
-    files = [str(each['filename']) for each in data.cache_files]
-    counts = [mapped_rows(file, column) for file in files]
-    if None in counts or sum(filter(None, counts)) != len(data):
-        return None
-    places: list[Path | None] = []
-    for file in files:
-        for row, (own, has_bytes) in enumerate(embedded_names(file, column)):
-            suffix = Path(own or '').suffix.lower()
-            if has_bytes:
-                places.append(embedded_path(file, column, row, suffix if suffix in IMAGE_SUFFIXES else ''))
-            else:
-                places.append(Path(own) if own else None)
-    return places
