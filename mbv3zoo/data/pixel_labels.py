@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,13 +14,12 @@ from torchvision.ops import box_area
 
 from mbv3zoo.data.cleaning import clean_boxes
 from mbv3zoo.data.columns import Texts, offsets
-from mbv3zoo.data.image_sizes import stored_sizes
-from mbv3zoo.data.label_values import as_flag, as_side
+from mbv3zoo.data.label_frames import Frames, LabelledFile
+from mbv3zoo.data.label_values import as_flag
 from mbv3zoo.data.problems import LabelProblems
 from mbv3zoo.data.records import Records, image_ids
-from mbv3zoo.data.stated_size import Placement, placed, placement
+from mbv3zoo.data.stated_size import placed
 from mbv3zoo.data.units import check_is_xywh, check_units
-from mbv3zoo.images.read import upright_size
 from mbv3zoo.utils.sizes import MAX_PIXELS
 from mbv3zoo.utils.text import shown
 
@@ -42,13 +40,6 @@ class PixelLabel(NamedTuple):
     label: int
     crowd: Any = None
     areas: Sequence[Any] = ()
-
-
-class _Image(NamedTuple):
-    path: str | Path
-    where: str
-    stated: tuple[Any, Any]
-    image_id: int | str | None
 
 
 class PixelLabels:
@@ -74,7 +65,7 @@ class PixelLabels:
     ) -> None:
         self.source, self.problems, self.crowd_name = source, problems, crowd_name
         self.max_pixels, self.is_xywh, self.place = max_pixels, is_xywh, place
-        self.images: list[_Image] = []
+        self.images: list[LabelledFile] = []
         # Of each object: its image, class and box, and what is looked at only where it is odd.
         self._owners, self._classes, self._values = array('q'), array('q'), array('d')
         self._where: list[Any] = []
@@ -96,7 +87,7 @@ class PixelLabels:
         Returns:
             Its index, for its objects.
         """
-        self.images.append(_Image(path, where, stated, image_id))
+        self.images.append(LabelledFile(path, where, stated, image_id))
         return len(self.images) - 1
 
     def add(self, image: int, label: PixelLabel) -> None:
@@ -118,7 +109,7 @@ class PixelLabels:
             ValueError: The boxes are shares of the image's sides, or corners instead of [x, y, width, height].
         """
         counts = np.bincount(np.array(self._owners), minlength=len(self.images))
-        frames = _Frames.read(self, counts)
+        frames = Frames.read(self.images, counts, self.max_pixels, self.problems)
         rows = self._rows(frames)
         if len(rows.values):
             stated = frames.stated[rows.owners]
@@ -147,7 +138,7 @@ class PixelLabels:
         crowds = self._is_crowd(kept)
         return self._records(frames, kept, boxes, areas, crowds)
 
-    def _rows(self, frames: _Frames) -> _Rows:
+    def _rows(self, frames: Frames) -> _Rows:
         """The objects of the images that are kept, in order of these."""
         owners = np.array(self._owners, np.int64)
         order = np.argsort(owners, kind='stable')
@@ -175,7 +166,7 @@ class PixelLabels:
             self.problems.add(where, f'repeats {before}; dropped')
         return np.flatnonzero(is_first)
 
-    def _own_areas(self, rows: _Rows, of_boxes: np.ndarray, frames: _Frames) -> np.ndarray:
+    def _own_areas(self, rows: _Rows, of_boxes: np.ndarray, frames: Frames) -> np.ndarray:
         """The area of each object: the first stated one that an object of the image can have, else the box's."""
         scale = frames.scales[rows.owners].prod(1)
         limit = frames.sizes[rows.owners].prod(1)
@@ -202,7 +193,7 @@ class PixelLabels:
         return np.fromiter(map(is_crowd, rows.indices.tolist()), bool, len(rows.indices))
 
     def _records(
-        self, frames: _Frames, rows: _Rows, boxes: torch.Tensor, areas: np.ndarray, crowds: np.ndarray
+        self, frames: Frames, rows: _Rows, boxes: torch.Tensor, areas: np.ndarray, crowds: np.ndarray
     ) -> Records:
         kept = np.flatnonzero(frames.is_kept)
         counts = np.bincount(rows.owners, minlength=len(self.images))[kept]
@@ -232,91 +223,6 @@ class _Rows(NamedTuple):
 
     def take(self, chosen: np.ndarray) -> _Rows:
         return _Rows(*(column[chosen] for column in self))
-
-
-class _Frames(NamedTuple):
-    """The images as columns.
-
-    Attributes:
-        is_kept: bool [M]; the others cannot be read, or their boxes have no place in them.
-        sizes: int64 [M, 2], (height, width) upright.
-        stated: float64 [M, 2], (width, height) that the boxes are in.
-        scales: float64 [M, 2], (x, y) factors into the frame that the file has.
-        orientations: int64 [M], the EXIF orientation that boxes are turned by; 1 leaves them.
-        notes: Of each image whose boxes are scaled, and of each whose boxes are turned, what is said of the first.
-    """
-
-    is_kept: np.ndarray
-    sizes: np.ndarray
-    stated: np.ndarray
-    scales: np.ndarray
-    orientations: np.ndarray
-    notes: dict[str, list[str]]
-
-    @classmethod
-    def read(cls, labels: PixelLabels, counts: np.ndarray) -> _Frames:
-        """Opens the images for their sizes, given the number of objects of each."""
-        number = len(labels.images)
-        found = cls(
-            np.zeros(number, bool), np.ones((number, 2), np.int64), np.ones((number, 2)), np.ones((number, 2)),
-            np.ones(number, np.int64), {'scaled': [], 'turned': []},
-        )  # fmt: skip
-        opened = stored_sizes([image.path for image in labels.images], labels.max_pixels)
-        for i, (image, size) in enumerate(zip(labels.images, opened, strict=True)):
-            try:
-                found._set(i, image, size, bool(counts[i]), labels.problems)
-            except ValueError as error:
-                labels.problems.add(image.where, f'left out: {error}')
-        return found
-
-    def _set(
-        self,
-        i: int,
-        image: _Image,
-        opened: tuple[tuple[int, int], int] | ValueError,
-        has_labels: bool,
-        problems: LabelProblems,
-    ) -> None:
-        if isinstance(opened, ValueError):
-            raise opened
-        stored, orientation = opened
-        frame = _stated(image, problems)
-        place = placement(frame, stored, orientation)
-        upright = upright_size(stored, orientation)
-        # Without objects, nothing can be in the wrong place.
-        if place is None and has_labels:
-            name = os.path.basename(image.path)
-            raise ValueError(
-                f'its labels are for an image of {frame[0]:g} x {frame[1]:g} pixels, {name} has '
-                f'{upright[0]} x {upright[1]}; correct the size, or give the image that was labelled'
-            )
-        place = place or Placement()
-        self.is_kept[i], self.sizes[i] = True, upright[::-1]
-        self.stated[i] = frame if all(frame) else upright
-        self.scales[i], self.orientations[i] = place.scale, place.orientation
-        first = f'first: {image.where}, stated {frame[0]:g} x {frame[1]:g}, the file has {upright[0]} x {upright[1]}'
-        if has_labels and place.scale != (1, 1):
-            self.notes['scaled'].append(first)
-        if has_labels and place.orientation != 1:
-            self.notes['turned'].append(first)
-
-    def report(self, problems: LabelProblems) -> None:
-        count = int(self.is_kept.sum())
-        scaled, turned = self.notes['scaled'], self.notes['turned']
-        if scaled:
-            text = f'{len(scaled)} of {count} images have another size than is stated; their boxes are scaled'
-            problems.add('sizes', f'{text} ({scaled[0]})')
-        if turned:
-            text = f'{len(turned)} of {count} images are labelled as stored, without the turn that EXIF asks for'
-            problems.add('sizes', f'{text}; their boxes are turned ({turned[0]})')
-
-
-def _stated(image: _Image, problems: LabelProblems) -> tuple[float, float]:
-    try:
-        return as_side(image.stated[0]), as_side(image.stated[1])
-    except ValueError as error:
-        problems.add(image.where, f'stated size ignored: {error}')
-        return 0.0, 0.0
 
 
 def _number(value: Any) -> float:

@@ -57,20 +57,6 @@ def test_boxes_of_the_stored_frame_are_turned_and_counted_once(read, tmp_path):
     assert len(lines) == 1 and '1 of 2 images are labelled as stored' in lines[0]
 
 
-def test_an_image_of_another_shape_is_left_out_and_named(read):
-    # Without objects, nothing can be in the wrong place.
-    (record,), lines = read(([label()], {'stated': (300, 300)}), ((), {'stated': (300, 300)}))
-    assert len(lines) == 1 and record.size == (64, 96) and record.image_id == 1
-    assert lines[0].startswith('a: left out: its labels are for an image of 300 x 300 pixels, a.png')
-
-
-@pytest.mark.parametrize('stated', [('big', 64), (-96, 64), (96, math.nan), ([96], 64), (96, {}), (True, 64)])
-def test_a_size_that_is_none_is_ignored_and_named(read, stated):
-    (record,), lines = read(([label()], {'stated': stated}))
-    assert record.boxes.tolist() == [[8, 16, 40, 40]]
-    assert len(lines) == 1 and 'a: stated size ignored: ' in lines[0]
-
-
 def test_a_repeated_object_is_dropped_and_named(read):
     labels = [label(), label(where='line 2'), label(where='line 3', number=1), label((8, 16, 32, 25), 'line 4')]
     # In another image it is another object.
