@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mbv3zoo.checks.findings import MOST_SHOWN, Example, Finding, Splits, counted, share
+from mbv3zoo.checks.findings import MOST_SHOWN, Example, Finding, Level, Splits, counted, share
 from mbv3zoo.data.problems import NO_PICTURE, OUTCOMES
 
 # Share of images without an object that is more than a few negatives.
@@ -33,7 +33,12 @@ def find_empty(splits: Splits) -> Iterator[Finding]:
         empty = [record for record in data.records if not len(record.labels)]
         if empty:
             text = f'{counted(len(empty), "picture")} of {name} ({share(len(empty), len(data))}) without an object'
-            many = len(empty) > _MANY * len(data)
-            text += '; look whether their labels are missing' if many else ''
+            level: Level = 'warning' if len(empty) > _MANY * len(data) else 'note'
+            if len(empty) == len(data):
+                # A split to test on may be published without its labels.
+                level = 'error' if name == 'train' else 'warning'
+                text += '; there is nothing to learn from it or to count in it. Masks are not checked'
+            elif level == 'warning':
+                text += '; look whether their labels are missing'
             examples = tuple(Example(record, (), name) for record in empty[:MOST_SHOWN])
-            yield Finding('warning' if many else 'note', 'pictures without objects', text, len(empty), examples)
+            yield Finding(level, 'pictures without objects', text, len(empty), examples)

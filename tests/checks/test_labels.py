@@ -22,6 +22,12 @@ def test_images_without_objects_are_a_note_unless_they_are_most():
     assert [*find_empty({'train': as_set()})] == []
 
 
+def test_a_split_without_any_object_is_an_error_but_to_test_on():
+    for name, level in (('train', 'error'), ('test', 'warning')):
+        (found,) = find_empty({name: as_set(record(1), record(2))})
+        assert found.level == level and found.text.startswith(f'2 pictures of {name} (100 %) without an object; there')
+
+
 def test_labels_whose_picture_is_not_there_are_told_apart():
     lines = (
         'labels/b.txt: there is no picture of that name; not used',
