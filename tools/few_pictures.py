@@ -4,9 +4,10 @@
     python tools/few_pictures.py scenes few --pictures 60 --epochs 40
     python tools/few_pictures.py scenes few --pictures 200 --epochs 20
 
-A detector whose weights come from other scenes is trained on a few of the shift split. Their classes are as unequal as
-those of most people's sets: the tenth is drawn a tenth as often as the first. A quarter of them has no object. 400
-others are evaluated on, of all classes alike: AP, and that of the rarer half of the classes. Finished runs are kept.
+A detector whose weights come from other scenes is trained on a few of the shift split, by the recipe `fine_tune`. The
+classes have other names, so that they are learned anew. They are as unequal as those of most people's sets: the tenth is
+drawn a tenth as often as the first. A quarter of the pictures has no object. 400 others are evaluated on, of all classes
+alike: AP, and that of the rarer half of the classes. Finished runs are kept.
 """
 
 from __future__ import annotations
@@ -60,9 +61,11 @@ def draw(data: DetectionSet, pictures: int, seed: int) -> tuple[DetectionSet, De
 
 def train(name: str, seed: int, args: argparse.Namespace, run: Path) -> None:
     """Trains as one row says, and leaves its figures in `figures.json` in the run's folder."""
-    train_set, val_set = draw(load_dataset(args.data, 'shift'), args.pictures, seed)
+    data = load_dataset(args.data, 'shift')
+    data = replace(data, class_names=tuple(f'{name} of few' for name in data.class_names))
+    train_set, val_set = draw(data, args.pictures, seed)
     settings = {'epochs': args.epochs, 'eval_every': args.epochs, 'workers': 0, 'threads': 1, 'cache': 'memory'}
-    settings |= read_recipe('few_steps').settings
+    settings |= read_recipe('fine_tune').settings
     config = TrainConfig(**(settings | {'seed': seed} | ROWS[name]))
     torch.manual_seed(seed)
     detector = create_detector(

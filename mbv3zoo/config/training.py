@@ -226,13 +226,18 @@ class TrainConfig(Config):
         """The same with other defaults: those of its settings that were not given.
 
         Args:
-            defaults: Field -> value.
+            defaults: Field -> value. A learning rate is that of their optimizer; where another one was given, it
+                becomes the same share of that one's usual rate.
 
         Example:
             >>> mbv3zoo.TrainConfig(batch_size=4).with_defaults({'batch_size': 8, 'epochs': 30}).epochs
             30
         """
-        return self.parse({**defaults, **{name: getattr(self, name) for name in self.model_fields_set}})
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        if 'lr' in defaults and 'optimizer' in given:
+            usual = self.parse({name: value for name, value in defaults.items() if name == 'optimizer'})
+            defaults = {**defaults, 'lr': defaults['lr'] / usual.lr * self.parse({'optimizer': self.optimizer}).lr}
+        return self.parse({**defaults, **given})
 
     @model_validator(mode='before')
     @classmethod
@@ -298,7 +303,7 @@ class RunConfig(Config):
     image_size: ImageSize | None = None
     """(height, width) in pixels; None uses the model's."""
     recipe: str = 'auto'
-    """Defaults of the training settings: 'auto' by the number of steps, 'none', a packaged name, or a YAML file."""
+    """Defaults of the training settings: 'auto' by the steps and the start, 'none', a packaged name, or a YAML file."""
     data: DataConfig
     """Where the images are."""
     train: TrainConfig = TrainConfig()

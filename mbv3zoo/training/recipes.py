@@ -55,14 +55,21 @@ def read_recipe(name: str) -> Recipe:
     return Recipe(name, settings)
 
 
-def choose_recipe(config: TrainConfig, images: int) -> tuple[Recipe, str] | None:
+def choose_recipe(config: TrainConfig, images: int, trained: bool) -> tuple[Recipe, str] | None:
     """The recipe for a run, and why; None where the defaults are for it.
 
     Args:
         config: Its settings.
         images: Number of training images.
+        trained: Whether it starts from the weights of a whole detector.
     """
     steps = config.epochs * images // TrainConfig.model_fields['batch_size'].default
-    if config.minutes or steps > _FEW_STEPS:
+    few = f'{images} images x {config.epochs} epochs are few steps'
+    if config.minutes:
+        # How many steps there will be is not known. What is learned already is not to be lost in the first ones.
+        return (read_recipe('fine_tune'), 'it starts from a trained detector') if trained else None
+    if steps > _FEW_STEPS:
         return None
-    return read_recipe('few_steps'), f'{images} images x {config.epochs} epochs are few steps'
+    if trained:
+        return read_recipe('fine_tune'), f'it starts from a trained detector, and {few}'
+    return read_recipe('few_steps'), few

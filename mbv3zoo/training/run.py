@@ -245,7 +245,8 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
         train_set, val_set = load_data(config.data, config.train.seed, run if resume else None, task)
     train_set = cut(train_set, config.train)
     may_choose = config.recipe == AUTO and not resume and task == 'detection'
-    if may_choose and (chosen := choose_recipe(config.train, len(train_set))):
+    trained = may_choose and bool(_decided(config).pretrained) and resolve(config.model).is_saved
+    if may_choose and (chosen := choose_recipe(config.train, len(train_set), trained)):
         recipe, reason = chosen
         before, config = config, _with_recipe(config, recipe)
         if config != before:

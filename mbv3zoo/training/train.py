@@ -71,7 +71,8 @@ def train(
         max_pixels: Most pixels (width x height) of an image, as for `mbv3zoo.load_dataset`.
         data_license: Licence of images and labels, by its id on the Hub; kept in the detector's licence record.
         recipe: Where settings that are not given come from: a packaged recipe ('coco_100'), a YAML file of settings, or
-            'none' for the defaults of `mbv3zoo.TrainConfig`; None chooses by the number of steps, and says so.
+            'none' for the defaults of `mbv3zoo.TrainConfig`; None chooses by the number of steps and the weights that
+            it starts from, and says so.
         out: Folder of the run, new or empty; None takes the next free `runs/train-N`.
         device: 'cpu', 'cuda', 'cuda:1', 'mps', or the number of a GPU; None takes a GPU if there is one. It is not part
             of the run's settings.

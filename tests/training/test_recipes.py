@@ -30,20 +30,35 @@ def test_what_is_given_stays():
 
 
 @pytest.mark.parametrize(
-    ('settings', 'images', 'name'),
+    ('settings', 'images', 'name', 'from_trained'),
     [
-        ({'epochs': 30}, 1000, 'few_steps'),
-        ({'epochs': 100}, 60, 'few_steps'),
-        ({'epochs': 100}, 1000, None),
-        ({'epochs': 1}, 118_000, None),
-        ({'minutes': 5}, 60, None),
+        ({'epochs': 30}, 1000, 'few_steps', 'fine_tune'),
+        ({'epochs': 100}, 60, 'few_steps', 'fine_tune'),
+        ({'epochs': 100}, 1000, None, None),
+        ({'epochs': 1}, 118_000, None, None),
+        ({'minutes': 5}, 60, None, 'fine_tune'),
     ],
 )
-def test_half_batches_are_for_few_steps(settings, images, name):
-    chosen = choose_recipe(TrainConfig(**settings), images)
-    assert (chosen[0].name if chosen else None) == name
-    if chosen:
-        assert chosen[0].settings == {'batch_size': 8, 'auxiliary_gain': 0.5} and str(images) in chosen[1]
+def test_the_recipe_is_by_the_number_of_steps_and_the_start(settings, images, name, from_trained):
+    for trained, expected in ((False, name), (True, from_trained)):
+        chosen = choose_recipe(TrainConfig(**settings), images, trained)
+        assert (chosen[0].name if chosen else None) == expected
+        if chosen:
+            recipe, why = chosen
+            assert recipe == read_recipe(expected) and recipe.settings['batch_size'] == 8
+            assert ('minutes' in settings or str(images) in why) and ('trained detector' in why) == trained
+
+
+@pytest.mark.parametrize('optimizer', ['nmuon', 'SGD', 'adamw', 'lion'])
+def test_a_recipes_learning_rate_is_a_share_of_that_of_another_optimizer(optimizer):
+    usual, own = TrainConfig(), TrainConfig(optimizer=optimizer)
+    slower = own.with_defaults({'lr': usual.lr / 4, 'batch_size': 8})
+    assert slower.lr == pytest.approx(own.lr / 4) and slower.weight_decay == own.weight_decay
+    # A recipe that has an optimizer of its own has its rate for that one.
+    for_sgd = {'optimizer': 'sgd', 'lr': TrainConfig(optimizer='sgd').lr / 2}
+    assert own.with_defaults(for_sgd).lr == pytest.approx(own.lr / 2)
+    assert usual.with_defaults(for_sgd).lr == for_sgd['lr']
+    assert TrainConfig(optimizer=optimizer, lr=0.3).with_defaults(for_sgd).lr == 0.3
 
 
 @pytest.fixture(scope='module')
@@ -93,3 +108,18 @@ def test_recipes_that_are_none(tmp_path):
     (tmp_path / 'own.yaml').write_text('batchsize: 4\n')
     with pytest.raises(ValueError, match="own.yaml: unknown key 'batchsize'; did you mean 'batch_size'"):
         read_recipe(str(tmp_path / 'own.yaml'))
+
+
+@pytest.mark.parametrize(
+    ('model', 'settings', 'lr'),
+    [('saved', {}, 1), ('saved', {'pretrained': False}, None), ('config', {}, None), ('saved', {'lr': 0.5}, 0.5)],
+)
+def test_a_run_from_a_trained_detector_learns_slower(data, tmp_path, model, settings, lr):
+    detector = mbv3zoo.create_detector('mbv3_yolo_small_050', num_classes=2, image_size=64)
+    detector.save_pretrained(tmp_path / 'saved')
+    model = str(tmp_path / 'saved') if model == 'saved' else 'mbv3_yolo_small_050'
+    defaults = {'pretrained': None, 'val_data': None, 'images': None, 'data_license': None}
+    config = run.run_config(data, model=model, image_size=64, epochs=1, **(defaults | settings))
+    trainer = run._trainer(config, tmp_path / 'run', resume=False)
+    expected = read_recipe('fine_tune').settings['lr'] if lr == 1 else lr or TrainConfig().lr
+    assert trainer.config.lr == expected and (lr == 1) == (expected < TrainConfig().lr)
