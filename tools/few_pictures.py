@@ -5,9 +5,9 @@
     python tools/few_pictures.py scenes few --pictures 200 --epochs 20
 
 A detector whose weights come from other scenes is trained on a few of the shift split, by the recipe `fine_tune`. The
-classes have other names, so that they are learned anew. They are as unequal as those of most people's sets: the tenth is
-drawn a tenth as often as the first. A quarter of the pictures has no object. 400 others are evaluated on, of all classes
-alike: AP, and that of the rarer half of the classes. Finished runs are kept.
+classes have other names, so that they are learned anew. They are as unequal as those of most people's sets: the tenth
+is drawn a tenth as often as the first. A quarter of the pictures has no object. 400 others are evaluated on, of all
+classes alike: AP, and that of the rarer half of the classes. Finished runs are kept.
 """
 
 from __future__ import annotations

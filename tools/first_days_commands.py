@@ -46,10 +46,11 @@ OWN_PHOTOS = Day(
             ('mbv3zoo train --data photos --val-share 0.2 --image-size 320 --preview batch.png',),
         ),
         Step(
-            'Training starts from a detector that knows other objects, and so at a lower learning rate than usual, which '
-            'keeps what it has learned.',
+            'Training starts from a detector that knows other objects, and so at a lower learning rate than usual, '
+            'which keeps what it has learned.',
             (
-                'mbv3zoo train --data photos --val-share 0.2 --model mbv3_yolo_small.synth --image-size 320 --epochs 5',
+                'mbv3zoo train --data photos --val-share 0.2 --model mbv3_yolo_small.synth '
+                '--image-size 320 --epochs 5',
                 'ls runs/train-1',
             ),
         ),
