@@ -49,8 +49,7 @@ OWN_PHOTOS = Day(
             'Training starts from a detector that knows other objects, and so at a lower learning rate than usual, '
             'which keeps what it has learned.',
             (
-                'mbv3zoo train --data photos --val-share 0.2 --model mbv3_yolo_small.synth '
-                '--image-size 320 --epochs 5',
+                'mbv3zoo train --data photos --val-share 0.2 --model mbv3_yolo_small.synth --image-size 320 --epochs 5',
                 'ls runs/train-1',
             ),
         ),
