@@ -59,7 +59,7 @@ class Pictures:
         self.records = records
         self.sizes = _shrunk(records, longest_side)
         self.store = self.file = None
-        # The tiles of each file, where images are cut into them.
+        # The tiles of each file, where images are cut into them; those of masks never are.
         self.files: dict[str, list[int]] = {}
         if isinstance(records, Records) and records.tiles is not None:
             for index, path in enumerate(records.paths):
@@ -133,10 +133,10 @@ class Pictures:
     def _read(self, indices: Sequence[int]) -> Iterator[torch.Tensor | None]:
         """Images of one file, which is decoded once."""
         records = [self.records[index] for index in indices]
-        if records[0].tile is None:
-            images = iter([read_or_none(records[0].path, at_least=self.size(indices[0]), size=records[0].size)])
-        else:
+        if self.files:
             images = read_tiles(records)
+        else:
+            images = iter([read_or_none(records[0].path, at_least=self.size(indices[0]), size=records[0].size)])
         for index, image in zip(indices, images, strict=True):
             size = self.size(index)
             resized = image is None or tuple(image.shape[1:]) == size
@@ -147,7 +147,7 @@ class Pictures:
         digest = hashlib.sha256(f'{_CACHE_FORMAT}\n'.encode())
         for record, size in zip(self.records, self.sizes.tolist(), strict=True):
             stat = os.stat(holding_file(record.path))
-            shape = tuple(size) if record.tile is None else (*size, *record.tile)
+            shape = (*size, *record.tile) if self.files else tuple(size)
             digest.update(utf8(f'{os.path.abspath(record.path)}|{stat.st_size}|{stat.st_mtime_ns}|{shape}\n'))
         return digest.hexdigest()[:32]
 

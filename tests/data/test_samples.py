@@ -8,15 +8,18 @@ from letterboxing import boxes_to_letterbox
 from marker_set import SIZE, check_sample, equal, marked_record, marker_set
 from markers import marker_box
 from PIL import Image
+from tiny_sets import write_mask_set
 from torch.utils.data import ConcatDataset, DataLoader
 
 from mbv3zoo.config.presets import AUGMENTATIONS
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.data import augment
 from mbv3zoo.data.detection_set import DetectionSet
+from mbv3zoo.data.load import load_dataset
 from mbv3zoo.data.loader import collate
 from mbv3zoo.data.samples import EvalSamples, TrainSamples
 from mbv3zoo.images.letterbox import PAD_VALUE, Letterbox
+from mbv3zoo.images.masks import IGNORE_INDEX
 
 CACHES = ('no', 'memory', 'disk')
 PLAIN = {'epochs': 10, 'augmentation': 'none'}
@@ -133,6 +136,20 @@ def check_equal(batches, expected):
     assert len(batches) == len(expected)
     for (images, targets), (other_images, other_targets) in zip(batches, expected, strict=True):
         assert torch.equal(images, other_images) and equal(targets, other_targets)
+
+
+@pytest.mark.parametrize('cache', CACHES)
+def test_images_with_masks_may_be_kept_too(tmp_path, cache):
+    data = load_dataset(write_mask_set(tmp_path / 'set', {'train': 4}, (48, 64)), 'train', task='segmentation')
+    samples = samples_of(data, cache=cache)
+    for _ in range(2):
+        for i, record in enumerate(data.records):
+            letterbox = Letterbox.fit(record.size, SIZE)
+            image, mask = samples[i][:2]
+            assert torch.equal(
+                image, letterbox.apply(torch.from_numpy(np.array(Image.open(record.path))).permute(2, 0, 1))
+            )
+            assert torch.equal(mask[mask != IGNORE_INDEX].unique(), torch.tensor(sorted(record.classes)))
 
 
 @pytest.mark.parametrize('cache', CACHES)
