@@ -28,7 +28,7 @@ from mbv3zoo.training.failures import telling_interruptions
 from mbv3zoo.training.prepare import check_images
 from mbv3zoo.training.preview import draw_preview, preview_file
 from mbv3zoo.training.progress import Progress, changed_config, check_class_names, finished
-from mbv3zoo.training.recipes import AUTO, NONE, Recipe, choose_recipe, read_recipe
+from mbv3zoo.training.recipes import AUTO, NONE, Recipe, Start, choose_recipe, read_recipe
 from mbv3zoo.training.results import is_reported
 from mbv3zoo.training.run_data import cut, load_data, write_val_list
 from mbv3zoo.training.run_folder import put_run_right, resumed_run
@@ -209,14 +209,21 @@ def _with_recipe(config: RunConfig, recipe: Recipe) -> RunConfig:
     return config.model_copy(update={'train': config.train.with_defaults(recipe.settings)})
 
 
+def _start(config: RunConfig) -> Start:
+    """What a training starts from."""
+    if not _decided(config).pretrained:
+        return 'nothing'
+    return 'detector' if resolve(config.model).is_saved else 'backbone'
+
+
 def _first_weights(config: RunConfig, detector: ModelConfig) -> str:
     """The weights that a training starts from, for the log."""
-    saved = resolve(config.model).is_saved
-    if config.pretrained and saved:
+    start = _start(config)
+    if start == 'detector':
         return f'the weights of {config.model}'
-    if config.pretrained:
+    if start == 'backbone':
         return f'pretrained weights of the backbone {detector.backbone}, and random ones of neck and head'
-    return f'random weights, not from those of {config.model}' if saved else 'random weights'
+    return f'random weights, not from those of {config.model}' if resolve(config.model).is_saved else 'random weights'
 
 
 def _with_absolute_paths(config: RunConfig) -> RunConfig:
@@ -245,8 +252,7 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
         train_set, val_set = load_data(config.data, config.train.seed, run if resume else None, task)
     train_set = cut(train_set, config.train)
     may_choose = config.recipe == AUTO and not resume and task == 'detection'
-    trained = may_choose and bool(_decided(config).pretrained) and resolve(config.model).is_saved
-    if may_choose and (chosen := choose_recipe(config.train, len(train_set), trained)):
+    if may_choose and (chosen := choose_recipe(config.train, len(train_set), _start(config))):
         recipe, reason = chosen
         before, config = config, _with_recipe(config, recipe)
         if config != before:

@@ -29,24 +29,28 @@ def test_what_is_given_stays():
     assert TrainConfig(gray=0.0).with_defaults({'augmentation': 'medium'}).gray == 0
 
 
+STARTS = {'nothing': 'few_steps', 'backbone': 'pretrained_backbone', 'detector': 'fine_tune'}
+
+
+@pytest.mark.parametrize('start', STARTS)
 @pytest.mark.parametrize(
-    ('settings', 'images', 'name', 'from_trained'),
+    ('settings', 'images', 'few'),
     [
-        ({'epochs': 30}, 1000, 'few_steps', 'fine_tune'),
-        ({'epochs': 100}, 60, 'few_steps', 'fine_tune'),
-        ({'epochs': 100}, 1000, None, None),
-        ({'epochs': 1}, 118_000, None, None),
-        ({'minutes': 5}, 60, None, 'fine_tune'),
+        ({'epochs': 30}, 1000, True),
+        ({'epochs': 100}, 60, True),
+        ({'epochs': 100}, 1000, False),
+        ({'epochs': 1}, 118_000, False),
+        ({'minutes': 5}, 60, None),
     ],
 )
-def test_the_recipe_is_by_the_number_of_steps_and_the_start(settings, images, name, from_trained):
-    for trained, expected in ((False, name), (True, from_trained)):
-        chosen = choose_recipe(TrainConfig(**settings), images, trained)
-        assert (chosen[0].name if chosen else None) == expected
-        if chosen:
-            recipe, why = chosen
-            assert recipe == read_recipe(expected) and recipe.settings['batch_size'] == 8
-            assert ('minutes' in settings or str(images) in why) and ('trained detector' in why) == trained
+def test_the_recipe_is_by_the_number_of_steps_and_the_start(settings, images, few, start):
+    chosen = choose_recipe(TrainConfig(**settings), images, start)
+    # With minutes the number of steps is not known, but trained weights are kept from large ones.
+    assert bool(chosen) == (start != 'nothing' if few is None else few)
+    if chosen:
+        recipe, why = chosen
+        assert recipe == read_recipe(STARTS[start]) and recipe.settings['batch_size'] == 8
+        assert (str(images) in why) == (few is True) and (f'trained {start}' in why) == (start != 'nothing')
 
 
 @pytest.mark.parametrize('optimizer', ['nmuon', 'SGD', 'adamw', 'lion'])
@@ -123,3 +127,8 @@ def test_a_run_from_a_trained_detector_learns_slower(data, tmp_path, model, sett
     trainer = run._trainer(config, tmp_path / 'run', resume=False)
     expected = read_recipe('fine_tune').settings['lr'] if lr == 1 else lr or TrainConfig().lr
     assert trainer.config.lr == expected and (lr == 1) == (expected < TrainConfig().lr)
+
+
+def test_what_is_pretrained_learns_alike_in_both_recipes():
+    detector, backbone = (TrainConfig(**read_recipe(name).settings) for name in ('fine_tune', 'pretrained_backbone'))
+    assert detector.lr == pytest.approx(backbone.lr * backbone.lr_backbone)
