@@ -6,7 +6,7 @@ import yaml
 from tiny_sets import write_yolo_set
 
 import mbv3zoo
-from mbv3zoo.config.training import TrainConfig
+from mbv3zoo.config.training import RunConfig, TrainConfig
 from mbv3zoo.training import run
 from mbv3zoo.training.recipes import choose_recipe, read_recipe, recipe_names
 
@@ -132,3 +132,18 @@ def test_a_run_from_a_trained_detector_learns_slower(data, tmp_path, model, sett
 def test_what_is_pretrained_learns_alike_in_both_recipes():
     detector, backbone = (TrainConfig(**read_recipe(name).settings) for name in ('fine_tune', 'pretrained_backbone'))
     assert detector.lr == pytest.approx(backbone.lr * backbone.lr_backbone)
+
+
+@pytest.mark.parametrize(
+    ('model', 'pretrained', 'start'),
+    [
+        ('resnet18', None, 'nothing'),
+        ('resnet18', True, 'backbone'),
+        ('mbv3_yolo_small', True, 'backbone'),
+        ('mbv3_yolo_small.synth', None, 'detector'),
+        ('mbv3_yolo_small.synth', False, 'nothing'),
+        ('organisation/name', None, 'detector'),
+    ],
+)
+def test_what_a_run_starts_from(model, pretrained, start):
+    assert run._start(RunConfig(model=model, pretrained=pretrained, data={'data': 'd'})) == start
