@@ -37,10 +37,16 @@ class BoundedFile(io.BufferedReader):
     """
 
     def __init__(self, path: str | os.PathLike, max_pixels: int) -> None:
-        content = read_embedded(path)
-        file: Any = open(path, 'rb', buffering=0) if content is None else io.BytesIO(content)  # noqa: SIM115
+        try:
+            file: Any = open(path, 'rb', buffering=0)  # noqa: SIM115
+        except (FileNotFoundError, NotADirectoryError):
+            content = read_embedded(path)
+            if content is None:
+                raise
+            file = io.BytesIO(content)
         super().__init__(file)
-        size = os.fstat(self.fileno()).st_size if content is None else len(content)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         limit = MORE_BYTES + BYTES_OF_PIXEL * max_pixels
         if size > limit:
             self.close()

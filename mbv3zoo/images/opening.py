@@ -100,9 +100,12 @@ def reason(error: Exception) -> str:
 
 def _check_is_regular(path: str | os.PathLike) -> None:
     try:
-        found = os.stat(holding_file(path))
-    except FileNotFoundError:
-        raise Unreadable('there is no such file') from None
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        holder = holding_file(path)
+        if not os.path.isfile(holder):
+            raise Unreadable('there is no such file') from None
+        found = os.stat(holder)
     if stat.S_ISDIR(found.st_mode):
         raise Unreadable('it is a directory')
     # Others (pipes, sockets, devices) may wait for ever, or never end.

@@ -10,7 +10,7 @@ from labelling_tools import cvat_coco, cvat_voc
 from PIL import Image
 from tiny_sets import write_yolo_set
 
-from mbv3zoo.data import index, pixel_labels, yolo
+from mbv3zoo.data import index, label_frames, yolo
 from mbv3zoo.data.load import load_dataset
 
 
@@ -32,7 +32,7 @@ def folder(request, tmp_path):
 def opened(monkeypatch):
     """Numbers of images that were opened for their size, one for each reading."""
     counts = []
-    for room in (pixel_labels, yolo):
+    for room in (label_frames, yolo):
         monkeypatch.setattr(room, 'stored_sizes', counting(room.stored_sizes, counts))
     return counts
 

@@ -130,7 +130,7 @@ def test_images_of_many_pixels_are_decoded_one_at_a_time(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(picture_reader, 'read_image', note)
     for limit, threads in ((10**9, range(2, 5)), (1000, [1])):
-        monkeypatch.setattr(picture_reader, '_MANY_PIXELS', limit)
+        monkeypatch.setattr(picture_reader, 'MANY_PIXELS', limit)
         monkeypatch.setattr('os.cpu_count', lambda: 4)
         most.clear()
         assert len(read([tmp_path / 'a.png'] * 12, ahead=8)) == 12
