@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from mbv3zoo.config.model import Task
 from mbv3zoo.config.training import TrainConfig
 from mbv3zoo.utils.text import nearest
 from mbv3zoo.utils.yaml import read_mapping
 from mbv3zoo.zoo.configs import config_folder
 
-# What of a detector is trained before a run.
-Start = Literal['nothing', 'backbone', 'detector']
+# What of a model is trained before a run.
+Start = Literal['nothing', 'backbone', 'model']
 
 AUTO, NONE = 'auto', 'none'
 # Up to so many steps of the usual batch, more steps of half the batch learn more (docs/recipe.md).
@@ -58,20 +59,21 @@ def read_recipe(name: str) -> Recipe:
     return Recipe(name, settings)
 
 
-def choose_recipe(config: TrainConfig, images: int, start: Start) -> tuple[Recipe, str] | None:
+def choose_recipe(config: TrainConfig, images: int, start: Start, task: Task) -> tuple[Recipe, str] | None:
     """The recipe for a run, and why; None where the defaults are for it.
 
     Args:
         config: Its settings.
         images: Number of training images.
         start: What is trained already.
+        task: Of the model. Segmenters have a recipe for trained weights only.
     """
     steps = config.epochs * images // TrainConfig.model_fields['batch_size'].default
-    if steps > _FEW_STEPS and not config.minutes:
+    if (steps > _FEW_STEPS and not config.minutes) or (task == 'segmentation' and start != 'model'):
         return None
     few = f'{images} images x {config.epochs} epochs are few steps'
     if start == 'nothing':
         return None if config.minutes else (read_recipe('few_steps'), few)
     # How many steps `minutes` are is not known: what is learned already is not to be lost in the first ones.
-    because = f'it starts from a trained {start}' + ('' if config.minutes else f', and {few}')
-    return read_recipe('fine_tune' if start == 'detector' else 'pretrained_backbone'), because
+    because = f'the {start} is trained already' + ('' if config.minutes else f', and {few}')
+    return read_recipe('fine_tune' if start == 'model' else 'pretrained_backbone'), because

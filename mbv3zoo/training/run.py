@@ -213,13 +213,13 @@ def _start(config: RunConfig) -> Start:
     """What a training starts from."""
     if not _decided(config).pretrained:
         return 'nothing'
-    return 'detector' if resolve(config.model).is_saved else 'backbone'
+    return 'model' if resolve(config.model).is_saved else 'backbone'
 
 
 def _first_weights(config: RunConfig, detector: ModelConfig) -> str:
     """The weights that a training starts from, for the log."""
     start = _start(config)
-    if start == 'detector':
+    if start == 'model':
         return f'the weights of {config.model}'
     if start == 'backbone':
         return f'pretrained weights of the backbone {detector.backbone}, and random ones of neck and head'
@@ -251,8 +251,8 @@ def _trainer(config: RunConfig, run: Path, resume: bool) -> Trainer:
     with process_state().local_main_process_first():
         train_set, val_set = load_data(config.data, config.train.seed, run if resume else None, task)
     train_set = cut(train_set, config.train)
-    may_choose = config.recipe == AUTO and not resume and task == 'detection'
-    if may_choose and (chosen := choose_recipe(config.train, len(train_set), _start(config))):
+    may_choose = config.recipe == AUTO and not resume
+    if may_choose and (chosen := choose_recipe(config.train, len(train_set), _start(config), task)):
         recipe, reason = chosen
         before, config = config, _with_recipe(config, recipe)
         if config != before:

@@ -29,7 +29,7 @@ def test_what_is_given_stays():
     assert TrainConfig(gray=0.0).with_defaults({'augmentation': 'medium'}).gray == 0
 
 
-STARTS = {'nothing': 'few_steps', 'backbone': 'pretrained_backbone', 'detector': 'fine_tune'}
+STARTS = {'nothing': 'few_steps', 'backbone': 'pretrained_backbone', 'model': 'fine_tune'}
 
 
 @pytest.mark.parametrize('start', STARTS)
@@ -44,13 +44,16 @@ STARTS = {'nothing': 'few_steps', 'backbone': 'pretrained_backbone', 'detector':
     ],
 )
 def test_the_recipe_is_by_the_number_of_steps_and_the_start(settings, images, few, start):
-    chosen = choose_recipe(TrainConfig(**settings), images, start)
+    chosen = choose_recipe(TrainConfig(**settings), images, start, 'detection')
     # With minutes the number of steps is not known, but trained weights are kept from large ones.
     assert bool(chosen) == (start != 'nothing' if few is None else few)
     if chosen:
         recipe, why = chosen
         assert recipe == read_recipe(STARTS[start]) and recipe.settings['batch_size'] == 8
-        assert (str(images) in why) == (few is True) and (f'trained {start}' in why) == (start != 'nothing')
+        assert (str(images) in why) == (few is True) and (f'{start} is trained already' in why) == (start != 'nothing')
+    # Segmenters have no auxiliary head, and no recipe but for trained weights.
+    of_segmenters = choose_recipe(TrainConfig(**settings), images, start, 'segmentation')
+    assert of_segmenters == (chosen if start == 'model' else None)
 
 
 @pytest.mark.parametrize('optimizer', ['nmuon', 'SGD', 'adamw', 'lion'])
@@ -140,9 +143,10 @@ def test_what_is_pretrained_learns_alike_in_both_recipes():
         ('resnet18', None, 'nothing'),
         ('resnet18', True, 'backbone'),
         ('mbv3_yolo_small', True, 'backbone'),
-        ('mbv3_yolo_small.synth', None, 'detector'),
+        ('mbv3_yolo_small.synth', None, 'model'),
+        ('mbv3_lraspp_small.synth', None, 'model'),
         ('mbv3_yolo_small.synth', False, 'nothing'),
-        ('organisation/name', None, 'detector'),
+        ('organisation/name', None, 'model'),
     ],
 )
 def test_what_a_run_starts_from(model, pretrained, start):
