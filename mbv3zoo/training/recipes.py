@@ -17,6 +17,8 @@ Start = Literal['nothing', 'backbone', 'model']
 AUTO, NONE = 'auto', 'none'
 # Up to so many steps of the usual batch, more steps of half the batch learn more (docs/recipe.md).
 _FEW_STEPS = 4000
+# Up to so many the recipe of that name was measured.
+_FEW_PICTURES = 200
 
 
 class Recipe(NamedTuple):
@@ -76,4 +78,7 @@ def choose_recipe(config: TrainConfig, images: int, start: Start, task: Task) ->
         return None if config.minutes else (read_recipe('few_steps'), few)
     # How many steps `minutes` are is not known: what is learned already is not to be lost in the first ones.
     because = f'the {start} is trained already' + ('' if config.minutes else f', and {few}')
-    return read_recipe('fine_tune' if start == 'model' else 'pretrained_backbone'), because
+    if start == 'backbone':
+        return read_recipe('pretrained_backbone'), because
+    is_small = task == 'detection' and images <= _FEW_PICTURES
+    return read_recipe('few_pictures' if is_small else 'fine_tune'), because

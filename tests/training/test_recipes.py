@@ -49,11 +49,13 @@ def test_the_recipe_is_by_the_number_of_steps_and_the_start(settings, images, fe
     assert bool(chosen) == (start != 'nothing' if few is None else few)
     if chosen:
         recipe, why = chosen
-        assert recipe == read_recipe(STARTS[start]) and recipe.settings['batch_size'] == 8
+        name = 'few_pictures' if start == 'model' and images == 60 else STARTS[start]
+        assert recipe == read_recipe(name) and recipe.settings['batch_size'] == 8
         assert (str(images) in why) == (few is True) and (f'{start} is trained already' in why) == (start != 'nothing')
     # Segmenters have no auxiliary head, and no recipe but for trained weights.
     of_segmenters = choose_recipe(TrainConfig(**settings), images, start, 'segmentation')
-    assert of_segmenters == (chosen if start == 'model' else None)
+    expected = read_recipe('fine_tune') if chosen and start == 'model' else None
+    assert (of_segmenters and of_segmenters[0]) == expected
 
 
 @pytest.mark.parametrize('optimizer', ['nmuon', 'SGD', 'adamw', 'lion'])
@@ -132,9 +134,10 @@ def test_a_run_from_a_trained_detector_learns_slower(data, tmp_path, model, sett
     assert trainer.config.lr == expected and (lr == 1) == (expected < TrainConfig().lr)
 
 
-def test_what_is_pretrained_learns_alike_in_both_recipes():
-    detector, backbone = (TrainConfig(**read_recipe(name).settings) for name in ('fine_tune', 'pretrained_backbone'))
-    assert detector.lr == pytest.approx(backbone.lr * backbone.lr_backbone)
+def test_what_is_pretrained_learns_alike_in_all_recipes():
+    names = ('fine_tune', 'few_pictures', 'pretrained_backbone')
+    rates = [own.lr * own.lr_backbone for own in (TrainConfig(**read_recipe(name).settings) for name in names)]
+    assert rates == pytest.approx([TrainConfig().lr * 0.15] * 3)
 
 
 @pytest.mark.parametrize(
