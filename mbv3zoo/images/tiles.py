@@ -23,7 +23,7 @@ class Slicing(NamedTuple):
     whole: bool
 
 
-def read_slicing(slice: Any, overlap: float | None, slice_only: bool) -> Slicing:
+def read_slicing(slice: Any = None, overlap: float | None = None, slice_only: bool = False) -> Slicing:
     """The options `slice`, `overlap` and `slice_only` of `predict`, of which one is given.
 
     Raises:

@@ -17,7 +17,7 @@ from mbv3zoo.detections.segmentation import Segmentation
 from mbv3zoo.images.opening import pixel_limit
 from mbv3zoo.images.reader import Picture, read_pictures
 from mbv3zoo.images.sources import expand_source
-from mbv3zoo.images.tiles import Slicing, slicing_or_none
+from mbv3zoo.images.tiles import Slicing, read_slicing
 from mbv3zoo.models.postprocess.thresholds import Thresholds
 from mbv3zoo.prediction.engine import Engine, as_engine, check_detects, find, finds_labels, input_size
 from mbv3zoo.prediction.slicing import find_sliced
@@ -26,6 +26,9 @@ from mbv3zoo.utils.text import printable
 
 if TYPE_CHECKING:
     from mbv3zoo.models.base_network import ModelNetwork
+
+# The options that cut images, where they are not cut.
+_WHOLE = {'slice': None, 'overlap': None, 'slice_only': False}
 
 
 class FrameOptions(TypedDict, total=False):
@@ -116,7 +119,8 @@ def predict(
     """
     engine = as_engine(detector)
     options = score_thresh, iou_thresh, max_detections, classes, agnostic_nms, batch_size, image_size, max_pixels
-    settings = _settings(engine, *options, slicing=(slice, overlap, slice_only))
+    slicing = {'slice': slice, 'overlap': overlap, 'slice_only': slice_only}
+    settings = _settings(engine, *options, slicing=slicing)
     items, is_single = expand_source(source)
     found = list(_run(engine, items, settings, raise_unreadable=is_single))
     if not is_single:
@@ -149,7 +153,8 @@ def iter_predict(
     """
     engine = as_engine(detector)
     options = score_thresh, iou_thresh, max_detections, classes, agnostic_nms, batch_size, image_size, max_pixels
-    settings = _settings(engine, *options, slicing=(slice, overlap, slice_only))
+    slicing = {'slice': slice, 'overlap': overlap, 'slice_only': slice_only}
+    settings = _settings(engine, *options, slicing=slicing)
     items, is_single = expand_source(source)
     return _run(engine, items, settings, raise_unreadable=is_single)
 
@@ -164,7 +169,7 @@ def _settings(
     batch_size: int,
     image_size: int | tuple[int, int] | None,
     max_pixels: int | None,
-    slicing: tuple[Any, float | None, bool],
+    slicing: dict[str, Any],
 ) -> _Settings:
     given: dict[str, Any] = {'score_thresh': score_thresh, 'iou_thresh': iou_thresh, 'max_detections': max_detections}
     if agnostic_nms:
@@ -173,12 +178,12 @@ def _settings(
         given['classes'] = tuple(class_indices(classes, engine.info.class_names))
     given = {name: value for name, value in given.items() if value is not None}
     of_detectors = ['agnostic_nms' if name == 'class_agnostic' else name for name in given]
-    of_detectors += [name for name, value in zip(('slice', 'overlap', 'slice_only'), slicing, strict=True) if value]
-    check_detects(engine, of_detectors)
+    cut = {name: value for name, value in slicing.items() if value != _WHOLE[name]}
+    check_detects(engine, [*of_detectors, *cut])
     thresholds = replace(engine.thresholds, **given)
     size = input_size(engine, image_size)
     batch_size = images_per_batch(batch_size, size, len(engine.info.class_names))
-    return _Settings(thresholds, batch_size, size, pixel_limit(max_pixels), slicing_or_none(*slicing))
+    return _Settings(thresholds, batch_size, size, pixel_limit(max_pixels), read_slicing(**cut) if cut else None)
 
 
 def _run(engine: Engine, items: list[Any], settings: _Settings, raise_unreadable: bool) -> Iterator[Any]:
