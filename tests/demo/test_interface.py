@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -319,6 +320,44 @@ def test_one_and_a_thousand_classes_can_be_chosen_from(count, open_page, demo_fo
     assert page.locator('#class-list input').count() == count
     assert page.inner_text('#which') == f'Classes ({count} of {count})'
     assert page.locator('#search').is_visible() == (count > 1)
+
+
+def test_pictures_can_be_given_before_the_model_is_described(open_page, demo_folder, pictures, tmp_path):
+    (tmp_path / 'not.jpg').write_text('not a picture')
+    page = open_page(demo_folder(), 'style.css')
+    held, described = [], threading.Event()
+    page.route('**/model.json', lambda route: route.continue_() if described.is_set() else held.append(route))
+    page.goto(page.url.replace('style.css', ''))
+    page.set_input_files('#choose', [tmp_path / 'not.jpg', pictures['scene.jpg']])
+    page.locator('#error:text("not.jpg")').wait_for()
+    give(page, 'drop', pictures['tiny.png'])
+    page.locator('#strip button').nth(1).click()
+    page.locator('#score').fill('0.3')
+    page.click('#defaults')
+    page.keyboard.press('Escape')
+    assert page.inner_text('#summary') == 'Detecting …'
+    described.set()
+    for route in held:
+        route.continue_()
+    page.locator('#save-picture:enabled').wait_for()
+    page.locator('#strip .waiting').first.wait_for(state='detached')
+    info = json.loads((demo_folder() / 'model.json').read_text())
+    assert float(page.input_value('#score')) == pytest.approx(info['score_thresh'], abs=0.01)
+    assert len(table_rows(page)) > 0
+
+
+def test_without_a_model_every_picture_says_so(open_page, demo_folder, pictures):
+    page = open_page(demo_folder(), 'style.css')
+    page.site.faults['model.onnx'] = 404
+    page.goto(page.url.replace('style.css', ''))
+    page.locator('#summary:text("The model did not load.")').wait_for()
+    page.set_input_files('#choose', [pictures['scene.jpg'], pictures['tiny.png']])
+    page.locator('#strip .failed').nth(1).wait_for()
+    for picture in (0, 1):
+        page.locator('#strip button').nth(picture).click()
+        assert 'model.onnx is not there (HTTP 404)' in page.inner_text('#error')
+        assert page.inner_text('#summary') == 'The model did not load.'
+    page.watch.errors.clear()
 
 
 def _contrast(one, other):

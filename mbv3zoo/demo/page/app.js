@@ -19,6 +19,8 @@ const strip = new Strip(part('strip'), choose, removed);
 const live = new LiveView(part('live'), { onFrame: showFrame, onStop: stopped, onKeep: (file) => add([file]), onError: tell });
 
 let detector = null;
+/** Why the model did not load: then no picture can be read. */
+let broken = null;
 let info = null;
 let filter = null;
 /** What is shown: a picture of the strip, or a frame of the webcam; with `bitmap`, its pixels, once they are read. */
@@ -52,9 +54,9 @@ async function start() {
     detector = await Detector.load({ onProgress: showProgress });
     describe(detector.info);
   } catch (error) {
+    broken = error;
     tell(error.message);
-    part('busy').hidden = true;
-    part('summary').textContent = 'The model did not load.';
+    work();
     return;
   } finally {
     part('loading').hidden = true;
@@ -161,9 +163,13 @@ function fail(picture, error) {
 
 /** Runs the model on all pictures that wait, the one that is shown first. */
 async function work() {
+  const waits = (picture) => picture && !picture.detected && !picture.error;
+  if (broken) {
+    for (const picture of strip.pictures.filter(waits)) fail(picture, broken);
+    render();
+  }
   if (working || !detector) return;
   working = true;
-  const waits = (picture) => picture && !picture.detected && !picture.error;
   for (;;) {
     const picture = strip.pictures.includes(current) && waits(current) ? current : strip.pictures.find(waits);
     if (!picture) break;
@@ -180,7 +186,8 @@ async function work() {
 }
 
 /** What is found by the thresholds and classes that are set. */
-function findIn({ detected }, classes = filter.chosen) {
+function findIn({ detected }, classes = filter?.chosen) {
+  // Before the model is read, there is no filter, and nothing is detected.
   if (!detected) return [];
   if (detected.map) return shares(detected, classes, info.class_names);
   const [scoreThresh, iouThresh] = [Number(part('score').value), Number(part('iou').value)];
@@ -202,11 +209,11 @@ function render() {
   showValues();
   found = current ? findIn(current) : [];
   const waiting = current && !current.detected && !current.error;
-  const text = current?.error ? 'Not read' : waiting ? 'Detecting' : told(found);
+  const text = broken ? 'The model did not load' : current?.error ? 'Not read' : waiting ? 'Detecting' : told(found);
   stage.setFound(found, current ? `${current.name ?? 'Webcam'}: ${text}` : 'No picture yet', mapOf(current));
   table.show(found);
   filter?.setCounts(tally(current ? findIn(current, null) : [], 'label'));
-  part('summary').textContent = current ? sentence(waiting ? `${text} …` : text) : 'No picture yet.';
+  part('summary').textContent = current || broken ? sentence(waiting ? `${text} …` : text) : 'No picture yet.';
   part('times').textContent = current?.detected ? times(current.detected.milliseconds) : '';
   part('busy').hidden = !waiting || !detector;
   part('save-json').disabled = !current?.detected && !current?.error;
